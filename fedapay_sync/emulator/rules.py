@@ -1,0 +1,143 @@
+"""What FedaPay's two environments allow, and what they charge. Facts: FedaPay's documentation, November 2026."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from math import floor
+from typing import Any, Dict, FrozenSet, Optional, Tuple
+
+from ..catalogue import COUNTRIES, SANDBOX_METHOD
+from ..enums import Environment, MethodesPaiement, TransactionStatus
+from ..errors import InvalidArgument
+from ..masking import mask
+
+#: Clé secrète de l'émulateur, règles du sandbox. Publique : elle n'ouvre rien d'autre.
+SANDBOX_SECRET_KEY = "sk_sandbox_emulateur_fedapay_sync"
+#: Clé secrète de l'émulateur, règles de production.
+LIVE_SECRET_KEY = "sk_live_emulateur_fedapay_sync"
+#: Secret des webhooks de l'émulateur, règles du sandbox.
+SANDBOX_WEBHOOK_SECRET = "wh_sandbox_emulateur_fedapay_sync"
+#: Secret des webhooks de l'émulateur, règles de production.
+LIVE_WEBHOOK_SECRET = "wh_live_emulateur_fedapay_sync"
+
+#: Secondes avant qu'une transaction impayée n'expire, et qu'une transaction payée ne soit versée.
+EXPIRY = 24 * 3600
+TRANSFER = 72 * 3600
+
+#: The merchant of the emulator, in the short form that webhooks carry.
+ACCOUNT: Dict[str, Any] = {
+    "klass": "v1/account",
+    "id": 30211,
+    "name": "Boutique de démonstration",
+    "timezone": "UTC",
+    "country": "BJ",
+    "verified": True,
+    "reference": "acc_demo1",
+}
+
+_S = TransactionStatus
+
+#: Where a transaction may go from where it is; whatever is not here is refused.
+TRANSITIONS: Dict[str, FrozenSet[str]] = {
+    _S.pending: frozenset({_S.approved, _S.declined, _S.canceled, _S.expired}),
+    # The payer may try again: neither of these two is the end.
+    _S.declined: frozenset({_S.approved, _S.expired}),
+    _S.canceled: frozenset({_S.approved, _S.expired}),
+    _S.approved: frozenset({_S.transferred}),
+}
+
+_PUSH = frozenset(method.name for country in COUNTRIES.values() for method in country.push)
+#: Known to the platform, but offered on the hosted page only, or no longer offered.
+_PAGE_ONLY = frozenset(
+    "mtn mtn_ecw mtn_open_ci bmo moov_ci orange_ci wave_ci wave_direct_ci orange_sn wave_sn orange_ml moov_bf "
+    "orange_bf".split()
+)
+KNOWN_MODES = _PUSH | _PAGE_ONLY | {SANDBOX_METHOD.name}
+
+_CHEAP = frozenset({MethodesPaiement.mtn_open.name, MethodesPaiement.moov.name, MethodesPaiement.sbin.name})
+_GOOD_NUMBERS = frozenset({"64000001", "66000001"})
+
+
+@dataclass(frozen=True)
+class Rules:
+    """One environment's behaviour."""
+
+    environment: Environment
+    webhook_secret: str
+    modes: FrozenSet[str]
+    page_mode: str
+
+    def rate(self, mode: str) -> Decimal:
+        """Share of the debited amount that FedaPay keeps."""
+        cheap = self.environment is Environment.live and mode in _CHEAP
+        return Decimal("0.018") if cheap else Decimal("0.04")
+
+    def payer_agrees(self, number: str) -> bool:
+        """What the payer of that number does when nobody says otherwise."""
+        return self.environment is Environment.live or bare_number(number) in _GOOD_NUMBERS
+
+
+_SANDBOX = Rules(
+    Environment.sandbox, SANDBOX_WEBHOOK_SECRET, frozenset({SANDBOX_METHOD.name}), SANDBOX_METHOD.name
+)
+_LIVE = Rules(Environment.live, LIVE_WEBHOOK_SECRET, _PUSH, MethodesPaiement.mtn_open.name)
+
+
+def rules_of(secret_key: str) -> Rules:
+    """The rules that go with the prefix of a secret key."""
+    for prefix, rules in (("sk_sandbox_", _SANDBOX), ("sk_live_", _LIVE)):
+        if secret_key.startswith(prefix) and len(secret_key) > len(prefix):
+            return rules
+    raise InvalidArgument(
+        f"secret_key={mask(secret_key)} : une clé sk_sandbox_… (règles du sandbox) ou sk_live_… (règles de "
+        "production) est attendue.",
+        field="secret_key",
+    )
+
+
+def charge(amount: int, rate: Decimal) -> Tuple[int, int]:
+    """What the payer is debited and what of it are fees, when the payer bears them."""
+    debited = floor(Fraction(amount) / (1 - Fraction(rate)) + Fraction(1, 2))
+    return debited, debited - amount
+
+
+def bare_number(number: str) -> str:
+    """A Beninese number without +229 and without the leading 01 of 2024; others as they are."""
+    digits = number.lstrip("+")
+    if digits.startswith("229") and len(digits) > 8:
+        digits = digits[3:]
+    return digits[2:] if len(digits) == 10 and digits.startswith("01") else digits
+
+
+def _currency(number: int, name: str, iso: str, code: int, suffix: str, modes: FrozenSet[str]) -> Dict[str, Any]:
+    return {
+        "klass": "v1/currency",
+        "id": number,
+        "name": name,
+        "iso": iso,
+        "code": code,
+        "prefix": None,
+        "suffix": suffix,
+        "div": 1,
+        "default": iso == "XOF",
+        "created_at": "2018-05-27T21:26:23.618Z",
+        "updated_at": "2018-05-27T21:26:23.618Z",
+        "modes": sorted(modes),
+    }
+
+
+_GUINEAN = frozenset({MethodesPaiement.mtn_open_gn.name})
+CURRENCIES = (
+    _currency(1, "FCFA", "XOF", 952, "CFA", KNOWN_MODES - _GUINEAN),
+    _currency(2, "Franc guinéen", "GNF", 324, "GNF", _GUINEAN),
+)
+
+
+def find_currency(wanted: Any) -> Optional[Dict[str, Any]]:
+    """The currency of ``{"iso": "XOF"}`` or ``{"code": 952}``."""
+    if not isinstance(wanted, dict):
+        return None
+    for currency in CURRENCIES:
+        if wanted.get("iso") == currency["iso"] or str(wanted.get("code")) == str(currency["code"]):
+            return currency
+    return None

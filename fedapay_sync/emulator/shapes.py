@@ -1,0 +1,116 @@
+"""How records look on the wire: in answers, in events, in webhooks."""
+
+import json
+import secrets
+import string
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Optional
+
+from .rules import ACCOUNT, CURRENCIES
+
+Record = Dict[str, Any]
+
+_LETTERS = string.ascii_letters + string.digits
+# FedaPay writes these three as escapes, and the signature is over the bytes.
+_ESCAPES = (("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e"))
+
+_ANSWER = (
+    "id reference amount description callback_url status customer_id currency_id mode operation metadata commission "
+    "fees fixed_commission amount_transferred created_at updated_at approved_at canceled_at declined_at refunded_at "
+    "transferred_at deleted_at last_error_code custom_metadata amount_debited receipt_url payment_method_id "
+    "sub_accounts_commissions transaction_key merchant_reference account_id balance_id payment_token payment_url "
+    "flags to_be_transferred_at"
+).split()
+_RECORD = (
+    "id reference transaction_key merchant_reference amount items description callback_url status operation mode "
+    "currency_id customer_id account_id balance_id page_id commission fees fixed_commission amount_debited "
+    "amount_transferred operator_commission operator_fees operator_fixed_commission last_error_code "
+    "last_error_message metadata custom_metadata payment_method_id receipt_url sub_accounts_commissions "
+    "sub_commissions_transferred_at marketplace_transaction_id lock_transfer transferred_count created_at updated_at "
+    "approved_at canceled_at declined_at refunded_at approved_partially_refunded_at transferred_at "
+    "transferred_partially_refunded_at to_be_transferred_at scheduled_transfer_at expired_at deleted_at"
+).split()
+_CUSTOMER_ANSWER = (
+    "id firstname lastname full_name email account_id phone_number_id created_at updated_at deleted_at"
+).split()
+_CUSTOMER_RECORD = (
+    "id firstname lastname email account_id deleted_at created_at updated_at phone_number_id"
+).split()
+_DEFAULTS: Record = {"items": 1, "lock_transfer": False, "transferred_count": 0}
+
+
+def stamp(seconds: float) -> str:
+    """``2026-10-12T09:14:05.318Z``."""
+    millis = round(seconds * 1000)
+    moment = datetime.fromtimestamp(millis // 1000, timezone.utc)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis % 1000:03d}Z"
+
+
+def reference(prefix: str, seconds: float) -> str:
+    """``trx_q7M_1791796445318``: three letters or digits, and the time in milliseconds."""
+    return f"{prefix}_{_letters(3)}_{round(seconds * 1000)}"
+
+
+def event_id() -> str:
+    """Twenty letters and digits, like a search engine's."""
+    return _letters(20)
+
+
+def transaction(record: Record, base_url: str, customer: Optional[Record] = None, include: str = "") -> Record:
+    """A transaction as the API answers it, with what ``include`` asks for."""
+    token = record["payment_token"]
+    shown = {**record, "payment_url": f"{base_url}/process/{token}" if token else None}
+    shown["receipt_url"] = _receipt(record, base_url)
+    answer = {"klass": "v1/transaction", **_pick(shown, _ANSWER)}
+    wanted = {each.strip() for each in include.split(",")}
+    if "customer" in wanted:
+        answer["customer"] = customer_answer(customer) if customer else None
+    if "currency" in wanted:
+        answer["currency"] = next(each for each in CURRENCIES if each["id"] == record["currency_id"])
+    return answer
+
+
+def transaction_record(record: Record, base_url: str) -> Record:
+    """A transaction as events and webhooks carry it."""
+    return _pick({**_DEFAULTS, **record, "receipt_url": _receipt(record, base_url)}, _RECORD)
+
+
+def customer_answer(record: Record) -> Record:
+    """A customer as the API answers it."""
+    return {"klass": "v1/customer", **_pick(record, _CUSTOMER_ANSWER)}
+
+
+def customer_record(record: Record) -> Record:
+    """A customer as events carry it."""
+    return _pick(record, _CUSTOMER_RECORD)
+
+
+def event_answer(event: Record) -> Record:
+    """An event as the API answers it: its entity is JSON inside a string."""
+    return {"klass": "v1/event", **event, "entity": compact(event["entity"])}
+
+
+def webhook_body(name: str, kind: str, object_id: int, entity: Record) -> bytes:
+    """The body of a delivery, byte for byte what is signed."""
+    body = {"name": name, "object": kind, "object_id": object_id, "entity": entity, "account": ACCOUNT}
+    text = compact(body)
+    for plain, escaped in _ESCAPES:
+        text = text.replace(plain, escaped)
+    return text.encode("utf-8")
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _pick(record: Record, names: List[str]) -> Record:
+    return {name: record.get(name) for name in names}
+
+
+def _receipt(record: Record, base_url: str) -> Optional[str]:
+    token = record.get("receipt_token")
+    return f"{base_url}/v1/transactions/receipt?token={token}" if token else None
+
+
+def _letters(count: int) -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(count))

@@ -1,0 +1,67 @@
+"""One thread that does things later, by the emulator's clock."""
+
+import heapq
+import itertools
+import threading
+from typing import Callable, List, Optional, Tuple
+
+from ..clock import Clock
+from ..masking import get_logger
+
+log = get_logger("fedapay_sync.emulator")
+
+# A clock handed in by a test may jump while the thread waits; so long may it stay unnoticed.
+_SLICE = 0.05
+
+
+class Timers:
+    """A heap of things to do. ``stop`` is a pause: what is due is done after the next ``start``."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heap: List[Tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: Optional[threading.Thread] = None
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Run ``action`` in the timer thread, ``seconds`` from now."""
+        with self._changed:
+            due = self._clock.monotonic() + seconds
+            heapq.heappush(self._heap, (due, next(self._order), action))
+            self._changed.notify_all()
+
+    def start(self) -> None:
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="fedapay-emulator-timers", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        with self._changed:
+            thread, self._thread = self._thread, None
+            self._changed.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _run(self) -> None:
+        while True:
+            action = self._next()
+            if action is None:
+                return
+            try:
+                action()
+            except Exception:
+                log.exception("emulator timer failed")
+
+    def _next(self) -> Optional[Callable[[], None]]:
+        with self._changed:
+            while self._thread is threading.current_thread():
+                if not self._heap:
+                    self._changed.wait()
+                    continue
+                left = self._heap[0][0] - self._clock.monotonic()
+                if left <= 0:
+                    return heapq.heappop(self._heap)[2]
+                self._changed.wait(min(left, _SLICE))
+            return None

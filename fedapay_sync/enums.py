@@ -1,0 +1,119 @@
+"""Les mots de FedaPay : pays, devises, méthodes, statuts."""
+
+from enum import Enum
+from typing import FrozenSet
+
+
+class _Word(str, Enum):
+    """A text that is one of a few. Prints as its value on every Python from 3.9 to 3.13."""
+
+    __str__ = str.__str__
+    __format__ = str.__format__
+
+
+class Pays(_Word):
+    """Pays où FedaPay encaisse, par code ISO 3166-1 en minuscules."""
+
+    benin = "bj"
+    cote_d_ivoire = "ci"
+    niger = "ne"
+    senegal = "sn"
+    togo = "tg"
+    guinee = "gn"
+    mali = "ml"
+    burkina_faso = "bf"
+
+
+class Monnaies(_Word):
+    """Devises, par code ISO 4217. Aucune des deux n'a de centimes."""
+
+    xof = "XOF"
+    gnf = "GNF"
+
+
+class MethodesPaiement(_Word):
+    """
+    Méthodes de paiement sans redirection.
+
+    Le nom du membre est le code envoyé à FedaPay (``mtn_open``), sa valeur le nom à montrer.
+    ``momo_test`` est la seule méthode de l'environnement sandbox.
+    """
+
+    mtn_open = "MTN Mobile Money Bénin"
+    moov = "Moov Bénin"
+    sbin = "Celtis Bénin"
+    mtn_ci = "MTN Mobile Money Côte d'Ivoire"
+    moov_tg = "Moov Togo"
+    togocel = "Togocel T-Money"
+    free_sn = "Free Sénégal"
+    airtel_ne = "Airtel Niger"
+    mtn_open_gn = "MTN Mobile Money Guinée"
+    momo_test = "Momo Test (sandbox)"
+
+
+class TypesPaiement(_Word):
+    """Avec redirection : le client paie sur la page de FedaPay. Sans : son téléphone l'invite à payer."""
+
+    AVEC_REDIRECTION = "avec_redirection"
+    SANS_REDIRECTION = "sans_redirection"
+
+
+class TransactionStatus(_Word):
+    """Statuts d'une transaction. Un statut que FedaPay ajouterait reste un texte simple."""
+
+    created = "created"
+    pending = "pending"
+    approved = "approved"
+    declined = "declined"
+    canceled = "canceled"
+    expired = "expired"
+    transferred = "transferred"
+    refunded = "refunded"
+    approved_partially_refunded = "approved_partially_refunded"
+    transferred_partially_refunded = "transferred_partially_refunded"
+
+
+class EventFutureStatus(_Word):
+    """
+    Comment une attente a pris fin.
+
+    ``RESOLVED`` veut dire « statut final connu », pas « payé » : lire ``Outcome.paid``.
+    """
+
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    RESOLVED = "resolved"
+    CANCELLED_INTERNALLY = "cancelled_internally"
+
+
+class OnTimeout(_Word):
+    """Que faire d'un paiement encore en attente à l'échéance."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+class Environment(_Word):
+    """Environnement FedaPay : rien n'est partagé entre les deux."""
+
+    sandbox = "sandbox"
+    live = "live"
+
+
+#: Statuts où le client a été débité, même si la somme a été rendue depuis (comme dans les SDK officiels).
+PAID_STATUSES: FrozenSet[str] = frozenset(
+    {
+        TransactionStatus.approved,
+        TransactionStatus.transferred,
+        TransactionStatus.refunded,
+        TransactionStatus.approved_partially_refunded,
+        TransactionStatus.transferred_partially_refunded,
+    }
+)
+
+#: Statuts qui mettent fin à une attente. ``declined`` et ``canceled`` n'empêchent pas un nouvel essai du client.
+FINAL_STATUSES: FrozenSet[str] = PAID_STATUSES | {
+    TransactionStatus.declined,
+    TransactionStatus.canceled,
+    TransactionStatus.expired,
+}

@@ -1,0 +1,82 @@
+"""What every model shares: reading, writing, comparing, showing."""
+
+import json
+from dataclasses import fields
+from typing import Any, Callable, ClassVar, Dict, Mapping, Tuple, Type, TypeVar
+
+from ..schema import load, plain, schema_of
+
+M = TypeVar("M", bound="Model")
+
+
+class Model:
+    """
+    Objet de FedaPay, immuable.
+
+    Les champs que cette version ne connaît pas sont gardés dans ``extra``.
+    """
+
+    # In a slot, so that __dict__ shows the fields and nothing else.
+    __slots__ = ("__dict__", "__weakref__", "extra")
+
+    #: Clé de l'enveloppe autour de l'objet dans les réponses de l'API, par exemple ``v1/transaction``.
+    envelope: ClassVar[str] = ""
+    #: Fields that a repr shows: never a customer's data, a token or a key.
+    shown: ClassVar[Tuple[str, ...]] = ("id",)
+
+    extra: Dict[str, Any]
+
+    def __init_subclass__(cls) -> None:
+        # The dataclass decorator leaves alone what the class defines itself.
+        cls.__hash__ = None  # type: ignore[assignment]
+        cls.__repr__ = Model.__repr__  # type: ignore[method-assign]
+
+    def __new__(cls: Type[M], *args: Any, **kwargs: Any) -> M:
+        made = super().__new__(cls)
+        object.__setattr__(made, "extra", {})
+        return made
+
+    @classmethod
+    def from_dict(cls: Type[M], data: Mapping[str, Any], *, strict: bool = False) -> M:
+        """
+        Lit un objet tel que FedaPay l'envoie, sans son enveloppe.
+
+        Args:
+            data: l'objet.
+            strict: refuser une valeur de la mauvaise forme au lieu de la garder telle quelle.
+
+        Raises:
+            InvalidArgument: ce n'est pas un objet, ou un champ indispensable manque.
+        """
+        values = load(cls, data, strict)
+        known = {each.name for each in fields(cls)}  # type: ignore[arg-type]
+        extra = {name: values.pop(name) for name in list(values) if name not in known}
+        made = cls(**values)
+        object.__setattr__(made, "extra", extra)
+        return made
+
+    def to_dict(self) -> Dict[str, Any]:
+        """L'objet en types simples que JSON sait écrire, champs inconnus compris."""
+        dumped: Dict[str, Any] = dict(schema_of(type(self)).dump(self))
+        return {**plain(self.extra), **dumped}
+
+    #: Nom de pydantic pour la même chose.
+    model_dump = to_dict
+
+    def to_json(self) -> str:
+        """L'objet en JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={plain(getattr(self, name))!r}" for name in self.shown)
+        return f"{type(self).__name__}({shown})"
+
+    def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:
+        return _restore, (type(self), dict(self.__dict__), self.extra)
+
+
+def _restore(kind: Type[M], values: Dict[str, Any], extra: Dict[str, Any]) -> M:
+    made = Model.__new__(kind)
+    made.__dict__.update(values)
+    object.__setattr__(made, "extra", extra)
+    return made

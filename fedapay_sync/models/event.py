@@ -1,0 +1,183 @@
+"""
+Events: what a webhook, a status check and the events list say of one fact, and the key that makes them one.
+
+FedaPay puts no event id on the wire (signed delivery of 2024), so the key is made from what the fact is.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Dict, Mapping, Optional, Type, TypeVar, Union
+
+from ..enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
+from ..errors import EventError
+from .base import Model
+from .common import Account, Json
+from .transaction import Transaction
+
+TRANSACTION = "transaction"
+
+#: Names that happen once in the life of an object: whatever the stamps say, "deliver the goods" happens once.
+_ONCE = frozenset({"approved", "transferred", "refunded", "expired", "deleted"})
+#: Names that happen once for each attempt of the payer.
+_EACH_ATTEMPT = frozenset({"declined", "canceled"})
+
+E = TypeVar("E", bound="WebhookTransaction")
+
+
+@dataclass(frozen=True)
+class WebhookTransaction(Model):
+    """
+    Un événement FedaPay, tel qu'un webhook l'apporte.
+
+    Attributes:
+        name: nom de l'événement, par exemple ``transaction.approved``.
+        object: genre d'objet, ``transaction`` le plus souvent.
+        object_id: identifiant de l'objet.
+        entity: l'objet ; une ``Transaction`` si c'en est une, sinon un dictionnaire.
+        account: le compte marchand concerné, si FedaPay le dit.
+    """
+
+    shown: ClassVar = ("name", "object_id")
+
+    name: Optional[str] = None
+    object: Optional[str] = None
+    object_id: Union[int, str, None] = None
+    entity: Union[Transaction, Json, None] = None
+    account: Union[Account, Any, None] = None
+
+    @classmethod
+    def from_dict(cls: Type[E], data: Mapping[str, Any], *, strict: bool = False) -> E:
+        """Lit un événement. ``entity`` devient une ``Transaction`` si l'objet en est une et qu'elle se lit."""
+        values: Dict[str, Any] = dict(data)
+        entity = values.pop("entity", None)
+        event = super().from_dict({**values, "entity": None}, strict=strict)
+        if isinstance(entity, Mapping):
+            is_transaction = kind_of(data) == TRANSACTION and entity.get("id") is not None
+            entity = Transaction.from_dict(entity, strict=strict) if is_transaction else dict(entity)
+        # A frozen model is filled here, while nobody else holds it yet.
+        event.__dict__["entity"] = entity
+        return event
+
+    @property
+    def id_transaction(self) -> Union[int, str, None]:
+        """Identifiant de la transaction, ou ``None`` si l'événement parle d'autre chose."""
+        return self.entity.id if isinstance(self.entity, Transaction) else None
+
+
+@dataclass(frozen=True)
+class WebhookHistory(WebhookTransaction):
+    """
+    Ce que reçoit le callback de webhook : l'événement, et ce que le connecteur en sait.
+
+    Attributes:
+        event_key: clé lisible et stable de l'événement, à garder à côté de la commande : la même clé
+            est la même livraison, quoi que FedaPay répète.
+        attempt: rang de cette exécution ; plus grand que 1 si une précédente a échoué ou est morte en route.
+        late: vrai si l'événement est venu après l'échéance, l'annulation ou la suppression.
+        suspect: vrai si le montant ou la devise diffèrent de ce qui avait été demandé.
+        source: ``webhook``, ``status`` (lu chez FedaPay), ``events`` ou ``manual``.
+        received_at: instant où l'événement a été gardé, en UTC.
+    """
+
+    shown: ClassVar = ("name", "event_key", "attempt", "late", "suspect")
+
+    event_key: str = ""
+    attempt: int = 1
+    late: bool = False
+    suspect: bool = False
+    source: str = "webhook"
+    received_at: Optional[datetime] = None
+
+    @property
+    def paid(self) -> bool:
+        """Vrai si le client a payé ce qui était demandé. La marchandise peut partir."""
+        return not self.suspect and isinstance(self.entity, Transaction) and self.entity.was_paid
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an event is about, and the key under which it is stored once."""
+
+    name: str
+    object: str
+    entity_id: str
+    status: Optional[str]
+    is_final: bool
+    is_paid: bool
+    dedup_key: str
+    event_key: str
+
+
+def kind_of(event: Mapping[str, Any]) -> str:
+    """``transaction``, ``payout``, … The entity's own class outweighs a name that says otherwise."""
+    entity = event.get("entity")
+    klass = entity.get("klass") if isinstance(entity, Mapping) else None
+    if isinstance(klass, str) and klass.startswith("v1/"):
+        return klass[3:]
+    for word in (event.get("object"), str(event.get("name") or "").partition(".")[0]):
+        if isinstance(word, str) and word:
+            return word
+    return ""
+
+
+def identify(event: Mapping[str, Any], *, environment: str, account: str, body_sha256: str) -> Identity:
+    """
+    Say what an event is about.
+
+    Args:
+        event: the decoded event; the same from a webhook, a status check and the events list.
+        environment: ``sandbox`` or ``live``.
+        account: the connector's own label, never read from a message, which may leave it out.
+        body_sha256: stands in where the event has no stamp of its own.
+
+    Raises:
+        EventError: no name, no entity, or nothing that says which object it is about.
+    """
+    name, entity = event.get("name"), event.get("entity")
+    if not isinstance(name, str) or not 0 < len(name) <= 64 or not isinstance(entity, Mapping):
+        raise EventError(
+            "Événement illisible : un objet JSON avec « name » (texte) et « entity » (objet) est attendu, "
+            "tel que FedaPay l'envoie."
+        )
+    kind = kind_of(event)
+    entity_id = entity.get("id", event.get("object_id"))
+    if isinstance(entity_id, bool) or not isinstance(entity_id, (int, str)) or not 0 < len(str(entity_id)) <= 64:
+        raise EventError("Événement illisible : « entity.id » (nombre ou texte) est attendu.")
+    status = entity.get("status") if isinstance(entity.get("status"), str) else None
+    stamp = _stamp(name, entity, body_sha256)
+    parts = ("1", environment, account, kind, str(entity_id), name, stamp)
+    readable = ":".join(part for part in (environment, account, kind, str(entity_id), name.rpartition(".")[2]) if part)
+    is_transaction = kind == TRANSACTION
+    deleted = bool(entity.get("deleted_at")) or name == "transaction.deleted"
+    return Identity(
+        name=name,
+        object=kind[:32],
+        entity_id=str(entity_id),
+        status=status,
+        is_final=is_transaction and (status in FINAL_STATUSES or deleted),
+        is_paid=is_transaction and status in PAID_STATUSES,
+        dedup_key=hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest(),
+        event_key=(f"{readable}:{stamp}" if stamp else readable)[:160],
+    )
+
+
+def _stamp(name: str, entity: Mapping[str, Any], body_sha256: str) -> str:
+    """The event's own stamp, only where the event may happen again."""
+    what = name.rpartition(".")[2]
+    if what in _ONCE:
+        return ""
+    stamp = entity.get(f"{what}_at" if what in _EACH_ATTEMPT else "updated_at")
+    return str(stamp) if isinstance(stamp, (str, int)) and stamp else body_sha256
+
+
+def event_from_transaction(transaction: Mapping[str, Any]) -> Dict[str, Any]:
+    """The event that a transaction read from FedaPay amounts to."""
+    status = transaction.get("status") or TransactionStatus.pending
+    what = "deleted" if transaction.get("deleted_at") and status not in PAID_STATUSES else str(status)
+    return {
+        "name": f"transaction.{what}",
+        "object": TRANSACTION,
+        "object_id": transaction.get("id"),
+        "entity": dict(transaction),
+    }

@@ -1,0 +1,84 @@
+"""How a wait ended."""
+
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from ..enums import EventFutureStatus
+from ..errors import TransactionId
+from ..schema import plain
+from .event import WebhookHistory
+from .transaction import Transaction
+
+
+class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
+    """
+    Résultat de ``finalise`` : une paire ``(status, webhooks)`` qui sait aussi dire si c'est payé.
+
+    ``RESOLVED`` veut dire « statut final connu », pas « payé ». La vérité du paiement est ``paid``,
+    et un ``Outcome`` est vrai (``if outcome:``) quand le client a payé.
+
+    Attributes:
+        status: comment l'attente a pris fin.
+        webhooks: événements finals connus de la transaction, dans l'ordre d'arrivée, ou ``None``.
+        paid: vrai si le client a payé.
+        transaction: dernier état connu de la transaction, ou ``None``.
+        id_transaction: identifiant FedaPay.
+        reason: le statut FedaPay qui a mis fin à l'attente, ou ce qui l'a interrompue.
+
+    Example:
+        >>> status, webhooks = Outcome(EventFutureStatus.TIMEOUT)
+        >>> status.name
+        'TIMEOUT'
+    """
+
+    status: EventFutureStatus
+    webhooks: Optional[List[WebhookHistory]]
+    paid: bool
+    transaction: Optional[Transaction]
+    id_transaction: Optional[TransactionId]
+    reason: str
+
+    def __new__(
+        cls,
+        status: EventFutureStatus,
+        webhooks: Optional[List[WebhookHistory]] = None,
+        *,
+        paid: bool = False,
+        transaction: Optional[Transaction] = None,
+        id_transaction: Optional[TransactionId] = None,
+        reason: str = "",
+    ) -> "Outcome":
+        made = super().__new__(cls, (status, webhooks))  # type: ignore[type-var]
+        made.status = status
+        made.webhooks = webhooks
+        made.paid = paid
+        made.transaction = transaction
+        made.id_transaction = id_transaction
+        made.reason = reason
+        return made
+
+    @property
+    def amount(self) -> Optional[int]:
+        """Montant de la transaction en francs entiers, ou ``None`` si elle n'a pas été lue."""
+        return self.transaction.amount if self.transaction else None
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Le résultat en types simples que JSON sait écrire."""
+        return {str(name): plain(value) for name, value in self.__dict__.items()}
+
+    model_dump = to_dict
+
+    def __bool__(self) -> bool:
+        return self.paid
+
+    def __repr__(self) -> str:
+        return (
+            f"Outcome({self.status.name}, paid={self.paid}, id_transaction={self.id_transaction}, "
+            f"amount={self.amount}, reason={self.reason!r})"
+        )
+
+    def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:
+        return _rebuild, (dict(self.__dict__),)
+
+
+def _rebuild(values: Dict[str, Any]) -> Outcome:
+    return Outcome(values.pop("status"), values.pop("webhooks"), **values)

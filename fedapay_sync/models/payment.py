@@ -1,0 +1,208 @@
+"""What a program says of a payment, and what it gets back."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Optional, Type, TypeVar, Union
+
+import marshmallow.validate
+
+from ..catalogue import COUNTRIES, push_methods
+from ..enums import MethodesPaiement, Pays, TransactionStatus, TypesPaiement
+from ..errors import InvalidArgument, InvalidCountryPaymentCombination
+from ..masking import get_logger
+from ..schema import read_francs
+from .base import Model
+from .transaction import PaymentIntent, Transaction, TransactionToken
+
+log = get_logger(__name__)
+
+W = TypeVar("W", Pays, MethodesPaiement, TypesPaiement)
+
+_email = marshmallow.validate.Email()
+
+
+def word(kind: Type[W], value: Any, field: str) -> W:
+    """
+    The member meant by a member, its value or its name.
+
+    Raises:
+        InvalidArgument: no such member.
+    """
+    for member in kind:
+        if value == member.value or value == member.name:
+            return member
+    known = ", ".join(f"{member.name} ({member.value})" for member in kind)
+    raise InvalidArgument(f"{field}={value!r} est inconnu. Valeurs possibles : {known}.", field=field)
+
+
+def whole_amount(amount: Any, field: str = "montant_paiement") -> int:
+    """
+    An amount that we may send: a whole number of francs above zero.
+
+    Raises:
+        InvalidArgument: anything else.
+    """
+    try:
+        if isinstance(amount, str):
+            raise ValueError("un texte n'est pas un montant")
+        francs = read_francs(amount)
+        if francs <= 0:
+            raise ValueError("il doit être plus grand que 0")
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise InvalidArgument(
+            f"{field}={amount!r} est refusé : {error}. Donner un nombre entier de francs, par exemple 1000 "
+            "(le XOF et le GNF n'ont pas de centimes).",
+            field=field,
+        ) from None
+    return francs
+
+
+def phone_number(number: Any, field: str = "tel") -> str:
+    """
+    A phone number that could be one. Its form is left as given: what FedaPay accepts differs by country and date.
+
+    Raises:
+        InvalidArgument: not a text, or not the characters of a phone number.
+    """
+    text = number.strip() if isinstance(number, str) else ""
+    digits = text.replace(" ", "").replace("-", "").replace(".", "")
+    if not (digits.lstrip("+").isascii() and digits.lstrip("+").isdigit() and 6 <= len(digits) <= 20):
+        raise InvalidArgument(
+            f"{field} n'est pas un numéro de téléphone : un texte de 6 à 20 chiffres est attendu, par exemple "
+            "'0164000001' (entre guillemets : un nombre perdrait son premier zéro).",
+            field=field,
+        )
+    return text
+
+
+@dataclass(frozen=True)
+class UserData(Model):
+    """
+    Le client qui paie.
+
+    Attributes:
+        nom: nom de famille, non vide (FedaPay refuse un nom vide).
+        prenom: prénom, non vide.
+        email: adresse e-mail ; elle identifie le client chez FedaPay. ``None`` si seul le téléphone est connu.
+        tel: numéro de téléphone, de préférence dans sa forme locale complète (``0164000001`` au Bénin).
+
+    Raises:
+        InvalidArgument: un champ n'a pas la forme attendue.
+    """
+
+    shown: ClassVar = ()
+
+    nom: str
+    prenom: str
+    email: Optional[str] = None
+    tel: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        for field in ("nom", "prenom"):
+            value = getattr(self, field)
+            if not isinstance(value, str) or not value.strip():
+                raise InvalidArgument(f"{field} est vide : FedaPay demande un texte non vide.", field=field)
+        if self.email is not None:
+            try:
+                _email(self.email if isinstance(self.email, str) else "")
+            except marshmallow.ValidationError:
+                raise InvalidArgument(
+                    "email n'est pas une adresse e-mail : la forme nom@domaine.bj est attendue, ou None "
+                    "si le client n'en a pas.",
+                    field="email",
+                ) from None
+        if self.tel is not None:
+            object.__setattr__(self, "tel", phone_number(self.tel))
+
+
+@dataclass(frozen=True)
+class PaiementSetup(Model):
+    """
+    Où et comment le client paie.
+
+    Attributes:
+        pays: pays du client ; il donne la devise.
+        method: opérateur à solliciter ; ``MethodesPaiement.momo_test`` en sandbox. Sans objet avec redirection.
+        type_paiement: sans redirection (le téléphone invite à payer) ou avec (page de FedaPay).
+
+    Raises:
+        InvalidCountryPaymentCombination: le pays n'a pas cette méthode, ou la méthode manque.
+        InvalidArgument: pays, méthode ou type inconnu.
+    """
+
+    shown: ClassVar = ("pays", "method", "type_paiement")
+
+    pays: Pays
+    method: Optional[MethodesPaiement] = None
+    type_paiement: TypesPaiement = TypesPaiement.SANS_REDIRECTION
+
+    def __post_init__(self) -> None:
+        country = word(Pays, self.pays, "pays")
+        kind = word(TypesPaiement, self.type_paiement or TypesPaiement.SANS_REDIRECTION, "type_paiement")
+        method = None if self.method is None else word(MethodesPaiement, self.method, "method")
+        if kind == TypesPaiement.AVEC_REDIRECTION:
+            if method is not None:
+                log.warning("payment method ignored: the payer chooses it on the payment page")
+            method = None
+        else:
+            _check_combination(country, method)
+        object.__setattr__(self, "pays", country)
+        object.__setattr__(self, "method", method)
+        object.__setattr__(self, "type_paiement", kind)
+
+
+def _check_combination(country: Pays, method: Optional[MethodesPaiement]) -> None:
+    if method is not None and method in push_methods(country):
+        return
+    label = COUNTRIES[country].label
+    offered = sorted(each.name for each in COUNTRIES[country].push)
+    wanted = "Aucune méthode de paiement" if method is None else f"{method.name} ({method.value})"
+    remedy = (
+        f"Méthodes possibles : {', '.join(offered)} (momo_test en sandbox)"
+        if offered
+        else "Ce pays ne paie que sur la page de FedaPay (momo_test en sandbox)"
+    )
+    raise InvalidCountryPaymentCombination(
+        f"{wanted} pour le pays {label} sans redirection. {remedy}, "
+        "ou type_paiement=TypesPaiement.AVEC_REDIRECTION pour la page de paiement.",
+        field="method",
+    )
+
+
+@dataclass(frozen=True)
+class FedapayPay(Model):
+    """
+    Un paiement lancé : la transaction existe chez FedaPay et le client est invité à payer. Rien n'est encore payé.
+
+    Attributes:
+        transaction_data: la transaction créée.
+        link_and_token_data: lien de la page de paiement et son jeton.
+        set_methode_data: réponse à l'invitation envoyée au téléphone ; ``None`` avec redirection.
+        status: dernier statut connu.
+    """
+
+    shown: ClassVar = ("id_transaction", "status")
+
+    transaction_data: Transaction
+    link_and_token_data: TransactionToken
+    set_methode_data: Optional[PaymentIntent] = None
+    status: Union[TransactionStatus, str, None] = None
+
+    @property
+    def id_transaction(self) -> int:
+        """Identifiant FedaPay de la transaction, à donner à ``finalise``."""
+        return self.transaction_data.id
+
+    @property
+    def transaction(self) -> Transaction:
+        """La transaction créée."""
+        return self.transaction_data
+
+    @property
+    def payment_link(self) -> Optional[str]:
+        """Lien de la page où le client peut payer."""
+        return self.link_and_token_data.payment_link
+
+
+@dataclass(frozen=True)
+class PaymentHistory(FedapayPay):
+    """Ce que reçoit le callback de paiement : un paiement vient d'être lancé par ``pay``."""

@@ -1,0 +1,129 @@
+"""A transaction and what its calls answer."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar, List, Optional, Union
+
+from ..enums import PAID_STATUSES, TransactionStatus
+from ..schema import Francs
+from .base import Model
+from .common import Currency, Customer, Json, PaymentMethod
+
+
+@dataclass(frozen=True)
+class Transaction(Model):
+    """
+    Collecte : une somme demandée à un client.
+
+    Attributes:
+        id: identifiant FedaPay.
+        amount: montant demandé, en francs entiers (le XOF et le GNF n'ont pas de centimes).
+        status: statut connu de cette version, ou texte brut si FedaPay en a créé un nouveau.
+        mode: code de l'opérateur ; ``None`` tant qu'aucun paiement n'est tenté.
+        commission: taux décimal, ``0.04`` pour 4 %.
+        fees: frais en francs entiers.
+        amount_debited: somme prise au client, en francs entiers.
+        amount_transferred: somme versée au marchand, en francs entiers.
+        approved_at: instant de l'accord, en UTC ; ``None`` tant que rien n'est payé.
+        deleted_at: instant de l'annulation ; le statut reste alors ``pending``.
+        merchant_reference: référence du marchand, unique chez FedaPay.
+        payment_token: jeton de paiement ; présent tant que la transaction est en attente.
+        payment_url: lien de la page de paiement ; présent tant que la transaction est en attente.
+    """
+
+    envelope: ClassVar[str] = "v1/transaction"
+    shown: ClassVar = ("id", "reference", "amount", "status", "mode")
+
+    id: int
+    klass: Optional[str] = None
+    reference: Optional[str] = None
+    amount: Optional[Francs] = None
+    description: Optional[str] = None
+    callback_url: Optional[str] = None
+    status: Union[TransactionStatus, str, None] = None
+    customer_id: Optional[int] = None
+    currency_id: Optional[int] = None
+    mode: Optional[str] = None
+    operation: Optional[str] = None
+    metadata: Optional[Json] = None
+    commission: Optional[Decimal] = None
+    fees: Optional[Francs] = None
+    fixed_commission: Optional[Francs] = None
+    amount_transferred: Optional[Francs] = None
+    amount_debited: Optional[Francs] = None
+    created_at: Optional[datetime] = None
+    updated_at: Optional[datetime] = None
+    approved_at: Optional[datetime] = None
+    canceled_at: Optional[datetime] = None
+    declined_at: Optional[datetime] = None
+    refunded_at: Optional[datetime] = None
+    transferred_at: Optional[datetime] = None
+    expired_at: Optional[datetime] = None
+    deleted_at: Optional[datetime] = None
+    approved_partially_refunded_at: Optional[datetime] = None
+    transferred_partially_refunded_at: Optional[datetime] = None
+    to_be_transferred_at: Optional[datetime] = None
+    last_error_code: Optional[str] = None
+    last_error_message: Optional[str] = None
+    custom_metadata: Union[Json, List[Any], None] = None
+    receipt_url: Optional[str] = None
+    payment_method_id: Optional[int] = None
+    sub_accounts_commissions: Union[Json, List[Any], None] = None
+    transaction_key: Optional[str] = None
+    merchant_reference: Optional[str] = None
+    account_id: Optional[int] = None
+    balance_id: Optional[int] = None
+    payment_token: Optional[str] = None
+    payment_url: Optional[str] = None
+    flags: Optional[List[Any]] = None
+    customer: Optional[Customer] = None
+    currency: Optional[Currency] = None
+    payment_method: Optional[PaymentMethod] = None
+    balance: Optional[Json] = None
+    refunds: Optional[List[Any]] = None
+
+    @property
+    def was_paid(self) -> bool:
+        """Vrai si le client a été débité, même si la somme lui a été rendue depuis."""
+        return self.status in PAID_STATUSES
+
+    @property
+    def is_deleted(self) -> bool:
+        """Vrai si la transaction a été annulée (son lien ne permet plus de payer)."""
+        return self.deleted_at is not None
+
+
+@dataclass(frozen=True)
+class TransactionToken(Model):
+    """Jeton de paiement et lien de la page où le client peut payer."""
+
+    shown: ClassVar = ()
+
+    token: Optional[str] = None
+    payment_link: Optional[str] = field(default=None, metadata={"wire": "url"})
+
+
+@dataclass(frozen=True)
+class PaymentIntent(Model):
+    """Réponse à l'invitation envoyée au téléphone du client : elle est partie, rien n'est encore payé."""
+
+    envelope: ClassVar[str] = "v1/payment_intent"
+    shown: ClassVar = ("reference", "status", "mode")
+
+    klass: Optional[str] = None
+    id: Optional[int] = None
+    reference: Optional[str] = None
+    status: Union[TransactionStatus, str, None] = None
+    mode: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class TransactionDeleteStatus(Model):
+    """Résultat d'une annulation réussie."""
+
+    shown: ClassVar = ("delete_status", "status_code")
+
+    delete_status: bool
+    status_code: int
+    message: Optional[str] = None

@@ -1,0 +1,98 @@
+"""What goes into the store and what comes out of it, as plain values."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+#: Events that we make ourselves, so that their callbacks go through the same machinery.
+LOCAL = "local"
+PAYMENT_NAME = "local.payment"
+RESTORED_NAME = "local.restored"
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """
+    An event on its way into the store.
+
+    Attributes:
+        amount: francs that the transaction carries, if it says so; compared with what was asked.
+        work_state: ``ready`` if a callback is owed, ``dead`` for what was set aside unread.
+    """
+
+    dedup_key: str
+    event_key: str
+    environment: str
+    account: str
+    name: str
+    object: str
+    entity_id: str
+    status: Optional[str]
+    is_final: bool
+    is_paid: bool
+    source: str
+    body: bytes
+    body_sha256: str
+    received_at: float
+    amount: Optional[int] = None
+    currency_id: Optional[int] = None
+    work_state: str = "ready"
+    last_error: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Whether the event was new, and whether it ends waits for its transaction."""
+
+    new: bool
+    is_final: bool
+    late: bool = False
+    suspect: bool = False
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event as it lies in the store."""
+
+    id: int
+    event_key: str
+    environment: str
+    name: str
+    entity_id: str
+    status: Optional[str]
+    late: bool
+    suspect: bool
+    source: str
+    body: bytes
+    received_at: float
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Listen:
+    """A stored listen: who waits for which transaction until when."""
+
+    transaction_id: str
+    account: str
+    state: str
+    deadline: float
+    timeout: float
+    delete_at_deadline: bool
+    owed: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the payment is still being watched."""
+        return self.state in ("pending", "closing", "unknown")
+
+
+@dataclass(frozen=True)
+class Payment:
+    """What was asked for under a merchant reference."""
+
+    merchant_reference: str
+    account: str
+    amount: int
+    currency: str
+    currency_id: Optional[int]
+    transaction_id: Optional[str]
+    state: str

@@ -1,0 +1,150 @@
+"""
+The tables, and the version of their shape.
+
+They are never bound to a database: every query is executed on the connection of the thread that owns one.
+"""
+
+import peewee
+
+SCHEMA_VERSION = 1
+
+#: States of a listen in which somebody still watches the payment.
+OPEN_STATES = ("pending", "closing", "unknown")
+
+
+class Table(peewee.Model):
+    """Common ancestor of the tables."""
+
+
+class EventRow(Table):
+    """One fact told by FedaPay, or by us, together with the work that its callback is."""
+
+    id = peewee.AutoField(constraints=[peewee.SQL("AUTOINCREMENT")])
+    dedup_key = peewee.CharField(64, unique=True)
+    # Shown to the user.
+    event_key = peewee.CharField(160)
+    environment = peewee.CharField(16)
+    # Our own label of the merchant account.
+    account = peewee.CharField(32)
+    name = peewee.CharField(64)
+    object = peewee.CharField(32)
+    entity_id = peewee.CharField(64)
+    status = peewee.CharField(40, null=True)
+    is_final = peewee.SmallIntegerField(constraints=[peewee.Check("is_final IN (0,1)")])
+    late = peewee.SmallIntegerField(constraints=[peewee.Check("late IN (0,1)")])
+    suspect = peewee.SmallIntegerField(constraints=[peewee.Check("suspect IN (0,1)")])
+    # webhook, status, events, manual or local.
+    source = peewee.CharField(16)
+    # The raw bytes that were signed.
+    body = peewee.BlobField()
+    body_sha256 = peewee.CharField(64)
+    # UTC epoch seconds, like all times here.
+    received_at = peewee.DoubleField()
+    work_state = peewee.CharField(
+        8, constraints=[peewee.Check("work_state IN ('none','ready','running','done','dead')")]
+    )
+    # The attempt number is the fencing token of the work.
+    attempts = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
+    # When anybody may take the work; while it runs, the end of the lease.
+    run_after = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
+    # host:pid:random
+    lease_owner = peewee.CharField(80, null=True)
+    finished_at = peewee.DoubleField(null=True)
+    last_error = peewee.CharField(500, null=True)
+
+    class Meta:
+        """Where the rows live."""
+
+        table_name = "fp_event"
+        indexes = ((("entity_id", "id"), False),)
+        constraints = [peewee.Check("(work_state = 'running') = (lease_owner IS NOT NULL)")]
+
+
+EventRow.add_index(
+    peewee.SQL(
+        "CREATE INDEX IF NOT EXISTS fp_event_todo ON fp_event (run_after, id) WHERE work_state IN ('ready','running')"
+    )
+)
+
+
+class ListenRow(Table):
+    """Somebody wants to know how a transaction ends, until a deadline that survives restarts."""
+
+    id = peewee.AutoField(constraints=[peewee.SQL("AUTOINCREMENT")])
+    environment = peewee.CharField(16)
+    transaction_id = peewee.CharField(64)
+    # Fingerprint of the key that the payment was made with.
+    account = peewee.CharField(32)
+    state = peewee.CharField(
+        10,
+        constraints=[
+            peewee.Check("state IN ('pending','closing','resolved','timed_out','cancelled','unknown')"),
+        ],
+    )
+    deadline = peewee.DoubleField()
+    timeout = peewee.DoubleField()
+    # Whether the transaction is to be deleted at FedaPay at the deadline.
+    delete_at_deadline = peewee.SmallIntegerField(constraints=[peewee.Check("delete_at_deadline IN (0,1)")])
+    # Whether the end is owed to the callback of restored listens.
+    owed = peewee.SmallIntegerField(constraints=[peewee.Check("owed IN (0,1)")])
+    event_id = peewee.IntegerField(null=True)
+    owner = peewee.CharField(80, null=True)
+    # End of the owner's lease.
+    run_after = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
+    attempts = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
+    created_at = peewee.DoubleField()
+    closed_at = peewee.DoubleField(null=True)
+
+    class Meta:
+        """Where the rows live."""
+
+        table_name = "fp_listen"
+        indexes = ((("environment", "transaction_id"), True),)
+
+
+ListenRow.add_index(
+    peewee.SQL(
+        "CREATE INDEX IF NOT EXISTS fp_listen_open ON fp_listen (deadline) "
+        "WHERE state IN ('pending','closing','unknown')"
+    )
+)
+
+
+class PaymentRow(Table):
+    """What was asked for, written before FedaPay is asked."""
+
+    id = peewee.AutoField(constraints=[peewee.SQL("AUTOINCREMENT")])
+    environment = peewee.CharField(16)
+    account = peewee.CharField(32)
+    merchant_reference = peewee.CharField(255)
+    amount = peewee.BigIntegerField()
+    currency = peewee.CharField(3)
+    # FedaPay's number for that currency, from its answer.
+    currency_id = peewee.IntegerField(null=True)
+    transaction_id = peewee.CharField(64, null=True, index=True)
+    state = peewee.CharField(
+        12, constraints=[peewee.Check("state IN ('intent','created','sent','unknown','failed')")]
+    )
+    created_at = peewee.DoubleField()
+    updated_at = peewee.DoubleField()
+
+    class Meta:
+        """Where the rows live."""
+
+        table_name = "fp_payment"
+        indexes = ((("environment", "account", "merchant_reference"), True),)
+
+
+class MetaRow(Table):
+    """The version of these tables, in one row."""
+
+    schema_version = peewee.IntegerField()
+
+    class Meta:
+        """Where the rows live."""
+
+        table_name = "fp_meta"
+        primary_key = False
+
+
+TABLES = (EventRow, ListenRow, PaymentRow, MetaRow)
