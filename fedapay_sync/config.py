@@ -267,7 +267,9 @@ def database_url(given: Optional[str] = None) -> str:
 def _endpoint(given: Optional[str]) -> str:
     name = given or from_environment(ENDPOINT_NAME, DEFAULT_ENDPOINT_NAME) or DEFAULT_ENDPOINT_NAME
     path = str(name).strip("/")
-    if not path or not all(part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in path.split("/")):
+    if not path or not all(
+        part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in path.split("/")
+    ):
         raise ConfigError(
             f"listen_server_endpoint_name={name!r} : un chemin simple est attendu, par exemple « webhooks »."
         )

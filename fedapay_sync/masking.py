@@ -11,7 +11,10 @@ from typing import Pattern, Tuple
 
 _RULES: Tuple[Tuple[Pattern[str], str], ...] = (
     # sk_live_abc → sk_live_***: kind and environment help a reader, the rest is the secret.
-    (re.compile(r"\b((?:sk|pk|wh)_(?:sandbox_|live_|test_)?|fp_key_(?:sandbox_|live_)?)[A-Za-z0-9_\-]+"), r"\1***"),
+    (
+        re.compile(r"\b((?:sk|pk|wh)_(?:sandbox_|live_|test_)?|fp_key_(?:sandbox_|live_)?)[A-Za-z0-9_\-]+"),
+        r"\1***",
+    ),
     (re.compile(r"(?i)\b(bearer|basic)\s+[^\s'\",;]+"), r"\1 ***"),
     (re.compile(r"eyJ[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]+){1,2}"), "***jeton***"),
     (re.compile(r"(?i)\b(token|api_key|secret|password|access_token|client_secret)=[^\s&'\"#]+"), r"\1=***"),

@@ -180,9 +180,7 @@ class _Running:
     ``trigger.pull_trigger`` (run in the loop's thread), ``active_channels`` and ``_map``.
     """
 
-    def __init__(
-        self, app: "WSGIApplication", listener: socket.socket, name: str, threads: int, max_body: int
-    ) -> None:
+    def __init__(self, app: "WSGIApplication", listener: socket.socket, name: str, threads: int, max_body: int) -> None:
         # Imported here so that `import fedapay_sync` stays light.
         from waitress.server import create_server  # type: ignore[import-untyped,unused-ignore]
 
@@ -230,8 +228,8 @@ class _Running:
         # 4. An empty map ends the loop.
         self._in_loop(self._close_rest)
         self._thread.join(max(1.0, end - SYSTEM_CLOCK.monotonic()))
-        # Not in the loop: it may run a thunk before pull_trigger() has written its byte, and a byte for a closed
-        # descriptor lands in whatever file got that number next. A late worker would do the same.
+        # Not in the loop: it may run a thunk before pull_trigger() has written its byte, and a byte for a
+        # closed descriptor lands in whatever file got that number next. A late worker would do the same.
         if not self._thread.is_alive() and not dispatcher.threads:
             self._server.trigger.close()
 
@@ -262,8 +260,7 @@ class _Running:
     def _is_busy(self) -> bool:
         dispatcher = self._server.task_dispatcher
         return bool(dispatcher.queue or dispatcher.active_count > 0) or any(
-            channel.requests or channel.total_outbufs_len
-            for channel in list(self._server.active_channels.values())
+            channel.requests or channel.total_outbufs_len for channel in list(self._server.active_channels.values())
         )
 
     def _close_rest(self) -> None:

@@ -119,7 +119,8 @@ class Transport:
         self._budget = budget
         self._clock = clock
         self._closed = threading.Event()
-        self._pause = pause or self._closed.wait
+        #: Waits that many seconds, less if the transport is closed meanwhile.
+        self.pause: Callable[[float], object] = pause or self._closed.wait
         self._local = threading.local()
 
     def request(
@@ -158,7 +159,7 @@ class Transport:
             if attempt >= _ATTEMPTS or self._clock.monotonic() + wait >= end or self._closed.is_set():
                 raise problem
             log.info("%s %s failed (%s), attempt %d, again in %.1f s", method, path, problem, attempt, wait)
-            self._pause(wait)
+            self.pause(wait)
 
     def close(self) -> None:
         """End waits between attempts and close this thread's connections. Others close with their threads."""
@@ -351,7 +352,10 @@ def _complaint(body: Any) -> Tuple[str, Dict[str, List[str]]]:
     message = source.get("message")
     fields = source.get("errors")
     errors = (
-        {str(name): [str(each) for each in (text if isinstance(text, list) else [text])] for name, text in fields.items()}
+        {
+            str(name): [str(each) for each in (text if isinstance(text, list) else [text])]
+            for name, text in fields.items()
+        }
         if isinstance(fields, dict)
         else {}
     )

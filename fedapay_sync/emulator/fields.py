@@ -81,8 +81,10 @@ class Fields:
         if name not in self._body:
             return fallback
         value = self.text(name)
-        if name not in self.errors and (value is None or not value.strip() or value == "undefined"):
-            self.refuse(name, _EMPTY if not (value or "").strip() else _INVALID)
+        if name not in self.errors and not (value or "").strip():
+            self.refuse(name, _EMPTY)
+        elif value == "undefined":
+            self.refuse(name, _INVALID)
         return value
 
     def phone(self) -> Optional[str]:

@@ -1,4 +1,4 @@
-"""What the emulated FedaPay knows: transactions, customers, events. Every change is made here, under one lock."""
+"""What the emulated FedaPay knows: transactions, customers, events. One lock, every change is made here."""
 
 import copy
 import heapq
@@ -11,6 +11,7 @@ from ..clock import Clock
 from ..enums import TransactionStatus
 from ..errors import InvalidArgument
 from . import fields, shapes, tokens
+from .customers import Customers
 from .fields import Fields
 from .refusal import NOT_ALLOWED, NOT_FOUND, Refusal
 from .rules import ACCOUNT, EXPIRY, TRANSFER, TRANSITIONS, Rules, charge
@@ -35,8 +36,7 @@ class Ledger:
         self._last_id = 0
         self._transactions: Dict[int, Record] = {}
         self._by_reference: Dict[str, Record] = {}
-        self._customers: Dict[int, Record] = {}
-        self._by_email: Dict[str, Record] = {}
+        self._customers = Customers(self._next_id, self._now, self._publish)
         self._balances: Dict[str, int] = {}
         self._due: List[Tuple[float, int, str]] = []
         self.events: Deque[Record] = deque(maxlen=_MAX_EVENTS)
@@ -79,9 +79,13 @@ class Ledger:
             customer = self._customers.get(record["customer_id"])
             return copy.deepcopy(shapes.transaction(record, self._base_url(), customer, include))
 
+    def payment_url(self, token: str) -> str:
+        """Where the payer opens that token."""
+        return shapes.payment_url(self._base_url(), token)
+
     def customer_of(self, record: Record) -> Record:
         """The customer's record, or an empty one."""
-        return self._customers.get(record["customer_id"], {})
+        return self._customers.get(record["customer_id"]) or {}
 
     # Changes that the API asks for
 
@@ -98,34 +102,32 @@ class Ledger:
             self.age()
             if reference is not None and reference in self._by_reference:
                 given.refuse("merchant_reference", "n'est pas disponible")
-            customer = self._customer(person, given) if person else None
+            customer = self._customers.meant(person, given) if person else None
             given.raise_if_wrong(fields.CREATION_FAILED)
             if customer:
-                self._keep_customer(customer)
+                self._customers.keep(customer)
             now = self._clock.now()
             number = self._next_id()
-            record: Record = {
-                "id": number,
-                "reference": shapes.reference("trx", now),
-                "amount": amount,
-                "description": description,
-                "callback_url": callback_url,
-                "status": _S.pending.value,
-                "customer_id": customer["id"] if customer else None,
-                "currency_id": currency["id"],
-                "operation": "payment",
-                "metadata": {"expire_schedule_jobid": secrets.token_hex(12)},
-                "fixed_commission": 0,
-                "custom_metadata": custom,
-                "merchant_reference": reference,
-                "account_id": ACCOUNT["id"],
-                "flags": [],
-                "payment_token": tokens.issue(number, now + EXPIRY),
-                "created_at": stamp(now),
-                "updated_at": stamp(now),
-                "updated": now,
-                "attempt": 0,
-            }
+            record = shapes.new_transaction(
+                id=number,
+                reference=shapes.reference("trx", now),
+                amount=amount,
+                description=description,
+                callback_url=callback_url,
+                status=_S.pending.value,
+                customer_id=customer["id"] if customer else None,
+                currency_id=currency["id"],
+                metadata={"expire_schedule_jobid": secrets.token_hex(12)},
+                custom_metadata=custom,
+                merchant_reference=reference,
+                account_id=ACCOUNT["id"],
+                payment_token=tokens.issue(number, now + EXPIRY),
+                created_at=stamp(now),
+                updated_at=stamp(now),
+                # Ours: the time of updated_at, and which attempt to pay is the current one.
+                touched=now,
+                attempt=0,
+            )
             self._transactions[number] = record
             if reference is not None:
                 self._by_reference[reference] = record
@@ -201,10 +203,11 @@ class Ledger:
         With ``attempt``, do nothing (and return False) when that attempt is no longer the current one.
         """
         with self.lock:
+            self.age()
             record = self._transactions.get(number)
             if record is None:
                 raise InvalidArgument(
-                    f"L'émulateur n'a pas de transaction {number!r}. Donner un identifiant rendu par la création.",
+                    f"L'émulateur n'a pas de transaction {number} : donner un identifiant rendu par l'API.",
                     field="id",
                 )
             allowed = status in TRANSITIONS.get(record["status"], ()) and not record["deleted_at"]
@@ -215,8 +218,8 @@ class Ledger:
             if not (allowed or force):
                 state = record["status"] + (" (supprimée)" if record["deleted_at"] else "")
                 raise InvalidArgument(
-                    f"La transaction {number} est {state} : elle ne peut pas devenir {status}. Chez FedaPay non "
-                    "plus ; force=True le fait quand même.",
+                    f"La transaction {number} est {state} : elle ne peut pas devenir {status}, chez FedaPay "
+                    "non plus ; force=True passe outre.",
                     field="id",
                 )
             record["status"] = status
@@ -246,7 +249,7 @@ class Ledger:
         mode = record["mode"] or self._rules.page_mode
         rate = self._rules.rate(mode)
         debited, fees = charge(record["amount"], rate)
-        due = record["updated"] + TRANSFER
+        due = record["touched"] + TRANSFER
         customer = self.customer_of(record)
         paid_by = {name: customer.get(name) for name in ("email", "lastname", "firstname")}
         record["metadata"] = {
@@ -262,52 +265,12 @@ class Ledger:
             amount_transferred=record["amount"],
             payment_method_id=self._next_id(),
             balance_id=self._balances.get(mode) or self._balances.setdefault(mode, self._next_id()),
-            receipt_token=tokens.issue(record["id"], record["updated"] + EXPIRY),
+            receipt_token=tokens.issue(record["id"], record["touched"] + EXPIRY),
             payment_token=None,
             scheduled_transfer_at=at,
             to_be_transferred_at=stamp(due),
         )
         heapq.heappush(self._due, (due, record["id"], _S.transferred.value))
-
-    def _customer(self, person: Record, given: Fields) -> Record:
-        """The customer meant, new or changed, not yet kept: a refused creation must leave no trace."""
-        if person.get("id") is not None:
-            found = self._customers.get(_number(person["id"]))
-            if found is None:
-                given.refuse("customer", "n'existe pas")
-            return found or {}
-        about = Fields(person)
-        email = about.text("email")
-        known = self._by_email.get((email or "").lower(), {})
-        customer = {
-            **known,
-            "firstname": about.name("firstname", known.get("firstname")),
-            "lastname": about.name("lastname", known.get("lastname")),
-            "email": email,
-            "phone": about.phone() or known.get("phone"),
-        }
-        for name, reasons in about.errors.items():
-            for reason in reasons:
-                given.refuse(name, reason)
-        return customer
-
-    def _keep_customer(self, customer: Record) -> None:
-        known = self._customers.get(customer.get("id", 0))
-        if known is customer:
-            return
-        now = stamp(self._clock.now())
-        if known is None:
-            customer.update(id=self._next_id(), account_id=ACCOUNT["id"], created_at=now)
-        customer["full_name"] = " ".join(filter(None, (customer["firstname"], customer["lastname"])))
-        if customer["phone"] and not customer.get("phone_number_id"):
-            customer["phone_number_id"] = self._next_id()
-        customer["updated_at"] = now
-        self._customers[customer["id"]] = customer
-        if customer["email"]:
-            self._by_email[customer["email"].lower()] = customer
-        entity = shapes.customer_record(customer)
-        name = "customer.created" if known is None else "customer.updated"
-        self._publish(name, "customer", customer["id"], entity, shapes.customer_answer(customer))
 
     def _changed(self, name: str, given: Fields) -> Any:
         if name == "amount":
@@ -318,8 +281,8 @@ class Ledger:
 
     def _touch(self, record: Record) -> str:
         """A new ``updated_at``, later than the last: two facts never carry one stamp."""
-        record["updated"] = max(self._clock.now(), record["updated"] + 0.001)
-        record["updated_at"] = stamp(record["updated"])
+        record["touched"] = max(self._clock.now(), record["touched"] + 0.001)
+        record["updated_at"] = stamp(record["touched"])
         return str(record["updated_at"])
 
     def _tell(self, what: str, record: Record) -> None:
@@ -327,8 +290,11 @@ class Ledger:
         answer = self.answer(record, "customer,currency")
         self._publish(f"transaction.{what}", "transaction", record["id"], entity, answer)
 
+    def _now(self) -> str:
+        return stamp(self._clock.now())
+
     def _publish(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
-        now = stamp(self._clock.now())
+        now = self._now()
         self.events.append(
             {
                 "id": shapes.event_id(),
@@ -347,9 +313,3 @@ class Ledger:
         """From the clock, so that an old store never meets a new payment under one id."""
         self._last_id = max(self._last_id + 1, int(self._clock.now() * 1000))
         return self._last_id
-
-
-def _number(value: Any) -> int:
-    """An id sent as number or text; 0, which nobody has, if it is neither."""
-    text = str(value)
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else 0

@@ -1,4 +1,4 @@
-"""What FedaPay's two environments allow, and what they charge. Facts: FedaPay's documentation, November 2026."""
+"""What FedaPay's two environments allow, and what they charge (its documentation, November 2026)."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -49,8 +49,8 @@ TRANSITIONS: Dict[str, FrozenSet[str]] = {
 _PUSH = frozenset(method.name for country in COUNTRIES.values() for method in country.push)
 #: Known to the platform, but offered on the hosted page only, or no longer offered.
 _PAGE_ONLY = frozenset(
-    "mtn mtn_ecw mtn_open_ci bmo moov_ci orange_ci wave_ci wave_direct_ci orange_sn wave_sn orange_ml moov_bf "
-    "orange_bf".split()
+    "mtn mtn_ecw mtn_open_ci bmo moov_ci orange_ci wave_ci wave_direct_ci orange_sn wave_sn orange_ml "
+    "moov_bf orange_bf".split()
 )
 KNOWN_MODES = _PUSH | _PAGE_ONLY | {SANDBOX_METHOD.name}
 
@@ -109,7 +109,9 @@ def bare_number(number: str) -> str:
     return digits[2:] if len(digits) == 10 and digits.startswith("01") else digits
 
 
-def _currency(number: int, name: str, iso: str, code: int, suffix: str, modes: FrozenSet[str]) -> Dict[str, Any]:
+def _currency(
+    number: int, name: str, iso: str, code: int, suffix: str, modes: FrozenSet[str]
+) -> Dict[str, Any]:
     return {
         "klass": "v1/currency",
         "id": number,

@@ -14,29 +14,37 @@ _LETTERS = string.ascii_letters + string.digits
 # FedaPay writes these three as escapes, and the signature is over the bytes.
 _ESCAPES = (("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e"))
 
-_ANSWER = (
-    "id reference amount description callback_url status customer_id currency_id mode operation metadata commission "
-    "fees fixed_commission amount_transferred created_at updated_at approved_at canceled_at declined_at refunded_at "
-    "transferred_at deleted_at last_error_code custom_metadata amount_debited receipt_url payment_method_id "
-    "sub_accounts_commissions transaction_key merchant_reference account_id balance_id payment_token payment_url "
-    "flags to_be_transferred_at"
-).split()
-_RECORD = (
-    "id reference transaction_key merchant_reference amount items description callback_url status operation mode "
-    "currency_id customer_id account_id balance_id page_id commission fees fixed_commission amount_debited "
-    "amount_transferred operator_commission operator_fees operator_fixed_commission last_error_code "
-    "last_error_message metadata custom_metadata payment_method_id receipt_url sub_accounts_commissions "
-    "sub_commissions_transferred_at marketplace_transaction_id lock_transfer transferred_count created_at updated_at "
-    "approved_at canceled_at declined_at refunded_at approved_partially_refunded_at transferred_at "
-    "transferred_partially_refunded_at to_be_transferred_at scheduled_transfer_at expired_at deleted_at"
-).split()
-_CUSTOMER_ANSWER = (
-    "id firstname lastname full_name email account_id phone_number_id created_at updated_at deleted_at"
-).split()
-_CUSTOMER_RECORD = (
-    "id firstname lastname email account_id deleted_at created_at updated_at phone_number_id"
-).split()
-_DEFAULTS: Record = {"items": 1, "lock_transfer": False, "transferred_count": 0}
+_ANSWER = """
+    id reference amount description callback_url status customer_id currency_id mode operation metadata
+    commission fees fixed_commission amount_transferred created_at updated_at approved_at canceled_at
+    declined_at refunded_at transferred_at deleted_at last_error_code custom_metadata amount_debited
+    receipt_url payment_method_id sub_accounts_commissions transaction_key merchant_reference account_id
+    balance_id payment_token payment_url flags to_be_transferred_at
+""".split()
+_RECORD = """
+    id reference transaction_key merchant_reference amount items description callback_url status
+    operation mode currency_id customer_id account_id balance_id page_id commission fees
+    fixed_commission amount_debited amount_transferred operator_commission operator_fees
+    operator_fixed_commission last_error_code last_error_message metadata custom_metadata
+    payment_method_id receipt_url sub_accounts_commissions sub_commissions_transferred_at
+    marketplace_transaction_id lock_transfer transferred_count created_at updated_at approved_at
+    canceled_at declined_at refunded_at approved_partially_refunded_at transferred_at
+    transferred_partially_refunded_at to_be_transferred_at scheduled_transfer_at expired_at deleted_at
+""".split()
+_CUSTOMER_ANSWER = """
+    id firstname lastname full_name email account_id phone_number_id created_at updated_at deleted_at
+""".split()
+_CUSTOMER_RECORD = """
+    id firstname lastname email account_id deleted_at created_at updated_at phone_number_id
+""".split()
+_NEW: Record = {
+    **dict.fromkeys([*_ANSWER, *_RECORD]),
+    "operation": "payment",
+    "fixed_commission": 0,
+    "items": 1,
+    "lock_transfer": False,
+    "transferred_count": 0,
+}
 
 
 def stamp(seconds: float) -> str:
@@ -56,10 +64,17 @@ def event_id() -> str:
     return _letters(20)
 
 
-def transaction(record: Record, base_url: str, customer: Optional[Record] = None, include: str = "") -> Record:
+def new_transaction(**known: Any) -> Record:
+    """A record with every field that a transaction can have."""
+    return {**_NEW, "flags": [], **known}
+
+
+def transaction(
+    record: Record, base_url: str, customer: Optional[Record] = None, include: str = ""
+) -> Record:
     """A transaction as the API answers it, with what ``include`` asks for."""
     token = record["payment_token"]
-    shown = {**record, "payment_url": f"{base_url}/process/{token}" if token else None}
+    shown = {**record, "payment_url": payment_url(base_url, token) if token else None}
     shown["receipt_url"] = _receipt(record, base_url)
     answer = {"klass": "v1/transaction", **_pick(shown, _ANSWER)}
     wanted = {each.strip() for each in include.split(",")}
@@ -70,9 +85,14 @@ def transaction(record: Record, base_url: str, customer: Optional[Record] = None
     return answer
 
 
+def payment_url(base_url: str, token: str) -> str:
+    """The emulator's own payment page; FedaPay's stands on another host."""
+    return f"{base_url}/process/{token}"
+
+
 def transaction_record(record: Record, base_url: str) -> Record:
     """A transaction as events and webhooks carry it."""
-    return _pick({**_DEFAULTS, **record, "receipt_url": _receipt(record, base_url)}, _RECORD)
+    return _pick({**record, "receipt_url": _receipt(record, base_url)}, _RECORD)
 
 
 def customer_answer(record: Record) -> Record:

@@ -19,12 +19,12 @@ class Timers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._heap: List[Tuple[float, int, Callable[[], None]]] = []
+        self._heap: List[Tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._thread: Optional[threading.Thread] = None
 
-    def after(self, seconds: float, action: Callable[[], None]) -> None:
+    def after(self, seconds: float, action: Callable[[], object]) -> None:
         """Run ``action`` in the timer thread, ``seconds`` from now."""
         with self._changed:
             due = self._clock.monotonic() + seconds
@@ -54,7 +54,7 @@ class Timers:
             except Exception:
                 log.exception("emulator timer failed")
 
-    def _next(self) -> Optional[Callable[[], None]]:
+    def _next(self) -> Optional[Callable[[], object]]:
         with self._changed:
             while self._thread is threading.current_thread():
                 if not self._heap:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Dict, Mapping, Optional, Type, TypeVar, Union
 
 from ..enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
 from ..errors import EventError
+from ..schema import read_datetime, write_datetime
 from .base import Model
 from .common import Account, Json
 from .transaction import Transaction
@@ -135,16 +136,17 @@ def identify(event: Mapping[str, Any], *, environment: str, account: str, body_s
         EventError: no name, no entity, or nothing that says which object it is about.
     """
     name, entity = event.get("name"), event.get("entity")
-    if not isinstance(name, str) or not 0 < len(name) <= 64 or not isinstance(entity, Mapping):
+    if not isinstance(entity, Mapping) or not _is_text(name):
         raise EventError(
             "Événement illisible : un objet JSON avec « name » (texte) et « entity » (objet) est attendu, "
             "tel que FedaPay l'envoie."
         )
     kind = kind_of(event)
     entity_id = entity.get("id", event.get("object_id"))
-    if isinstance(entity_id, bool) or not isinstance(entity_id, (int, str)) or not 0 < len(str(entity_id)) <= 64:
+    if isinstance(entity_id, bool) or not isinstance(entity_id, (int, str)) or not _is_text(str(entity_id)):
         raise EventError("Événement illisible : « entity.id » (nombre ou texte) est attendu.")
-    status = entity.get("status") if isinstance(entity.get("status"), str) else None
+    status = entity.get("status") if _is_text(entity.get("status"), 40) else None
+    kind = kind if _is_text(kind, 32) else "inconnu"
     stamp = _stamp(name, entity, body_sha256)
     parts = ("1", environment, account, kind, str(entity_id), name, stamp)
     readable = ":".join(part for part in (environment, account, kind, str(entity_id), name.rpartition(".")[2]) if part)
@@ -152,7 +154,7 @@ def identify(event: Mapping[str, Any], *, environment: str, account: str, body_s
     deleted = bool(entity.get("deleted_at")) or name == "transaction.deleted"
     return Identity(
         name=name,
-        object=kind[:32],
+        object=kind,
         entity_id=str(entity_id),
         status=status,
         is_final=is_transaction and (status in FINAL_STATUSES or deleted),
@@ -162,13 +164,24 @@ def identify(event: Mapping[str, Any], *, environment: str, account: str, body_s
     )
 
 
+def _is_text(value: Any, longest: int = 64) -> bool:
+    """A short text that every database can hold: no lone surrogate, no control character."""
+    return isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
+
+
 def _stamp(name: str, entity: Mapping[str, Any], body_sha256: str) -> str:
     """The event's own stamp, only where the event may happen again."""
     what = name.rpartition(".")[2]
     if what in _ONCE:
         return ""
     stamp = entity.get(f"{what}_at" if what in _EACH_ATTEMPT else "updated_at")
-    return str(stamp) if isinstance(stamp, (str, int)) and stamp else body_sha256
+    if not isinstance(stamp, (str, int)) or not stamp:
+        return body_sha256
+    try:
+        # One way to write an instant, so that a webhook and a status check mean the same one.
+        return write_datetime(read_datetime(stamp))
+    except ValueError:
+        return str(stamp)
 
 
 def event_from_transaction(transaction: Mapping[str, Any]) -> Dict[str, Any]:

@@ -151,8 +151,14 @@ def explained(error: BaseException) -> StoreError:
     """The database's own words as an error that says what to do."""
     text = mask(error)
     for sign, advice in (
-        ("full", "Le disque est plein : libérer de la place. Rien n'a été confirmé ; l'écriture reprendra seule."),
-        ("locked", "Un autre programme tient la base verrouillée : le fermer (un shell sqlite3, une sauvegarde ?)."),
+        (
+            "full",
+            "Le disque est plein : libérer de la place. Rien n'a été confirmé ; l'écriture reprendra seule.",
+        ),
+        (
+            "locked",
+            "Un autre programme tient la base verrouillée : le fermer (un shell sqlite3, une sauvegarde ?).",
+        ),
         ("malformed", "Le fichier est abîmé : le remplacer par une sauvegarde saine."),
         ("not a database", "Ce fichier n'est pas une base SQLite : corriger FEDAPAY_DB_URL."),
         ("readonly", "Le fichier n'est pas inscriptible : corriger ses droits."),

@@ -5,7 +5,6 @@ Truth lies in rows; what wakes threads (:mod:`fedapay_sync.bells`) only makes th
 """
 
 import hashlib
-import os
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tupl
 import peewee
 
 from ..clock import SYSTEM_CLOCK, Clock
-from ..errors import StoreError, TransactionId
+from ..errors import TransactionId
 from .database import connect, explained, file_of, prepare_file
 from .records import LOCAL, PAYMENT_NAME, RESTORED_NAME, Accepted, Listen, NewEvent, Payment, StoredEvent
 from .tables import OPEN_STATES, EventRow, ListenRow, PaymentRow
@@ -31,14 +30,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (dedup_key) DO NOTHING
 """
 
-# After a fork the child keeps the parent's connections alive and untouched: closing them there could break the
-# parent's locks.
-_inherited: List[object] = []
-
 
 class Store:
     """
-    The database of one connector. Opens at first use, in each process anew.
+    The database of one connector in one process. Opens at first use.
 
     Args:
         url: ``sqlite:///…``
@@ -47,75 +42,59 @@ class Store:
     def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self.path: Path = file_of(url)
         self._clock = clock
-        self._lock = threading.RLock()
-        self._pid = 0
-        self._writer: Optional[Writer] = None
-        self._reader: Optional[Database] = None
+        self._lock = threading.Lock()
+        self._connections: Optional[Tuple[Writer, Database]] = None
         self._reading = threading.Lock()
 
     # -- opening and closing ------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """
-        Make the file ready and start the writer; nothing if that is done in this process.
+        Make the file ready and start the writer; nothing if that is done.
 
         Raises:
             ConfigError: the file cannot be made or written.
             StoreError: it is no database of ours.
         """
-        if self._pid == os.getpid():
-            return
-        if self._pid:
-            # Locks may have been held by a thread that did not come along.
-            self._lock, self._reading = threading.RLock(), threading.Lock()
-        with self._lock:
-            if self._pid == os.getpid():
-                return
-            _inherited.extend((self._writer, self._reader))
-            prepare_file(self.path)
-            try:
-                writer = Writer(self.path)
-                reader = connect(self.path)
-            except peewee.PeeweeException as error:
-                raise explained(error) from None
-            self._writer, self._reader = writer, reader
-            self._pid = os.getpid()
+        self._opened()
 
     def close(self) -> None:
         """Commit what was handed in and let go of the file. The next verb opens it again."""
         with self._lock:
-            if self._pid != os.getpid():
-                return
-            writer, reader = self._writer, self._reader
-            self._pid, self._writer, self._reader = 0, None, None
-        if writer is not None:
+            connections, self._connections = self._connections, None
+        if connections is not None:
+            writer, reader = connections
             writer.close()
-        if reader is not None:
             with self._reading:
                 reader.close()
 
+    def _opened(self) -> Tuple[Writer, Database]:
+        connections = self._connections
+        if connections is not None:
+            return connections
+        with self._lock:
+            if self._connections is None:
+                prepare_file(self.path)
+                writer = Writer(self.path)
+                try:
+                    self._connections = (writer, connect(self.path))
+                except peewee.PeeweeException as error:
+                    writer.close()
+                    raise explained(error) from None
+            return self._connections
+
     def _write(self, operation: Callable[[Database], T]) -> T:
-        self.open()
-        writer = self._writer
-        if writer is None:
-            raise StoreError("La base locale est fermée.")
-        return writer.run(operation)
+        return self._opened()[0].run(operation)
 
     def _write_soon(self, operation: Callable[[Database], Any]) -> "Future[Any]":
         """Hand in a write for whose commit nobody waits."""
-        self.open()
-        writer = self._writer
-        if writer is None:
-            raise StoreError("La base locale est fermée.")
-        return writer.submit(operation)
+        return self._opened()[0].submit(operation)
 
     def _read(self, query: Callable[[Database], T]) -> T:
-        self.open()
+        reader = self._opened()[1]
         with self._reading:
-            if self._reader is None:
-                raise StoreError("La base locale est fermée.")
             try:
-                return query(self._reader)
+                return query(reader)
             except peewee.PeeweeException as error:
                 raise explained(error) from None
 
@@ -152,7 +131,9 @@ class Store:
 
     # -- the work that callbacks are ----------------------------------------------------------------------------
 
-    def claim(self, owner: str, *, kinds: Sequence[str], lease: float, limit: int, busy: Iterable[int]) -> List[StoredEvent]:
+    def claim(
+        self, owner: str, *, kinds: Sequence[str], lease: float, limit: int, busy: Iterable[int]
+    ) -> List[StoredEvent]:
         """
         Take owed callbacks; each is ours alone until the lease ends.
 
@@ -168,7 +149,9 @@ class Store:
         for name in (PAYMENT_NAME, RESTORED_NAME):
             if name in kinds:
                 wanted = wanted | (EventRow.name == name)
-        candidates = _events().where(due, wanted, EventRow.id.not_in(list(busy))).order_by(EventRow.run_after, EventRow.id)
+        candidates = (
+            _events().where(due, wanted, EventRow.id.not_in(list(busy))).order_by(EventRow.run_after, EventRow.id)
+        )
 
         def take(database: Database) -> List[StoredEvent]:
             taken = []
@@ -176,7 +159,10 @@ class Store:
                 seen = _stored(row)
                 mine = (
                     EventRow.update(
-                        work_state="running", lease_owner=owner, run_after=now + lease, attempts=EventRow.attempts + 1
+                        work_state="running",
+                        lease_owner=owner,
+                        run_after=now + lease,
+                        attempts=EventRow.attempts + 1,
                     )
                     .where(EventRow.id == seen.id, EventRow.attempts == seen.attempts, due)
                     .execute(database)
@@ -302,7 +288,8 @@ class Store:
             ListenRow.transaction_id == str(transaction_id),
             # Monotonic and wall clock round differently; a hair early is not early.
             ListenRow.deadline <= now + 0.05,
-            (ListenRow.state.in_(("pending", "unknown"))) | ((ListenRow.state == "closing") & (ListenRow.run_after <= now)),
+            (ListenRow.state.in_(("pending", "unknown")))
+            | ((ListenRow.state == "closing") & (ListenRow.run_after <= now)),
         )
 
         def take(database: Database) -> Optional[Listen]:
@@ -339,11 +326,21 @@ class Store:
         self._write(query.execute)
 
     def adopt_listens(
-        self, environment: str, owner: str, lease: float, is_dead: Callable[[str], bool]
+        self,
+        environment: str,
+        owner: str,
+        lease: float,
+        *,
+        is_dead: Callable[[str], bool],
+        can_watch: Callable[[str], bool],
     ) -> List[Listen]:
         """
         Take over the open listens that nobody watches any more; each goes to one process, and its end is then owed
         to the callback of restored listens.
+
+        Args:
+            is_dead: whether an owner is certainly gone, before its lease ends.
+            can_watch: whether this program has the key of that fingerprint.
         """
         now = self._clock.now()
         query = ListenRow.select().where(ListenRow.environment == environment, ListenRow.state.in_(OPEN_STATES))
@@ -354,6 +351,8 @@ class Store:
                 if row["owner"] == owner:
                     continue
                 if row["owner"] is not None and row["run_after"] > now and not is_dead(row["owner"]):
+                    continue
+                if not can_watch(row["account"]):
                     continue
                 changes = {"owner": owner, "run_after": now + lease, "owed": 1, "state": "pending"}
                 mine = (
@@ -439,7 +438,12 @@ def _events() -> Any:
 def _stored(row: Tuple[Any, ...]) -> StoredEvent:
     event = StoredEvent(*row)
     return StoredEvent(
-        **{**event.__dict__, "late": bool(event.late), "suspect": bool(event.suspect), "body": bytes(event.body)}
+        **{
+            **event.__dict__,
+            "late": bool(event.late),
+            "suspect": bool(event.suspect),
+            "body": bytes(event.body),
+        }
     )
 
 
@@ -452,7 +456,9 @@ def _accept(database: Database, event: NewEvent) -> Accepted:
     suspect = payment is not None and event.is_paid and _differs(payment, event)
     if not _insert(database, event, late=late, suspect=suspect):
         return Accepted(new=False, is_final=event.is_final)
-    if listen is not None and listen["state"] in OPEN_STATES:
+    # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait.
+    ours = listen is not None and listen["state"] == "closing" and event.name == "transaction.deleted"
+    if listen is not None and listen["state"] in OPEN_STATES and not ours:
         _close_listen(database, listen, "resolved", event.received_at)
     return Accepted(new=True, is_final=event.is_final, late=late, suspect=suspect)
 
@@ -573,7 +579,13 @@ def _payment_of(database: Database, environment: str, transaction_id: str) -> Op
 def _payment(database: Database, *conditions: Any) -> Optional[Payment]:
     row = PaymentRow
     query = row.select(
-        row.merchant_reference, row.account, row.amount, row.currency, row.currency_id, row.transaction_id, row.state
+        row.merchant_reference,
+        row.account,
+        row.amount,
+        row.currency,
+        row.currency_id,
+        row.transaction_id,
+        row.state,
     ).where(*conditions)
     found = list(query.tuples().execute(database))
     return Payment(*found[0]) if found else None

@@ -122,9 +122,7 @@ class PaymentRow(Table):
     # FedaPay's number for that currency, from its answer.
     currency_id = peewee.IntegerField(null=True)
     transaction_id = peewee.CharField(64, null=True, index=True)
-    state = peewee.CharField(
-        12, constraints=[peewee.Check("state IN ('intent','created','sent','unknown','failed')")]
-    )
+    state = peewee.CharField(12, constraints=[peewee.Check("state IN ('intent','created','sent','unknown','failed')")])
     created_at = peewee.DoubleField()
     updated_at = peewee.DoubleField()
 

@@ -1,0 +1,95 @@
+"""The parts of a connector, put together once in each process."""
+
+import os
+from typing import Callable, Dict, Optional
+
+from .api import Api
+from .bells import Bells
+from .callbacks import Callbacks
+from .clock import Clock
+from .config import Config
+from .inbox import Inbox
+from .listens import Listens, Pace
+from .payments import Payments
+from .recovery import Recovery
+from .server import WebServer
+from .store import Store
+from .store.owner import new_owner, retire
+from .transport import Transport
+from .webhook_app import MAX_BODY, Receive, application
+
+
+class Parts:
+    """Everything of a connector that belongs to one process: connections, threads, leases."""
+
+    def __init__(self, config: Config, clock: Clock, pace: Optional[Pace]) -> None:
+        self.pid = os.getpid()
+        self.config = config
+        self.owner = new_owner()
+        self.store = Store(config.db_url, clock)
+        self.transport = Transport(config.api_url, clock=clock)
+        self.api = Api(self.transport, config.checked_key)
+        self.bells = Bells(
+            version=self.store.data_version,
+            ended=lambda keys: self.store.ended(config.environment, keys),
+            clock=clock,
+        )
+        self.callbacks = Callbacks(self.store, self.owner, clock)
+        self.inbox = Inbox(config, self.store, self.bells, self.callbacks, clock)
+        self.listens = Listens(config, self.store, self.api, self.bells, self.inbox, self.owner, clock, pace=pace)
+        self.payments = Payments(config, self.store, self.api, self.callbacks, clock, pause=self.transport.pause)
+        self.recovery = Recovery(config, self.store, self.bells, self.listens, self.owner, clock)
+        self.server: Optional[WebServer] = None
+
+    def serve(self, receive: Receive) -> WebServer:
+        """The integrated webhook server, running."""
+        if self.server is None:
+            config = self.config
+            self.server = WebServer(
+                application(receive, config.endpoint_name),
+                host=config.host,
+                port=config.port,
+                name="fedapay-webhooks",
+                max_body=MAX_BODY,
+            )
+        self.server.start()
+        self.listens.has_receiver = True
+        return self.server
+
+    def close(self) -> None:
+        """Answer what runs, end the waits, let callbacks finish, commit, let go. Open listens stay on disk."""
+        if self.server is not None:
+            self.server.stop()
+        self.transport.close()
+        self.listens.close()
+        self.callbacks.close(self.config.callback_timeout)
+        self.bells.close()
+        self.store.close()
+        retire(self.owner)
+
+    def close_at_exit(self) -> None:
+        """At the end of the interpreter: only what needs no new thread. What was answered 200 is on disk anyway."""
+        if self.pid == os.getpid():
+            if self.server is not None:
+                self.server.stop(2.0)
+            self.store.close()
+
+
+class PerProcess:
+    """Parts made at first use, and anew in a forked child, whose inherited threads and sockets are not its own."""
+
+    def __init__(self, make: Callable[[], Parts]) -> None:
+        self._make = make
+        # A child neither uses nor closes its parent's parts; staying in here, nothing collects them either.
+        self._of_pid: Dict[int, Parts] = {}
+
+    def get(self) -> Parts:
+        """This process's parts."""
+        pid = os.getpid()
+        parts = self._of_pid.get(pid)
+        # Making starts nothing, and setdefault is atomic: no lock that a fork could leave locked.
+        return parts if parts is not None else self._of_pid.setdefault(pid, self._make())
+
+    def take(self) -> Optional[Parts]:
+        """This process's parts if there are any, given up."""
+        return self._of_pid.pop(os.getpid(), None)

@@ -1,0 +1,225 @@
+"""
+Bells wake, they tell nothing: whoever wakes looks at the store.
+
+One thread in each process hears what other processes commit, and is the timer for everything that is due later. It
+polls only while somebody waits, and does no work itself: what is due goes to a few worker threads.
+"""
+
+import contextlib
+import heapq
+import itertools
+import queue
+import threading
+from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
+
+from .clock import SYSTEM_CLOCK, Clock
+from .errors import FedapayError
+from .masking import get_logger
+
+log = get_logger(__name__)
+
+#: How often the store is asked whether another connection has committed, in seconds.
+POLL = 0.05
+#: A full look happens at least so often, whatever the signs say, in seconds.
+LOOK = 2.0
+
+Action = Callable[[], None]
+
+
+class Pool:
+    """A few daemon threads, started when needed. Not an executor: those keep a process from ending."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self._size = size
+        self._lock = threading.Lock()
+        self._jobs: "queue.SimpleQueue[Optional[Action]]" = queue.SimpleQueue()
+        self._threads = 0
+        self._idle = 0
+
+    def submit(self, action: Action) -> None:
+        """Run it soon, on one of the threads."""
+        with self._lock:
+            if self._idle > 0:
+                self._idle -= 1
+            elif self._threads < self._size:
+                self._threads += 1
+                threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+            self._jobs.put(action)
+
+    def close(self) -> None:
+        """Let the threads end after what they have."""
+        with self._lock:
+            for _ in range(self._threads):
+                self._jobs.put(None)
+            self._threads = self._idle = 0
+
+    def _run(self) -> None:
+        while (action := self._jobs.get()) is not None:
+            try:
+                action()
+            except Exception as error:  # edge of a thread: one failed action must not cost the others theirs
+                log.error("%s: an action failed: %s: %s", self._name, type(error).__name__, error)
+            with self._lock:
+                self._idle += 1
+
+
+class Timer:
+    """Something due later; may be called off."""
+
+    __slots__ = ("action",)
+
+    def __init__(self, action: Action) -> None:
+        self.action: Optional[Action] = action
+
+    def cancel(self) -> None:
+        """Call it off. An entry left in the heap costs nothing but its place until it is due."""
+        self.action = None
+
+
+class Bells:
+    """
+    The bells of one connector, and its timers.
+
+    Args:
+        version: changes whenever another connection has committed to the store.
+        ended: which of these keys have something to be woken for.
+    """
+
+    def __init__(
+        self,
+        *,
+        version: Callable[[], int],
+        ended: Callable[[List[str]], List[str]],
+        clock: Clock = SYSTEM_CLOCK,
+        poll: float = POLL,
+        look: float = LOOK,
+    ) -> None:
+        self._version = version
+        self._ended = ended
+        self._clock = clock
+        self._poll = poll
+        self._look = look
+        self._changed = threading.Condition()
+        self._waiting: Dict[str, Set[threading.Event]] = {}
+        self._fresh: Set[str] = set()
+        self._timers: List[Tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._pool = Pool("fedapay-timer", 4)
+        self._thread: Optional[threading.Thread] = None
+        self._closing = False
+
+    def add(self, key: str, bell: threading.Event) -> None:
+        """Ring that bell whenever the key has news."""
+        with self._changed:
+            self._waiting.setdefault(key, set()).add(bell)
+            # What was committed between the caller's own look and this line would otherwise go unheard until the
+            # next full look.
+            self._fresh.add(key)
+            self._start()
+            self._changed.notify()
+
+    def remove(self, key: str, bell: threading.Event) -> None:
+        """Stop ringing that bell."""
+        with self._changed:
+            bells = self._waiting.get(key, set())
+            bells.discard(bell)
+            if not bells:
+                self._waiting.pop(key, None)
+                self._fresh.discard(key)
+
+    @contextlib.contextmanager
+    def subscribed(self, key: str) -> Iterator[threading.Event]:
+        """A bell of one's own, for a while."""
+        bell = threading.Event()
+        self.add(key, bell)
+        try:
+            yield bell
+        finally:
+            self.remove(key, bell)
+
+    def ring(self, key: str) -> None:
+        """Wake those in this process who wait on that key; the others hear of the commit by themselves."""
+        with self._changed:
+            bells = list(self._waiting.get(key, ()))
+        for bell in bells:
+            bell.set()
+
+    def ring_all(self) -> None:
+        """Wake everybody in this process."""
+        with self._changed:
+            bells = [bell for each in self._waiting.values() for bell in each]
+        for bell in bells:
+            bell.set()
+
+    def later(self, seconds: float, action: Action) -> Timer:
+        """Run the action on a worker thread in that many seconds."""
+        timer = Timer(action)
+        with self._changed:
+            heapq.heappush(self._timers, (self._clock.monotonic() + seconds, next(self._order), timer))
+            self._start()
+            self._changed.notify()
+        return timer
+
+    def close(self) -> None:
+        """Forget all timers and end the threads, for good."""
+        with self._changed:
+            self._closing = True
+            self._timers.clear()
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(2.0)
+        self._pool.close()
+
+    def _start(self) -> None:
+        if self._thread is None and not self._closing:
+            self._thread = threading.Thread(target=self._run, name="fedapay-waker", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        seen: Optional[int] = None
+        looked = float("-inf")
+        failing = False
+        while True:
+            with self._changed:
+                while not (self._closing or self._waiting or self._timers):
+                    self._changed.wait()
+                if self._closing:
+                    return
+                due = self._due()
+                keys = list(self._waiting)
+                fresh, self._fresh = self._fresh, set()
+            for action in due:
+                self._pool.submit(action)
+            if keys:
+                try:
+                    # The version before the look: what is committed in between shows as a change next time.
+                    version = self._version()
+                    if version != seen or self._clock.monotonic() - looked > self._look:
+                        seen, looked, fresh = version, self._clock.monotonic(), set(keys)
+                    for key in self._ended(list(fresh)) if fresh else ():
+                        self.ring(key)
+                    failing = False
+                except FedapayError as error:
+                    if not failing:
+                        log.error("looking at the store failed, going on: %s", error)
+                    failing, seen = True, None
+            with self._changed:
+                if not (self._fresh or self._closing):
+                    self._changed.wait(self._pause())
+
+    def _due(self) -> List[Action]:
+        now = self._clock.monotonic()
+        actions = []
+        while self._timers and self._timers[0][0] <= now:
+            action = heapq.heappop(self._timers)[2].action
+            if action is not None:
+                actions.append(action)
+        return actions
+
+    def _pause(self) -> Optional[float]:
+        pauses = [self._poll] if self._waiting else []
+        if self._timers:
+            pauses.append(max(0.0, self._timers[0][0] - self._clock.monotonic()))
+        return min(pauses) if pauses else None

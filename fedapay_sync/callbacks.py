@@ -1,0 +1,198 @@
+"""
+Runs the program's callbacks: each event once, unless a process dies in the middle of one.
+
+The work lies in the store; this process takes some of it, keeps its leases alive while it runs, and gives it back
+if it fails. Callbacks run on threads of their own, so that a slow one delays no webhook.
+"""
+
+import inspect
+import random
+import threading
+from typing import Any, Callable, Dict, Optional
+
+from .bells import Pool
+from .clock import SYSTEM_CLOCK, Clock
+from .errors import ConfigError, FedapayError
+from .masking import get_logger, mask
+from .store import Store, StoredEvent
+
+log = get_logger(__name__)
+
+Handler = Callable[[StoredEvent], Any]
+
+#: A claimed callback belongs to its process for so long, renewed while it runs, in seconds.
+LEASE = 60.0
+#: Owed work is looked for at least so often, in seconds.
+LOOK = 2.0
+#: Callbacks that run at the same time in one process.
+WORKERS = 4
+#: After so many failures an event is parked.
+MAX_ATTEMPTS = 10
+
+
+def check_callback(callback: Any, name: str) -> None:
+    """
+    Refuse what cannot be called as a callback.
+
+    Raises:
+        ConfigError: not callable, or asynchronous.
+    """
+    if not callable(callback):
+        raise ConfigError(f"{name} : une fonction est attendue, reçu {type(callback).__name__}.")
+    called = getattr(callback, "__call__", None)  # noqa: B004 - its code is inspected, not whether it exists
+    if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(called):
+        raise ConfigError(
+            f"{name} est une fonction asynchrone, que personne n'attendrait ici. Supprimer « async » devant « def », "
+            "et les « await » dans son corps."
+        )
+
+
+class Callbacks:
+    """The callback threads of one connector."""
+
+    def __init__(self, store: Store, owner: str, clock: Clock = SYSTEM_CLOCK, *, lease: float = LEASE) -> None:
+        self._store = store
+        self._owner = owner
+        self._clock = clock
+        self._lease = lease
+        self._handlers: Dict[str, Handler] = {}
+        self._lock = threading.Condition()
+        self._running: Dict[int, StoredEvent] = {}
+        self._wake = threading.Event()
+        self._pool = Pool("fedapay-callback", WORKERS)
+        self._thread: Optional[threading.Thread] = None
+        self._closing = False
+
+    def set(self, kind: str, handler: Optional[Handler]) -> None:
+        """Run that handler for owed work of that kind; ``None`` leaves the work to other processes."""
+        if handler is None:
+            self._handlers.pop(kind, None)
+        else:
+            self._handlers[kind] = handler
+
+    def has(self, kind: str) -> bool:
+        """Whether this process handles that kind."""
+        return kind in self._handlers
+
+    def start(self) -> None:
+        """Look for owed work from now on, if there is a handler for any."""
+        if not self._handlers:
+            return
+        with self._lock:
+            if self._thread is None and not self._closing:
+                self._thread = threading.Thread(target=self._run, name="fedapay-callbacks", daemon=True)
+                self._thread.start()
+
+    def notify(self) -> None:
+        """There may be new work."""
+        self.start()
+        self._wake.set()
+
+    def close(self, timeout: float) -> bool:
+        """Take nothing new, and wait for what runs; false if something still ran after the timeout, in seconds."""
+        with self._lock:
+            self._closing = True
+            thread = self._thread
+        self._wake.set()
+        end = self._clock.monotonic() + timeout
+        current = threading.current_thread()
+        if thread is not None and thread is not current:
+            thread.join(max(0.0, min(timeout, 5.0)))
+        # A callback that closes the connector does not wait for itself.
+        own = 1 if current.name.startswith("fedapay-callback-") else 0
+        with self._lock:
+            while len(self._running) > own and self._clock.monotonic() < end:
+                self._lock.wait(max(0.01, end - self._clock.monotonic()))
+            done = len(self._running) <= own
+        if not done:
+            log.warning("%d callbacks still running at the end; they may run again", len(self._running))
+        self._pool.close()
+        return done
+
+    def _run(self) -> None:
+        failing = False
+        beat = self._clock.monotonic()
+        while not self._closing:
+            self._wake.wait(LOOK)
+            self._wake.clear()
+            try:
+                if self._clock.monotonic() - beat > self._lease / 3:
+                    beat = self._clock.monotonic()
+                    self._keep_leases()
+                self._take()
+                failing = False
+            except FedapayError as error:
+                if not failing:
+                    log.error("looking for owed callbacks failed, going on: %s", error)
+                failing = True
+            except Exception as error:  # edge of a thread: callbacks must go on being called
+                log.error("looking for owed callbacks failed: %s: %s", type(error).__name__, error)
+
+    def _keep_leases(self) -> None:
+        with self._lock:
+            running = list(self._running.values())
+        for work in running:
+            if not self._store.keep_lease(work, self._owner, self._lease):
+                log.warning("lease lost while the callback of %s runs; it may run twice", work.event_key)
+
+    def _take(self) -> None:
+        while not self._closing:
+            with self._lock:
+                busy = list(self._running)
+            free = WORKERS - len(busy)
+            if free <= 0:
+                return
+            taken = self._store.claim(self._owner, kinds=list(self._handlers), lease=self._lease, limit=free, busy=busy)
+            if not taken:
+                return
+            with self._lock:
+                self._running.update({work.id: work for work in taken})
+            for work in taken:
+                self._pool.submit(lambda work=work: self._call(work))  # type: ignore[misc]
+
+    def _call(self, work: StoredEvent) -> None:
+        kind = work.name if work.source == "local" else "webhook"
+        problem: Optional[str] = None
+        try:
+            handler = self._handlers[kind]
+            returned = handler(work)
+            if inspect.isawaitable(returned):
+                close = getattr(returned, "close", None)
+                if close is not None:
+                    close()
+                problem = "the callback returned a coroutine that nobody awaits; delete async from it"
+        except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
+            problem = f"{type(error).__name__}: {mask(error)}"
+        try:
+            self._settle(work, problem)
+        except FedapayError as error:
+            # The lease will end and the callback runs again, with the same event key.
+            log.error("the end of the callback of %s could not be stored: %s", work.event_key, error)
+        finally:
+            with self._lock:
+                self._running.pop(work.id, None)
+                self._lock.notify_all()
+            self._wake.set()
+
+    def _settle(self, work: StoredEvent, problem: Optional[str]) -> None:
+        if problem is None:
+            if not self._store.finish(work, self._owner):
+                log.warning("lease lost before the callback of %s ended; it may run twice", work.event_key)
+            return
+        again = None if work.attempts >= MAX_ATTEMPTS else _backoff(work.attempts)
+        self._store.give_back(work, self._owner, error=problem, again_in=again)
+        if again is None:
+            log.error("callback of %s failed %d times and is parked: %s", work.event_key, work.attempts, problem)
+        else:
+            log.warning(
+                "callback of %s failed (attempt %d), again in %.0f s: %s",
+                work.event_key,
+                work.attempts,
+                again,
+                problem,
+            )
+
+
+def _backoff(attempt: int) -> float:
+    """From 2 s, doubling, at most 5 minutes, with jitter."""
+    return min(2.0 * 2 ** (attempt - 1), 300.0) * random.uniform(0.75, 1.25)

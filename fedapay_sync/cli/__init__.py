@@ -1,0 +1,116 @@
+"""La commande ``fedapay-sync``."""
+
+import importlib
+import sys
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import click
+
+from .._version import VERSION
+
+#: Command → the module that holds a click command of the same name, and its help. Imported when it is asked
+#: for: Flask and waitress are not needed to print a help page.
+_COMMANDS: Dict[str, Tuple[str, str]] = {
+    "demo": (".demo", "Essayer un paiement complet, sans compte ni réseau."),
+    "emulator": (".emulator", "Servir un FedaPay à soi sur cette machine."),
+}
+
+_HEADINGS = {"Commands": "Commandes"}
+
+
+class _Formatter(click.HelpFormatter):
+    """click's words in French."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: Optional[str] = None) -> None:
+        super().write_usage(prog, args, prefix or "Utilisation : ")
+
+    def write_heading(self, heading: str) -> None:
+        super().write_heading(_HEADINGS.get(heading, heading) + " ")
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
+class _Group(click.Group):
+    """Finds its commands when they are asked for, and speaks French when something is wrong."""
+
+    context_class = _Context
+
+    def list_commands(self, ctx: click.Context) -> List[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(_COMMANDS[cmd_name][0], __name__)
+        command: click.Command = getattr(module, cmd_name)
+        command.context_class = _Context
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: List[str]
+    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            ctx.fail(f"Commande inconnue : {args[0]}. Commandes : {', '.join(self.list_commands(ctx))}.")
+        return super().resolve_command(ctx, args)
+
+    def main(  # type: ignore[override,unused-ignore]
+        self,
+        args: Optional[Sequence[str]] = None,
+        prog_name: Optional[str] = None,
+        complete_var: Optional[str] = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        try:
+            result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            if not standalone_mode:
+                raise
+            click.echo(_sentence(error), err=True)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            if not standalone_mode:
+                raise
+            sys.exit(1)
+        if standalone_mode:
+            sys.exit(result if isinstance(result, int) else 0)
+        return result
+
+
+def _sentence(error: click.ClickException) -> str:
+    """What is wrong and what to do, in one French line."""
+    context = getattr(error, "ctx", None)
+    hint = f" Voir {context.command_path} --help." if context is not None else ""
+    if isinstance(error, click.NoSuchOption):
+        return f"Erreur : option inconnue {error.option_name}.{hint}"
+    if isinstance(error, click.BadOptionUsage):
+        return f"Erreur : l'option {error.option_name} est mal employée (valeur absente ?).{hint}"
+    if isinstance(error, click.MissingParameter):
+        return f"Erreur : il manque {_name_of(error)}.{hint}"
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return f"Erreur : valeur refusée pour {_name_of(error)} : {error.message}{hint}"
+    return f"Erreur : {error.message}{hint}"
+
+
+def _name_of(error: click.BadParameter) -> str:
+    return error.param.opts[0] if error.param is not None and error.param.opts else "un argument"
+
+
+@click.group(
+    cls=_Group, name="fedapay-sync", invoke_without_command=True, subcommand_metavar="COMMANDE [ARGUMENTS]..."
+)
+@click.help_option("--help", "-h", help="Montrer cette aide.")
+@click.version_option(
+    VERSION, "--version", message="fedapay-sync %(version)s", help="Montrer la version installée."
+)
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Paiements FedaPay : essayer, et servir un émulateur."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,136 @@
+"""``fedapay-sync emulator`` : l'émulateur, jusqu'à Ctrl-C ou SIGTERM."""
+
+import ipaddress
+import math
+import os
+import re
+import signal
+import threading
+from typing import Any, Dict, Optional, Tuple
+
+import click
+
+from ..emulator import SANDBOX_SECRET_KEY, Emulator
+from ..errors import InvalidArgument, PortUnavailable
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\xa0-\xff]*\Z")
+
+
+def _headers(_: click.Context, __: click.Parameter, values: Tuple[str, ...]) -> Dict[str, str]:
+    headers = {}
+    for each in values:
+        name, equals, value = each.partition("=")
+        if not equals or not _HEADER_NAME.match(name) or not _HEADER_VALUE.match(value):
+            raise click.BadParameter("NOM=VALEUR est attendu, comme agregateur=Fedapay.")
+        headers[name] = value
+    return headers
+
+
+def _url(_: click.Context, __: click.Parameter, value: Optional[str]) -> Optional[str]:
+    if value is not None and not re.match(r"https?://[^/\s]", value):
+        raise click.BadParameter("une adresse http:// ou https:// est attendue.")
+    return value
+
+
+def _number(kind: type, low: float, high: float, expected: str) -> Any:
+    """A click callback that reads a number and refuses others in French."""
+
+    def read(_: click.Context, __: click.Parameter, value: str) -> Any:
+        try:
+            number = kind(value)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            raise click.BadParameter(f"{value!r} n'est pas {expected}.")
+        return number
+
+    return read
+
+
+@click.command("emulator")
+@click.option(
+    "--port",
+    default="0",
+    metavar="PORT",
+    callback=_number(int, 0, 65535, "un port, de 0 à 65535"),
+    help="Port d'écoute ; 0, le défaut, prend un port libre.",
+)
+@click.option("--host", default="127.0.0.1", metavar="ADRESSE", help="Adresse d'écoute (127.0.0.1).")
+@click.option("--webhook-url", metavar="URL", callback=_url, help="Adresse à prévenir de chaque événement.")
+@click.option(
+    "--webhook-header",
+    "webhook_headers",
+    multiple=True,
+    metavar="NOM=VALEUR",
+    callback=_headers,
+    help="En-tête ajouté à chaque webhook ; peut être répété.",
+)
+@click.option("--webhook-secret", metavar="SECRET", help="Secret qui signe les webhooks.")
+@click.option(
+    "--secret-key",
+    default=SANDBOX_SECRET_KEY,
+    metavar="CLÉ",
+    help="Clé attendue : sk_sandbox_… suit les règles du sandbox, sk_live_… celles de production.",
+)
+@click.option(
+    "--delay",
+    default="2",
+    metavar="SECONDES",
+    callback=_number(float, 0, 86_400, "un nombre de secondes, de 0 à 86400"),
+    help="Temps que met le payeur à répondre (2).",
+)
+@click.help_option("--help", "-h", help="Montrer cette aide.")
+def emulator(host: str, **options: Any) -> None:
+    """
+    Servir un FedaPay à soi sur cette machine.
+
+    La première ligne écrite sur la sortie dit son adresse, dès qu'il répond. Arrêt par Ctrl-C.
+    """
+    try:
+        fedapay = Emulator(host=host, **options)
+    except InvalidArgument as error:
+        raise click.UsageError(str(error)) from None
+    # Both end the wait below by an exception: setting an Event in a handler can deadlock with its own wait().
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
+    try:
+        fedapay.start()
+        _announce(fedapay, host)
+        _wait_for_ever()
+    except PortUnavailable as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        # Whoever presses it again means now.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    finally:
+        fedapay.stop()
+
+
+def _announce(fedapay: Emulator, host: str) -> None:
+    if not _is_loopback(host):
+        click.echo(
+            f"Attention : {host} est joignable depuis d'autres machines, "
+            "et la clé de l'émulateur n'est pas un secret.",
+            err=True,
+        )
+    click.echo(f"Clé API : {fedapay.secret_key}", err=True)
+    click.echo(f"Secret des webhooks : {fedapay.webhook_secret}", err=True)
+    click.echo(f"Webhooks : {fedapay.webhook_url or 'aucun (--webhook-url)'}", err=True)
+    # Programs wait for this line; the last to be written, and flushed.
+    click.echo(f"FedaPay emulator: {fedapay.url}")
+
+
+def _wait_for_ever() -> None:
+    # On Windows a wait without timeout cannot be interrupted by Ctrl-C before Python 3.14.
+    timeout = 0.2 if os.name == "nt" else None
+    never = threading.Event()
+    while not never.wait(timeout):
+        pass
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,565 @@
+"""
+Le connecteur : payer, attendre, recevoir les webhooks, reprendre après un redémarrage.
+
+``Connector`` est la classe ordinaire ; ``FedapayConnector`` est l'instance unique et partagée du processus.
+"""
+
+import atexit
+import inspect
+import logging
+import os
+import threading
+import weakref
+from pathlib import Path
+from typing import Any, Callable, ClassVar, Dict, List, Mapping, Optional, Sequence, Union
+
+from . import config as configuration
+from .assembly import Parts, PerProcess
+from .callbacks import check_callback
+from .clock import SYSTEM_CLOCK, Clock
+from .enums import EventFutureStatus, OnTimeout
+from .errors import AmountMismatch, ConfigError, TransactionId
+from .inbox import readable
+from .listens import DEFAULT_TIMEOUT, Listen, Pace, event_of
+from .masking import get_logger
+from .models import (
+    FedapayPay,
+    Outcome,
+    PaiementSetup,
+    PaymentHistory,
+    Transaction,
+    TransactionDeleteStatus,
+    UserData,
+    WebhookHistory,
+)
+from .store import PAYMENT_NAME, RESTORED_NAME, StoredEvent
+from .webhook_app import Receive, WebhookApp
+
+log = get_logger(__name__)
+
+PaymentCallback = Callable[[PaymentHistory], Any]
+WebhookCallback = Callable[[WebhookHistory], Any]
+RestoredCallback = Callable[[Outcome], Any]
+FinalCallback = Callable[[EventFutureStatus, Optional[List[WebhookHistory]]], Any]
+
+
+class Connector:
+    """
+    Un compte FedaPay : paiements, attentes, webhooks.
+
+    Sûr entre threads, entre processus qui partagent la base, et après un ``fork``. La construction n'ouvre rien et
+    ne démarre rien. Un argument absent est lu dans l'environnement au moment de la construction.
+
+    Args:
+        fedapay_api_url: adresse de l'API (``FEDAPAY_API_URL``).
+        use_listen_server: démarrer ici un serveur de webhooks avec ``start_webhook_server``.
+        listen_server_endpoint_name: chemin des webhooks (``FEDAPAY_ENDPOINT_NAME``, ``webhooks`` par défaut).
+        listen_server_port: port du serveur de webhooks, 3000 par défaut ; 0 prend un port libre.
+        fedapay_webhooks_secret_key: secret des webhooks (``FEDAPAY_AUTH_KEY``) ; plusieurs, séparés par des
+            virgules, pendant un changement de secret.
+        print_log_to_console: montrer le journal dans le terminal.
+        save_log_to_file: écrire le journal dans ``logs/fedapay_sync.log``.
+        callback_timeout: attente des callbacks en cours à la fermeture, en secondes.
+        db_url: base des paiements en attente (``FEDAPAY_DB_URL``).
+        api_key: clé secrète de l'API (``FEDAPAY_API_KEY``).
+        host: adresse d'écoute du serveur de webhooks.
+        on_timeout: à l'échéance d'une attente, ``"keep"`` garde le lien payable, ``"delete"`` annule la transaction.
+        api_keys: autres clés du programme, pour reprendre les paiements faits avec elles.
+        clock: horloge, pour les tests.
+        pace: rythme des lectures de statut, pour les tests.
+
+    Raises:
+        ConfigError: réglage manquant, contradictoire ou dangereux.
+    """
+
+    def __init__(
+        self,
+        fedapay_api_url: Optional[str] = None,
+        use_listen_server: Optional[bool] = False,
+        listen_server_endpoint_name: Optional[str] = None,
+        listen_server_port: Optional[int] = configuration.DEFAULT_PORT,
+        fedapay_webhooks_secret_key: Union[str, Sequence[str], None] = None,
+        print_log_to_console: Optional[bool] = False,
+        save_log_to_file: Optional[bool] = False,
+        callback_timeout: Optional[float] = 10,
+        db_url: Optional[str] = None,
+        *,
+        api_key: Optional[str] = None,
+        host: str = "127.0.0.1",
+        on_timeout: Union[OnTimeout, str] = OnTimeout.KEEP,
+        api_keys: Sequence[str] = (),
+        clock: Clock = SYSTEM_CLOCK,
+        pace: Optional[Pace] = None,
+    ) -> None:
+        self._config = configuration.build(
+            fedapay_api_url=fedapay_api_url,
+            use_listen_server=use_listen_server,
+            listen_server_endpoint_name=listen_server_endpoint_name,
+            listen_server_port=listen_server_port,
+            fedapay_webhooks_secret_key=fedapay_webhooks_secret_key,
+            print_log_to_console=print_log_to_console,
+            save_log_to_file=save_log_to_file,
+            callback_timeout=callback_timeout,
+            db_url=db_url,
+            api_key_given=api_key,
+            host=host,
+            on_timeout=on_timeout,
+            api_keys=api_keys,
+        )
+        self._callbacks: Dict[str, Callable[[StoredEvent], Any]] = {}
+        self._has_receiver = False
+        self._per_process = PerProcess(lambda: self._made(clock, pace))
+        _log_to(self._config)
+        # Through a weak reference: the exit hook must not keep a forgotten connector alive.
+        atexit.register(_close_at_exit, weakref.ref(self))
+
+    def _made(self, clock: Clock, pace: Optional[Pace]) -> Parts:
+        parts = Parts(self._config, clock, pace)
+        for kind, handler in self._callbacks.items():
+            parts.callbacks.set(kind, handler)
+        parts.listens.has_receiver = self._has_receiver
+        return parts
+
+    def _here(self) -> Parts:
+        """This process's parts, with owed callbacks being looked for."""
+        parts = self._per_process.get()
+        parts.callbacks.start()
+        return parts
+
+    # -- payer --------------------------------------------------------------------------------------------------
+
+    def pay(
+        self,
+        setup: PaiementSetup,
+        client_infos: Optional[UserData],
+        montant_paiement: int,
+        callback_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        merchant_reference: Optional[str] = None,
+        custom_metadata: Optional[Mapping[str, Any]] = None,
+        description: Optional[str] = None,
+        *,
+        payment_contact: Optional[str] = None,
+    ) -> FedapayPay:
+        """
+        Lance un paiement : crée la transaction et invite le client à payer. Rien n'est encore payé.
+
+        Avec une ``merchant_reference`` déjà utilisée, rend le paiement existant sans rien redemander au client :
+        après une coupure, rappeler ``pay`` avec la même référence est sans danger.
+
+        Args:
+            setup: pays et méthode de paiement.
+            client_infos: le client ; peut être ``None`` avec redirection ou avec ``payment_contact``.
+            montant_paiement: montant en francs entiers, plus grand que 0.
+            callback_url: page de la boutique où FedaPay renvoie le navigateur du client (ce n'est pas le webhook).
+            api_key: clé d'un autre compte marchand, pour ce paiement.
+            merchant_reference: référence unique de la boutique ; une est inventée si elle manque.
+            custom_metadata: données de la boutique, rendues telles quelles ; rien de confidentiel.
+            description: texte montré au client.
+            payment_contact: numéro à débiter s'il n'est pas ``client_infos.tel``.
+
+        Raises:
+            InvalidArgument: un argument est refusé ; rien n'a été envoyé.
+            OutcomeUnknown: la réponse s'est perdue ; rappeler ``pay`` avec la même référence.
+            ApiError: FedaPay a refusé. ``error.id_transaction`` est donné si la transaction existe déjà.
+
+        Example:
+            >>> paiement = connector.pay(setup, client, 1000, merchant_reference="CMD-17")
+            >>> paiement.status.value
+            'pending'
+        """
+        return self._here().payments.pay(
+            setup,
+            client_infos,
+            montant_paiement,
+            payment_contact=payment_contact,
+            callback_url=callback_url,
+            api_key=api_key,
+            merchant_reference=merchant_reference,
+            custom_metadata=custom_metadata,
+            description=description,
+        )
+
+    def check_status(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> Transaction:
+        """
+        Lit une transaction chez FedaPay, maintenant.
+
+        Un statut final est aussi gardé : il met fin aux attentes et parvient au callback de webhook, une seule fois.
+
+        Raises:
+            NotFound: FedaPay ne connaît pas cette transaction.
+            TransportError: FedaPay n'a pas répondu.
+        """
+        return self._here().listens.read(id_transaction, api_key)
+
+    def get_transaction_by_merchant_reference(self, merchant_id: str, api_key: Optional[str] = None) -> Transaction:
+        """
+        Lit chez FedaPay la transaction qui porte cette référence marchande.
+
+        Raises:
+            NotFound: aucune transaction ne la porte.
+        """
+        return self._here().api.transactions.by_merchant_reference(merchant_id, api_key=api_key)
+
+    def cancel(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> TransactionDeleteStatus:
+        """
+        Annule chez FedaPay une transaction encore en attente, et met fin aux attentes (``CANCELLED``).
+
+        Raises:
+            TransactionIsNotPendingAnymore: elle n'est plus en attente ; lire son statut.
+        """
+        parts = self._here()
+        deleted = parts.api.transactions.delete(id_transaction, api_key=api_key)
+        parts.listens.cancel(id_transaction)
+        return deleted
+
+    # -- attendre -----------------------------------------------------------------------------------------------
+
+    def finalise(
+        self,
+        id_transaction: TransactionId,
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+    ) -> Outcome:
+        """
+        Attend la fin d'un paiement et rend son résultat.
+
+        Bloque le thread appelant. Peut être rappelée sans risque, dans ce processus ou un autre : tous ceux
+        qui attendent reçoivent la même réponse. Elle ne dure jamais plus que ``timeout`` et 30 secondes.
+
+        Args:
+            id_transaction: identifiant FedaPay, donné par ``pay``.
+            timeout: délai en secondes ; à l'échéance le statut est vérifié chez FedaPay avant de conclure.
+                0 regarde une fois.
+            on_timeout: ``"keep"`` ou ``"delete"``, pour cette attente.
+            api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
+
+        Raises:
+            StatusUnknown: FedaPay ne répond pas à l'échéance. Le paiement reste suivi ; rappeler plus tard.
+            AmountMismatch: payé, mais ni le montant ni la devise demandés.
+
+        Example:
+            >>> resultat = connector.finalise(paiement.id_transaction)
+            >>> resultat.paid
+            True
+        """
+        return self._here().listens.finalise(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
+
+    def listen(
+        self,
+        id_transaction: TransactionId,
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+    ) -> Listen:
+        """Commence à attendre sans bloquer ; le résultat se demande à ce qui est rendu."""
+        return self._here().listens.listen(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
+
+    def cancel_listen(self, transaction_id: TransactionId) -> bool:
+        """Met fin à l'attente d'une transaction, partout, sans toucher à la transaction ; faux s'il n'y en a pas."""
+        return self._here().listens.cancel(transaction_id)
+
+    def cancel_all_listens(self, reason: Optional[str] = None) -> int:
+        """Met fin à toutes les attentes ouvertes et rend leur nombre."""
+        count = self._here().listens.cancel_all()
+        log.info("%d listens cancelled: %s", count, reason or "no reason given")
+        return count
+
+    # -- callbacks ----------------------------------------------------------------------------------------------
+
+    def on_payment(self, callback: PaymentCallback) -> PaymentCallback:
+        """
+        Appelle cette fonction après chaque paiement lancé par ``pay``, sur un autre thread.
+
+        Raises:
+            ConfigError: ce n'est pas une fonction ordinaire.
+        """
+        self._set(PAYMENT_NAME, callback, "Le callback de paiement", lambda work: callback(_payment_of(work)))
+        return callback
+
+    def on_webhook(self, callback: WebhookCallback) -> WebhookCallback:
+        """
+        Appelle cette fonction pour chaque événement, une seule fois, sur un autre thread.
+
+        Si elle lève une exception, elle est rappelée plus tard, avec la même ``event_key``.
+
+        Raises:
+            ConfigError: ce n'est pas une fonction ordinaire.
+        """
+        self._set("webhook", callback, "Le callback de webhook", lambda work: callback(event_of(work)))
+        return callback
+
+    def on_restored(self, callback: RestoredCallback) -> RestoredCallback:
+        """
+        Appelle cette fonction, avec un ``Outcome``, à la fin de chaque attente reprise par ``restore``.
+
+        Raises:
+            ConfigError: ce n'est pas une fonction ordinaire.
+        """
+        self._set(RESTORED_NAME, callback, "Le callback de reprise", lambda work: callback(self._restored(work)))
+        return callback
+
+    def _on_restored_pair(self, callback: FinalCallback) -> None:
+        """Appelle cette fonction, avec ``(status, webhooks)``, à la fin de chaque attente reprise."""
+        self._set(RESTORED_NAME, callback, "Le callback de reprise", lambda work: callback(*self._restored(work)))
+
+    def _set(self, kind: str, callback: Any, name: str, handler: Callable[[StoredEvent], Any]) -> None:
+        check_callback(callback, name)
+        self._callbacks[kind] = handler
+        self._per_process.get().callbacks.set(kind, handler)
+
+    def _restored(self, work: StoredEvent) -> Outcome:
+        shown: TransactionId = int(work.entity_id) if work.entity_id.isdigit() else work.entity_id
+        try:
+            outcome = self._per_process.get().listens.outcome(shown)
+        except AmountMismatch as error:
+            return Outcome(EventFutureStatus.RESOLVED, id_transaction=shown, reason=error.message)
+        if outcome is not None:
+            return outcome
+        status = EventFutureStatus.TIMEOUT if work.status == "timed_out" else EventFutureStatus.CANCELLED
+        return Outcome(status, id_transaction=shown, reason=work.status or "")
+
+    # -- webhooks -----------------------------------------------------------------------------------------------
+
+    def start_webhook_server(self) -> None:
+        """
+        Démarre le serveur de webhooks dans un thread ; sans effet s'il tourne déjà.
+
+        Raises:
+            PortUnavailable: le port est pris.
+            ConfigError: le connecteur a été construit sans ``use_listen_server=True``.
+        """
+        if not self._config.use_listen_server:
+            raise ConfigError(
+                "Ce connecteur n'a pas de serveur de webhooks : le construire avec use_listen_server=True, ou monter "
+                "connector.wsgi_app (ou le blueprint de fedapay_sync.flask) dans l'application existante."
+            )
+        parts = self._here()
+        parts.store.open()
+        server = parts.serve(self.receive)
+        log.info("webhook server listening on %s", server.url)
+
+    @property
+    def webhook_url(self) -> str:
+        """Adresse locale du serveur de webhooks, chemin compris ; vide s'il ne tourne pas."""
+        server = self._per_process.get().server
+        return f"{server.url}/{self._config.endpoint_name}" if server is not None and server.is_running else ""
+
+    def receive(self, payload: bytes, signature: Optional[str]) -> None:
+        """
+        Reçoit un webhook : contrôle la signature et garde l'événement. Au retour, il est sur disque : répondre 200.
+
+        Args:
+            payload: corps brut de la requête, octet pour octet.
+            signature: valeur de l'en-tête ``X-FEDAPAY-SIGNATURE``.
+
+        Raises:
+            SignatureError: pas signé par FedaPay, ou trop vieux : répondre 400.
+            StoreError: pas gardé : répondre 503, FedaPay reviendra.
+        """
+        self._expect_webhooks().inbox.receive(payload, signature)
+
+    def verify_signature(self, payload: bytes, signature: Optional[str]) -> bool:
+        """
+        Vrai si FedaPay a signé ce corps, récemment. Ne rend jamais faux : lève.
+
+        Raises:
+            SignatureError: signature absente, illisible, fausse ou hors du délai de 300 s.
+            ConfigError: aucun secret de webhook n'est configuré, ou le corps n'est pas en octets.
+        """
+        self._expect_webhooks().inbox.verify(payload, signature)
+        return True
+
+    def save_webhook(self, event: Union[Mapping[str, Any], str, bytes]) -> None:
+        """
+        Garde un événement dont la signature a déjà été vérifiée. Au retour, il est sur disque.
+
+        Raises:
+            EventError: ce n'est pas un événement décodé.
+            StoreError: pas gardé : répondre 503, FedaPay reviendra.
+        """
+        self._expect_webhooks().inbox.save(event)
+
+    def wsgi_app(self, path: Optional[str] = None) -> WebhookApp:
+        """
+        Application WSGI qui reçoit les webhooks, à monter dans une application existante.
+
+        Args:
+            path: chemin des webhooks ; ``None`` si l'application est montée à leur adresse.
+        """
+        self._check_can_verify()
+        self._expect_webhooks()
+        receive: Receive = self.receive
+        return WebhookApp(receive, path)
+
+    def _expect_webhooks(self) -> Parts:
+        """Webhooks come here, so that status checks may be rare."""
+        self._has_receiver = True
+        parts = self._here()
+        parts.listens.has_receiver = True
+        return parts
+
+    def _check_can_verify(self) -> None:
+        if not self._config.webhook_secrets:
+            raise ConfigError(
+                f"Secret de webhook manquant : rien ne pourrait être vérifié. Définir {configuration.AUTH_KEY} ou "
+                "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
+            )
+
+    # -- reprendre et fermer ------------------------------------------------------------------------------------
+
+    def restore(self) -> int:
+        """
+        Reprend les attentes laissées ouvertes par un processus disparu, et rend leur nombre.
+
+        Chacune va à un seul processus. FedaPay est interrogé sur chacune ; son résultat va au callback de
+        ``on_restored``. Les callbacks encore dus sont rappelés.
+
+        Raises:
+            ConfigError: aucun callback de reprise n'est défini.
+        """
+        if RESTORED_NAME not in self._callbacks:
+            raise ConfigError(
+                "Aucun callback de reprise : personne n'apprendrait la fin des attentes reprises. Appeler d'abord "
+                "on_restored (ou set_on_persited_listening_processes_loading_finished_callback)."
+            )
+        return self._here().recovery.restore()
+
+    def close(self) -> None:
+        """
+        Ferme : les attentes de ce processus finissent par ``CANCELLED_INTERNALLY`` et restent sur disque, les
+        callbacks en cours ont ``callback_timeout`` secondes, le serveur répond à ce qui est arrivé puis s'arrête.
+        """
+        parts = self._per_process.take()
+        if parts is not None:
+            parts.close()
+
+    def _close_at_exit(self) -> None:
+        parts = self._per_process.take()
+        if parts is not None:
+            parts.close_at_exit()
+
+    def __enter__(self) -> "Connector":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._config!r})"
+
+    # -- les noms du connecteur asynchrone ----------------------------------------------------------------------
+
+    fedapay_pay = pay
+    fedapay_check_transaction_status = check_status
+    fedapay_get_transaction_data = check_status
+    fedapay_get_transaction_data_by_merchant_id = get_transaction_by_merchant_reference
+    fedapay_finalise = finalise
+    fedapay_cancel_transaction = cancel
+    fedapay_save_webhook_data = save_webhook
+    cancel_future_event = cancel_listen
+    cancel_all_future_event = cancel_all_listens
+    set_payment_callback_function = on_payment
+    set_webhook_callback_function = on_webhook
+    set_on_persited_listening_processes_loading_finished_callback = _on_restored_pair
+    load_persisted_listening_processes = restore
+    shutdown_cleanup = close
+
+
+class _Shared(type):
+    """Makes the class give its one instance, or say why it cannot."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        with _shared_lock:
+            shared = FedapayConnector._shared
+            if shared is None:
+                # Remembered only when complete: a failed construction leaves nothing behind.
+                shared = super().__call__(*args, **kwargs)
+                shared._arguments = _bound(args, kwargs, defaults=True)
+                FedapayConnector._shared = shared
+                return shared
+        differing = configuration.differences(shared._arguments, _bound(args, kwargs, defaults=False))
+        if differing:
+            raise ConfigError(
+                f"FedapayConnector existe déjà dans ce processus avec d'autres valeurs pour : {', '.join(differing)}. "
+                "L'appeler sans argument pour l'instance partagée, la fermer d'abord (shutdown_cleanup), ou utiliser "
+                "Connector pour un second compte."
+            )
+        return shared
+
+
+_shared_lock = threading.Lock()
+
+
+def _bound(args: Any, kwargs: Any, *, defaults: bool) -> Dict[str, Any]:
+    bound = inspect.signature(Connector.__init__).bind(None, *args, **kwargs)
+    if defaults:
+        bound.apply_defaults()
+    return {name: value for name, value in bound.arguments.items() if name != "self"}
+
+
+class FedapayConnector(Connector, metaclass=_Shared):
+    """
+    Le connecteur unique et partagé du processus : ``FedapayConnector()`` rend toujours le même.
+
+    Rappelé avec des arguments différents de ceux de la première fois, il lève ``ConfigError`` en les nommant. Après
+    ``shutdown_cleanup`` (ou ``close``), l'appel suivant en construit un nouveau. Ses arguments sont ceux de
+    ``Connector``.
+    """
+
+    _shared: ClassVar[Optional["FedapayConnector"]] = None
+    _arguments: Dict[str, Any]
+
+    def close(self) -> None:
+        """Ferme comme ``Connector.close`` ; l'appel suivant de ``FedapayConnector()`` en construit un nouveau."""
+        super().close()
+        with _shared_lock:
+            if FedapayConnector._shared is self:
+                FedapayConnector._shared = None
+
+    shutdown_cleanup = close
+
+
+def _payment_of(work: StoredEvent) -> PaymentHistory:
+    return PaymentHistory.from_dict(readable(work.body)[0])
+
+
+def _close_at_exit(reference: "weakref.ref[Connector]") -> None:
+    connector = reference()
+    if connector is not None:
+        connector._close_at_exit()
+
+
+def _log_to(config: configuration.Config) -> None:
+    """Attach the handlers that were asked for, once in a process, whatever other logging the program has."""
+    logger = logging.getLogger("fedapay_sync")
+    wanted: Dict[str, Callable[[], logging.Handler]] = {}
+    if config.print_log_to_console:
+        wanted["fedapay_sync console"] = logging.StreamHandler
+    if config.save_log_to_file:
+        wanted["fedapay_sync file"] = _log_file
+    present = {handler.name for handler in logger.handlers}
+    for name, make in wanted.items():
+        if name not in present:
+            handler = make()
+            handler.name = name
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+            logger.addHandler(handler)
+            logger.setLevel(logging.INFO)
+
+
+def _log_file() -> logging.Handler:
+    path = Path("logs") / "fedapay_sync.log"
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        # Made private before anything is written to it.
+        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+        return logging.FileHandler(path, encoding="utf-8", delay=True)
+    except OSError as error:
+        raise ConfigError(
+            f"Le journal {path} ne peut pas être écrit ({error.strerror or error}). Lancer le programme dans un "
+            "dossier inscriptible, ou laisser save_log_to_file=False."
+        ) from None

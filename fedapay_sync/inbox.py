@@ -1,0 +1,209 @@
+"""
+Where facts about payments come in: a webhook, a status read from FedaPay, an event handed over by the program.
+
+Whatever the way, a fact ends in the store under the same key, once; then it is acknowledged, then the bell rings,
+then callbacks run. Never in another order.
+"""
+
+import hashlib
+import json
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from .bells import Bells
+from .callbacks import Callbacks
+from .clock import SYSTEM_CLOCK, Clock
+from .config import AUTH_KEY, Config
+from .errors import ConfigError, EventError
+from .masking import get_logger
+from .models.event import TRANSACTION, event_from_transaction, identify
+from .schema import read_francs
+from .signature import verify
+from .store import Accepted, NewEvent, Store
+
+log = get_logger(__name__)
+
+#: The name under which a well signed message is set aside that we cannot read.
+UNREADABLE = "unreadable"
+
+
+class Inbox:
+    """The entrance of one connector."""
+
+    def __init__(
+        self, config: Config, store: Store, bells: Bells, callbacks: Callbacks, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._bells = bells
+        self._callbacks = callbacks
+        self._clock = clock
+
+    def verify(self, payload: bytes, header: Optional[str]) -> None:
+        """
+        Make sure that FedaPay signed these bytes, lately.
+
+        Raises:
+            SignatureError: it did not, or not lately.
+            ConfigError: there is no secret to check with, or the body was decoded.
+        """
+        if not isinstance(payload, (bytes, bytearray, memoryview)):
+            raise ConfigError(
+                f"Le corps du webhook doit être donné en octets (bytes), reçu {type(payload).__name__} : la signature "
+                "porte sur les octets reçus. Avec Flask : request.get_data() ; avec Django : request.body."
+            )
+        if not self._config.webhook_secrets:
+            raise ConfigError(
+                f"Secret de webhook manquant : la signature ne peut pas être vérifiée. Définir {AUTH_KEY} ou "
+                "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
+            )
+        rank = verify(bytes(payload), header, self._config.webhook_secrets, now=self._clock.now())
+        if rank:
+            log.info("webhook signed with secret number %d of the list", rank + 1)
+
+    def receive(self, payload: bytes, header: Optional[str]) -> Accepted:
+        """
+        Take a webhook in. When this returns it is on disk and may be acknowledged.
+
+        What is well signed is kept even if we cannot read it: refusing it would only make FedaPay repeat it and
+        then switch the webhook off.
+
+        Raises:
+            SignatureError: not from FedaPay, or too old.
+            StoreError: not on disk; FedaPay must send it again.
+        """
+        self.verify(payload, header)
+        try:
+            event = _decoded(bytes(payload))
+        except EventError as error:
+            return self._set_aside(bytes(payload), error)
+        return self._keep(event, bytes(payload), "webhook")
+
+    def save(self, event: Any) -> Accepted:
+        """
+        Take in an event that the program has verified itself.
+
+        Raises:
+            EventError: it is no event at all: neither an object nor the JSON text of one.
+            StoreError: not on disk.
+        """
+        if isinstance(event, (str, bytes, bytearray)):
+            event = _decoded(event.encode("utf-8") if isinstance(event, str) else bytes(event))
+        if not isinstance(event, Mapping):
+            raise EventError(
+                f"save_webhook attend l'événement décodé (un dictionnaire), reçu {type(event).__name__}. "
+                "Avec Flask : request.get_json()."
+            )
+        try:
+            body = json.dumps(event, ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode("ascii")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise EventError(f"save_webhook : l'événement ne s'écrit pas en JSON ({type(error).__name__}).") from None
+        return self._keep(dict(event), body, "manual")
+
+    def take_status(self, transaction: Mapping[str, Any]) -> Accepted:
+        """Take in a transaction just read from FedaPay, as the event it amounts to."""
+        event = event_from_transaction(transaction)
+        return self._keep(event, json.dumps(event, separators=(",", ":")).encode("ascii"), "status")
+
+    def _keep(self, event: Dict[str, Any], body: bytes, source: str) -> Accepted:
+        digest = hashlib.sha256(body).hexdigest()
+        environment, account = self._config.environment, self._config.account
+        try:
+            identity = identify(event, environment=environment, account=account, body_sha256=digest)
+        except EventError as error:
+            return self._set_aside(body, error, source)
+        entity = event["entity"]
+        accepted = self._store.accept(
+            NewEvent(
+                **identity.__dict__,
+                environment=environment,
+                account=account,
+                source=source,
+                body=body,
+                body_sha256=digest,
+                received_at=self._clock.now(),
+                amount=_francs(entity.get("amount")) if identity.object == TRANSACTION else None,
+                currency_id=_currency_id(entity) if identity.object == TRANSACTION else None,
+            )
+        )
+        self._tell(identity.name, identity.entity_id, accepted, source)
+        return accepted
+
+    def _tell(self, name: str, entity_id: str, accepted: Accepted, source: str) -> None:
+        if not accepted.new:
+            log.info("%s: %s of %s was known already", source, name, entity_id)
+            return
+        log.info("%s stored: %s for %s", source, name, entity_id)
+        if accepted.late:
+            log.warning(
+                "%s for %s came after the wait had ended; the callback is told that it is late",
+                name,
+                entity_id,
+            )
+        if accepted.suspect:
+            log.error("%s for %s carries another amount or currency than was asked for", name, entity_id)
+        if accepted.is_final:
+            self._bells.ring(entity_id)
+        self._callbacks.notify()
+
+    def _set_aside(self, body: bytes, error: EventError, source: str = "webhook") -> Accepted:
+        digest = hashlib.sha256(body).hexdigest()
+        log.error("%s that cannot be read set aside (sha256 %s): %s", source, digest[:12], error)
+        config = self._config
+        return self._store.accept(
+            NewEvent(
+                dedup_key=hashlib.sha256(f"{UNREADABLE}:{config.environment}:{digest}".encode()).hexdigest(),
+                event_key=f"{config.environment}:{config.account}:{UNREADABLE}:{digest[:16]}",
+                environment=config.environment,
+                account=config.account,
+                name=UNREADABLE,
+                object=UNREADABLE,
+                entity_id=digest[:16],
+                status=None,
+                is_final=False,
+                is_paid=False,
+                source=source,
+                body=body,
+                body_sha256=digest,
+                received_at=self._clock.now(),
+                work_state="dead",
+                last_error=error.message[:500],
+            )
+        )
+
+
+def _decoded(payload: bytes) -> Dict[str, Any]:
+    """The JSON object in these bytes; of two equal keys the last one counts, as everywhere in Python."""
+    try:
+        event = json.loads(payload.decode("utf-8"), parse_constant=_refuse)
+    # A deep nest is a RecursionError, which is no ValueError.
+    except (ValueError, RecursionError) as error:
+        raise EventError(f"Événement illisible : ce n'est pas du JSON ({type(error).__name__}).") from None
+    if not isinstance(event, dict):
+        raise EventError(f"Événement illisible : un objet JSON est attendu, reçu {type(event).__name__}.")
+    return event
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _francs(value: Any) -> Optional[int]:
+    try:
+        return None if value is None else read_francs(value)
+    except (ValueError, ArithmeticError):
+        log.warning("odd amount in an event; it cannot be compared with what was asked for")
+        return None
+
+
+def _currency_id(entity: Mapping[str, Any]) -> Optional[int]:
+    value = entity.get("currency_id")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def readable(body: bytes) -> Tuple[Dict[str, Any], Any]:
+    """A stored body as an event and its entity; empty where it was blanked or is none."""
+    try:
+        event = _decoded(body)
+    except EventError:
+        return {}, None
+    return event, event.get("entity")

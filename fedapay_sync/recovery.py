@@ -1,0 +1,72 @@
+"""Taking up again what an earlier process left open."""
+
+from typing import Set
+
+from .bells import Bells
+from .clock import SYSTEM_CLOCK, Clock
+from .config import Config
+from .errors import FedapayError
+from .listens import LEASE, Listens
+from .masking import get_logger
+from .store import Store
+from .store.owner import is_dead
+
+log = get_logger(__name__)
+
+#: First looks at restored payments are spread over time, so many seconds apart: FedaPay is not to be stormed at
+#: the moment when it, or we, just came back.
+_SPACING = 0.2
+#: How often we look for listens whose process has died since, in seconds.
+_ROUND = 20.0
+
+
+class Recovery:
+    """Restores the listens of processes that are gone, now and from time to time."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        bells: Bells,
+        listens: Listens,
+        owner: str,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._bells = bells
+        self._listens = listens
+        self._owner = owner
+        self._clock = clock
+        self._going_round = False
+        self._foreign: Set[str] = set()
+
+    def restore(self) -> int:
+        """Adopt what nobody watches; how many payments that was. Goes on doing so while the process lives."""
+        adopted = self._store.adopt_listens(
+            self._config.environment, self._owner, LEASE, is_dead=is_dead, can_watch=self._can_watch
+        )
+        for place, record in enumerate(adopted):
+            key = self._config.key_of(record.account) or self._config.api_key
+            self._listens.resume(record, key, after=place * _SPACING)
+        if adopted:
+            log.info("%d listens restored", len(adopted))
+        if not self._going_round:
+            self._going_round = True
+            self._bells.later(_ROUND, self._round)
+        return len(adopted)
+
+    def _can_watch(self, account: str) -> bool:
+        if self._config.key_of(account) is not None:
+            return True
+        if account not in self._foreign:
+            self._foreign.add(account)
+            log.warning("open listens of key %s left alone: this program does not have it (api_keys)", account)
+        return False
+
+    def _round(self) -> None:
+        try:
+            self.restore()
+        except FedapayError as error:
+            log.warning("looking for listens to restore failed, again later: %s", error)
+        self._bells.later(_ROUND, self._round)

@@ -1,0 +1,189 @@
+"""``fedapay-sync emulator`` as a process of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from fedapay_sync.emulator import LIVE_SECRET_KEY, SANDBOX_SECRET_KEY
+
+COMMAND = [sys.executable, "-c", "from fedapay_sync.cli import main; main()"]
+HERE = Path(__file__).resolve().parents[2]
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": str(HERE), "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": ""}
+
+
+def run(*arguments):
+    """A command that ends by itself."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(*arguments):
+    """The process and its address, read from the ready line."""
+    process = subprocess.Popen(
+        [*COMMAND, "emulator", *arguments],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    try:
+        line = process.stdout.readline()
+        matched = re.fullmatch(r"FedaPay emulator: (http://\S+:\d+)\n", line)
+        assert matched, line + process.communicate(timeout=30)[1]
+        yield process, matched[1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_it_is_ready_when_it_says_so_and_stops_cleanly(sent):
+    """
+    One line on stdout, keys on stderr, exit code 0 without traceback, port free.
+    """
+    with serving() as (process, url):
+        answer = requests.get(
+            url + "/v1/transactions", headers={"Authorization": f"Bearer {SANDBOX_SECRET_KEY}"}, timeout=10
+        )
+        assert answer.status_code == 200
+        process.send_signal(sent)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert out == ""
+        assert "Traceback" not in err
+        assert SANDBOX_SECRET_KEY in err
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", int(url.rpartition(":")[2])))
+
+
+def test_a_whole_payment_goes_through_the_command(receiver):
+    """
+    Key, secret, header, delay and address given as options; the payer agrees by himself.
+    """
+    with serving(
+        *(
+            "--webhook-url",
+            receiver.url,
+            "--webhook-header",
+            "agregateur=Fedapay",
+            "--webhook-header",
+            "X-A=b=c",
+        ),
+        *("--webhook-secret", "wh_live_other", "--secret-key", LIVE_SECRET_KEY, "--delay", "0.01"),
+    ) as (_, url):
+        headers = {"Authorization": f"Bearer {LIVE_SECRET_KEY}"}
+        body = {"description": "x", "amount": 100, "currency": {"iso": "XOF"}}
+        created = requests.post(url + "/v1/transactions", json=body, headers=headers, timeout=10).json()
+        push = {
+            "token": created["v1/transaction"]["payment_token"],
+            "phone_number": {"number": "0197000000", "country": "bj"},
+        }
+        assert requests.post(url + "/v1/mtn_open", json=push, headers=headers, timeout=10).status_code == 200
+        receiver.wait_for(2)
+    assert set(receiver.names) == {"transaction.created", "transaction.approved"}
+    receiver.verify("wh_live_other")
+    assert receiver.received[0][0]["HTTP_AGREGATEUR"] == "Fedapay"
+    assert receiver.received[0][0]["HTTP_X_A"] == "b=c"
+
+
+def test_a_taken_port_is_one_sentence_and_exit_code_1():
+    """
+    French, on stderr, with port 0 as the way out; no traceback.
+    """
+    with serving() as (_, url):
+        port = url.rpartition(":")[2]
+        done = run("emulator", "--port", port)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert f"127.0.0.1:{port} est déjà pris" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--webhook-header", "nothing"], "NOM=VALEUR"),
+        (["--webhook-header", "a b=c"], "NOM=VALEUR"),
+        (["--webhook-header", "a=b\nc"], "NOM=VALEUR"),
+        (["--port", "abc"], "0 à 65535"),
+        (["--port", "70000"], "0 à 65535"),
+        (["--delay", "-1"], "nombre de secondes"),
+        (["--delay", "nan"], "nombre de secondes"),
+        (["--webhook-url", "ftp://x"], "http://"),
+        (["--secret-key", "pk_live_geheim"], "sk_sandbox_"),
+        (["--nothing"], "option inconnue"),
+        (["--port"], "--port"),
+    ],
+)
+def test_a_wrong_option_is_a_french_usage_error(arguments, said):
+    """
+    Exit code 2, one line that says what is expected, no secret in it.
+    """
+    done = run("emulator", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.startswith("Erreur : ")
+    assert "geheim" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_public_address_is_warned_of():
+    """
+    On stderr; the ready line names an address that can be called.
+    """
+    with serving("--host", "0.0.0.0") as (process, url):
+        assert url.startswith("http://127.0.0.1:")
+        process.terminate()
+        assert "Attention : 0.0.0.0" in process.communicate(timeout=30)[1]
+
+
+def test_help_is_in_french_and_loads_no_server():
+    """
+    --help and --version import neither Flask nor waitress nor requests.
+    """
+    assert "Utilisation : " in run("--help").stdout
+    assert "Commandes" in run().stdout
+    assert "--webhook-header NOM=VALEUR" in run("emulator", "--help").stdout
+    assert re.fullmatch(r"fedapay-sync \S+\n", run("--version").stdout)
+    script = (
+        "import sys; from fedapay_sync.cli import main; main(['--help'], standalone_mode=False); "
+        "print(sorted({'flask', 'waitress'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_unknown_command_is_named():
+    """
+    Exit code 2, with the list of those that exist.
+    """
+    done = run("nothing")
+    assert done.returncode == 2
+    assert "Commande inconnue : nothing" in done.stderr
