@@ -34,7 +34,7 @@ class Parts:
             ended=lambda keys: self.store.ended(config.environment, keys),
             clock=clock,
         )
-        self.callbacks = Callbacks(self.store, self.owner, clock)
+        self.callbacks = Callbacks(config, self.store, self.owner, clock)
         self.inbox = Inbox(config, self.store, self.bells, self.callbacks, clock)
         self.listens = Listens(config, self.store, self.api, self.bells, self.inbox, self.owner, clock, pace=pace)
         self.payments = Payments(config, self.store, self.api, self.callbacks, clock, pause=self.transport.pause)

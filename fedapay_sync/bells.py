@@ -33,7 +33,7 @@ class Pool:
         self._name = name
         self._size = size
         self._lock = threading.Lock()
-        self._jobs: "queue.SimpleQueue[Optional[Action]]" = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Optional[Action]] = queue.SimpleQueue()
         self._threads = 0
         self._idle = 0
 

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Optional
 
 from .bells import Pool
 from .clock import SYSTEM_CLOCK, Clock
+from .config import Config
 from .errors import ConfigError, FedapayError
 from .masking import get_logger, mask
 from .store import Store, StoredEvent
@@ -50,7 +51,10 @@ def check_callback(callback: Any, name: str) -> None:
 class Callbacks:
     """The callback threads of one connector."""
 
-    def __init__(self, store: Store, owner: str, clock: Clock = SYSTEM_CLOCK, *, lease: float = LEASE) -> None:
+    def __init__(
+        self, config: Config, store: Store, owner: str, clock: Clock = SYSTEM_CLOCK, *, lease: float = LEASE
+    ) -> None:
+        self._config = config
         self._store = store
         self._owner = owner
         self._clock = clock
@@ -142,7 +146,15 @@ class Callbacks:
             free = WORKERS - len(busy)
             if free <= 0:
                 return
-            taken = self._store.claim(self._owner, kinds=list(self._handlers), lease=self._lease, limit=free, busy=busy)
+            taken = self._store.claim(
+                self._owner,
+                environment=self._config.environment,
+                accounts=self._config.accounts,
+                kinds=list(self._handlers),
+                lease=self._lease,
+                limit=free,
+                busy=busy,
+            )
             if not taken:
                 return
             with self._lock:
@@ -195,4 +207,4 @@ class Callbacks:
 
 def _backoff(attempt: int) -> float:
     """From 2 s, doubling, at most 5 minutes, with jitter."""
-    return min(2.0 * 2 ** (attempt - 1), 300.0) * random.uniform(0.75, 1.25)
+    return min(2.0 * float(2 ** (attempt - 1)), 300.0) * random.uniform(0.75, 1.25)

@@ -173,6 +173,11 @@ class Config:
         """Our own label of the merchant account: a fingerprint of its key."""
         return fingerprint(self.api_key)
 
+    @property
+    def accounts(self) -> Tuple[str, ...]:
+        """Labels of all the keys that the program has."""
+        return tuple(fingerprint(key) for key in (self.api_key, *self.api_keys))
+
     def key_of(self, account: str) -> Optional[str]:
         """The key whose fingerprint that is, among those the program has."""
         return next((key for key in (self.api_key, *self.api_keys) if fingerprint(key) == account), None)

@@ -8,7 +8,7 @@ class _Word(str, Enum):
     """A text that is one of a few. Prints as its value on every Python from 3.9 to 3.13."""
 
     __str__ = str.__str__
-    __format__ = str.__format__
+    __format__ = str.__format__  # type: ignore[assignment]
 
 
 class Pays(_Word):

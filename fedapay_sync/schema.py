@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field, fields
 from datetime import datetime, timezone
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from typing import (
     Any,
     Callable,
@@ -237,7 +237,7 @@ def _value(field: "Field[Any]", kind: Any, owner: str, strict: bool) -> _Value:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def schema_of(model: Any, strict: bool = False) -> marshmallow.Schema:
     """The marshmallow schema of a dataclass, made once. It loads to a dict of the model's arguments."""
     hints = get_type_hints(model)

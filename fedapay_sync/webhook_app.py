@@ -148,5 +148,6 @@ def application(receive: Receive, path: str) -> "flask.Flask":
     app = flask.Flask("fedapay_sync")
     app.register_blueprint(blueprint(receive, path))
     # Flask's routing costs as much as everything else about a webhook.
-    app.wsgi_app = WebhookApp(receive, path, app.wsgi_app)  # type: ignore[method-assign]
+    otherwise: Any = app.wsgi_app
+    app.wsgi_app = WebhookApp(receive, path, otherwise)  # type: ignore[method-assign]
     return app

@@ -186,7 +186,9 @@ def test_a_taken_port_is_an_error_of_the_caller_that_says_what_to_do():
     """
     with WebServer(hello) as first:
         second = WebServer(hello, port=first.port)
-        with pytest.raises(PortUnavailable, match=rf"127\.0\.0\.1:{first.port} est déjà pris.*port 0") as caught:
+        with pytest.raises(
+            PortUnavailable, match=rf"127\.0\.0\.1:{first.port} est déjà pris.*port 0"
+        ) as caught:
             second.start()
         assert (caught.value.host, caught.value.port) == ("127.0.0.1", first.port)
         assert isinstance(caught.value, OSError)
@@ -291,6 +293,7 @@ def test_the_url_of_a_server_on_every_address_can_be_called():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_builds_its_own_and_leaves_the_parents_alone():
     """
     The child sees no running server, starts one on another port; the parent goes on, and its port is free

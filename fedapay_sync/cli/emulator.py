@@ -101,8 +101,9 @@ def emulator(host: str, **options: Any) -> None:
     except PortUnavailable as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
-        # Whoever presses it again means now.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # Whoever asks again means now.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
     finally:
         fedapay.stop()
 
@@ -110,8 +111,7 @@ def emulator(host: str, **options: Any) -> None:
 def _announce(fedapay: Emulator, host: str) -> None:
     if not _is_loopback(host):
         click.echo(
-            f"Attention : {host} est joignable depuis d'autres machines, "
-            "et la clé de l'émulateur n'est pas un secret.",
+            f"Attention : {host} est joignable depuis d'autres machines, et la clé de l'émulateur n'est pas un secret.",
             err=True,
         )
     click.echo(f"Clé API : {fedapay.secret_key}", err=True)

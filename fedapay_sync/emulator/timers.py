@@ -5,7 +5,7 @@ import itertools
 import threading
 from typing import Callable, List, Optional, Tuple
 
-from ..clock import Clock
+from ..clock import SYSTEM_CLOCK, Clock
 from ..masking import get_logger
 
 log = get_logger("fedapay_sync.emulator")
@@ -33,7 +33,8 @@ class Timers:
 
     def start(self) -> None:
         with self._changed:
-            if self._thread is None:
+            # A forked child inherits the object, and a thread that is none.
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="fedapay-emulator-timers", daemon=True)
                 self._thread.start()
 
@@ -63,5 +64,5 @@ class Timers:
                 left = self._heap[0][0] - self._clock.monotonic()
                 if left <= 0:
                     return heapq.heappop(self._heap)[2]
-                self._changed.wait(min(left, _SLICE))
+                self._changed.wait(left if self._clock is SYSTEM_CLOCK else min(left, _SLICE))
             return None

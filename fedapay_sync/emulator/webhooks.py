@@ -8,7 +8,7 @@ from typing import Deque, Dict, List, Mapping, Optional, Tuple, Union
 import requests
 
 from .. import signature
-from ..clock import Clock
+from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidArgument
 from ..masking import get_logger, mask
 from .timers import Timers
@@ -18,6 +18,7 @@ log = get_logger("fedapay_sync.emulator")
 MAX_ATTEMPTS = 10
 _LONGEST_WAIT = 120
 _THREADS = 4
+_GRACE = 1.0
 _KEPT = 2000
 
 
@@ -142,7 +143,7 @@ class Webhooks:
 
     def start(self) -> None:
         with self._changed:
-            if self._threads:
+            if any(each.is_alive() for each in self._threads):
                 return
             self._threads = [
                 threading.Thread(target=self._run, name=f"fedapay-emulator-webhook-{n}", daemon=True)
@@ -155,9 +156,10 @@ class Webhooks:
         with self._changed:
             threads, self._threads = self._threads, []
             self._changed.notify_all()
+        # A receiver that does not answer holds its thread until the timeout; that thread ends by itself.
+        end = SYSTEM_CLOCK.monotonic() + _GRACE
         for each in threads:
-            # A receiver that does not answer holds its thread until the timeout; the thread ends by itself.
-            each.join(1.0)
+            each.join(max(0.0, end - SYSTEM_CLOCK.monotonic()))
 
     def _queue(self, job: _Job) -> None:
         self._pending += 1

@@ -57,7 +57,8 @@ class Model:
 
     def to_dict(self) -> Dict[str, Any]:
         """L'objet en types simples que JSON sait écrire, champs inconnus compris."""
-        dumped: Dict[str, Any] = dict(schema_of(type(self)).dump(self))
+        kind: Any = type(self)
+        dumped: Dict[str, Any] = dict(schema_of(kind).dump(self))
         return {**plain(self.extra), **dumped}
 
     #: Nom de pydantic pour la même chose.

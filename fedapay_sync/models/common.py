@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Dict, List, Optional
+from typing import Any, ClassVar, Dict, List, Optional, Tuple
 
 from .base import Model
 
@@ -11,7 +11,7 @@ from .base import Model
 class ListMeta(Model):
     """Place d'une page dans sa liste (les pages se comptent à partir de 1)."""
 
-    shown: ClassVar = ("current_page", "total_pages", "total_count")
+    shown: ClassVar[Tuple[str, ...]] = ("current_page", "total_pages", "total_count")
 
     current_page: Optional[int] = None
     next_page: Optional[int] = None
@@ -45,7 +45,7 @@ class Currency(Model):
     """Devise ; l'identifiant 1 est le XOF."""
 
     envelope: ClassVar[str] = "v1/currency"
-    shown: ClassVar = ("id", "iso")
+    shown: ClassVar[Tuple[str, ...]] = ("id", "iso")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -66,7 +66,7 @@ class Account(Model):
     """Compte marchand. Les webhooks en portent la forme longue ; le reste de ses champs est dans ``extra``."""
 
     envelope: ClassVar[str] = "v1/account"
-    shown: ClassVar = ("id", "reference")
+    shown: ClassVar[Tuple[str, ...]] = ("id", "reference")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -84,7 +84,7 @@ class PaymentMethod(Model):
     """Moyen de paiement utilisé par le client."""
 
     envelope: ClassVar[str] = "v1/payment_method"
-    shown: ClassVar = ("id", "brand", "country")
+    shown: ClassVar[Tuple[str, ...]] = ("id", "brand", "country")
 
     klass: Optional[str] = None
     id: Optional[int] = None

@@ -7,7 +7,7 @@ FedaPay puts no event id on the wire (signed delivery of 2024), so the key is ma
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Dict, Mapping, Optional, Type, TypeVar, Union
+from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 from ..enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
 from ..errors import EventError
@@ -39,7 +39,7 @@ class WebhookTransaction(Model):
         account: le compte marchand concerné, si FedaPay le dit.
     """
 
-    shown: ClassVar = ("name", "object_id")
+    shown: ClassVar[Tuple[str, ...]] = ("name", "object_id")
 
     name: Optional[str] = None
     object: Optional[str] = None
@@ -81,7 +81,7 @@ class WebhookHistory(WebhookTransaction):
         received_at: instant où l'événement a été gardé, en UTC.
     """
 
-    shown: ClassVar = ("name", "event_key", "attempt", "late", "suspect")
+    shown: ClassVar[Tuple[str, ...]] = ("name", "event_key", "attempt", "late", "suspect")
 
     event_key: str = ""
     attempt: int = 1
@@ -136,7 +136,7 @@ def identify(event: Mapping[str, Any], *, environment: str, account: str, body_s
         EventError: no name, no entity, or nothing that says which object it is about.
     """
     name, entity = event.get("name"), event.get("entity")
-    if not isinstance(entity, Mapping) or not _is_text(name):
+    if not isinstance(entity, Mapping) or not isinstance(name, str) or not _is_text(name):
         raise EventError(
             "Événement illisible : un objet JSON avec « name » (texte) et « entity » (objet) est attendu, "
             "tel que FedaPay l'envoie."
@@ -145,7 +145,8 @@ def identify(event: Mapping[str, Any], *, environment: str, account: str, body_s
     entity_id = entity.get("id", event.get("object_id"))
     if isinstance(entity_id, bool) or not isinstance(entity_id, (int, str)) or not _is_text(str(entity_id)):
         raise EventError("Événement illisible : « entity.id » (nombre ou texte) est attendu.")
-    status = entity.get("status") if _is_text(entity.get("status"), 40) else None
+    status = entity.get("status")
+    status = status if isinstance(status, str) and _is_text(status, 40) else None
     kind = kind if _is_text(kind, 32) else "inconnu"
     stamp = _stamp(name, entity, body_sha256)
     parts = ("1", environment, account, kind, str(entity_id), name, stamp)
@@ -164,9 +165,9 @@ def identify(event: Mapping[str, Any], *, environment: str, account: str, body_s
     )
 
 
-def _is_text(value: Any, longest: int = 64) -> bool:
+def _is_text(value: str, longest: int = 64) -> bool:
     """A short text that every database can hold: no lone surrogate, no control character."""
-    return isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
+    return 0 < len(value) <= longest and value.isprintable()
 
 
 def _stamp(name: str, entity: Mapping[str, Any], body_sha256: str) -> str:

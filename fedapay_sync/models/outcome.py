@@ -47,7 +47,7 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
         id_transaction: Optional[TransactionId] = None,
         reason: str = "",
     ) -> "Outcome":
-        made = super().__new__(cls, (status, webhooks))  # type: ignore[type-var]
+        made = super().__new__(cls, (status, webhooks))
         made.status = status
         made.webhooks = webhooks
         made.paid = paid

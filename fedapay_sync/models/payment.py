@@ -1,7 +1,7 @@
 """What a program says of a payment, and what it gets back."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Optional, Type, TypeVar, Union
+from typing import Any, ClassVar, Optional, Tuple, Type, TypeVar, Union
 
 import marshmallow.validate
 
@@ -89,7 +89,7 @@ class UserData(Model):
         InvalidArgument: un champ n'a pas la forme attendue.
     """
 
-    shown: ClassVar = ()
+    shown: ClassVar[Tuple[str, ...]] = ()
 
     nom: str
     prenom: str
@@ -129,7 +129,7 @@ class PaiementSetup(Model):
         InvalidArgument: pays, méthode ou type inconnu.
     """
 
-    shown: ClassVar = ("pays", "method", "type_paiement")
+    shown: ClassVar[Tuple[str, ...]] = ("pays", "method", "type_paiement")
 
     pays: Pays
     method: Optional[MethodesPaiement] = None
@@ -180,7 +180,7 @@ class FedapayPay(Model):
         status: dernier statut connu.
     """
 
-    shown: ClassVar = ("id_transaction", "status")
+    shown: ClassVar[Tuple[str, ...]] = ("id_transaction", "status")
 
     transaction_data: Transaction
     link_and_token_data: TransactionToken

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar, List, Optional, Union
+from typing import Any, ClassVar, List, Optional, Tuple, Union
 
 from ..enums import PAID_STATUSES, TransactionStatus
 from ..schema import Francs
@@ -33,7 +33,7 @@ class Transaction(Model):
     """
 
     envelope: ClassVar[str] = "v1/transaction"
-    shown: ClassVar = ("id", "reference", "amount", "status", "mode")
+    shown: ClassVar[Tuple[str, ...]] = ("id", "reference", "amount", "status", "mode")
 
     id: int
     klass: Optional[str] = None
@@ -98,7 +98,7 @@ class Transaction(Model):
 class TransactionToken(Model):
     """Jeton de paiement et lien de la page où le client peut payer."""
 
-    shown: ClassVar = ()
+    shown: ClassVar[Tuple[str, ...]] = ()
 
     token: Optional[str] = None
     payment_link: Optional[str] = field(default=None, metadata={"wire": "url"})
@@ -109,7 +109,7 @@ class PaymentIntent(Model):
     """Réponse à l'invitation envoyée au téléphone du client : elle est partie, rien n'est encore payé."""
 
     envelope: ClassVar[str] = "v1/payment_intent"
-    shown: ClassVar = ("reference", "status", "mode")
+    shown: ClassVar[Tuple[str, ...]] = ("reference", "status", "mode")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -122,7 +122,7 @@ class PaymentIntent(Model):
 class TransactionDeleteStatus(Model):
     """Résultat d'une annulation réussie."""
 
-    shown: ClassVar = ("delete_status", "status_code")
+    shown: ClassVar[Tuple[str, ...]] = ("delete_status", "status_code")
 
     delete_status: bool
     status_code: int

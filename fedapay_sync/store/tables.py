@@ -57,7 +57,7 @@ class EventRow(Table):
 
         table_name = "fp_event"
         indexes = ((("entity_id", "id"), False),)
-        constraints = [peewee.Check("(work_state = 'running') = (lease_owner IS NOT NULL)")]
+        constraints = (peewee.Check("(work_state = 'running') = (lease_owner IS NOT NULL)"),)
 
 
 EventRow.add_index(

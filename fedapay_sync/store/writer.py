@@ -37,7 +37,7 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._jobs: "queue.SimpleQueue[Optional[_Job]]" = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Optional[_Job]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="fedapay-writer", daemon=True)
         self._thread.start()
         self.run(lambda database: None)
@@ -62,7 +62,7 @@ class Writer:
 
     def submit(self, operation: Operation) -> "Future[Any]":
         """Hand in an operation; it may run more than once if its neighbours in the batch fail."""
-        future: "Future[Any]" = Future()
+        future: Future[Any] = Future()
         self._jobs.put((operation, future))
         return future
 
@@ -80,12 +80,13 @@ class Writer:
             batch, closing = self._next_batch()
             if not batch:
                 continue
-            results: List[Tuple["Future[Any]", Any, Optional[BaseException]]]
+            results: List[Tuple[Future[Any], Any, Optional[BaseException]]]
             try:
                 lock = lock or ProcessLock(self._path)
                 if database is not None and _identity(self._path) != opened:
                     # The file was deleted or replaced: what we hold open is nobody's database any more.
-                    database = _dropped(database)
+                    _close(database)
+                    database = None
                 if database is None:
                     database, opened = self._open(lock), _identity(self._path)
                 with lock.held():
@@ -93,14 +94,15 @@ class Writer:
             except Exception as error:  # edge of a thread: every caller hears of it, and the thread lives on
                 results = [(future, None, error) for _, future in batch]
             if any(isinstance(problem, (peewee.DatabaseError, OSError)) for _, _, problem in results):
-                database = _dropped(database)
+                _close(database)
+                database = None
             # Only now, after the commit, does anybody hear of it.
             for future, value, problem in results:
                 if problem is None:
                     future.set_result(value)
                 else:
                     future.set_exception(problem if isinstance(problem, FedapayError) else explained(problem))
-        _dropped(database)
+        _close(database)
         if lock is not None:
             lock.close()
 
@@ -166,8 +168,8 @@ def _identity(path: Path) -> Tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _dropped(database: Optional[Database]) -> None:
-    """Close a connection that failed; the next batch opens a new one."""
+def _close(database: Optional[Database]) -> None:
+    """Close a connection, quietly: it may be the one that failed."""
     if database is not None:
         try:
             database.close()

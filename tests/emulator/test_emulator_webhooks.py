@@ -58,7 +58,7 @@ def test_the_body_is_as_fedapay_writes_it(api, emulator, receiver):
     assert list(event) == ["name", "object", "object_id", "entity", "account"]
     assert event["object"] == "transaction"
     assert event["object_id"] == event["entity"]["id"]
-    assert len(event["entity"]) == 49
+    assert len(event["entity"]) == 48
     assert not {"klass", "payment_token", "payment_url"} & set(event["entity"])
     assert event["account"]["klass"] == "v1/account"
     assert emulator.deliveries[0].body == body
@@ -232,7 +232,7 @@ def test_a_silent_receiver_times_out_and_holds_up_nobody(client_of):
     """
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
-        silent.listen(10)
+        silent.listen(100)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         with Emulator(webhook_url=url, webhook_timeout=0.05, retry_factor=0) as emulator:
             api = client_of(emulator)
@@ -352,4 +352,4 @@ def test_nothing_of_a_customer_is_in_a_repr_of_a_delivery(api, emulator, receive
     )
     emulator.wait_for_deliveries()
     assert "geheim" not in repr(emulator.deliveries)
-    assert "s=" not in repr(emulator.deliveries)
+    assert "SIGNATURE" not in repr(emulator.deliveries)

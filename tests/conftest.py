@@ -1,0 +1,105 @@
+"""What every test may ask for: an emulator, connectors that are closed again, a clock that obeys, patience."""
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator, List
+
+import pytest
+
+from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.clock import Clock
+from fedapay_sync.emulator import Emulator
+
+SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
+CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
+
+
+def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
+    """
+    Wait until the condition gives something true, and give that; fail when it does not in time.
+    """
+    end = time.monotonic() + timeout
+    pause = threading.Event()
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < end, f"not in {timeout} s: {condition}"
+        pause.wait(0.005)
+
+
+class ObedientClock(Clock):
+    """A clock that goes with the machine's, and jumps ahead when told."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.wall_ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead + self.wall_ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        """Let that much time pass at once, on both clocks."""
+        self.ahead += seconds
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads the settings of whoever runs it, or writes into the checkout."""
+    for name in [name for name in os.environ if name.startswith("FEDAPAY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def clock() -> ObedientClock:
+    return ObedientClock()
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """A sandbox in which nothing happens until it is told to."""
+    with Emulator(retry_factor=0.01) as running:
+        yield running
+
+
+@pytest.fixture
+def db_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/store/processes.db"
+
+
+@pytest.fixture
+def make_connector(emulator: Emulator, db_url: str) -> Iterator[Callable[..., Connector]]:
+    """Connectors to the emulator, on one database unless told otherwise; closed at the end."""
+    made: List[Connector] = []
+
+    def make(**changes: Any) -> Connector:
+        settings = {
+            "fedapay_api_url": emulator.url,
+            "api_key": emulator.secret_key,
+            "fedapay_webhooks_secret_key": emulator.webhook_secret,
+            "listen_server_port": 0,
+            "db_url": db_url,
+            **changes,
+        }
+        connector = Connector(**settings)
+        made.append(connector)
+        return connector
+
+    yield make
+    for connector in made:
+        connector.close()
+
+
+@pytest.fixture
+def connector(make_connector: Callable[..., Connector], emulator: Emulator) -> Connector:
+    """A connector whose webhook server runs and gets the emulator's webhooks."""
+    connector = make_connector(use_listen_server=True)
+    connector.start_webhook_server()
+    emulator.webhook_url = connector.webhook_url
+    return connector
