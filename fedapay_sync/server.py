@@ -180,9 +180,7 @@ class _Running:
     ``trigger.pull_trigger`` (run in the loop's thread), ``active_channels`` and ``_map``.
     """
 
-    def __init__(
-        self, app: "WSGIApplication", listener: socket.socket, name: str, threads: int, max_body: int
-    ) -> None:
+    def __init__(self, app: "WSGIApplication", listener: socket.socket, name: str, threads: int, max_body: int) -> None:
         # Imported here so that `import fedapay_sync` stays light.
         from waitress.server import create_server  # type: ignore[import-untyped,unused-ignore]
 
@@ -262,8 +260,7 @@ class _Running:
     def _is_busy(self) -> bool:
         dispatcher = self._server.task_dispatcher
         return bool(dispatcher.queue or dispatcher.active_count > 0) or any(
-            channel.requests or channel.total_outbufs_len
-            for channel in list(self._server.active_channels.values())
+            channel.requests or channel.total_outbufs_len for channel in list(self._server.active_channels.values())
         )
 
     def _close_rest(self) -> None:

@@ -186,9 +186,7 @@ def test_a_taken_port_is_an_error_of_the_caller_that_says_what_to_do():
     """
     with WebServer(hello) as first:
         second = WebServer(hello, port=first.port)
-        with pytest.raises(
-            PortUnavailable, match=rf"127\.0\.0\.1:{first.port} est déjà pris.*port 0"
-        ) as caught:
+        with pytest.raises(PortUnavailable, match=rf"127\.0\.0\.1:{first.port} est déjà pris.*port 0") as caught:
             second.start()
         assert (caught.value.host, caught.value.port) == ("127.0.0.1", first.port)
         assert isinstance(caught.value, OSError)

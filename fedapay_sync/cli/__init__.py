@@ -102,13 +102,9 @@ def _name_of(error: click.BadParameter) -> str:
     return error.param.opts[0] if error.param is not None and error.param.opts else "un argument"
 
 
-@click.group(
-    cls=_Group, name="fedapay-sync", invoke_without_command=True, subcommand_metavar="COMMANDE [ARGUMENTS]..."
-)
+@click.group(cls=_Group, name="fedapay-sync", invoke_without_command=True, subcommand_metavar="COMMANDE [ARGUMENTS]...")
 @click.help_option("--help", "-h", help="Montrer cette aide.")
-@click.version_option(
-    VERSION, "--version", message="fedapay-sync %(version)s", help="Montrer la version installée."
-)
+@click.version_option(VERSION, "--version", message="fedapay-sync %(version)s", help="Montrer la version installée.")
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Paiements FedaPay : essayer, et servir un émulateur."""

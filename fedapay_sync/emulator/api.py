@@ -131,11 +131,7 @@ class Api:
             for name, value in (filters if isinstance(filters, dict) else {}).items()
             if name in ("type", "object", "object_id")
         }
-        kept = [
-            each
-            for each in reversed(self._ledger.events)
-            if all(str(each[name]) == value for name, value in wanted.items())
-        ]
+        kept = [each for each in self._ledger.events if all(str(each[name]) == value for name, value in wanted.items())]
         return _paged("v1/events", kept, query, shapes.event_answer)
 
     def event(self, name: str) -> Record:
@@ -235,9 +231,7 @@ def _id(text: str) -> int:
 
 
 def _json(body: Union[Record, Dict[str, Any]], status: int = 200) -> Response:
-    return Response(
-        shapes.compact(body).encode("utf-8"), status, content_type="application/json; charset=utf-8"
-    )
+    return Response(shapes.compact(body).encode("utf-8"), status, content_type="application/json; charset=utf-8")
 
 
 def _html(render: Callable[[Optional[Record]], str], record: Optional[Record]) -> Response:

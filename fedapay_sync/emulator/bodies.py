@@ -43,9 +43,7 @@ def read_form(raw: bytes) -> Dict[str, Any]:
         Refusal: 400, if two fields contradict each other or the nesting is absurd.
     """
     try:
-        pairs = parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
-        )
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise Refusal(400, "Le corps de la requête n'est pas un formulaire lisible") from None
     result: Dict[str, Any] = {}

@@ -94,9 +94,7 @@ class Emulator:
         )
         self._ledger = Ledger(self._rules, clock, lambda: self.url, self._announce)
         self._front = Front(Api(self._ledger, self._rules, secret_key, self._prompted).build())
-        self._server = WebServer(
-            self._front, host=host, port=port, name="fedapay-emulator", max_body=_MAX_BODY
-        )
+        self._server = WebServer(self._front, host=host, port=port, name="fedapay-emulator", max_body=_MAX_BODY)
 
     # Running
 
@@ -253,9 +251,7 @@ class Emulator:
             times: nombre d'appels touchés.
             cut: ``"before"`` coupe la connexion sans rien faire, ``"after"`` une fois l'opération faite.
         """
-        self._front.add_fault(
-            Fault(path_prefix, method, status, body, content_type, dict(headers or {}), cut, times)
-        )
+        self._front.add_fault(Fault(path_prefix, method, status, body, content_type, dict(headers or {}), cut, times))
 
     # Inside
 
@@ -276,9 +272,7 @@ class Emulator:
             return
         status = _S.approved if self._rules.payer_agrees(number) else _S.declined
         attempt = record["attempt"]
-        self._timers.after(
-            self._delay, lambda: self._ledger.move(record["id"], status.value, attempt=attempt)
-        )
+        self._timers.after(self._delay, lambda: self._ledger.move(record["id"], status.value, attempt=attempt))
 
 
 def _number(id: TransactionId) -> int:
@@ -290,7 +284,5 @@ def _number(id: TransactionId) -> int:
 
 def _not_negative(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise InvalidArgument(
-            f"{name}={value!r} : un nombre de secondes, 0 ou plus, est attendu.", field=name
-        )
+        raise InvalidArgument(f"{name}={value!r} : un nombre de secondes, 0 ou plus, est attendu.", field=name)
     return float(value)

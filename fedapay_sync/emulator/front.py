@@ -54,13 +54,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.cut not in (None, "before", "after"):
-            raise InvalidArgument(
-                f"cut={self.cut!r} : « before », « after » ou None est attendu.", field="cut"
-            )
+            raise InvalidArgument(f"cut={self.cut!r} : « before », « after » ou None est attendu.", field="cut")
         if not 200 <= self.status <= 599:
-            raise InvalidArgument(
-                f"status={self.status!r} : un code HTTP de 200 à 599 est attendu.", field="status"
-            )
+            raise InvalidArgument(f"status={self.status!r} : un code HTTP de 200 à 599 est attendu.", field="status")
 
     def matches(self, method: str, path: str) -> bool:
         return path.startswith(self.path_prefix) and self.method in (None, method)

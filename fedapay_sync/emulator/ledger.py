@@ -4,24 +4,20 @@ import copy
 import heapq
 import secrets
 import threading
-from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ..clock import Clock
 from ..enums import TransactionStatus
 from ..errors import InvalidArgument
 from . import fields, shapes, tokens
 from .customers import Customers
+from .events import Announce, Events
 from .fields import Fields
 from .refusal import NOT_ALLOWED, NOT_FOUND, Refusal
 from .rules import ACCOUNT, EXPIRY, TRANSFER, TRANSITIONS, Rules, charge
 from .shapes import Record, stamp
 
-#: Called for each event, under the ledger's lock: (name, kind of object, its id, entity, full answer).
-Announce = Callable[[str, str, int, Record, Record], None]
-
 _S = TransactionStatus
-_MAX_EVENTS = 50_000
 
 
 class Ledger:
@@ -32,14 +28,13 @@ class Ledger:
         self._rules = rules
         self._clock = clock
         self._base_url = base_url
-        self._announce = announce
         self._last_id = 0
         self._transactions: Dict[int, Record] = {}
         self._by_reference: Dict[str, Record] = {}
-        self._customers = Customers(self._next_id, self._now, self._publish)
+        self.events = Events(self._now, announce)
+        self._customers = Customers(self._next_id, self._now, self.events.publish)
         self._balances: Dict[str, int] = {}
         self._due: List[Tuple[float, int, str]] = []
-        self.events: Deque[Record] = deque(maxlen=_MAX_EVENTS)
 
     # Reading
 
@@ -288,26 +283,10 @@ class Ledger:
     def _tell(self, what: str, record: Record) -> None:
         entity = copy.deepcopy(shapes.transaction_record(record, self._base_url()))
         answer = self.answer(record, "customer,currency")
-        self._publish(f"transaction.{what}", "transaction", record["id"], entity, answer)
+        self.events.publish(f"transaction.{what}", "transaction", record["id"], entity, answer)
 
     def _now(self) -> str:
         return stamp(self._clock.now())
-
-    def _publish(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
-        now = self._now()
-        self.events.append(
-            {
-                "id": shapes.event_id(),
-                "type": name,
-                "entity": entity,
-                "object_id": number,
-                "account_id": ACCOUNT["id"],
-                "created_at": now,
-                "updated_at": now,
-                "object": kind,
-            }
-        )
-        self._announce(name, kind, number, entity, answer)
 
     def _next_id(self) -> int:
         """From the clock, so that an old store never meets a new payment under one id."""

@@ -47,9 +47,7 @@ def _facts(record: Record) -> str:
         ("Référence", record["reference"]),
         ("Statut", record["status"]),
     )
-    return (
-        "<dl>" + "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts) + "</dl>"
-    )
+    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts) + "</dl>"
 
 
 def _page(title: str, content: str) -> str:

@@ -77,9 +77,7 @@ class Rules:
         return self.environment is Environment.live or bare_number(number) in _GOOD_NUMBERS
 
 
-_SANDBOX = Rules(
-    Environment.sandbox, SANDBOX_WEBHOOK_SECRET, frozenset({SANDBOX_METHOD.name}), SANDBOX_METHOD.name
-)
+_SANDBOX = Rules(Environment.sandbox, SANDBOX_WEBHOOK_SECRET, frozenset({SANDBOX_METHOD.name}), SANDBOX_METHOD.name)
 _LIVE = Rules(Environment.live, LIVE_WEBHOOK_SECRET, _PUSH, MethodesPaiement.mtn_open.name)
 
 
@@ -109,9 +107,7 @@ def bare_number(number: str) -> str:
     return digits[2:] if len(digits) == 10 and digits.startswith("01") else digits
 
 
-def _currency(
-    number: int, name: str, iso: str, code: int, suffix: str, modes: FrozenSet[str]
-) -> Dict[str, Any]:
+def _currency(number: int, name: str, iso: str, code: int, suffix: str, modes: FrozenSet[str]) -> Dict[str, Any]:
     return {
         "klass": "v1/currency",
         "id": number,

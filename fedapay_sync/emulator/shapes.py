@@ -69,9 +69,7 @@ def new_transaction(**known: Any) -> Record:
     return {**_NEW, "flags": [], **known}
 
 
-def transaction(
-    record: Record, base_url: str, customer: Optional[Record] = None, include: str = ""
-) -> Record:
+def transaction(record: Record, base_url: str, customer: Optional[Record] = None, include: str = "") -> Record:
     """A transaction as the API answers it, with what ``include`` asks for."""
     token = record["payment_token"]
     shown = {**record, "payment_url": payment_url(base_url, token) if token else None}

@@ -52,7 +52,7 @@ class Timers:
                 return
             try:
                 action()
-            except Exception:
+            except Exception:  # edge of a thread
                 log.exception("emulator timer failed")
 
     def _next(self) -> Optional[Callable[[], object]]:

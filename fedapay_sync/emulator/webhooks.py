@@ -181,7 +181,7 @@ class Webhooks:
                     continue
             try:
                 delivery = self._attempt(job, url)
-            except Exception as error:
+            except Exception as error:  # edge of a thread
                 log.exception("emulator could not send %s", job.event)
                 delivery = Delivery(job.event, job.object_id, url, job.attempt, error=type(error).__name__)
             with self._changed:

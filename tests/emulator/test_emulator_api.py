@@ -131,9 +131,7 @@ def test_one_reference_sent_twenty_times_at_once_makes_one_transaction(api, emul
     body = {"description": "x", "amount": 1, "currency": {"iso": "XOF"}, "merchant_reference": "once"}
     answers = []
     threads = [
-        threading.Thread(
-            target=lambda: answers.append(api("POST", "/v1/transactions", json=body).status_code)
-        )
+        threading.Thread(target=lambda: answers.append(api("POST", "/v1/transactions", json=body).status_code))
         for _ in range(20)
     ]
     for each in threads:
@@ -192,9 +190,7 @@ def test_an_update_changes_the_text_but_never_the_status(api, emulator):
     PUT changes description and amount while pending; a status sent along is ignored; later amounts stay.
     """
     id = api.create()["id"]
-    changed = api(
-        "PUT", f"/v1/transactions/{id}", json={"description": "b", "amount": 9, "status": "approved"}
-    )
+    changed = api("PUT", f"/v1/transactions/{id}", json={"description": "b", "amount": 9, "status": "approved"})
     assert changed.json()["v1/transaction"]["description"] == "b"
     assert (api.get(id)["amount"], api.get(id)["status"]) == (9, "pending")
     emulator.approve(id)
@@ -274,9 +270,7 @@ def test_a_token_is_the_jwt_of_the_reference(api):
         assert subject(bad, 0) is None
 
 
-@pytest.mark.parametrize(
-    "number", ["64000001", "0164000001", "+22964000001", "+2290166000001", "22966000001"]
-)
+@pytest.mark.parametrize("number", ["64000001", "0164000001", "+22964000001", "+2290166000001", "22966000001"])
 def test_a_good_sandbox_number_pays_after_the_delay(number, client_of):
     """
     Whatever the written form; the push itself answers pending.
@@ -512,9 +506,7 @@ def test_a_fault_is_served_as_often_as_asked(api, emulator):
     """
     Status, body and headers as given, only for what matches; then all is well, and each call is on record.
     """
-    emulator.fail_next(
-        "/v1/transactions", method="GET", status=503, body=b"<p>", headers={"Retry-After": "1"}, times=2
-    )
+    emulator.fail_next("/v1/transactions", method="GET", status=503, body=b"<p>", headers={"Retry-After": "1"}, times=2)
     created = api.create()
     for _ in range(2):
         failed = api("GET", "/v1/transactions")

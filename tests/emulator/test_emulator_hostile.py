@@ -62,10 +62,7 @@ def test_a_body_that_is_no_transaction_is_400(body, api, emulator):
         for value in (None, "", 0, -1, 12.5, True, "abc", "1e3", "12.5", [], {}, "9" * 40, "١٢", 1e400, "0")
     ]
     + [("description", value) for value in (None, "", [], {}, True)]
-    + [
-        ("currency", value)
-        for value in (None, "XOF", {}, {"iso": "EUR"}, {"iso": None}, [], 1, {"iso": ["XOF"]})
-    ]
+    + [("currency", value) for value in (None, "XOF", {}, {"iso": "EUR"}, {"iso": None}, [], 1, {"iso": ["XOF"]})]
     + [("callback_url", value) for value in ([], {}, True)]
     + [("custom_metadata", value) for value in ("x", [], 1)]
     + [("merchant_reference", value) for value in ([], {}, True)]
@@ -168,9 +165,7 @@ def test_an_unknown_address_is_a_json_404(method, path, api):
     assert_refused(api(method, path), 404)
 
 
-@pytest.mark.parametrize(
-    "query", ["page=abc", "page=-1", "per_page=0", "per_page=" + "9" * 99, "page=9999999", "x[=1"]
-)
+@pytest.mark.parametrize("query", ["page=abc", "page=-1", "per_page=0", "per_page=" + "9" * 99, "page=9999999", "x[=1"])
 def test_an_odd_page_is_no_failure(query, api):
     """
     What cannot be read is taken for its default.
@@ -190,9 +185,7 @@ def test_a_wrong_token_pays_nothing(token, api):
     assert_refused(api("POST", "/v1/momo_test", json=body))
 
 
-@pytest.mark.parametrize(
-    "phone", ["0164000001", [], {"number": "12"}, {"number": "x" * 9}, {"number": None}, 7]
-)
+@pytest.mark.parametrize("phone", ["0164000001", [], {"number": "12"}, {"number": "x" * 9}, {"number": None}, 7])
 def test_a_wrong_number_is_400(phone, api):
     """
     Flat, short, or no number at all.

@@ -289,10 +289,7 @@ def test_many_changes_at_once_are_each_told_once(api, emulator, receiver):
     Forty transactions approved from eight threads: forty and forty events, no doublet.
     """
     ids = [api.create()["id"] for _ in range(40)]
-    threads = [
-        threading.Thread(target=lambda part=ids[n::8]: [emulator.approve(id) for id in part])
-        for n in range(8)
-    ]
+    threads = [threading.Thread(target=lambda part=ids[n::8]: [emulator.approve(id) for id in part]) for n in range(8)]
     for each in threads:
         each.start()
     for each in threads:
@@ -347,9 +344,7 @@ def test_nothing_of_a_customer_is_in_a_repr_of_a_delivery(api, emulator, receive
     """
     Bodies and headers stay out of logs and failed asserts.
     """
-    api.create(
-        customer={"firstname": "Ayaba", "lastname": "H", "email": "ayaba@example.bj"}, description="geheim"
-    )
+    api.create(customer={"firstname": "Ayaba", "lastname": "H", "email": "ayaba@example.bj"}, description="geheim")
     emulator.wait_for_deliveries()
     assert "geheim" not in repr(emulator.deliveries)
     assert "SIGNATURE" not in repr(emulator.deliveries)

@@ -19,7 +19,7 @@ LAYERS = {
     "doors": "transport store bells callbacks server",
     "resources": "resources api integration",
     "flow": "payments inbox listens recovery webhook_app",
-    "wiring": "connector",
+    "wiring": "assembly connector",
     "faces": "flask django notebook cli testing emulator",
 }
 RANK = {unit: rank for rank, units in enumerate(LAYERS.values()) for unit in units.split()}

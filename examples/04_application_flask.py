@@ -1,0 +1,77 @@
+"""
+Mode 4 : dans une application Flask existante.
+
+L'application reçoit les webhooks sur sa propre route. Une requête web n'attend jamais la fin d'un paiement : elle
+répond tout de suite, et c'est le webhook qui marque la commande comme payée.
+
+Lit FEDAPAY_API_URL, FEDAPAY_API_KEY et FEDAPAY_AUTH_KEY dans l'environnement, et PORT (5000 par défaut).
+"""
+
+import os
+from typing import Any, Dict, Tuple
+
+from flask import Flask, request
+
+from fedapay_sync import (
+    FedapayConnector,
+    MethodesPaiement,
+    Outcome,
+    PaiementSetup,
+    Pays,
+    SignatureError,
+    UserData,
+    WebhookHistory,
+)
+
+app = Flask(__name__)
+
+#: Les commandes de la boutique ; une vraie boutique les garde dans sa base.
+commandes: Dict[str, str] = {}
+
+
+def webhook_callback(data: WebhookHistory) -> None:
+    if data.paid and data.id_transaction is not None:
+        commandes[str(data.id_transaction)] = "payée"
+
+
+def run_after_finalise(outcome: Outcome) -> None:
+    if outcome.paid:
+        commandes[str(outcome.id_transaction)] = "payée"
+
+
+fedapay = FedapayConnector(use_listen_server=False)
+fedapay.on_webhook(webhook_callback)
+fedapay.on_restored(run_after_finalise)
+fedapay.restore()
+
+
+@app.post("/commandes")
+def commander() -> Tuple[Dict[str, Any], int]:
+    resp = fedapay.fedapay_pay(
+        setup=PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test),
+        client_infos=UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001"),
+        montant_paiement=1000,
+    )
+    commandes.setdefault(str(resp.id_transaction), "en attente")
+    return {"commande": str(resp.id_transaction), "lien": resp.payment_link}, 201
+
+
+@app.get("/commandes/<numero>")
+def suivre(numero: str) -> Dict[str, str]:
+    return {"commande": numero, "etat": commandes.get(numero, "inconnue")}
+
+
+@app.post("/webhooks/fedapay")
+def fedapay_webhook() -> Tuple[Dict[str, str], int]:
+    # Ces lignes à la main, ou une seule : app.register_blueprint(fedapay_sync.flask.blueprint(fedapay)).
+    payload = request.get_data()
+    try:
+        FedapayConnector().verify_signature(payload, request.headers.get("X-FEDAPAY-SIGNATURE"))
+    except SignatureError:
+        return {"status": "bad signature"}, 400
+    FedapayConnector().fedapay_save_webhook_data(payload)
+    return {"status": "success"}, 200
+
+
+if __name__ == "__main__":
+    app.run(host="127.0.0.1", port=int(os.environ.get("PORT", "5000")))
