@@ -4,116 +4,27 @@ fedapay_sync : encaisser avec FedaPay depuis Python, sans asyncio.
 ``FedapayConnector`` mène un paiement du début à la fin ; ``Connector`` est la même chose sans l'instance partagée.
 """
 
-from ._version import VERSION as __version__
-from .connector import Connector, FedapayConnector
-from .enums import (
-    EventFutureStatus,
-    MethodesPaiement,
-    Monnaies,
-    OnTimeout,
-    Pays,
-    TransactionStatus,
-    TypesPaiement,
-)
-from .errors import (
-    AmountMismatch,
-    ApiError,
-    AuthenticationError,
-    BadRequest,
-    ConfigError,
-    Conflict,
-    EventError,
-    FedapayError,
-    FedapayServerError,
-    Forbidden,
-    InvalidArgument,
-    InvalidCountryPaymentCombination,
-    NotFound,
-    NotSent,
-    OutcomeUnknown,
-    PortUnavailable,
-    RateLimited,
-    ServerFault,
-    SignatureError,
-    StatusUnknown,
-    StoreError,
-    TransactionIsNotPendingAnymore,
-    TransportError,
-    UnreadableAnswer,
-)
-from .listens import Listen
-from .models import (
-    Account,
-    Currency,
-    Customer,
-    FedapayPay,
-    ListMeta,
-    Outcome,
-    PaiementSetup,
-    PaymentHistory,
-    PaymentIntent,
-    PaymentMethod,
-    Transaction,
-    TransactionDeleteStatus,
-    TransactionToken,
-    UserData,
-    WebhookHistory,
-    WebhookTransaction,
-)
-from .signature import sign, verify
+from typing import TYPE_CHECKING, Any, List
 
-__all__ = [
-    "Account",
-    "AmountMismatch",
-    "ApiError",
-    "AuthenticationError",
-    "BadRequest",
-    "ConfigError",
-    "Conflict",
-    "Connector",
-    "Currency",
-    "Customer",
-    "EventError",
-    "EventFutureStatus",
-    "FedapayConnector",
-    "FedapayError",
-    "FedapayPay",
-    "FedapayServerError",
-    "Forbidden",
-    "InvalidArgument",
-    "InvalidCountryPaymentCombination",
-    "ListMeta",
-    "Listen",
-    "MethodesPaiement",
-    "Monnaies",
-    "NotFound",
-    "NotSent",
-    "OnTimeout",
-    "Outcome",
-    "OutcomeUnknown",
-    "PaiementSetup",
-    "PaymentHistory",
-    "PaymentIntent",
-    "PaymentMethod",
-    "Pays",
-    "PortUnavailable",
-    "RateLimited",
-    "ServerFault",
-    "SignatureError",
-    "StatusUnknown",
-    "StoreError",
-    "Transaction",
-    "TransactionDeleteStatus",
-    "TransactionIsNotPendingAnymore",
-    "TransactionStatus",
-    "TransactionToken",
-    "TransportError",
-    "TypesPaiement",
-    "UnreadableAnswer",
-    "UserData",
-    "WebhookHistory",
-    "WebhookTransaction",
-    "__version__",
-    "sign",
-    "verify",
-]
+if TYPE_CHECKING:
+    from ._public import *  # noqa: F403
+    from ._public import __version__ as __version__
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # The names come when one is asked for: a command or a worker that only passes by here loads no library.
+        # import_module and not "from . import": that would ask this function for the submodule.
+        import importlib
+
+        public = importlib.import_module("fedapay_sync._public")
+        if name == "__all__":
+            return public.__all__
+        if name not in public.__all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals().setdefault(name, getattr(public, name))
+
+    def __dir__() -> List[str]:
+        import importlib
+
+        return sorted({*globals(), *importlib.import_module("fedapay_sync._public").__all__})

@@ -13,7 +13,6 @@ from .listens import Listens, Pace
 from .payments import Payments
 from .recovery import Recovery
 from .server import WebServer
-from .store import Store
 from .store.owner import new_owner, retire
 from .transport import Transport
 from .webhook_app import MAX_BODY, Receive, application
@@ -26,6 +25,8 @@ class Parts:
         self.pid = os.getpid()
         self.config = config
         self.owner = new_owner()
+        from .store import Store  # lazily: peewee is loaded by whoever opens a database, not by an import
+
         self.store = Store(config.db_url, clock)
         self.transport = Transport(config.api_url, clock=clock)
         self.api = Api(self.transport, config.checked_key)

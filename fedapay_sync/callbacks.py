@@ -8,14 +8,17 @@ if it fails. Callbacks run on threads of their own, so that a slow one delays no
 import inspect
 import random
 import threading
-from typing import Any, Callable, Dict, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
 
 from .bells import Pool
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
 from .errors import ConfigError, FedapayError
 from .masking import get_logger, mask
-from .store import Store, StoredEvent
+from .store import StoredEvent
+
+if TYPE_CHECKING:
+    from .store import Store
 
 log = get_logger(__name__)
 
@@ -52,7 +55,7 @@ class Callbacks:
     """The callback threads of one connector."""
 
     def __init__(
-        self, config: Config, store: Store, owner: str, clock: Clock = SYSTEM_CLOCK, *, lease: float = LEASE
+        self, config: Config, store: "Store", owner: str, clock: Clock = SYSTEM_CLOCK, *, lease: float = LEASE
     ) -> None:
         self._config = config
         self._store = store

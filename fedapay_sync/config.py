@@ -4,6 +4,7 @@ La configuration, lue au moment où l'on s'en sert, et en un seul endroit.
 Un argument l'emporte sur la variable d'environnement.
 """
 
+import ipaddress
 import os
 import urllib.parse
 from dataclasses import dataclass
@@ -28,7 +29,6 @@ LIVE_URL = "https://api.fedapay.com"
 
 #: Hosts of FedaPay whose environment is certain (documentation, page « sending requests »).
 _HOSTS = {"sandbox-api.fedapay.com": Environment.sandbox, "api.fedapay.com": Environment.live}
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def from_environment(name: str, default: Optional[str] = None) -> Optional[str]:
@@ -39,8 +39,22 @@ def from_environment(name: str, default: Optional[str] = None) -> Optional[str]:
 
 def is_loopback(url: str) -> bool:
     """Whether that URL stays on this machine."""
-    host = urllib.parse.urlsplit(url).hostname or ""
-    return host in _LOOPBACK or host.startswith("127.")
+    host = _split(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # A name. One that begins with 127. is somebody else's machine.
+        return False
+
+
+def _split(url: Any) -> urllib.parse.SplitResult:
+    """The parts of a URL; of what is none, no parts."""
+    try:
+        parts = urllib.parse.urlsplit(url if isinstance(url, str) else "")
+        _ = parts.port
+    except ValueError:
+        return urllib.parse.urlsplit("")
+    return parts
 
 
 def api_url(given: Optional[str] = None) -> str:
@@ -56,8 +70,14 @@ def api_url(given: Optional[str] = None) -> str:
             f"Adresse de l'API FedaPay manquante. Définir {API_URL} ou fedapay_api_url : "
             f"{SANDBOX_URL} pour essayer, {LIVE_URL} pour encaisser."
         )
-    parts = urllib.parse.urlsplit(url if isinstance(url, str) else "")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    parts = _split(url.strip() if isinstance(url, str) else url)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
         raise ConfigError(
             f"Adresse de l'API FedaPay illisible : {mask(url)!r}. Une adresse comme {SANDBOX_URL} est attendue."
         )
@@ -77,7 +97,7 @@ def api_key(given: Optional[str], url: str, source: str = f"{API_KEY} ou api_key
     Raises:
         ConfigError: missing, or certainly not a secret key of that environment.
     """
-    if not given or not isinstance(given, str):
+    if not isinstance(given, str) or not given.strip():
         raise ConfigError(
             f"Clé API FedaPay manquante. Définir {source} avec la clé secrète du tableau de bord FedaPay "
             "(sk_sandbox_… pour essayer, sk_live_… pour encaisser)."
@@ -116,7 +136,7 @@ def environment_of_key(key: str) -> Optional[Environment]:
 
 def environment_of_url(url: str) -> Optional[Environment]:
     """The environment of one of FedaPay's own hosts."""
-    return _HOSTS.get(urllib.parse.urlsplit(url).hostname or "")
+    return _HOSTS.get(_split(url).hostname or "")
 
 
 def webhook_secrets(given: Union[str, Sequence[str], None]) -> Tuple[str, ...]:
@@ -127,9 +147,19 @@ def webhook_secrets(given: Union[str, Sequence[str], None]) -> Tuple[str, ...]:
         ConfigError: a key of the API where a webhook secret belongs.
     """
     value = given if given else from_environment(AUTH_KEY)
-    listed = value.split(",") if isinstance(value, str) else list(value or ())
-    secrets = tuple(each.strip() for each in listed if isinstance(each, str) and each.strip())
+    listed = value.split(",") if isinstance(value, str) else value or ()
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(each, str) for each in listed):
+        raise ConfigError(
+            f"Secret de webhook illisible : {type(value).__name__}. Donner le secret wh_… en texte, ou une liste "
+            "de tels textes pendant un changement de secret."
+        )
+    secrets = tuple(each.strip() for each in listed if each.strip())
     for secret in secrets:
+        if not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise ConfigError(
+                "Secret de webhook illisible : il contient des espaces ou des caractères invisibles. Le recopier "
+                "du tableau de bord FedaPay, page Webhooks."
+            )
         if secret.startswith(("sk_", "pk_")):
             raise ConfigError(
                 f"{mask(secret)} est une clé de l'API, pas un secret de webhook. Donner le secret wh_… affiché "
@@ -230,7 +260,9 @@ def build(
         db_url=database_url(db_url),
         callback_timeout=_seconds(callback_timeout, "callback_timeout"),
         on_timeout=timeout_policy(on_timeout),
-        api_keys=tuple(api_key(each, url, "api_keys") for each in api_keys),
+        api_keys=tuple(
+            api_key(each, url, "api_keys") for each in ([api_keys] if isinstance(api_keys, str) else api_keys)
+        ),
         print_log_to_console=bool(print_log_to_console),
         save_log_to_file=bool(save_log_to_file),
     )
@@ -255,7 +287,7 @@ def database_url(given: Optional[str] = None) -> str:
         ConfigError: in memory, or a kind of database that this version does not know.
     """
     url = given or from_environment(DB_URL, DEFAULT_DB_URL) or DEFAULT_DB_URL
-    scheme = urllib.parse.urlsplit(url).scheme if isinstance(url, str) else ""
+    scheme = _split(url).scheme
     if ":memory:" in str(url) or url in ("sqlite://", "sqlite:///"):
         raise ConfigError(
             f"{DB_URL}={mask(url)} ne peut pas garder les paiements en attente : une base en mémoire disparaît "

@@ -7,7 +7,7 @@ then callbacks run. Never in another order.
 
 import hashlib
 import json
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from .bells import Bells
 from .callbacks import Callbacks
@@ -18,7 +18,10 @@ from .masking import get_logger
 from .models.event import TRANSACTION, event_from_transaction, identify
 from .schema import read_francs
 from .signature import verify
-from .store import Accepted, NewEvent, Store
+from .store import Accepted, NewEvent
+
+if TYPE_CHECKING:
+    from .store import Store
 
 log = get_logger(__name__)
 
@@ -30,7 +33,7 @@ class Inbox:
     """The entrance of one connector."""
 
     def __init__(
-        self, config: Config, store: Store, bells: Bells, callbacks: Callbacks, clock: Clock = SYSTEM_CLOCK
+        self, config: Config, store: "Store", bells: Bells, callbacks: Callbacks, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self._config = config
         self._store = store

@@ -11,10 +11,10 @@ import random
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Dict, List, Optional, Set, Union
+from typing import TYPE_CHECKING, Dict, List, Optional, Set, Union
 
 from .api import Api
-from .bells import Bells, Timer
+from .bells import Action, Bells, Pool, Timer
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config, timeout_policy
 from .enums import FINAL_STATUSES, PAID_STATUSES, EventFutureStatus, OnTimeout
@@ -23,18 +23,21 @@ from .errors import (
     ApiError,
     FedapayError,
     InvalidArgument,
-    NotFound,
     StatusUnknown,
+    StoreError,
     TransactionId,
-    TransactionIsNotPendingAnymore,
     TransportError,
+    UnreadableAnswer,
 )
 from .inbox import Inbox, readable
 from .masking import fingerprint, get_logger
 from .models import Outcome, Transaction, WebhookHistory
 from .resources.base import checked_id
 from .store import Listen as ListenRecord
-from .store import Store, StoredEvent
+from .store import StoredEvent
+
+if TYPE_CHECKING:
+    from .store import Store
 
 log = get_logger(__name__)
 
@@ -124,7 +127,7 @@ class Listens:
     def __init__(
         self,
         config: Config,
-        store: Store,
+        store: "Store",
         api: Api,
         bells: Bells,
         inbox: Inbox,
@@ -145,6 +148,10 @@ class Listens:
         self._pace = pace
         self._lock = threading.Lock()
         self._watches: Dict[str, _Watch] = {}
+        # Not on the timers' own threads: a FedaPay that does not answer must not hold up our leases; nor on the
+        # same threads: many sparse checks must not hold up a deadline.
+        self._checks = Pool("fedapay-check", 4)
+        self._deadlines = Pool("fedapay-deadline", 4)
         self._beating = False
         self._closed = False
         #: Set by whoever serves webhooks in this process: checks may then be rare.
@@ -174,13 +181,13 @@ class Listens:
             lease=LEASE,
         )
         handle = Listen(self, id_transaction, self._clock.monotonic() + seconds)
-        if not record.is_open:
-            handle._verdict = self._outcome(transaction_id, id_transaction)
-        if handle._verdict is None:
-            watch = self._watch(transaction_id, key)
-            watch.handles.add(handle)
-            self._bells.add(transaction_id, handle._bell)
-            handle._timer = self._bells.later(seconds, lambda: self._at_deadline(watch, handle))
+        if record.is_open or self.look(handle) is None:
+            watch = self._watch(transaction_id, key, handle=handle)
+            if api_key is not None:
+                watch.key = key
+            if handle._verdict is None:
+                self._bells.add(transaction_id, handle._bell)
+                handle._timer = self._later(seconds, self._deadlines, lambda: self._at_deadline(watch, handle))
         return handle
 
     def finalise(
@@ -209,17 +216,17 @@ class Listens:
             # Clear, then look. The other way round has a gap: a webhook that lands between the look and the clear
             # rings a bell we then silence, and we sleep on with the answer already on disk.
             handle._bell.clear()
+            remaining = end - self._clock.monotonic()
             verdict = self.look(handle)
+            if isinstance(verdict, FedapayError):
+                raise verdict
             if verdict is not None:
-                self._forget(handle)
-                if isinstance(verdict, FedapayError):
-                    raise verdict
                 return verdict
+            if remaining <= 0:
+                break
             # Sliced: before 3.14 nothing interrupts a longer wait on Windows, and tests hold the clock.
             while (remaining := end - self._clock.monotonic()) > 0 and not handle._bell.wait(min(remaining, 0.2)):
                 pass
-            if remaining <= 0:
-                break
         if timeout is not None and self._clock.monotonic() < handle._deadline + self._grace:
             raise TimeoutError(f"Pas encore de résultat pour la transaction {handle.id_transaction}.")
         self._forget(handle)
@@ -235,7 +242,10 @@ class Listens:
             except AmountMismatch as error:
                 found = error
             # Never back to None: the deadline may have spoken meanwhile.
-            handle._verdict = handle._verdict if found is None else found
+            if found is not None:
+                handle._verdict = found
+        if handle._verdict is not None:
+            self._forget(handle)
         return handle._verdict
 
     def cancel(self, id_transaction: TransactionId) -> bool:
@@ -251,26 +261,28 @@ class Listens:
 
     def close(self) -> None:
         """End the waits of this process as interrupted. Their rows stay open, for whoever restores them."""
-        self._closed = True
         with self._lock:
+            self._closed = True
             handles = [handle for watch in self._watches.values() for handle in watch.handles]
             self._watches.clear()
         for handle in handles:
             if handle._verdict is None:
-                handle._verdict = Outcome(
-                    EventFutureStatus.CANCELLED_INTERNALLY,
-                    id_transaction=handle.id_transaction,
-                    reason="connecteur fermé",
-                )
+                handle._verdict = _interrupted(handle.id_transaction)
             handle._bell.set()
-        self._store.release_listens(self._owner)
+        self._checks.close()
+        self._deadlines.close()
+        try:
+            self._store.release_listens(self._owner)
+        except StoreError as error:
+            # They are free anyway once this owner is known to be gone; what else there is to close must be closed.
+            log.warning("listens not released: %s", error)
 
     def resume(self, record: ListenRecord, key: str, after: float) -> None:
         """Watch a restored listen: look at it after a moment, decide at its deadline."""
         watch = self._watch(record.transaction_id, key, first=after)
         # A clock set back must not lengthen the wait.
         remaining = min(max(0.0, record.deadline - self._clock.now()), record.timeout)
-        self._bells.later(max(remaining, after), lambda: self._at_deadline(watch, None))
+        self._later(max(remaining, after), self._deadlines, lambda: self._at_deadline(watch, None))
 
     # -- reading the end ----------------------------------------------------------------------------------------
 
@@ -284,10 +296,15 @@ class Listens:
         return self._outcome(str(id_transaction), id_transaction)
 
     def _outcome(self, transaction_id: str, shown: TransactionId) -> Optional[Outcome]:
+        # The row before the events: an event that settles it in between is then seen, and a row that is resolved
+        # always has its event. The other way round a payment could look like a cancelled wait.
+        record = self._store.listen(self._config.environment, transaction_id)
         events = self._store.final_events(self._config.environment, transaction_id)
+        if record is not None and record.delete_at_deadline and record.state in ("closing", "timed_out"):
+            # We delete it ourselves at the deadline: the news of that is part of the timeout, not a cancellation.
+            events = [event for event in events if event.name != "transaction.deleted"]
         if events:
             return self._of_events(events, shown)
-        record = self._store.listen(self._config.environment, transaction_id)
         if record is None or record.is_open:
             return None
         if record.state == "timed_out":
@@ -324,13 +341,14 @@ class Listens:
     def _look_once(self, id_transaction: TransactionId, key: str) -> Outcome:
         transaction_id = checked_id(id_transaction)
         outcome = self._outcome(transaction_id, id_transaction)
-        if outcome is None or outcome.status == EventFutureStatus.TIMEOUT:
+        if outcome is None or outcome.webhooks is None:
+            # How an earlier wait ended says nothing about now.
             try:
                 self._check(transaction_id, key)
             except (ApiError, TransportError) as error:
-                raise _unknown(id_transaction) from error
+                raise _unknown(id_transaction, error) from error
             outcome = self._outcome(transaction_id, id_transaction)
-        return _still_pending(id_transaction) if outcome is None else outcome
+        return outcome if outcome is not None and outcome.webhooks else _still_pending(id_transaction)
 
     # -- looking at FedaPay -------------------------------------------------------------------------------------
 
@@ -338,6 +356,12 @@ class Listens:
         """Read the transaction; a final state goes into the store like any other event."""
         transaction_id = checked_id(id_transaction)
         transaction = self._transactions.retrieve(transaction_id, api_key=self._key_for(transaction_id, api_key))
+        if str(transaction.id) != transaction_id:
+            raise UnreadableAnswer(
+                f"FedaPay a répondu par la transaction {transaction.id} au lieu de {transaction_id}. Donner "
+                "l'identifiant tel que pay l'a rendu ; si c'est le cas, prévenir FedaPay.",
+                id_transaction=id_transaction,
+            )
         if _has_ended(transaction):
             self._inbox.take_status(transaction.to_dict())
         return transaction
@@ -346,16 +370,24 @@ class Listens:
         """Look at FedaPay; true if the payment has ended, and then the store knows it."""
         return _has_ended(self.read(transaction_id, key))
 
-    def _watch(self, transaction_id: str, key: str, first: Optional[float] = None) -> _Watch:
-        """This process's watch over the transaction, begun if there is none."""
+    def _watch(
+        self, transaction_id: str, key: str, *, first: Optional[float] = None, handle: Optional[Listen] = None
+    ) -> _Watch:
+        """This process's watch over the transaction, begun if there is none; the handle is one of its waits."""
         pace = self._current_pace()
         with self._lock:
             watch = self._watches.get(transaction_id)
             if watch is None:
                 watch = _Watch(transaction_id, key, self._clock.monotonic(), pace.first)
-                self._watches[transaction_id] = watch
-                watch.timer = self._bells.later(
-                    pace.first if first is None else first, lambda: self._sparse_check(watch)
+            if handle is not None:
+                watch.handles.add(handle)
+            if self._closed:
+                if handle is not None:
+                    handle._verdict = _interrupted(handle.id_transaction)
+                return watch
+            if self._watches.setdefault(transaction_id, watch) is watch and watch.timer is None:
+                watch.timer = self._later(
+                    pace.first if first is None else first, self._checks, lambda: self._sparse_check(watch)
                 )
             if not self._beating:
                 self._beating = True
@@ -366,24 +398,30 @@ class Listens:
         """Look once, and again later if the payment is still open."""
         if self._watches.get(watch.transaction_id) is not watch:
             return
-        record = self._store.listen(self._config.environment, watch.transaction_id)
-        if record is None or record.state in ("resolved", "cancelled") or _is_long_past(record, self._clock.now()):
-            self._drop(watch)
-            return
+        watch.interval = self._current_pace().next(watch.interval)
+        # Nothing that fails in here may end the watch.
         try:
-            if record.state == "unknown":
-                # The decision at the deadline is still owed.
+            record = self._store.listen(self._config.environment, watch.transaction_id)
+            now = self._clock.now()
+            if record is None or record.state in ("resolved", "cancelled") or _is_long_past(record, now):
+                self._drop(watch)
+                return
+            if record.state in ("timed_out", "unknown"):
+                # Nobody waits any more, but a late payment must not go unnoticed.
+                watch.interval = max(watch.interval, (self._clock.monotonic() - watch.started) / 10)
+            if record.is_open and record.deadline <= now:
+                # The decision at the deadline is still owed: it failed, or whose it was died.
                 self._at_deadline(watch, None)
             elif self._check(watch.transaction_id, watch.key):
                 self._drop(watch)
                 return
         except FedapayError as error:
             log.warning("status check of %s failed, again later: %s", watch.transaction_id, error)
-        watch.interval = self._current_pace().next(watch.interval)
-        if record.state in ("timed_out", "unknown"):
-            # Nobody waits any more, but a late payment must not go unnoticed.
-            watch.interval = max(watch.interval, (self._clock.monotonic() - watch.started) / 10)
-        watch.timer = self._bells.later(watch.interval, lambda: self._sparse_check(watch))
+        watch.timer = self._later(watch.interval, self._checks, lambda: self._sparse_check(watch))
+
+    def _later(self, seconds: float, pool: Pool, action: Action) -> Timer:
+        """What asks FedaPay, in that many seconds, on threads that may be held up."""
+        return self._bells.later(seconds, lambda: pool.submit(action))
 
     def _current_pace(self) -> Pace:
         return self._pace or (BESIDE_WEBHOOKS if self.has_receiver else WITHOUT_WEBHOOKS)
@@ -393,8 +431,8 @@ class Listens:
         with self._lock:
             self._beating = bool(self._watches) and not self._closed
         if self._beating:
-            self._store.keep_listens(self._owner, LEASE)
             self._bells.later(LEASE / 3, self._beat)
+            self._store.keep_listens(self._owner, LEASE)
 
     # -- the deadline -------------------------------------------------------------------------------------------
 
@@ -403,21 +441,31 @@ class Listens:
         if self._closed or (handle is not None and (handle._verdict is not None or handle not in watch.handles)):
             return
         environment, transaction_id = self._config.environment, watch.transaction_id
-        record = self._store.begin_closing(environment, transaction_id, self._grace)
-        if record is not None:
-            self._decide(record, watch)
-        else:
-            record = self._store.listen(environment, transaction_id)
-            if record is not None and record.state == "closing":
-                # Another waiter, here or elsewhere, is asking; unless it dies, its answer is ours.
-                self._bells.later(1.0, lambda: self._at_deadline(watch, handle))
-                return
-            if record is not None and record.is_open and handle is not None:
-                self._end_of_one(watch, handle)
-        self._bells.ring(transaction_id)
+        try:
+            record = self._store.begin_closing(environment, transaction_id, self._grace)
+            if record is not None:
+                self._decide(record, watch)
+            else:
+                record = self._store.listen(environment, transaction_id)
+                if record is not None and record.is_open and self._is_imminent(record):
+                    self._later(1.0, self._deadlines, lambda: self._at_deadline(watch, handle))
+                    return
+                if record is not None and record.is_open and handle is not None:
+                    self._end_of_one(watch, handle)
+        finally:
+            self._bells.ring(transaction_id)
         if handle is not None:
             # It may never be asked for its result; then nobody needs to be woken for it any more.
             self._bells.remove(transaction_id, handle._bell)
+
+    def _is_imminent(self, record: ListenRecord) -> bool:
+        """
+        Whether the decision is about to be made.
+
+        Another waiter, here or elsewhere, is asking, and unless it dies its answer is ours; or the wall clock, by
+        which a deadline is stored, goes a little slower than the monotonic one, by which we wait.
+        """
+        return record.state == "closing" or record.deadline - self._clock.now() < 1.0
 
     def _end_of_one(self, watch: _Watch, handle: Listen) -> None:
         """Somebody else waits longer: this wait ends, and nothing changes for the other."""
@@ -431,20 +479,18 @@ class Listens:
         """The one who closes: final, still pending, deleted, or not to be found out."""
         environment, transaction_id = self._config.environment, record.transaction_id
         try:
-            if self._check(transaction_id, watch.key):
+            ended = self._check(transaction_id, watch.key)
+            if not ended and record.delete_at_deadline:
+                ended = not self._delete(transaction_id, watch.key)
+            if self._closed:
+                # The waits were told that they were interrupted: the row is for whoever restores it.
                 return
-            if record.delete_at_deadline:
-                try:
-                    self._transactions.delete(transaction_id, api_key=watch.key)
-                except (TransactionIsNotPendingAnymore, NotFound, ApiError) as refusal:
-                    # It changed this instant, or FedaPay failed: only another look can tell.
-                    log.info("delete of %s refused (%s); looking again", transaction_id, refusal)
-                    if self._check(transaction_id, watch.key):
-                        return
-                    raise
-            self._store.end_listen(environment, transaction_id, "timed_out")
-            log.info("listen of %s ended by its deadline, still pending at FedaPay", transaction_id)
+            # An ended one has been closed by its event; not by the news of a deletion, which could be our own.
+            if self._store.end_listen(environment, transaction_id, "resolved" if ended else "timed_out"):
+                log.info("listen of %s ended by its deadline", transaction_id)
         except (ApiError, TransportError) as error:
+            if self._closed:
+                return
             log.warning("status of %s unknown at its deadline, still watched: %s", transaction_id, error)
             with self._lock:
                 handles = list(watch.handles)
@@ -453,6 +499,19 @@ class Listens:
                     handle._verdict = _unknown(handle.id_transaction, error)
             self._store.end_listen(environment, transaction_id, "unknown")
 
+    def _delete(self, transaction_id: str, key: str) -> bool:
+        """Delete it at FedaPay, so that the timeout is definite; false if it ended otherwise this instant."""
+        try:
+            self._transactions.delete(transaction_id, api_key=key)
+        except (ApiError, TransportError) as refusal:
+            # It changed this instant, or FedaPay failed, or its answer was lost: only another look can tell.
+            log.info("delete of %s refused (%s); looking again", transaction_id, refusal)
+            transaction = self.read(transaction_id, key)
+            if not _has_ended(transaction):
+                raise
+            return transaction.is_deleted and not transaction.was_paid
+        return True
+
     # -- housekeeping -------------------------------------------------------------------------------------------
 
     def _forget(self, handle: Listen) -> None:
@@ -460,19 +519,22 @@ class Listens:
         self._bells.remove(str(handle.id_transaction), handle._bell)
         if handle._timer is not None:
             handle._timer.cancel()
+        verdict = handle._verdict
         with self._lock:
             watch = self._watches.get(str(handle.id_transaction))
             if watch is None:
                 return
             watch.handles.discard(handle)
-        verdict = handle._verdict
-        if isinstance(verdict, Outcome) and verdict.status == EventFutureStatus.RESOLVED and not watch.handles:
-            self._drop(watch)
+            if isinstance(verdict, Outcome) and verdict.status == EventFutureStatus.RESOLVED and not watch.handles:
+                self._let_go(watch)
 
     def _drop(self, watch: _Watch) -> None:
         with self._lock:
-            if self._watches.get(watch.transaction_id) is watch:
-                del self._watches[watch.transaction_id]
+            self._let_go(watch)
+
+    def _let_go(self, watch: _Watch) -> None:
+        if self._watches.get(watch.transaction_id) is watch:
+            del self._watches[watch.transaction_id]
         if watch.timer is not None:
             watch.timer.cancel()
 
@@ -514,6 +576,10 @@ def _still_pending(id_transaction: TransactionId) -> Outcome:
         id_transaction=id_transaction,
         reason="échéance passée, paiement encore en attente",
     )
+
+
+def _interrupted(id_transaction: TransactionId) -> Outcome:
+    return Outcome(EventFutureStatus.CANCELLED_INTERNALLY, id_transaction=id_transaction, reason="connecteur fermé")
 
 
 def _unknown(id_transaction: TransactionId, cause: Optional[BaseException] = None) -> StatusUnknown:

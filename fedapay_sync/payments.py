@@ -7,8 +7,8 @@ doubtful POST that reference is looked up before anything is sent again.
 
 import hashlib
 import json
-import uuid
-from typing import Any, Callable, Dict, Mapping, Optional
+import secrets
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from .api import Api
 from .callbacks import Callbacks
@@ -31,7 +31,10 @@ from .errors import (
 from .masking import fingerprint, get_logger
 from .models import FedapayPay, PaiementSetup, PaymentIntent, Transaction, TransactionToken, UserData
 from .models.payment import phone_number, whole_amount
-from .store import LOCAL, PAYMENT_NAME, NewEvent, Payment, Store
+from .store import LOCAL, PAYMENT_NAME, NewEvent, Payment
+
+if TYPE_CHECKING:
+    from .store import Store
 
 log = get_logger(__name__)
 
@@ -49,7 +52,7 @@ class Payments:
     def __init__(
         self,
         config: Config,
-        store: Store,
+        store: "Store",
         api: Api,
         callbacks: Callbacks,
         clock: Clock = SYSTEM_CLOCK,
@@ -309,7 +312,7 @@ def _customer(client: UserData, setup: PaiementSetup) -> Dict[str, Any]:
 
 def _reference(given: Optional[str]) -> str:
     if given is None:
-        return f"fs-{uuid.uuid4().hex}"
+        return f"fs-{secrets.token_hex(16)}"
     if not isinstance(given, str) or not given.strip() or len(given) > _MAX_REFERENCE or not given.isprintable():
         raise InvalidArgument(
             f"merchant_reference={str(given)[:80]!r} : un texte d'une ligne, de 1 à {_MAX_REFERENCE} caractères, "

@@ -1,6 +1,6 @@
 """Taking up again what an earlier process left open."""
 
-from typing import Set
+from typing import TYPE_CHECKING, Set
 
 from .bells import Bells
 from .clock import SYSTEM_CLOCK, Clock
@@ -8,8 +8,10 @@ from .config import Config
 from .errors import FedapayError
 from .listens import LEASE, Listens
 from .masking import get_logger
-from .store import Store
 from .store.owner import is_dead
+
+if TYPE_CHECKING:
+    from .store import Store
 
 log = get_logger(__name__)
 
@@ -26,7 +28,7 @@ class Recovery:
     def __init__(
         self,
         config: Config,
-        store: Store,
+        store: "Store",
         bells: Bells,
         listens: Listens,
         owner: str,

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from enum import Enum
 from functools import cache
+from numbers import Real
 from typing import (
     Any,
     Callable,
@@ -46,7 +47,8 @@ def read_francs(value: Any) -> int:
     """500, 500.0 and "500" are 500; 12.5, True and any other text are refused."""
     if isinstance(value, bool):
         raise ValueError("un booléen n'est pas un montant")
-    if isinstance(value, (int, float, Decimal)) and value == value // 1:
+    # Real: the numbers of a pandas column are no int and no float.
+    if isinstance(value, (Real, Decimal)) and value == value // 1:
         return int(value)
     if isinstance(value, str) and _WHOLE.match(value):
         return int(value.partition(".")[0])
@@ -75,7 +77,10 @@ def _read_bool(value: Any) -> bool:
 
 def _read_decimal(value: Any) -> Decimal:
     if isinstance(value, (int, float, str, Decimal)) and not isinstance(value, bool):
-        number = Decimal(str(value))
+        try:
+            number = Decimal(str(value))
+        except ArithmeticError:
+            number = Decimal("nan")
         if number.is_finite():
             return number
     raise ValueError("un nombre décimal est attendu")
@@ -83,15 +88,18 @@ def _read_decimal(value: Any) -> Decimal:
 
 def read_datetime(value: Any) -> datetime:
     """An aware UTC datetime from FedaPay's ISO text, any number of decimals, with or without Z."""
-    if isinstance(value, datetime):
-        moment = value
-    elif isinstance(value, str):
-        # Before 3.11 fromisoformat takes neither Z nor a number of decimals other than 3 or 6.
-        text = _FRACTION.sub(lambda found: "." + found.group(1)[:6].ljust(6, "0"), value.strip(), count=1)
-        moment = datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in "Zz" else text)
-    else:
-        raise ValueError("une date ISO 8601 est attendue")
-    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    try:
+        moment = value if isinstance(value, datetime) else _moment(value)
+        return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        # Python's own message would quote the value.
+        raise ValueError("une date ISO 8601 est attendue") from None
+
+
+def _moment(text: str) -> datetime:
+    # Before 3.11 fromisoformat takes neither Z nor a number of decimals other than 3 or 6.
+    text = _FRACTION.sub(lambda found: "." + found.group(1)[:6].ljust(6, "0"), text.strip(), count=1)
+    return datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in ("Z", "z") else text)
 
 
 def write_datetime(moment: datetime) -> str:

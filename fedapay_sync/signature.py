@@ -7,6 +7,7 @@ HMAC-SHA256 du texte ``<t>.<corps brut>`` avec le secret du webhook pour clé.
 
 import hashlib
 import hmac
+import math
 import re
 from typing import List, Optional, Sequence, Tuple, Union
 
@@ -62,7 +63,7 @@ def verify(
 
     Raises:
         SignatureError: en-tête absent, illisible, aucun secret ne correspond, ou heure hors du délai.
-        ConfigError: aucun secret, secret vide, ou tolérance nulle.
+        ConfigError: aucun secret, secret vide, ou tolérance nulle ou infinie.
     """
     candidates = [secrets] if isinstance(secrets, str) else list(secrets)
     if not candidates or not all(isinstance(each, str) and each.strip() for each in candidates):
@@ -70,7 +71,7 @@ def verify(
             "Aucun secret de webhook, ou un secret vide : n'importe qui pourrait signer. "
             "Donner le secret wh_… du tableau de bord FedaPay (FEDAPAY_AUTH_KEY)."
         )
-    if not tolerance > 0:
+    if not 0 < tolerance < math.inf:
         raise ConfigError(
             f"Tolérance de signature {tolerance!r} : un nombre de secondes plus grand que 0 est attendu "
             f"({TOLERANCE} par défaut). Le contrôle de l'heure ne se coupe pas."
@@ -89,7 +90,7 @@ def verify(
             "bien le secret de ce webhook, dans le même environnement, et que le corps est transmis tel que reçu."
         )
     drift = (SYSTEM_CLOCK.now() if now is None else now) - int(stamp)
-    if abs(drift) > tolerance:
+    if not abs(drift) <= tolerance:
         raise SignatureError(
             f"Signature de webhook hors délai : l'heure signée est à {abs(drift):.0f} s de la nôtre, "
             f"{tolerance:g} s au plus sont admises. Vérifier l'horloge de cette machine."

@@ -1,6 +1,7 @@
 """What every test may ask for: an emulator, connectors that are closed again, a clock that obeys, patience."""
 
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -28,6 +29,19 @@ def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
             return found
         assert time.monotonic() < end, f"not in {timeout} s: {condition}"
         pause.wait(0.005)
+
+
+@pytest.fixture(name="eventually", scope="session")
+def _eventually() -> Callable[..., Any]:
+    return eventually
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 class ObedientClock(Clock):

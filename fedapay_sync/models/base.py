@@ -50,7 +50,8 @@ class Model:
         """
         values = load(cls, data, strict)
         known = {each.name for each in fields(cls)}  # type: ignore[arg-type]
-        extra = {name: values.pop(name) for name in list(values) if name not in known}
+        # In the order they came, which marshmallow does not keep.
+        extra = {name: values.pop(name) for name in data if name in values and name not in known}
         made = cls(**values)
         object.__setattr__(made, "extra", extra)
         return made

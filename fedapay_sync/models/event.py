@@ -50,9 +50,8 @@ class WebhookTransaction(Model):
     @classmethod
     def from_dict(cls: Type[E], data: Mapping[str, Any], *, strict: bool = False) -> E:
         """Lit un événement. ``entity`` devient une ``Transaction`` si l'objet en est une et qu'elle se lit."""
-        values: Dict[str, Any] = dict(data)
-        entity = values.pop("entity", None)
-        event = super().from_dict({**values, "entity": None}, strict=strict)
+        event = super().from_dict({**data, "entity": None} if isinstance(data, Mapping) else data, strict=strict)
+        entity = data.get("entity")
         if isinstance(entity, Mapping):
             is_transaction = kind_of(data) == TRANSACTION and entity.get("id") is not None
             entity = Transaction.from_dict(entity, strict=strict) if is_transaction else dict(entity)
@@ -142,26 +141,30 @@ def identify(event: Mapping[str, Any], *, environment: str, account: str, body_s
             "tel que FedaPay l'envoie."
         )
     kind = kind_of(event)
-    entity_id = entity.get("id", event.get("object_id"))
-    if isinstance(entity_id, bool) or not isinstance(entity_id, (int, str)) or not _is_text(str(entity_id)):
+    entity_id = _short_text(entity.get("id", event.get("object_id")))
+    if entity_id is None:
         raise EventError("Événement illisible : « entity.id » (nombre ou texte) est attendu.")
     status = entity.get("status")
     status = status if isinstance(status, str) and _is_text(status, 40) else None
     kind = kind if _is_text(kind, 32) else "inconnu"
     stamp = _stamp(name, entity, body_sha256)
-    parts = ("1", environment, account, kind, str(entity_id), name, stamp)
-    readable = ":".join(part for part in (environment, account, kind, str(entity_id), name.rpartition(".")[2]) if part)
+    parts = ("1", environment, account, kind, entity_id, name, stamp)
+    readable = ":".join(
+        part for part in (environment, account, kind, entity_id, name.rpartition(".")[2], stamp) if part
+    )
+    dedup_key = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
     is_transaction = kind == TRANSACTION
     deleted = bool(entity.get("deleted_at")) or name == "transaction.deleted"
     return Identity(
         name=name,
         object=kind,
-        entity_id=str(entity_id),
+        entity_id=entity_id,
         status=status,
         is_final=is_transaction and (status in FINAL_STATUSES or deleted),
         is_paid=is_transaction and status in PAID_STATUSES,
-        dedup_key=hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest(),
-        event_key=(f"{readable}:{stamp}" if stamp else readable)[:160],
+        dedup_key=dedup_key,
+        # Cut, two events could share their beginning.
+        event_key=readable if len(readable) <= 160 else f"{readable[:95]}:{dedup_key}",
     )
 
 
@@ -170,25 +173,31 @@ def _is_text(value: str, longest: int = 64) -> bool:
     return 0 < len(value) <= longest and value.isprintable()
 
 
+def _short_text(value: Any) -> Optional[str]:
+    """Such a text, or a whole number as one; None for anything else."""
+    # Python refuses to write a number of more than 4300 digits.
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**63:
+        return str(value)
+    return value if isinstance(value, str) and _is_text(value) else None
+
+
 def _stamp(name: str, entity: Mapping[str, Any], body_sha256: str) -> str:
     """The event's own stamp, only where the event may happen again."""
     what = name.rpartition(".")[2]
     if what in _ONCE:
         return ""
     stamp = entity.get(f"{what}_at" if what in _EACH_ATTEMPT else "updated_at")
-    if not isinstance(stamp, (str, int)) or not stamp:
-        return body_sha256
     try:
         # One way to write an instant, so that a webhook and a status check mean the same one.
         return write_datetime(read_datetime(stamp))
     except ValueError:
-        return str(stamp)
+        return _short_text(stamp) or body_sha256
 
 
 def event_from_transaction(transaction: Mapping[str, Any]) -> Dict[str, Any]:
     """The event that a transaction read from FedaPay amounts to."""
-    status = transaction.get("status") or TransactionStatus.pending
-    what = "deleted" if transaction.get("deleted_at") and status not in PAID_STATUSES else str(status)
+    status = str(transaction.get("status") or TransactionStatus.pending)
+    what = "deleted" if transaction.get("deleted_at") and status not in PAID_STATUSES else status
     return {
         "name": f"transaction.{what}",
         "object": TRANSACTION,

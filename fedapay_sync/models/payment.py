@@ -1,5 +1,6 @@
 """What a program says of a payment, and what it gets back."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional, Tuple, Type, TypeVar, Union
 
@@ -18,6 +19,7 @@ log = get_logger(__name__)
 W = TypeVar("W", Pays, MethodesPaiement, TypesPaiement)
 
 _email = marshmallow.validate.Email()
+_PHONE = re.compile(r"\+?[0-9]{6,20}\Z")
 
 
 def word(kind: Type[W], value: Any, field: str) -> W:
@@ -65,7 +67,7 @@ def phone_number(number: Any, field: str = "tel") -> str:
     """
     text = number.strip() if isinstance(number, str) else ""
     digits = text.replace(" ", "").replace("-", "").replace(".", "")
-    if not (digits.lstrip("+").isascii() and digits.lstrip("+").isdigit() and 6 <= len(digits) <= 20):
+    if not _PHONE.match(digits):
         raise InvalidArgument(
             f"{field} n'est pas un numéro de téléphone : un texte de 6 à 20 chiffres est attendu, par exemple "
             "'0164000001' (entre guillemets : un nombre perdrait son premier zéro).",

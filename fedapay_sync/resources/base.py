@@ -7,7 +7,7 @@ A resource says where it lives and what it is made of, and takes the verbs that 
 import re
 from typing import Any, Callable, Dict, Generic, Iterator, List, Mapping, Optional, Type, TypeVar
 
-from ..errors import InvalidArgument, TransactionId, UnreadableAnswer
+from ..errors import InvalidArgument, TransactionId
 from ..models import ListMeta, Model
 from ..transport import Answer, Transport, quoted
 
@@ -23,13 +23,16 @@ def checked_id(value: Any, field: str = "id_transaction") -> str:
     Raises:
         InvalidArgument: anything else.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or not _ID.match(str(value)):
-        raise InvalidArgument(
-            f"{field}={str(value)[:80]!r} n'est pas un identifiant FedaPay : un nombre, ou un texte de lettres, "
-            "chiffres, « - » et « _ » est attendu.",
-            field=field,
-        )
-    return str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
+        return str(value)
+    if isinstance(value, str) and _ID.match(value):
+        return str(value)
+    shown = repr(value[:80]) if isinstance(value, str) else f"un {type(value).__name__}"
+    raise InvalidArgument(
+        f"{field} : {shown} n'est pas un identifiant FedaPay ; un nombre, ou un texte de lettres, chiffres, « - » "
+        "et « _ » est attendu.",
+        field=field,
+    )
 
 
 class Page(Generic[M]):
@@ -47,18 +50,19 @@ class Page(Generic[M]):
         self._following = following
 
     def __iter__(self) -> Iterator[M]:
-        page = self
+        page, asked = self, 0
         while True:
             yield from page.items
-            following = page.meta.next_page if page.meta else None
-            # A server that forgets to end its list must not keep us for ever.
-            if (
-                not page.items
-                or not isinstance(following, int)
-                or following <= ((page.meta and page.meta.current_page) or 0)
-            ):
+            meta = page.meta
+            if meta is None or not page.items or not isinstance(meta.next_page, int):
                 return
-            page = self._following(following)
+            if asked == 0 and isinstance(meta.current_page, int):
+                asked = meta.current_page
+            # A server that does not know the parameter, or forgets to end its list, must not keep us for ever.
+            if meta.next_page <= asked:
+                return
+            asked = meta.next_page
+            page = self._following(asked)
 
     def __repr__(self) -> str:
         return f"Page({len(self.items)} objets, {self.meta!r})"
@@ -87,28 +91,34 @@ class Resource(Generic[M]):
 
     def _read(self, answer: Answer, model: Optional[Type[Any]] = None) -> Any:
         kind = model or self.model
-        return self._built(kind, answer.object(kind.envelope), answer.status)
-
-    def _built(self, kind: Type[Any], data: Mapping[str, Any], status: int) -> Any:
-        try:
-            return kind.from_dict(data)
-        except InvalidArgument as error:
-            raise UnreadableAnswer(f"Réponse de FedaPay inattendue : {error.message}", status=status) from None
+        made = _built(kind, answer.object(kind.envelope), answer)
+        if kind is self.model:
+            try:
+                # Without an id that can be asked for again, nobody could follow what it is.
+                checked_id(made.id, "id")
+            except InvalidArgument as error:
+                raise answer.unreadable(error.message.rstrip(".")) from None
+        return made
 
     def _page(self, path: str, params: Dict[str, Any], api_key: Optional[str]) -> Page[M]:
         answer = self._call("GET", path, api_key=api_key, params=params)
         plural = f"{self.model.envelope}s"
         items = answer.body.get(plural) if isinstance(answer.body, dict) else answer.body
         if not isinstance(items, list):
-            raise UnreadableAnswer(
-                f"Réponse de FedaPay illisible : une liste « {plural} » est attendue.", status=answer.status
-            )
+            raise answer.unreadable(f"une liste « {plural} » est attendue")
         meta = answer.body.get("meta") if isinstance(answer.body, dict) else None
         return Page(
-            [self._built(self.model, each, answer.status) for each in items],
+            [_built(self.model, each, answer) for each in items],
             ListMeta.from_dict(meta) if isinstance(meta, dict) else None,
             lambda number: self._page(path, {**params, "page": number}, api_key),
         )
+
+
+def _built(kind: Type[M], data: Mapping[str, Any], answer: Answer) -> M:
+    try:
+        return kind.from_dict(data)
+    except InvalidArgument as error:
+        raise answer.unreadable(error.message.rstrip(".")) from None
 
 
 class Retrievable(Resource[M]):

@@ -1,7 +1,11 @@
 """The store: what must outlive a process."""
 
+from typing import TYPE_CHECKING, Any
+
 from .records import LOCAL, PAYMENT_NAME, RESTORED_NAME, Accepted, Listen, NewEvent, Payment, StoredEvent
-from .store import Store
+
+if TYPE_CHECKING:
+    from .store import Store
 
 __all__ = [
     "LOCAL",
@@ -14,3 +18,12 @@ __all__ = [
     "Store",
     "StoredEvent",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Peewee is loaded when a database is opened, and not by a program that only imports the package.
+    if name == "Store":
+        from .store import Store
+
+        return Store
+    raise AttributeError(name)

@@ -26,8 +26,8 @@ RANK = {unit: rank for rank, units in enumerate(LAYERS.values()) for unit in uni
 # The emulator sits beside the faces, but must not share our mistakes: no resources, no flow.
 EMULATOR_MAY_IMPORT = {*LAYERS["words"].split(), "models", "signature", "server", "_version"}
 # These import what they like. Who imports the package itself imports all of it, as only a face may.
-FREE = {"__init__", "__main__"}
-RANK.update(_version=0, __init__=RANK["cli"], __main__=RANK["cli"])
+FREE = {"__init__", "__main__", "_public"}
+RANK.update(_version=0, _public=RANK["cli"], __init__=RANK["cli"], __main__=RANK["cli"])
 
 
 def imported_units(module: str, source: str) -> Iterator[str]:

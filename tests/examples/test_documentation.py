@@ -1,0 +1,122 @@
+"""README's code and the docstrings' examples do what they say."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import List
+
+import pytest
+from flask import Flask
+
+import fedapay_sync
+from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.emulator import SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET, Emulator
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["README.md", "README.en.md"]
+MODULES = sorted(
+    name
+    for _, name, _ in pkgutil.walk_packages(fedapay_sync.__path__, "fedapay_sync.")
+    if not name.endswith("__main__")
+)
+
+
+def blocks(page: str, language: str) -> List[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_python_blocks_of_a_page_run_one_after_the_other(page: str, tmp_path: Path, free_port: int) -> None:
+    """
+    As one program, against the emulator; only the port of the webhook server is another than in the text.
+    """
+    code = "\n".join(blocks(page, "python"))
+    assert "use_listen_server=True)" in code
+    code = code.replace("use_listen_server=True)", f"use_listen_server=True, listen_server_port={free_port})")
+
+    with Emulator(delay=0.2, webhook_url=f"http://127.0.0.1:{free_port}/webhooks") as emulator:
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONIOENCODING": "utf-8",
+                "FEDAPAY_API_URL": emulator.url,
+                "FEDAPAY_API_KEY": emulator.secret_key,
+                "FEDAPAY_AUTH_KEY": emulator.webhook_secret,
+            },
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[0] in ("Payé", "paid")
+
+
+def test_the_readme_names_the_keys_that_the_emulator_has() -> None:
+    """
+    What a reader copies into the second terminal works with the first.
+    """
+    text = "\n".join(blocks("README.md", "text"))
+
+    assert f"FEDAPAY_API_KEY={SANDBOX_SECRET_KEY}\n" in text
+    assert f"FEDAPAY_AUTH_KEY={SANDBOX_WEBHOOK_SECRET}\n" in text
+
+
+def test_the_first_two_shell_blocks_are_one_line_each() -> None:
+    """
+    The two commands that a newcomer copies.
+    """
+    first, second = blocks("README.md", "sh")[:2]
+
+    assert first.count("\n") == second.count("\n") == 1
+    assert first.endswith("fedapay-sync demo\n")
+
+
+def test_every_promise_of_the_readme_names_a_test_that_exists() -> None:
+    """
+    The table of promises points at tests by name.
+    """
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| Promesse | Test |")[2].partition("\n\n")[0]
+    named = re.findall(r"`(test_\w+)`", table)
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+
+    assert len(named) >= 8
+    assert [name for name in named if f"def {name}(" not in sources] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_docstrings_are_true(name: str, make_connector, tmp_path: Path) -> None:
+    """
+    With a connector to an emulator whose payer agrees at once.
+    """
+    module = importlib.import_module(name)
+    found = [test for test in doctest.DocTestFinder().find(module) if test.examples]
+    if not found:
+        return
+    setup = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
+    client = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
+    with Emulator(delay=0) as emulator:
+        connector = make_connector(fedapay_api_url=emulator.url, api_key=emulator.secret_key)
+        names = {
+            "fedapay_sync": fedapay_sync,
+            "connector": connector,
+            "setup": setup,
+            "client": client,
+            "app": Flask("example"),
+            "paiement": connector.pay(setup, client, 1000),
+        }
+        runner = doctest.DocTestRunner()
+        for test in found:
+            test.globs.update(names)
+            runner.run(test)
+
+    assert runner.failures == 0
