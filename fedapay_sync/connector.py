@@ -13,10 +13,11 @@ import weakref
 from pathlib import Path
 from typing import Any, Callable, ClassVar, Dict, List, Mapping, Optional, Sequence, Union
 
-from . import config as configuration
 from .assembly import Parts, PerProcess
 from .callbacks import check_callback
 from .clock import SYSTEM_CLOCK, Clock
+from .config import AUTH_KEY, DEFAULT_PORT, Config, differences
+from .config import build as build_config
 from .enums import EventFutureStatus, OnTimeout
 from .errors import AmountMismatch, ConfigError, TransactionId
 from .inbox import readable
@@ -77,7 +78,7 @@ class Connector:
         fedapay_api_url: Optional[str] = None,
         use_listen_server: Optional[bool] = False,
         listen_server_endpoint_name: Optional[str] = None,
-        listen_server_port: Optional[int] = configuration.DEFAULT_PORT,
+        listen_server_port: Optional[int] = DEFAULT_PORT,
         fedapay_webhooks_secret_key: Union[str, Sequence[str], None] = None,
         print_log_to_console: Optional[bool] = False,
         save_log_to_file: Optional[bool] = False,
@@ -91,7 +92,7 @@ class Connector:
         clock: Clock = SYSTEM_CLOCK,
         pace: Optional[Pace] = None,
     ) -> None:
-        self._config = configuration.build(
+        self._config = build_config(
             fedapay_api_url=fedapay_api_url,
             use_listen_server=use_listen_server,
             listen_server_endpoint_name=listen_server_endpoint_name,
@@ -405,7 +406,7 @@ class Connector:
     def _check_can_verify(self) -> None:
         if not self._config.webhook_secrets:
             raise ConfigError(
-                f"Secret de webhook manquant : rien ne pourrait être vérifié. Définir {configuration.AUTH_KEY} ou "
+                f"Secret de webhook manquant : rien ne pourrait être vérifié. Définir {AUTH_KEY} ou "
                 "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
             )
 
@@ -481,7 +482,7 @@ class _Shared(type):
                 shared._arguments = _bound(args, kwargs, defaults=True)
                 FedapayConnector._shared = shared
                 return shared
-        differing = configuration.differences(shared._arguments, _bound(args, kwargs, defaults=False))
+        differing = differences(shared._arguments, _bound(args, kwargs, defaults=False))
         if differing:
             raise ConfigError(
                 f"FedapayConnector existe déjà dans ce processus avec d'autres valeurs pour : {', '.join(differing)}. "
@@ -533,7 +534,7 @@ def _close_at_exit(reference: "weakref.ref[Connector]") -> None:
         connector._close_at_exit()
 
 
-def _log_to(config: configuration.Config) -> None:
+def _log_to(config: Config) -> None:
     """Attach the handlers that were asked for, once in a process, whatever other logging the program has."""
     logger = logging.getLogger("fedapay_sync")
     wanted: Dict[str, Callable[[], logging.Handler]] = {}

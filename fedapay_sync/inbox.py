@@ -85,22 +85,30 @@ class Inbox:
         """
         Take in an event that the program has verified itself.
 
+        A text that we cannot read is kept like a webhook that we cannot read: it was well signed.
+
         Raises:
-            EventError: it is no event at all: neither an object nor the JSON text of one.
+            EventError: it is neither an object nor a text.
             StoreError: not on disk.
         """
-        if isinstance(event, (str, bytes, bytearray)):
-            event = _decoded(event.encode("utf-8") if isinstance(event, str) else bytes(event))
+        if isinstance(event, (str, bytes, bytearray, memoryview)):
+            payload = event.encode("utf-8", "surrogatepass") if isinstance(event, str) else bytes(event)
+            try:
+                event = _decoded(payload)
+            except EventError as error:
+                return self._set_aside(payload, error, "manual")
         if not isinstance(event, Mapping):
             raise EventError(
                 f"save_webhook attend l'événement décodé (un dictionnaire), reçu {type(event).__name__}. "
                 "Avec Flask : request.get_json()."
             )
         try:
-            body = json.dumps(event, ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode("ascii")
+            # Nothing that could not be read again: NaN is no JSON.
+            text = json.dumps(dict(event), separators=(",", ":"), sort_keys=True, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise EventError(f"save_webhook : l'événement ne s'écrit pas en JSON ({type(error).__name__}).") from None
-        return self._keep(dict(event), body, "manual")
+        # From the text, so that its parts are what JSON makes of them, whatever the program put in.
+        return self._keep(json.loads(text), text.encode("ascii"), "manual")
 
     def take_status(self, transaction: Mapping[str, Any]) -> Accepted:
         """Take in a transaction just read from FedaPay, as the event it amounts to."""

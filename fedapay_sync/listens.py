@@ -586,7 +586,8 @@ def _unknown(id_transaction: TransactionId, cause: Optional[BaseException] = Non
     detail = f" ({cause})" if cause is not None else ""
     return StatusUnknown(
         f"FedaPay n'a pas pu dire où en est la transaction {id_transaction} à l'échéance{detail}. Elle a pu être "
-        "payée : ne pas la refaire. Elle reste suivie ; rappeler finalise plus tard, ou attendre le callback de webhook.",
+        "payée : ne pas la refaire. Elle reste suivie ; rappeler finalise plus tard, ou attendre le callback "
+        "de webhook.",
         id_transaction=id_transaction,
     )
 

@@ -49,7 +49,7 @@ def read_francs(value: Any) -> int:
         raise ValueError("un booléen n'est pas un montant")
     # Real: the numbers of a pandas column are no int and no float.
     if isinstance(value, (Real, Decimal)) and value == value // 1:
-        return int(value)
+        return int(value // 1)
     if isinstance(value, str) and _WHOLE.match(value):
         return int(value.partition(".")[0])
     raise ValueError("un nombre entier de francs est attendu")

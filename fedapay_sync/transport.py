@@ -21,7 +21,7 @@ import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from . import _version
+from ._version import VERSION
 from .clock import SYSTEM_CLOCK, Clock
 from .config import is_loopback
 from .errors import (
@@ -267,9 +267,9 @@ class Transport:
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         session.headers.update(
             {
-                "User-Agent": f"fedapay_sync/{_version.VERSION}",
+                "User-Agent": f"fedapay_sync/{VERSION}",
                 "Accept": "application/json",
-                "X-Version": _version.VERSION,
+                "X-Version": VERSION,
                 "X-Source": "fedapay_sync PythonLib",
             }
         )
@@ -287,7 +287,9 @@ def _query(params: Optional[Mapping[str, Any]]) -> str:
     try:
         return "?" + urllib.parse.urlencode(pairs) if pairs else ""
     except UnicodeError:
-        raise InvalidArgument("Paramètre illisible : du texte Unicode bien formé est attendu.", field="params") from None
+        raise InvalidArgument(
+            "Paramètre illisible : du texte Unicode bien formé est attendu.", field="params"
+        ) from None
 
 
 def _pairs(name: str, value: Any) -> Iterator[Tuple[str, str]]:

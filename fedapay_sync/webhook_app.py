@@ -90,25 +90,26 @@ class WebhookApp:
             return _sent(_NOT_FOUND, start_response)
         if environ.get("REQUEST_METHOD") != "POST":
             return _sent(_POST_ONLY, start_response)
-        body = _body(environ)
+        length = str(environ.get("CONTENT_LENGTH") or "")
+        body = _body(environ["wsgi.input"], length, bool(environ.get("wsgi.input_terminated")))
         if body is None:
             return _sent(_TOO_LARGE, start_response)
         return _sent(reply_to(self._receive, body, environ.get(_ENVIRON_HEADER)), start_response)
 
 
-def _body(environ: Dict[str, Any]) -> Optional[bytes]:
-    """The raw body; None if it is too large."""
-    length = str(environ.get("CONTENT_LENGTH") or "")
-    if length.isdigit():
-        if int(length) > MAX_BODY:
+def _body(stream: Any, length: str, ends_by_itself: bool) -> Optional[bytes]:
+    """The raw body; None if it is too large, and then no more of it has been read than is admitted."""
+    if length.isascii() and length.isdigit():
+        # Python refuses to read a number of more than 4300 digits.
+        if len(length) > 9 or int(length) > MAX_BODY:
             return None
         size = int(length)
     else:
-        # Without a length only a server that ends the input itself may be read to the end.
-        size = MAX_BODY + 1 if environ.get("wsgi.input_terminated") else 0
+        # Without a length only an input that ends by itself may be read to the end.
+        size = MAX_BODY + 1 if ends_by_itself else 0
     chunks: List[bytes] = []
     while size > 0:
-        chunk = environ["wsgi.input"].read(size)
+        chunk = stream.read(size)
         if not chunk:
             break
         chunks.append(chunk)
@@ -130,12 +131,14 @@ def blueprint(receive: Receive, path: str, name: str = "fedapay") -> "flask.Blue
 
     @made.post("/" + path.strip("/"))
     def webhooks() -> "flask.Response":
-        length = flask.request.content_length
-        if length is not None and length > MAX_BODY:
-            reply = _TOO_LARGE
+        request = flask.request
+        if request.content_length is None:
+            # Chunked, it could be of any size: get_data would read it all.
+            body = _body(request.stream, "", True)
         else:
-            body = flask.request.get_data(cache=False)
-            reply = reply_to(receive, body, flask.request.headers.get(HEADER))
+            # Not the stream: another part of the application may have read it, and Flask kept what it read.
+            body = request.get_data(cache=False) if request.content_length <= MAX_BODY else None
+        reply = _TOO_LARGE if body is None else reply_to(receive, body, request.headers.get(HEADER))
         return flask.Response(reply.body, status=reply.status, headers=reply.headers)
 
     return made

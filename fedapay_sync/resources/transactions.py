@@ -7,7 +7,6 @@ from ..errors import Forbidden, InvalidArgument, TransactionId, TransactionIsNot
 from ..models import PaymentIntent, Transaction, TransactionDeleteStatus, TransactionToken
 from .base import Listable, Retrievable, Searchable, Updatable, checked_id, quoted
 
-
 _MAX_REFERENCE = 255
 
 
