@@ -13,7 +13,6 @@ import threading
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 from .clock import SYSTEM_CLOCK, Clock
-from .errors import FedapayError
 from .masking import get_logger
 
 log = get_logger(__name__)
@@ -36,10 +35,13 @@ class Pool:
         self._jobs: queue.SimpleQueue[Optional[Action]] = queue.SimpleQueue()
         self._threads = 0
         self._idle = 0
+        self._closed = False
 
     def submit(self, action: Action) -> None:
-        """Run it soon, on one of the threads."""
+        """Run it soon, on one of the threads; not at all after the end."""
         with self._lock:
+            if self._closed:
+                return
             if self._idle > 0:
                 self._idle -= 1
             elif self._threads < self._size:
@@ -50,15 +52,16 @@ class Pool:
     def close(self) -> None:
         """Let the threads end after what they have."""
         with self._lock:
+            self._closed = True
             for _ in range(self._threads):
                 self._jobs.put(None)
-            self._threads = self._idle = 0
+            self._threads = 0
 
     def _run(self) -> None:
         while (action := self._jobs.get()) is not None:
             try:
                 action()
-            except Exception as error:  # edge of a thread: one failed action must not cost the others theirs
+            except BaseException as error:  # edge of a thread: one failed action must not cost the others theirs
                 log.error("%s: an action failed: %s: %s", self._name, type(error).__name__, error)
             with self._lock:
                 self._idle += 1
@@ -89,7 +92,7 @@ class Bells:
     def __init__(
         self,
         *,
-        version: Callable[[], int],
+        version: Callable[[], object],
         ended: Callable[[List[str]], List[str]],
         clock: Clock = SYSTEM_CLOCK,
         poll: float = POLL,
@@ -156,6 +159,8 @@ class Bells:
         """Run the action on a worker thread in that many seconds."""
         timer = Timer(action)
         with self._changed:
+            if self._closing:
+                return timer
             heapq.heappush(self._timers, (self._clock.monotonic() + seconds, next(self._order), timer))
             self._start()
             self._changed.notify()
@@ -178,7 +183,7 @@ class Bells:
             self._thread.start()
 
     def _run(self) -> None:
-        seen: Optional[int] = None
+        seen: object = None
         looked = float("-inf")
         failing = False
         while True:
@@ -201,9 +206,9 @@ class Bells:
                     for key in self._ended(list(fresh)) if fresh else ():
                         self.ring(key)
                     failing = False
-                except FedapayError as error:
+                except Exception as error:  # edge of a thread: without it nobody here is ever woken again
                     if not failing:
-                        log.error("looking at the store failed, going on: %s", error)
+                        log.error("looking at the store failed, going on: %s: %s", type(error).__name__, error)
                     failing, seen = True, None
             with self._changed:
                 if not (self._fresh or self._closing):

@@ -8,7 +8,7 @@ if it fails. Callbacks run on threads of their own, so that a slow one delays no
 import inspect
 import random
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from .bells import Pool
 from .clock import SYSTEM_CLOCK, Clock
@@ -30,6 +30,8 @@ LEASE = 60.0
 LOOK = 2.0
 #: Callbacks that run at the same time in one process.
 WORKERS = 4
+#: How long closing waits for the looking thread once nothing runs, in seconds.
+_FAREWELL = 1.0
 #: After so many failures an event is parked.
 MAX_ATTEMPTS = 10
 
@@ -65,6 +67,8 @@ class Callbacks:
         self._handlers: Dict[str, Handler] = {}
         self._lock = threading.Condition()
         self._running: Dict[int, StoredEvent] = {}
+        self._taking = False
+        self._here = threading.local()
         self._wake = threading.Event()
         self._pool = Pool("fedapay-callback", WORKERS)
         self._thread: Optional[threading.Thread] = None
@@ -97,35 +101,32 @@ class Callbacks:
 
     def close(self, timeout: float) -> bool:
         """Take nothing new, and wait for what runs; false if something still ran after the timeout, in seconds."""
+        # A callback that closes the connector does not wait for itself.
+        own = int(getattr(self._here, "calling", False))
+        self._wake.set()
         with self._lock:
             self._closing = True
             thread = self._thread
+            done = self._lock.wait_for(lambda: not self._taking and len(self._running) <= own, timeout)
+            left = len(self._running)
         self._wake.set()
-        end = self._clock.monotonic() + timeout
-        current = threading.current_thread()
-        if thread is not None and thread is not current:
-            thread.join(max(0.0, min(timeout, 5.0)))
-        # A callback that closes the connector does not wait for itself.
-        own = 1 if current.name.startswith("fedapay-callback-") else 0
-        with self._lock:
-            while len(self._running) > own and self._clock.monotonic() < end:
-                self._lock.wait(max(0.01, end - self._clock.monotonic()))
-            done = len(self._running) <= own
         if not done:
-            log.warning("%d callbacks still running at the end; they may run again", len(self._running))
-        self._pool.close()
+            log.warning("%d callbacks still running at the end; they may run again", left)
+        elif thread is not None and not own:
+            thread.join(_FAREWELL)
         return done
 
     def _run(self) -> None:
         failing = False
         beat = self._clock.monotonic()
-        while not self._closing:
-            self._wake.wait(LOOK)
+        # What outlives the closing keeps its lease: elsewhere it would run a second time.
+        while not self._closing or self._running:
+            self._wake.wait(min(LOOK, self._lease / 4))
             self._wake.clear()
             try:
-                if self._clock.monotonic() - beat > self._lease / 3:
-                    beat = self._clock.monotonic()
+                if self._clock.monotonic() - beat > self._lease / 4:
                     self._keep_leases()
+                    beat = self._clock.monotonic()
                 self._take()
                 failing = False
             except FedapayError as error:
@@ -134,6 +135,7 @@ class Callbacks:
                 failing = True
             except Exception as error:  # edge of a thread: callbacks must go on being called
                 log.error("looking for owed callbacks failed: %s: %s", type(error).__name__, error)
+        self._pool.close()
 
     def _keep_leases(self) -> None:
         with self._lock:
@@ -143,32 +145,41 @@ class Callbacks:
                 log.warning("lease lost while the callback of %s runs; it may run twice", work.event_key)
 
     def _take(self) -> None:
-        while not self._closing:
+        more = True
+        while more:
             with self._lock:
                 busy = list(self._running)
-            free = WORKERS - len(busy)
-            if free <= 0:
-                return
-            taken = self._store.claim(
-                self._owner,
-                environment=self._config.environment,
-                accounts=self._config.accounts,
-                kinds=list(self._handlers),
-                lease=self._lease,
-                limit=free,
-                busy=busy,
-            )
-            if not taken:
-                return
-            with self._lock:
-                self._running.update({work.id: work for work in taken})
+                self._taking = not self._closing and len(busy) < WORKERS
+                if not self._taking:
+                    return
+            taken: List[StoredEvent] = []
+            try:
+                taken = self._store.claim(
+                    self._owner,
+                    environment=self._config.environment,
+                    accounts=self._config.accounts,
+                    kinds=list(self._handlers),
+                    lease=self._lease,
+                    limit=WORKERS - len(busy),
+                    busy=busy,
+                )
+            finally:
+                with self._lock:
+                    self._running.update({work.id: work for work in taken})
+                    self._taking = False
+                    self._lock.notify_all()
             for work in taken:
                 self._pool.submit(lambda work=work: self._call(work))  # type: ignore[misc]
+            more = bool(taken)
 
     def _call(self, work: StoredEvent) -> None:
         kind = work.name if work.source == "local" else "webhook"
         problem: Optional[str] = None
+        self._here.calling = True
         try:
+            if work.attempts > MAX_ATTEMPTS:
+                # One that takes its process down each time would do so for ever.
+                raise RuntimeError("every attempt ended with the process that made it")
             handler = self._handlers[kind]
             returned = handler(work)
             if inspect.isawaitable(returned):
@@ -184,6 +195,7 @@ class Callbacks:
             # The lease will end and the callback runs again, with the same event key.
             log.error("the end of the callback of %s could not be stored: %s", work.event_key, error)
         finally:
+            self._here.calling = False
             with self._lock:
                 self._running.pop(work.id, None)
                 self._lock.notify_all()

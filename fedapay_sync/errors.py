@@ -39,9 +39,11 @@ class FedapayError(Exception):
 
     Attributes:
         id_transaction: transaction FedaPay concernée, quand elle existe déjà ; sinon ``None``.
+        merchant_reference: référence du paiement que ``pay`` lançait, à redonner pour le reprendre ; sinon ``None``.
     """
 
     id_transaction: Optional[TransactionId] = None
+    merchant_reference: Optional[str] = None
 
     def __init__(self, message: str = "", **facts: Any) -> None:
         super().__init__(message)

@@ -3,34 +3,43 @@ Asking a customer for money, once.
 
 What is about to be asked is written down first, under a merchant reference that FedaPay keeps unique. After a
 doubtful POST that reference is looked up before anything is sent again.
+
+The row of a payment says what may still be done: ``intent``, ``unknown`` and ``failed`` have no transaction yet;
+``created`` has one that nobody was asked to pay; ``sent`` is written before the prompt goes out, by one caller only,
+so that whoever comes later, after a crash too, knows that the customer may have been asked.
 """
 
 import hashlib
 import json
 import secrets
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
 
 from .api import Api
 from .callbacks import Callbacks
 from .catalogue import SANDBOX_METHOD, currency_of
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
-from .enums import Environment, Monnaies, TransactionStatus, TypesPaiement
+from .enums import FINAL_STATUSES, Environment, Monnaies, TypesPaiement
 from .errors import (
+    AmountMismatch,
     ApiError,
     BadRequest,
+    Conflict,
     FedapayError,
     InvalidArgument,
     InvalidCountryPaymentCombination,
     NotFound,
     OutcomeUnknown,
     ServerFault,
+    StoreError,
+    TransactionId,
     TransportError,
     UnreadableAnswer,
 )
 from .masking import fingerprint, get_logger
-from .models import FedapayPay, PaiementSetup, PaymentIntent, Transaction, TransactionToken, UserData
+from .models import FedapayPay, PaiementSetup, Transaction, TransactionToken, UserData
 from .models.payment import phone_number, whole_amount
+from .resources.transactions import checked_reference
 from .store import LOCAL, PAYMENT_NAME, NewEvent, Payment
 
 if TYPE_CHECKING:
@@ -38,11 +47,18 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-_MAX_REFERENCE = 255
+#: More francs than that, the database cannot write down.
+_MAX_AMOUNT = 10**15
+
+#: States of a payment that has no transaction yet.
+_WITHOUT_TRANSACTION = ("intent", "unknown", "failed")
 
 #: Waits before the looks for a transaction whose creation had no answer, in seconds.
 _LOOKS = (0.0, 1.0, 3.0)
+#: No further look begins after so long, in seconds: each may be slow itself.
+_LOOKS_END = 20.0
 
+#: After these nobody knows whether FedaPay did what it was asked.
 _NO_ANSWER = (OutcomeUnknown, ServerFault, UnreadableAnswer)
 
 
@@ -83,17 +99,22 @@ class Payments:
         key = self._config.checked_key(api_key)
         body = _request(setup, client_infos, montant_paiement, callback_url, custom_metadata, description)
         contact = self._contact(setup, client_infos, payment_contact)
-        reference = _reference(merchant_reference)
+        reference = (
+            f"fs-{secrets.token_hex(16)}" if merchant_reference is None else checked_reference(merchant_reference)
+        )
         body["merchant_reference"] = reference
-        transaction, is_new = self._transaction(body, reference, currency_of(setup.pays), key)
+        row = _Row(self._store, self._config.environment, fingerprint(key), reference)
         try:
-            payment = self._started(transaction, setup, contact, key) if is_new else self._known(transaction, key)
+            transaction = self._transaction(body, row, currency_of(setup.pays), key)
         except FedapayError as error:
-            error.id_transaction = transaction.id
+            error.merchant_reference = reference
             raise
-        if is_new:
-            self._store.set_payment(self._config.environment, fingerprint(key), reference, "sent")
+        try:
+            _check_amount(transaction, body["amount"], currency_of(setup.pays))
+            payment = self._started(transaction, setup, contact, row, key)
             self._owe_callback(payment)
+        except FedapayError as error:
+            raise _about(error, transaction.id, reference)  # noqa: B904 - the same error, told better
         return payment
 
     def _contact(
@@ -109,6 +130,12 @@ class Payments:
                 "y est admise (method=MethodesPaiement.momo_test, numéro 0164000001 pour un paiement accepté).",
                 field="method",
             )
+        if self._config.environment == Environment.live and setup.method == SANDBOX_METHOD:
+            raise InvalidCountryPaymentCombination(
+                "momo_test n'existe qu'en sandbox : choisir l'opérateur du client, par exemple "
+                "method=MethodesPaiement.mtn_open au Bénin.",
+                field="method",
+            )
         if payment_contact is not None:
             return phone_number(payment_contact, "payment_contact")
         if client is None or client.tel is None:
@@ -121,39 +148,34 @@ class Payments:
 
     # -- creation -----------------------------------------------------------------------------------------------
 
-    def _transaction(
-        self, body: Dict[str, Any], reference: str, currency: Monnaies, key: str
-    ) -> "tuple[Transaction, bool]":
-        """The transaction under that reference, and whether this call made it."""
-        environment, account = self._config.environment, fingerprint(key)
-        amount = body["amount"]
-        known = self._store.remember_intent(environment, account, reference, amount=amount, currency=currency.value)
+    def _transaction(self, body: Dict[str, Any], row: "_Row", currency: Monnaies, key: str) -> Transaction:
+        """The one transaction of that row, made now unless it is there already."""
+        known = row.remember(body["amount"], currency.value)
         if known is not None:
-            found = self._of_known(known, amount, currency, key)
+            found = self._of_known(known, row, body["amount"], currency, key)
             if found is not None:
-                return found, False
+                return found
         try:
             created = self._transactions.create(body, api_key=key)
         except _NO_ANSWER as error:
-            return self._after_doubt(reference, account, key, error, amount), True
-        except ApiError as error:
-            if known is not None and isinstance(error, BadRequest) and "merchant_reference" in error.errors:
-                # The earlier attempt had arrived after all.
-                return self._adopted(
-                    self._transactions.by_merchant_reference(reference, api_key=key),
-                    reference,
-                    account,
-                    amount,
-                ), True
-            self._store.set_payment(environment, account, reference, "failed")
+            return self._after_doubt(row, key, error)
+        except (BadRequest, Conflict) as refusal:
+            # A refusal of the reference may mean that another call under it, or an earlier one, had arrived after
+            # all. If nobody else used the row, the transaction is somebody else's, and the refusal stands.
+            found = self._found(row, key) if known is not None or row.is_shared() else None
+            if found is None:
+                row.note("failed")
+                raise refusal
+            return self._adopted(found, row, key)
+        except (ApiError, TransportError):
+            # Nobody was asked anything, and the same reference may be used again.
+            row.note("failed")
             raise
-        except TransportError:
-            # NotSent: nobody was asked anything, and the same reference may be used again.
-            self._store.set_payment(environment, account, reference, "failed")
-            raise
-        return self._adopted(created, reference, account, amount), True
+        return self._adopted(created, row, key)
 
-    def _of_known(self, known: Payment, amount: int, currency: Monnaies, key: str) -> Optional[Transaction]:
+    def _of_known(
+        self, known: Payment, row: "_Row", amount: int, currency: Monnaies, key: str
+    ) -> Optional[Transaction]:
         """The transaction of an earlier call with the same reference, or None if FedaPay has none."""
         if (known.amount, known.currency) != (amount, currency.value):
             raise InvalidArgument(
@@ -163,81 +185,119 @@ class Payments:
                 id_transaction=known.transaction_id,
             )
         if known.transaction_id is not None:
-            return self._transactions.retrieve(known.transaction_id, api_key=key)
+            return self._retrieved(known.transaction_id, key)
+        found = self._found(row, key)
+        if found is None:
+            # Whoever else is under way with this row learns that it is no longer alone.
+            row.note("unknown")
+            return None
+        return self._adopted(found, row, key)
+
+    def _retrieved(self, id_transaction: TransactionId, key: str) -> Transaction:
         try:
-            found = self._transactions.by_merchant_reference(known.merchant_reference, api_key=key)
+            return self._transactions.retrieve(id_transaction, api_key=key)
+        except FedapayError as error:
+            error.id_transaction = id_transaction
+            raise
+
+    def _found(self, row: "_Row", key: str) -> Optional[Transaction]:
+        """What FedaPay has under the reference of that row, if anything."""
+        try:
+            return self._transactions.by_merchant_reference(row.reference, api_key=key)
         except NotFound:
             return None
-        return self._adopted(found, known.merchant_reference, known.account, amount)
 
-    def _after_doubt(self, reference: str, account: str, key: str, doubt: FedapayError, amount: int) -> Transaction:
+    def _after_doubt(self, row: "_Row", key: str, doubt: FedapayError) -> Transaction:
         """The POST may have arrived: look for its transaction instead of sending it again."""
         log.warning("creation had no answer (%s); looking for its merchant reference", doubt)
+        end = self._clock.monotonic() + _LOOKS_END
         for wait in _LOOKS:
             if wait:
                 self._pause(wait)
             try:
-                found = self._transactions.by_merchant_reference(reference, api_key=key)
-            except NotFound:
-                continue
+                found = self._found(row, key)
             except (ApiError, TransportError) as error:
                 log.warning("looking for the merchant reference failed: %s", error)
+                if self._clock.monotonic() > end:
+                    break
                 continue
-            return self._adopted(found, reference, account, amount)
-        self._store.set_payment(self._config.environment, account, reference, "unknown")
-        doubt.args = (
-            f"{doubt.args[0]} La transaction n'a pas été retrouvée sous merchant_reference={reference!r} : rappeler "
-            "pay avec cette même référence, elle ne peut pas être créée deux fois.",
+            if found is not None:
+                return self._adopted(found, row, key)
+        row.note("unknown")
+        raise _retold(
+            doubt,
+            f"La transaction n'a pas été retrouvée sous merchant_reference={row.reference!r} : rappeler pay avec "
+            "cette même référence, qui la retrouvera si elle existe et ne la créera pas deux fois.",
         )
-        raise doubt
 
-    def _adopted(self, transaction: Transaction, reference: str, account: str, amount: int) -> Transaction:
-        """Remember whose transaction it is, once it is certain that it is this payment's."""
-        if transaction.merchant_reference not in (None, reference):
+    def _adopted(self, transaction: Transaction, row: "_Row", key: str) -> Transaction:
+        """Remember whose transaction it is, once it is certain that it is this payment's. The first one counts."""
+        others = self._store.payment_of(row.environment, transaction.id)
+        owner = others.merchant_reference if others is not None else transaction.merchant_reference
+        if transaction.merchant_reference not in (None, row.reference) or owner not in (None, row.reference):
             raise UnreadableAnswer(
                 f"FedaPay a répondu par une autre transaction ({transaction.id}, référence "
-                f"{transaction.merchant_reference!r} au lieu de {reference!r}). Ne rien livrer ; prévenir FedaPay.",
-                id_transaction=transaction.id,
+                f"{transaction.merchant_reference or owner!r} au lieu de {row.reference!r}). Ne rien livrer sur sa "
+                "foi ; rappeler pay avec cette même référence, et prévenir FedaPay si cela dure."
             )
-        self._store.set_payment(
-            self._config.environment,
-            account,
-            reference,
-            "created",
-            transaction_id=transaction.id,
-            currency_id=transaction.currency_id if isinstance(transaction.currency_id, int) else None,
-        )
-        return transaction
+        try:
+            first = row.adopt(transaction)
+        except StoreError as error:
+            raise _about(error, transaction.id, row.reference) from None
+        return transaction if first == str(transaction.id) else self._retrieved(first, key)
 
     # -- after creation -----------------------------------------------------------------------------------------
 
-    def _started(self, transaction: Transaction, setup: PaiementSetup, contact: Optional[str], key: str) -> FedapayPay:
-        link = self._link(transaction, key)
-        if contact is None or setup.method is None:
+    def _started(
+        self,
+        transaction: Transaction,
+        setup: PaiementSetup,
+        contact: Optional[str],
+        row: "_Row",
+        key: str,
+    ) -> FedapayPay:
+        """Ask the customer, if nobody did and there is still something to ask."""
+        over = isinstance(transaction.status, str) and transaction.status in FINAL_STATUSES
+        waiting = not over and not transaction.is_deleted
+        link = self._link(transaction, key) if waiting else TransactionToken()
+        if waiting and contact is None and not link.payment_link:
+            raise UnreadableAnswer("FedaPay n'a pas donné de lien de paiement : il manque dans sa réponse.")
+        # A mode means that an attempt to pay has begun, on the payment page or from elsewhere.
+        if not waiting or contact is None or setup.method is None or transaction.mode or not row.claim_push():
             return FedapayPay(transaction, link, None, transaction.status)
         try:
-            intent: Optional[PaymentIntent] = self._transactions.push(
+            intent = self._transactions.push(
                 setup.method, link.token or "", number=contact, country=setup.pays.value, api_key=key
             )
-            status = (intent and intent.status) or transaction.status
         except _NO_ANSWER as error:
             # The prompt may be on the phone already: never a second one. Where it stands, FedaPay knows.
             log.warning("push of %s had no answer (%s); looking at the transaction", transaction.id, error)
-            transaction = self._transactions.retrieve(transaction.id, api_key=key)
-            intent, status = None, transaction.status
-        return FedapayPay(transaction, link, intent, status)
+            return self._after_doubtful_push(transaction, link, error, key)
+        except (ApiError, TransportError, InvalidArgument):
+            # Certainly not on the phone: the same reference may ask again.
+            row.release_push()
+            raise
+        return FedapayPay(transaction, link, intent, intent.status or transaction.status)
+
+    def _after_doubtful_push(
+        self, transaction: Transaction, link: TransactionToken, doubt: FedapayError, key: str
+    ) -> FedapayPay:
+        try:
+            seen = self._transactions.retrieve(transaction.id, api_key=key)
+        except (ApiError, TransportError) as error:
+            log.warning("looking at %s failed: %s", transaction.id, error)
+            raise OutcomeUnknown(
+                "Le client a peut-être reçu l'invitation à payer : ni la réponse de FedaPay à cette invitation ni le "
+                f"statut n'ont pu être lus ({doubt.message}) Ne pas la refaire ; attendre avec finalise.",
+                **{name: getattr(doubt, name, "") for name in ("method", "path", "cause")},
+            ) from None
+        return FedapayPay(seen, link, None, seen.status)
 
     def _link(self, transaction: Transaction, key: str) -> TransactionToken:
         """FedaPay sends token and link with the creation since 2025; where it does not, they are asked for."""
-        if transaction.payment_token and transaction.payment_url:
+        if isinstance(transaction.payment_token, str) and transaction.payment_token and transaction.payment_url:
             return TransactionToken(transaction.payment_token, transaction.payment_url)
         return self._transactions.token(transaction.id, api_key=key)
-
-    def _known(self, transaction: Transaction, key: str) -> FedapayPay:
-        """A payment made by an earlier call: shown as it stands, nobody is asked again."""
-        waiting = transaction.status == TransactionStatus.pending and not transaction.is_deleted
-        link = self._link(transaction, key) if waiting else TransactionToken()
-        return FedapayPay(transaction, link, None, transaction.status)
 
     def _owe_callback(self, payment: FedapayPay) -> None:
         if not self._callbacks.has(PAYMENT_NAME):
@@ -266,6 +326,88 @@ class Payments:
         self._callbacks.notify()
 
 
+class _Row:
+    """The row of one payment in the store."""
+
+    def __init__(self, store: "Store", environment: str, account: str, reference: str) -> None:
+        self._store = store
+        self.environment = environment
+        self._account = account
+        self.reference = reference
+
+    def remember(self, amount: int, currency: str) -> Optional[Payment]:
+        """Write the intent down; what was asked for before under that reference, if anything was."""
+        return self._store.remember_intent(
+            self.environment, self._account, self.reference, amount=amount, currency=currency
+        )
+
+    def is_shared(self) -> bool:
+        """Whether another call has touched the row since this one wrote its intent."""
+        row = self._store.payment_under(self.environment, self._account, self.reference)
+        return row is not None and row.state != "intent"
+
+    def note(self, state: str) -> None:
+        """How the creation stands. For people: what a later call does never depends on it, so it may fail."""
+        try:
+            self._move(state, _WITHOUT_TRANSACTION)
+        except StoreError as error:
+            log.warning("state of a payment not stored: %s", error)
+
+    def adopt(self, transaction: Transaction) -> str:
+        """Give the row its transaction, unless it has one; the id of the one that it has."""
+        currency_id = transaction.currency_id if isinstance(transaction.currency_id, int) else None
+        if self._move("created", _WITHOUT_TRANSACTION, transaction_id=transaction.id, currency_id=currency_id):
+            return str(transaction.id)
+        row = self._store.payment_under(self.environment, self._account, self.reference)
+        if row is None or row.transaction_id is None:
+            raise StoreError("La base locale a perdu ce paiement en cours de route : quelqu'un l'a-t-il effacée ?")
+        return row.transaction_id
+
+    def claim_push(self) -> bool:
+        """True for the one caller who may ask the customer."""
+        return self._move("sent", ("created",))
+
+    def release_push(self) -> None:
+        """Nobody was asked after all."""
+        try:
+            self._move("created", ("sent",))
+        except StoreError as error:
+            log.warning("refused push not stored, this reference will not be pushed again: %s", error)
+
+    def _move(self, state: str, only_from: Tuple[str, ...], **changes: Any) -> bool:
+        return self._store.set_payment(
+            self.environment, self._account, self.reference, state, only_from=only_from, **changes
+        )
+
+
+def _check_amount(transaction: Transaction, amount: int, currency: Monnaies) -> None:
+    """Nobody is asked for another sum than the one that was meant. An amount that cannot be read says nothing."""
+    if isinstance(transaction.amount, int) and transaction.amount != amount:
+        raise AmountMismatch(
+            f"La transaction de FedaPay porte {transaction.amount} {currency.value}, et {amount} {currency.value} "
+            "étaient demandés. Rien n'a été demandé au client ; ne rien livrer, et vérifier la référence.",
+            expected=f"{amount} {currency.value}",
+            received=f"{transaction.amount} {currency.value}",
+        )
+
+
+def _about(error: FedapayError, id_transaction: TransactionId, reference: str) -> FedapayError:
+    """The error, saying which transaction it leaves behind."""
+    error.id_transaction = id_transaction
+    error.merchant_reference = reference
+    return _retold(
+        error,
+        f"La transaction {id_transaction} existe chez FedaPay (merchant_reference={reference!r}) : rappeler pay avec "
+        "cette référence la reprend sans en créer une autre.",
+    )
+
+
+def _retold(error: FedapayError, more: str) -> FedapayError:
+    error.message = f"{error.message} {more}"
+    error.args = (error.message,)
+    return error
+
+
 def _request(
     setup: PaiementSetup,
     client: Optional[UserData],
@@ -289,7 +431,7 @@ def _request(
         )
     body: Dict[str, Any] = {
         "description": _text(description, "description") or "Paiement",
-        "amount": whole_amount(amount),
+        "amount": _amount(amount),
         "currency": {"iso": currency_of(setup.pays).value},
     }
     if _text(callback_url, "callback_url"):
@@ -301,6 +443,15 @@ def _request(
     return body
 
 
+def _amount(amount: Any) -> int:
+    francs = whole_amount(amount)
+    if francs > _MAX_AMOUNT:
+        raise InvalidArgument(
+            f"montant_paiement : plus de {_MAX_AMOUNT} francs, vérifier l'unité.", field="montant_paiement"
+        )
+    return francs
+
+
 def _customer(client: UserData, setup: PaiementSetup) -> Dict[str, Any]:
     customer: Dict[str, Any] = {"firstname": client.prenom, "lastname": client.nom}
     if client.email is not None:
@@ -308,18 +459,6 @@ def _customer(client: UserData, setup: PaiementSetup) -> Dict[str, Any]:
     if client.tel is not None:
         customer["phone_number"] = {"number": client.tel, "country": setup.pays.value}
     return customer
-
-
-def _reference(given: Optional[str]) -> str:
-    if given is None:
-        return f"fs-{secrets.token_hex(16)}"
-    if not isinstance(given, str) or not given.strip() or len(given) > _MAX_REFERENCE or not given.isprintable():
-        raise InvalidArgument(
-            f"merchant_reference={str(given)[:80]!r} : un texte d'une ligne, de 1 à {_MAX_REFERENCE} caractères, "
-            "est attendu ; il doit être unique.",
-            field="merchant_reference",
-        )
-    return given
 
 
 def _text(value: Optional[str], field: str) -> Optional[str]:

@@ -48,8 +48,8 @@ def read_francs(value: Any) -> int:
     if isinstance(value, bool):
         raise ValueError("un booléen n'est pas un montant")
     # Real: the numbers of a pandas column are no int and no float.
-    if isinstance(value, (Real, Decimal)) and value == value // 1:
-        return int(value // 1)
+    if issubclass(type(value), (Real, Decimal)) and value == value // 1:
+        return int(value)
     if isinstance(value, str) and _WHOLE.match(value):
         return int(value.partition(".")[0])
     raise ValueError("un nombre entier de francs est attendu")

@@ -28,6 +28,7 @@ from .errors import (
     ApiError,
     AuthenticationError,
     BadRequest,
+    ConfigError,
     Conflict,
     Forbidden,
     InvalidArgument,
@@ -131,7 +132,7 @@ class Transport:
         self._clock = clock
         self._closed = threading.Event()
         #: Waits that many seconds, less if the transport is closed meanwhile.
-        self.pause: Callable[[float], object] = pause or self._closed.wait
+        self.pause: Callable[[float], object] = self._closed.wait if pause is None else pause
         self._local = threading.local()
 
     def request(
@@ -147,11 +148,14 @@ class Transport:
         One call, repeated only where that is safe.
 
         Raises:
+            ConfigError: the key cannot be sent.
             InvalidArgument: the body or the parameters cannot be sent.
             NotSent: no connection; FedaPay certainly did not get the request.
             OutcomeUnknown: FedaPay may have got the request, its answer was lost.
             ApiError: FedaPay answered something else than a success.
         """
+        if not key.isascii() or not key.isprintable():
+            raise ConfigError("Clé API FedaPay illisible : elle contient des caractères invisibles. La recopier.")
         url = f"{self._base_url}/v1{path}{_query(params)}"
         content = None if body is None else _encoded(body)
         end = self._clock.monotonic() + self._budget
@@ -308,7 +312,7 @@ def _pairs(name: str, value: Any) -> Iterator[Tuple[str, str]]:
 def _encoded(body: Mapping[str, Any]) -> bytes:
     """The JSON to send. What cannot be written is refused here, before anybody could think that it was sent."""
     try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        return json.dumps(dict(body), ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument(
             f"Ce corps ne s'écrit pas en JSON ({type(error).__name__}) : donner des dictionnaires, listes, textes, "
@@ -352,7 +356,7 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _certainly_not_sent(error: BaseException, cause: BaseException) -> bool:
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader, requests.ConnectTimeout)):
+    if isinstance(error, requests.ConnectTimeout):
         return True
     reason = error.args[0].reason if _has_reason(error) else None
     if isinstance(reason, urllib3.exceptions.ProxyError):

@@ -69,13 +69,13 @@ def test_paid_statuses_are_those_of_the_official_sdks():
     """
     Debited once is paid, even where the money went back.
     """
-    assert PAID_STATUSES == {
+    assert {
         "approved",
         "transferred",
         "refunded",
         "approved_partially_refunded",
         "transferred_partially_refunded",
-    }
+    } == PAID_STATUSES
     assert PAID_STATUSES | {"declined", "canceled", "expired"} == FINAL_STATUSES
     assert {"pending", "created"}.isdisjoint(FINAL_STATUSES)
 

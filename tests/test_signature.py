@@ -195,7 +195,7 @@ def test_an_empty_secret_is_refused(secrets):
     """
     Anybody could sign with it: it is not even looked at, whatever the header.
     """
-    with pytest.raises(ConfigError, match="secret vide.*FEDAPAY_AUTH_KEY"):
+    with pytest.raises(ConfigError, match=r"secret vide.*FEDAPAY_AUTH_KEY"):
         verify(BODY_A, sign(BODY_A, "", T), secrets, now=T)
 
 

@@ -86,7 +86,8 @@ class Transaction(Model):
     @property
     def was_paid(self) -> bool:
         """Vrai si le client a été débité, même si la somme lui a été rendue depuis."""
-        return self.status in PAID_STATUSES
+        # What FedaPay sent instead of a text was kept as it came, and may have no hash.
+        return isinstance(self.status, str) and self.status in PAID_STATUSES
 
     @property
     def is_deleted(self) -> bool:

@@ -95,7 +95,7 @@ class Resource(Generic[M]):
         if kind is self.model:
             try:
                 # Without an id that can be asked for again, nobody could follow what it is.
-                checked_id(made.id, "id")
+                checked_id(getattr(made, "id", None), "id")
             except InvalidArgument as error:
                 raise answer.unreadable(error.message.rstrip(".")) from None
         return made

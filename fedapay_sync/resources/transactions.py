@@ -50,6 +50,8 @@ class Transactions(Retrievable[Transaction], Listable[Transaction], Searchable[T
             body: attributs de FedaPay : ``description``, ``amount``, ``currency``, ``customer``,
                 ``merchant_reference``, ``callback_url``, ``custom_metadata``…
         """
+        if not isinstance(body, Mapping):
+            raise InvalidArgument(f"body : un dictionnaire est attendu, reçu {type(body).__name__}.", field="body")
         created: Transaction = self._read(self._call("POST", "/transactions", api_key=api_key, body=body))
         return created
 
@@ -105,9 +107,10 @@ class Transactions(Retrievable[Transaction], Listable[Transaction], Searchable[T
         try:
             answer = self._call("DELETE", f"/transactions/{checked_id(id)}", api_key=api_key)
         except Forbidden as error:
-            raise TransactionIsNotPendingAnymore(
+            facts = {**error.__dict__, "id_transaction": id}
+            facts["message"] = (
                 f"La transaction {id} n'est plus en attente et ne peut plus être annulée. Lire son statut. "
-                f"({error.message})",
-                **{**error.__dict__, "id_transaction": id},
-            ) from None
+                f"({error.message})"
+            )
+            raise TransactionIsNotPendingAnymore(**facts) from None
         return TransactionDeleteStatus(delete_status=True, status_code=answer.status)

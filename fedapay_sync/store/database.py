@@ -1,4 +1,4 @@
-"""The SQLite file: made private, opened durably, locked against the writers of other processes."""
+"""The SQLite file: made private, opened durably, locked against other writers, let go of before a fork."""
 
 import contextlib
 import os
@@ -6,12 +6,12 @@ import sqlite3
 import threading
 import urllib.parse
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Callable, Dict, Iterator, List, Optional, Tuple, TypeVar
 
 import peewee
 
 from ..errors import ConfigError, StoreError
-from ..masking import mask
+from ..masking import get_logger, mask
 from .tables import SCHEMA_VERSION, TABLES, MetaRow
 
 try:
@@ -19,10 +19,20 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+log = get_logger(__name__)
+
+T = TypeVar("T")
+Database = peewee.SqliteDatabase
+
 #: How long SQLite waits for a foreign lock, in milliseconds.
 _BUSY_MS = 10_000
 #: ON CONFLICT … DO NOTHING came with this one.
 _OLDEST_SQLITE = (3, 24, 0)
+
+#: Held while a file is made, while a connection opens, and over a fork.
+_opening = threading.Lock()
+#: The open connections, and in a child that was forked unprepared those it inherited.
+_open: Dict[int, "Connection"] = {}
 
 
 def file_of(url: str) -> Path:
@@ -47,10 +57,12 @@ def prepare_file(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.is_symlink():
             raise ConfigError(f"{path} est un lien symbolique : donner le fichier de la base lui-même.")
-        with contextlib.suppress(FileExistsError):
+        with _opening, contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        with open(path, "r+b"):
-            pass
+        # Asked, not tried: closing any descriptor of a database drops the locks that SQLite holds on it in this
+        # process, and another process may then throw away what it has not copied yet.
+        if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(None, "pas un fichier inscriptible")
     except OSError as error:
         raise ConfigError(
             f"La base {path} ne peut pas être écrite ({error.strerror or error}). Donner un dossier où ce programme "
@@ -58,20 +70,126 @@ def prepare_file(path: Path) -> None:
         ) from None
 
 
-def connect(path: Path) -> peewee.SqliteDatabase:
+class Connection:
+    """
+    One connection: opened when needed, used by one thread at a time, closed before a fork.
+
+    SQLite remembers which locks its process holds on which file. A forked child inherits that memory without the
+    locks: even connections of its own would lock nothing, and lose commits when the parent closes the file.
+
+    Args:
+        writes: take the lock file, from BEGIN to the return of COMMIT, and make the tables at first.
+    """
+
+    def __init__(self, path: Path, *, writes: bool = False) -> None:
+        self._path = path
+        self._process_lock = ProcessLock(path) if writes else None
+        self._in_use = threading.Lock()
+        self._database: Optional[Database] = None
+        self._pid = 0
+        self._file: Optional[Tuple[int, int]] = None
+        #: How often it was opened: what SQLite counts for a connection begins anew with each.
+        self.times_opened = 0
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[Database]:
+        """
+        The open database, ours alone for a while. After an error it is opened anew.
+
+        Raises:
+            StoreError: the file is not there any more, or is not the one that was opened first.
+        """
+        with self._in_use, self._process_lock.held() if self._process_lock is not None else contextlib.nullcontext():
+            try:
+                yield self._ready()
+            except BaseException:
+                self._close()
+                raise
+
+    def close(self) -> None:
+        """Close it; the next use opens it again."""
+        with self._in_use:
+            self._let_go()
+
+    def _ready(self) -> Database:
+        found = _identity(self._path)
+        if found is None or self._file not in (None, found):
+            # SQLite would go on with a file that nobody will ever find, or make a new one, empty.
+            self._close()
+            raise StoreError(
+                f"La base {self._path} a disparu ou a été remplacée. La remettre en place, ou redémarrer le programme."
+            )
+        if self._database is None:
+            with _opening:
+                if any(each._pid != os.getpid() and each._file == found for each in list(_open.values())):
+                    raise ConfigError(
+                        f"La base {self._path} était ouverte quand ce processus a été créé par fork, et ne peut plus "
+                        "l'être ici sans risque. N'utiliser le connecteur qu'après le fork (uWSGI : lazy-apps = true)."
+                    )
+                self._database, self._file, self._pid = _connect(self._path), found, os.getpid()
+                _open[id(self)] = self
+            if self._process_lock is not None:
+                in_transaction(self._database, migrate)
+            self.times_opened += 1
+        return self._database
+
+    def _let_go(self) -> None:
+        self._close()
+        if self._process_lock is not None:
+            self._process_lock.close()
+
+    def _close(self) -> None:
+        database, self._database = self._database, None
+        _open.pop(id(self), None)
+        if database is not None:
+            try:
+                database.close()
+            except (peewee.PeeweeException, sqlite3.Error) as error:
+                log.warning("closing the database failed: %s", type(error).__name__)
+
+
+_held_over_fork: List[Connection] = []
+
+
+def _before_fork() -> None:
+    _opening.acquire()
+    for connection in list(_open.values()):
+        # One that is not to be had in time stays open, and the child will refuse that file.
+        if connection._in_use.acquire(timeout=_BUSY_MS / 1000):
+            connection._let_go()
+            _held_over_fork.append(connection)
+
+
+def _after_fork() -> None:
+    while _held_over_fork:
+        _held_over_fork.pop()._in_use.release()
+    _opening.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+
+
+def _identity(path: Path) -> Optional[Tuple[int, int]]:
+    """Which file stands at that path, if any."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _connect(path: Path) -> Database:
     """
     An open connection that commits durably: WAL, one sync for each commit.
 
     It may move between threads (whoever holds it serialises its use), and opens no transaction by itself.
     """
-    if not path.exists():
-        # SQLite would silently make a new one, world-readable and empty.
-        raise StoreError(
-            f"La base {path} a disparu. La remettre en place, ou redémarrer le programme pour en créer une neuve."
-        )
     journal = "WAL" if fcntl is not None or not _has_wal_reset_defect() else "TRUNCATE"
     database = peewee.SqliteDatabase(
-        str(path),
+        # mode=rw: a file that vanished this instant is not made anew.
+        f"{path.as_uri()}?mode=rw",
+        uri=True,
         pragmas=[
             # First, so that the others wait too.
             ("busy_timeout", _BUSY_MS),
@@ -81,10 +199,27 @@ def connect(path: Path) -> peewee.SqliteDatabase:
         ],
         check_same_thread=False,
         thread_safe=False,
+        autoconnect=False,
         timeout=_BUSY_MS / 1000,
     )
     database.connect()
     return database
+
+
+def in_transaction(database: Database, work: Callable[[Database], T]) -> T:
+    """The result of that work, committed; or nothing of it."""
+    connection: sqlite3.Connection = database.connection()
+    # Immediate: a transaction that reads first and writes later is refused at once, whatever the busy timeout.
+    database.execute_sql("BEGIN IMMEDIATE")
+    try:
+        value = work(database)
+        database.execute_sql("COMMIT")
+        return value
+    except BaseException:
+        # A full disk has already rolled back; rolling back again would hide why.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _has_wal_reset_defect() -> bool:
@@ -93,7 +228,7 @@ def _has_wal_reset_defect() -> bool:
     return version < (3, 51, 3) and not ((3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51))
 
 
-def migrate(database: peewee.SqliteDatabase) -> None:
+def migrate(database: Database) -> None:
     """
     Make the tables, inside the caller's transaction.
 
@@ -114,31 +249,30 @@ def migrate(database: peewee.SqliteDatabase) -> None:
 
 class ProcessLock:
     """
-    Held by the one process that writes, from BEGIN to the return of COMMIT.
+    Held by the one connection that writes, from BEGIN to the return of COMMIT.
 
     It keeps checkpoints and commits of different processes apart (see ``_has_wal_reset_defect``), and its queue is
-    fairer than SQLite's sleeping busy handler. Opened once per process: a descriptor inherited over a fork would
-    give the lock to both sides.
+    fairer than SQLite's sleeping busy handler. Its descriptor is closed before a fork: inherited, it would give the
+    lock to both sides, and keep it from everybody should the parent be killed while it holds it.
     """
 
     def __init__(self, path: Path) -> None:
-        self._threads = threading.Lock()
+        self._path = f"{path}.lock"
         self._file: Optional[int] = None
-        if fcntl is not None:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-            self._file = os.open(f"{path}.lock", flags, 0o600)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Wait for the lock, without limit: those who wait for us have a limit of their own."""
-        with self._threads:
-            if self._file is not None:
-                fcntl.flock(self._file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                if self._file is not None:
-                    fcntl.flock(self._file, fcntl.LOCK_UN)
+        if fcntl is None:
+            yield
+            return
+        if self._file is None:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -168,8 +302,3 @@ def explained(error: BaseException) -> StoreError:
         if sign in text:
             return StoreError(f"La base locale a échoué ({text}). {advice}")
     return StoreError(f"La base locale a échoué ({type(error).__name__} : {text}).")
-
-
-def raw(database: peewee.SqliteDatabase) -> Any:
-    """The driver's own connection, for the transaction statements."""
-    return database.connection()

@@ -3,11 +3,11 @@
 from typing import Any, Iterable, List, Optional, Sequence, Tuple
 
 from ..errors import TransactionId
+from .database import Database
 from .opened import Opened
 from .records import LOCAL, PAYMENT_NAME, RESTORED_NAME, Accepted, NewEvent, Payment, StoredEvent
 from .rows import close_listen, event_columns, insert_event, listen_row, payment_of, stored_event
 from .tables import OPEN_STATES, EventRow
-from .writer import Database
 
 
 class EventVerbs(Opened):
@@ -129,12 +129,14 @@ def _accept(database: Database, event: NewEvent) -> Accepted:
         payment = payment_of(database, event.environment, event.entity_id)
     late = listen is not None and listen["state"] in ("timed_out", "cancelled")
     suspect = payment is not None and event.is_paid and _differs(payment, event)
-    if not insert_event(database, event, late=late, suspect=suspect):
-        return Accepted(new=False, is_final=event.is_final)
-    # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait.
-    ours = listen is not None and listen["state"] == "closing" and event.name == "transaction.deleted"
+    new = insert_event(database, event, late=late, suspect=suspect)
+    # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait. Told
+    # again it is: whoever was deleting has died meanwhile, or somebody else did it first.
+    ours = new and listen is not None and listen["state"] == "closing" and event.name == "transaction.deleted"
     if listen is not None and listen["state"] in OPEN_STATES and not ours:
         close_listen(database, listen, "resolved", event.received_at)
+    if not new:
+        return Accepted(new=False, is_final=event.is_final)
     return Accepted(new=True, is_final=event.is_final, late=late, suspect=suspect)
 
 

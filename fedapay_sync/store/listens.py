@@ -3,11 +3,11 @@
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from ..errors import TransactionId
+from .database import Database
 from .opened import Opened
 from .records import Listen
 from .rows import close_listen, listen_of, listen_row, newest_final
 from .tables import OPEN_STATES, ListenRow
-from .writer import Database
 
 
 class ListenVerbs(Opened):
@@ -54,6 +54,8 @@ class ListenVerbs(Opened):
                 values.update(state="resolved", event_id=final, closed_at=now)
             if row is None:
                 ListenRow.insert(**values).execute(database)
+            elif row["state"] in OPEN_STATES and final is not None:
+                close_listen(database, row, "resolved", now)
             elif row["state"] in OPEN_STATES:
                 changes: Dict[str, Any] = {}
                 if row["deadline"] <= fresh["deadline"]:
@@ -63,7 +65,7 @@ class ListenVerbs(Opened):
                     changes.update(owner=owner, run_after=now + lease)
                 if changes:
                     ListenRow.update(**changes).where(ListenRow.id == row["id"]).execute(database)
-            elif final is None:
+            elif row["state"] != "resolved":
                 # It ended without a final event (timeout, cancel): a new wait begins a new watch.
                 ListenRow.update(**values).where(ListenRow.id == row["id"]).execute(database)
             stored = listen_row(database, environment, transaction_id)
@@ -130,7 +132,9 @@ class ListenVerbs(Opened):
     def keep_listens(self, owner: str, lease: float) -> None:
         """Say that this owner is alive and watches its listens."""
         query = ListenRow.update(run_after=self._clock.now() + lease).where(
-            ListenRow.owner == owner, ListenRow.state.in_(OPEN_STATES)
+            ListenRow.owner == owner,
+            # A decision that is being taken has a lease of its own: its taker may be another, and dead.
+            ListenRow.state.in_(("pending", "unknown")),
         )
         self._write_soon(query.execute)
 

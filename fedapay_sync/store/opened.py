@@ -1,17 +1,21 @@
 """Opening the database, and the two ways to it: the writer's queue, and a connection that only reads."""
 
+import contextlib
+import sqlite3
 import threading
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Callable, Optional, Tuple, TypeVar
+from typing import Any, Callable, Iterator, Optional, Tuple, TypeVar
 
 import peewee
 
 from ..clock import SYSTEM_CLOCK, Clock
-from .database import connect, explained, file_of, prepare_file
-from .writer import Database, Writer
+from .database import Connection, Database, explained, file_of, prepare_file
+from .writer import Writer
 
 T = TypeVar("T")
+
+#: How long closing waits for verbs that are under way, in seconds.
+_FAREWELL = 3.0
 
 
 class Opened:
@@ -25,9 +29,10 @@ class Opened:
     def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self.path: Path = file_of(url)
         self._clock = clock
-        self._lock = threading.Lock()
-        self._connections: Optional[Tuple[Writer, Database]] = None
-        self._reading = threading.Lock()
+        self._changed = threading.Condition()
+        self._connections: Optional[Tuple[Writer, Connection]] = None
+        self._users = 0
+        self._closed = False
 
     def open(self) -> None:
         """
@@ -37,44 +42,66 @@ class Opened:
             ConfigError: the file cannot be made or written.
             StoreError: it is no database of ours.
         """
-        self._opened()
+        with self._changed:
+            self._closed = False
+        self._write(lambda database: None)
 
     def close(self) -> None:
-        """Commit what was handed in and let go of the file. The next verb opens it again."""
-        with self._lock:
-            connections, self._connections = self._connections, None
-        if connections is not None:
-            writer, reader = connections
-            writer.close()
-            with self._reading:
-                reader.close()
+        """
+        Commit what was handed in and let go of the file.
 
-    def _opened(self) -> Tuple[Writer, Database]:
-        connections = self._connections
-        if connections is not None:
-            return connections
-        with self._lock:
+        A callback that outlives its connector may still say that it is done: a verb that comes later opens the file
+        for itself alone.
+        """
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._users, _FAREWELL)
+            self._let_go_if_last()
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[Tuple[Writer, Connection]]:
+        with self._changed:
             if self._connections is None:
                 prepare_file(self.path)
-                writer = Writer(self.path)
-                try:
-                    self._connections = (writer, connect(self.path))
-                except peewee.PeeweeException as error:
-                    writer.close()
-                    raise explained(error) from None
-            return self._connections
+                self._connections = (Writer(self.path), Connection(self.path))
+            connections = self._connections
+            self._users += 1
+        try:
+            yield connections
+        finally:
+            with self._changed:
+                self._users -= 1
+                self._changed.notify_all()
+                self._let_go_if_last()
+
+    def _let_go_if_last(self) -> None:
+        if self._closed and not self._users and self._connections is not None:
+            (writer, reader), self._connections = self._connections, None
+            writer.close()
+            reader.close()
 
     def _write(self, operation: Callable[[Database], T]) -> T:
-        return self._opened()[0].run(operation)
+        with self._in_use() as (writer, _):
+            return writer.run(operation)
 
-    def _write_soon(self, operation: Callable[[Database], Any]) -> "Future[Any]":
+    def _write_soon(self, operation: Callable[[Database], Any]) -> None:
         """Hand in a write for whose commit nobody waits."""
-        return self._opened()[0].submit(operation)
+        with self._in_use() as (writer, _):
+            writer.submit(operation)
 
     def _read(self, query: Callable[[Database], T]) -> T:
-        reader = self._opened()[1]
-        with self._reading:
+        with self._reading() as (_, database):
+            return query(database)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Tuple[int, Database]]:
+        """The reading connection, and how often it was opened."""
+        with self._in_use() as (writer, reader):
+            if not writer.has_opened:
+                # It makes the tables.
+                writer.run(lambda database: None)
             try:
-                return query(reader)
-            except peewee.PeeweeException as error:
+                with reader.used() as database:
+                    yield reader.times_opened, database
+            except (peewee.PeeweeException, sqlite3.Error) as error:
                 raise explained(error) from None

@@ -1,13 +1,13 @@
 """The verbs of payments: what was asked for, written before FedaPay is asked."""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 from ..errors import TransactionId
+from .database import Database
 from .opened import Opened
 from .records import Payment
 from .rows import payment_of, payment_row
 from .tables import PaymentRow
-from .writer import Database
 
 
 class PaymentVerbs(Opened):
@@ -46,8 +46,13 @@ class PaymentVerbs(Opened):
         *,
         transaction_id: Optional[TransactionId] = None,
         currency_id: Optional[int] = None,
-    ) -> None:
-        """Move a payment on, with the id that FedaPay gave it."""
+        only_from: Sequence[str] = (),
+    ) -> bool:
+        """
+        Move a payment on, with the id that FedaPay gave it; false if it is not known.
+
+        With ``only_from``, also false, and nothing moved, if it is in another state: of all who try, one succeeds.
+        """
         changes: Dict[str, Any] = {"state": state, "updated_at": self._clock.now()}
         if transaction_id is not None:
             changes.update(transaction_id=str(transaction_id), currency_id=currency_id)
@@ -55,8 +60,13 @@ class PaymentVerbs(Opened):
             PaymentRow.environment == environment,
             PaymentRow.account == account,
             PaymentRow.merchant_reference == reference,
+            *([PaymentRow.state.in_(tuple(only_from))] if only_from else []),
         )
-        self._write(query.execute)
+        return bool(self._write(query.execute))
+
+    def payment_under(self, environment: str, account: str, reference: str) -> Optional[Payment]:
+        """What was asked for under that merchant reference."""
+        return self._read(lambda database: payment_row(database, environment, account, reference))
 
     def payment_of(self, environment: str, transaction_id: TransactionId) -> Optional[Payment]:
         """What was asked for under that transaction, if this database saw it asked."""

@@ -10,9 +10,9 @@ from typing import Any, Dict, Optional, Tuple
 import peewee
 
 from ..errors import TransactionId
+from .database import Database
 from .records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
 from .tables import EventRow, ListenRow, PaymentRow
-from .writer import Database
 
 # SQL text for this one statement: Peewee's own "ignore" is INSERT OR IGNORE on SQLite, which also drops, silently,
 # rows that break a constraint: a lost webhook.

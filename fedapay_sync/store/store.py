@@ -4,6 +4,8 @@ The truth: every query of the package, each an atomic verb that says what it pro
 Truth lies in rows; what wakes threads (:mod:`fedapay_sync.bells`) only makes them look here.
 """
 
+from typing import Tuple
+
 from .events import EventVerbs
 from .listens import ListenVerbs
 from .payments import PaymentVerbs
@@ -12,6 +14,7 @@ from .payments import PaymentVerbs
 class Store(EventVerbs, ListenVerbs, PaymentVerbs):
     """The database of one connector in one process: events, listens and payments."""
 
-    def data_version(self) -> int:
-        """A number that changes when another connection, in this process or another, has committed."""
-        return int(self._read(lambda database: database.execute_sql("PRAGMA data_version").fetchone()[0]))
+    def data_version(self) -> Tuple[int, int]:
+        """A sign that changes when another connection, in this process or another, has committed."""
+        with self._reading() as (times_opened, database):
+            return times_opened, int(database.execute_sql("PRAGMA data_version").fetchone()[0])

@@ -1,0 +1,83 @@
+"""Two stores on one database, as two processes have them, and events to put into them."""
+
+import hashlib
+import itertools
+
+import pytest
+
+from fedapay_sync.store import NewEvent, Store
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def make_event():
+    def make(entity_id="100", name="transaction.approved", key=None, **changes):
+        status = str(name).partition(".")[2]
+        key = key or f"key-{next(_numbers)}"
+        facts = {
+            "dedup_key": hashlib.sha256(key.encode()).hexdigest(),
+            "event_key": key,
+            "environment": "sandbox",
+            "account": "shop",
+            "name": name,
+            "object": "transaction",
+            "entity_id": entity_id,
+            "status": status,
+            "is_final": status in ("approved", "declined", "canceled", "deleted"),
+            "is_paid": status == "approved",
+            "source": "webhook",
+            "body": b"{}",
+            "body_sha256": "",
+            "received_at": 1.0,
+        }
+        return NewEvent(**{**facts, **changes})
+
+    return make
+
+
+@pytest.fixture
+def make_store(db_url, clock):
+    made = []
+
+    def make():
+        made.append(Store(db_url, clock))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.close()
+
+
+@pytest.fixture
+def store(make_store):
+    return make_store()
+
+
+@pytest.fixture
+def second(make_store):
+    """Another process's view of the same database."""
+    return make_store()
+
+
+@pytest.fixture
+def claim():
+    """Claim with the arguments of a plain shop."""
+
+    def claim(store, owner="A", *, environment="sandbox", accounts=("shop",), kinds=("webhook",), lease=60.0, **more):
+        return store.claim(
+            owner, environment=environment, accounts=accounts, kinds=kinds, lease=lease, **{"limit": 10, **more}
+        )
+
+    return claim
+
+
+@pytest.fixture
+def listen():
+    """Open a listen with the arguments of a plain wait."""
+
+    def listen(store, transaction_id="100", **changes):
+        facts = {"account": "shop", "timeout": 600.0, "delete_at_deadline": False, "owner": "A", "lease": 60.0}
+        return store.open_listen("sandbox", transaction_id, **{**facts, **changes})
+
+    return listen

@@ -1,0 +1,321 @@
+"""What the verbs of events promise."""
+
+import sqlite3
+
+import pytest
+
+from fedapay_sync.errors import StoreError
+
+
+def rows(store, table="fp_event", where="1"):
+    with sqlite3.connect(store.path) as database:
+        return database.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
+
+
+def test_an_event_is_accepted_once_whoever_brings_it(store, second, make_event):
+    """
+    By row count: the second delivery adds nothing, here or in another process.
+    """
+    event = make_event()
+
+    assert store.accept(event).new
+    assert not store.accept(event).new
+    assert not second.accept(event).new
+    assert rows(store) == 1
+
+
+def test_a_duplicate_after_other_events_is_still_known(store, make_event):
+    """
+    The driver's id of the last insert belongs to another row; it is not what decides.
+    """
+    first = make_event()
+    store.accept(first)
+    for _ in range(5):
+        assert store.accept(make_event()).new
+
+    assert not store.accept(first).new
+
+
+@pytest.mark.parametrize("field", ["name", "body", "account"])
+def test_a_row_that_breaks_a_constraint_is_an_error_and_not_a_duplicate(store, make_event, field):
+    """
+    Silently dropped, it would be a lost webhook that was answered 200.
+    """
+    with pytest.raises(StoreError):
+        store.accept(make_event(**{field: None}))
+
+    assert rows(store) == 0
+    assert store.accept(make_event()).new
+
+
+def test_a_state_of_work_that_does_not_exist_is_refused(store, make_event):
+    """
+    A CHECK that fails raises like NOT NULL.
+    """
+    with pytest.raises(StoreError):
+        store.accept(make_event(work_state="maybe"))
+
+
+def test_a_final_event_settles_the_listen(store, second, make_event, listen):
+    """
+    In the same transaction, for all processes.
+    """
+    listen(store)
+
+    accepted = second.accept(make_event())
+
+    assert accepted.is_final
+    assert store.listen("sandbox", "100").state == "resolved"
+    assert store.ended("sandbox", ["100", "101"]) == ["100"]
+
+
+def test_an_event_that_is_not_final_settles_nothing(store, make_event, listen):
+    listen(store)
+    store.accept(make_event(name="transaction.updated"))
+    assert store.listen("sandbox", "100").is_open
+
+
+def test_the_listen_of_another_environment_is_left_alone(store, make_event, listen):
+    """
+    Sandbox and live may number their transactions alike.
+    """
+    listen(store)
+    store.accept(make_event(environment="live"))
+    assert store.listen("sandbox", "100").is_open
+    assert store.final_events("sandbox", "100") == []
+    assert len(store.final_events("live", "100")) == 1
+
+
+@pytest.mark.parametrize("state", ["timed_out", "cancelled"])
+def test_a_final_event_after_the_end_of_the_wait_is_late(store, make_event, listen, claim, state):
+    """
+    Recorded, told as late, and the listen keeps the end it had.
+    """
+    listen(store)
+    store.end_listen("sandbox", "100", state)
+
+    assert store.accept(make_event()).late
+    assert store.listen("sandbox", "100").state == state
+    assert [work.late for work in claim(store)] == [True]
+
+
+def test_a_second_final_event_is_not_late(store, make_event, listen):
+    """
+    A refund after the payment: the listen had its event.
+    """
+    listen(store)
+    store.accept(make_event())
+    assert not store.accept(make_event(name="transaction.declined")).late
+
+
+@pytest.mark.parametrize(
+    ("paid", "suspect"),
+    [
+        ({"amount": 1000, "currency_id": 1}, False),
+        ({"amount": 1001, "currency_id": 1}, True),
+        ({"amount": 1000, "currency_id": 2}, True),
+        ({"amount": None, "currency_id": None}, False),
+        ({"amount": 1001, "currency_id": 1, "name": "transaction.declined"}, False),
+    ],
+)
+def test_another_amount_or_currency_than_asked_is_suspect(store, make_event, claim, paid, suspect):
+    """
+    Only where something was paid, and only what the event says can be compared.
+    """
+    store.remember_intent("sandbox", "shop", "CMD-1", amount=1000, currency="XOF")
+    store.set_payment("sandbox", "shop", "CMD-1", "created", transaction_id=100, currency_id=1)
+
+    assert store.accept(make_event(**paid)).suspect is suspect
+    assert [work.suspect for work in claim(store)] == [suspect]
+
+
+def test_the_news_of_our_own_deletion_does_not_end_the_wait(store, make_event, listen, clock):
+    """
+    Whoever deletes at the deadline says how it ended.
+    """
+    listen(store, timeout=5)
+    clock.advance(6)
+    store.begin_closing("sandbox", "100", 30)
+
+    assert store.accept(make_event(name="transaction.deleted")).new
+    assert store.listen("sandbox", "100").state == "closing"
+    assert store.end_listen("sandbox", "100", "timed_out")
+
+
+def test_the_news_of_a_deletion_whose_author_died_ends_the_wait_when_told_again(store, make_event, listen, clock):
+    """
+    Otherwise the listen would be watched for ever: its only final event is known already.
+    """
+    deleted = make_event(name="transaction.deleted")
+    listen(store, timeout=5)
+    clock.advance(6)
+    store.begin_closing("sandbox", "100", 30)
+    store.accept(deleted)
+
+    store.accept(deleted)
+
+    assert store.listen("sandbox", "100").state == "resolved"
+
+
+def test_a_deletion_by_somebody_else_ends_the_wait(store, make_event, listen):
+    listen(store)
+    store.accept(make_event(name="transaction.deleted"))
+    assert store.listen("sandbox", "100").state == "resolved"
+
+
+def test_final_events_come_oldest_first(store, make_event):
+    for name in ("transaction.declined", "transaction.updated", "transaction.approved"):
+        store.accept(make_event(name=name))
+    assert [event.status for event in store.final_events("sandbox", 100)] == ["declined", "approved"]
+
+
+def test_a_payment_callback_is_owed_once(store, make_event, claim):
+    owed = make_event(name="local.payment", source="local", is_final=False)
+    assert store.owe_payment_callback(owed)
+    assert not store.owe_payment_callback(owed)
+    assert len(claim(store, kinds=["local.payment"])) == 1
+
+
+# -- claiming -----------------------------------------------------------------------------------------------------
+
+
+def test_work_is_claimed_by_one_of_two(store, second, make_event, claim):
+    """
+    Two stores on one file: together they get each once.
+    """
+    for _ in range(6):
+        store.accept(make_event())
+
+    taken = claim(store, "A", limit=4) + claim(second, "B", limit=4) + claim(store, "A", limit=4)
+
+    assert sorted(work.id for work in taken) == [1, 2, 3, 4, 5, 6]
+    assert {work.attempts for work in taken} == {1}
+
+
+def test_work_comes_oldest_first(store, make_event, claim):
+    for number in range(3):
+        store.accept(make_event(str(number)))
+    assert [work.entity_id for work in claim(store, limit=2)] == ["0", "1"]
+
+
+def test_work_is_free_again_when_its_lease_ends(store, second, make_event, claim, clock):
+    """
+    Not before; and then with the next attempt number.
+    """
+    store.accept(make_event())
+    claim(store, "A", lease=60)
+    clock.advance(59)
+    assert claim(second, "B") == []
+    clock.advance(2)
+    assert [work.attempts for work in claim(second, "B")] == [2]
+
+
+def test_a_loser_of_the_lease_must_not_touch_the_winners_row(store, second, make_event, claim, clock):
+    """
+    Neither finish it, nor give it back, nor prolong it.
+    """
+    store.accept(make_event())
+    (lost,) = claim(store, "A")
+    clock.advance(61)
+    (won,) = claim(second, "B")
+
+    assert not store.finish(lost, "A")
+    assert not store.give_back(lost, "A", error="x", again_in=0)
+    assert not store.keep_lease(lost, "A", 60)
+    assert second.finish(won, "B")
+
+
+def test_the_fence_holds_between_two_attempts_of_one_owner(store, make_event, claim, clock):
+    """
+    The name alone does not tell them apart; the attempt does.
+    """
+    store.accept(make_event())
+    (first,) = claim(store, "A")
+    clock.advance(61)
+    (again,) = claim(store, "A")
+
+    assert not store.finish(first, "A")
+    assert store.finish(again, "A")
+    assert not store.finish(again, "A")
+
+
+def test_a_kept_lease_does_not_end(store, second, make_event, claim, clock):
+    store.accept(make_event())
+    (work,) = claim(store, "A")
+    for _ in range(3):
+        clock.advance(40)
+        assert store.keep_lease(work, "A", 60)
+    assert claim(second, "B") == []
+    assert store.finish(work, "A")
+
+
+def test_work_given_back_comes_again_after_its_pause(store, make_event, claim, clock):
+    store.accept(make_event())
+    (work,) = claim(store)
+    assert store.give_back(work, "A", error="boom", again_in=30)
+    assert claim(store) == []
+    clock.advance(31)
+    assert [again.attempts for again in claim(store)] == [2]
+
+
+def test_parked_work_never_comes_again(store, make_event, claim, clock):
+    store.accept(make_event())
+    (work,) = claim(store)
+    store.give_back(work, "A", error="x" * 2000, again_in=None)
+    clock.advance(1e7)
+    assert claim(store) == []
+    assert rows(store, where="work_state = 'dead' AND length(last_error) = 500") == 1
+
+
+def test_finished_work_never_comes_again(store, make_event, claim, clock):
+    store.accept(make_event())
+    (work,) = claim(store)
+    assert store.finish(work, "A")
+    clock.advance(1e7)
+    assert claim(store) == []
+
+
+def test_what_was_set_aside_is_no_work(store, make_event, claim):
+    store.accept(make_event(work_state="dead"))
+    assert claim(store) == []
+
+
+def test_busy_work_is_not_given_again_whatever_the_clock_says(store, make_event, claim, clock):
+    """
+    A jump of the clock must not make a process run its own work twice.
+    """
+    store.accept(make_event())
+    (work,) = claim(store)
+    clock.advance(3600)
+    assert claim(store, busy=[work.id]) == []
+
+
+def test_kinds_environments_and_accounts_are_kept_apart(store, make_event, claim):
+    """
+    A script that shares the database must not eat the shop's events.
+    """
+    store.accept(make_event("shop"))
+    store.accept(make_event("live", environment="live"))
+    store.accept(make_event("other", account="other"))
+    store.accept(make_event("paid", name="local.payment", source="local", is_final=False))
+
+    def got(**wanted):
+        works = claim(store, **wanted)
+        for work in works:
+            store.give_back(work, "A", error="", again_in=0)
+        return sorted(work.entity_id for work in works)
+
+    assert got(kinds=[]) == []
+    assert got(accounts=[]) == []
+    assert got() == ["shop"]
+    assert got(kinds=["local.payment"]) == ["paid"]
+    assert got(kinds=["webhook", "local.payment"]) == ["paid", "shop"]
+    assert got(kinds=["local.restored"]) == []
+    assert got(environment="live") == ["live"]
+    assert got(accounts=["shop", "other"]) == ["other", "shop"]
+
+
+def test_the_body_comes_back_byte_for_byte(store, make_event, claim):
+    body = bytes(range(256))
+    store.accept(make_event(body=body))
+    assert claim(store)[0].body == body

@@ -1,0 +1,234 @@
+"""What the verbs of listens promise."""
+
+import pytest
+
+
+def test_a_listen_is_remembered_by_all(store, second, listen):
+    opened = listen(store, 100)
+    assert opened.state == "pending"
+    assert second.listen("sandbox", "100") == opened
+    assert second.listen("live", "100") is None
+    assert [each.transaction_id for each in second.open_listens("sandbox")] == ["100"]
+
+
+def test_a_second_wait_prolongs(store, second, listen):
+    """
+    And what is to happen at the deadline is what the later one asked for.
+    """
+    first = listen(store, timeout=60)
+    longer = listen(second, timeout=600, delete_at_deadline=True, owner="B")
+    assert longer.deadline > first.deadline + 500
+    assert longer.delete_at_deadline
+
+
+def test_a_second_wait_never_shortens(store, second, listen):
+    first = listen(store, timeout=600)
+    shorter = listen(second, timeout=5, delete_at_deadline=True, owner="B")
+    assert shorter == first
+
+
+def test_a_transaction_whose_end_is_known_is_resolved_at_once(store, make_event, listen):
+    """
+    A webhook that comes before the wait is not lost.
+    """
+    store.accept(make_event())
+    assert listen(store).state == "resolved"
+    assert listen(store).state == "resolved"
+
+
+@pytest.mark.parametrize("state", ["timed_out", "cancelled"])
+def test_a_wait_after_the_end_of_another_begins_anew(store, listen, clock, state):
+    listen(store, timeout=60)
+    store.end_listen("sandbox", "100", state)
+    clock.advance(100)
+
+    again = listen(store, timeout=60)
+
+    assert again.state == "pending"
+    assert again.deadline > clock.now() + 50
+
+
+@pytest.mark.parametrize("state", ["timed_out", "cancelled"])
+def test_a_wait_after_a_late_payment_is_resolved_at_once(store, make_event, listen, state):
+    """
+    The wait had ended, then the money came, then somebody asks again.
+    """
+    listen(store)
+    store.end_listen("sandbox", "100", state)
+    store.accept(make_event())
+    assert listen(store).state == "resolved"
+
+
+def test_a_resolved_listen_leaves_resolved_never(store, make_event, listen, clock):
+    listen(store)
+    store.accept(make_event())
+    clock.advance(700)
+    assert store.begin_closing("sandbox", "100", 30) is None
+    for state in ("timed_out", "cancelled", "unknown"):
+        assert not store.end_listen("sandbox", "100", state)
+    store.accept(make_event(name="transaction.declined"))
+    assert store.listen("sandbox", "100").state == "resolved"
+
+
+# -- the deadline -------------------------------------------------------------------------------------------------
+
+
+def test_nobody_decides_before_the_deadline(store, listen, clock):
+    listen(store, timeout=60)
+    clock.advance(59)
+    assert store.begin_closing("sandbox", "100", 30) is None
+    clock.advance(2)
+    assert store.begin_closing("sandbox", "100", 30).state == "closing"
+
+
+def test_one_decides_and_after_its_lease_another(store, second, listen, clock):
+    listen(store, timeout=5)
+    clock.advance(6)
+    assert store.begin_closing("sandbox", "100", 30)
+    assert second.begin_closing("sandbox", "100", 30) is None
+    clock.advance(31)
+    assert second.begin_closing("sandbox", "100", 30)
+    assert store.begin_closing("sandbox", "100", 30) is None
+
+
+def test_a_living_owner_does_not_prolong_the_decision_of_a_dead_one(store, second, listen, clock):
+    """
+    The watcher says that it lives; whoever took the decision upon itself may be another, and dead.
+    """
+    listen(store, timeout=5, owner="A")
+    clock.advance(6)
+    assert second.begin_closing("sandbox", "100", 30)
+    clock.advance(20)
+    store.keep_listens("A", 60)
+    clock.advance(20)
+    assert store.begin_closing("sandbox", "100", 30)
+
+
+def test_an_undecided_listen_is_watched_and_can_be_decided_again(store, listen, clock):
+    listen(store, timeout=5)
+    clock.advance(6)
+    store.begin_closing("sandbox", "100", 30)
+    assert store.end_listen("sandbox", "100", "unknown")
+    assert store.ended("sandbox", ["100"]) == ["100"]
+    assert store.listen("sandbox", "100").is_open
+    assert store.begin_closing("sandbox", "100", 30)
+
+
+def test_an_end_is_told_once(store, second, listen):
+    listen(store)
+    assert store.end_listen("sandbox", "100", "cancelled")
+    assert not second.end_listen("sandbox", "100", "timed_out")
+    assert not store.end_listen("sandbox", "101", "cancelled")
+    assert store.listen("sandbox", "100").state == "cancelled"
+
+
+def test_ended_looks_at_any_number_of_keys(store, make_event, listen):
+    """
+    More than a statement may have parameters.
+    """
+    listen(store, 1)
+    listen(store, 2500)
+    store.end_listen("sandbox", 2500, "cancelled")
+    assert store.ended("sandbox", [str(number) for number in range(3000)]) == ["2500"]
+    assert store.ended("sandbox", []) == []
+
+
+# -- restoring ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def adopt():
+    def adopt(store, owner="B", dead=(), keys=("shop",)):
+        taken = store.adopt_listens(
+            "sandbox", owner, 60, is_dead=lambda token: token in dead, can_watch=lambda account: account in keys
+        )
+        return [each.transaction_id for each in taken]
+
+    return adopt
+
+
+def test_only_what_nobody_watches_is_adopted(store, second, listen, adopt, clock):
+    listen(store)
+    assert adopt(store, "A") == []
+    assert adopt(second) == []
+    clock.advance(50)
+    store.keep_listens("A", 60)
+    store.open()
+    clock.advance(50)
+    assert adopt(second) == []
+
+
+def test_the_listens_of_the_dead_are_adopted_at_once_by_one(store, second, listen, adopt):
+    for number in range(5):
+        listen(store, number)
+    assert len(adopt(store, "B", dead=["A"])) == 5
+    assert adopt(second, "C", dead=["A"]) == []
+
+
+def test_the_listens_of_a_lease_that_ended_are_adopted(store, second, listen, adopt, clock):
+    listen(store)
+    clock.advance(61)
+    assert adopt(second) == ["100"]
+
+
+def test_released_listens_are_adopted(store, second, listen, adopt):
+    listen(store)
+    store.release_listens("A")
+    assert adopt(second) == ["100"]
+
+
+def test_a_listen_whose_key_we_do_not_have_is_left_alone(store, listen, adopt, clock):
+    listen(store, account="other")
+    clock.advance(61)
+    assert adopt(store) == []
+    assert adopt(store, keys=["other"]) == ["100"]
+
+
+def test_an_ended_listen_is_not_adopted(store, make_event, listen, adopt):
+    listen(store)
+    store.accept(make_event())
+    assert adopt(store, dead=["A"]) == []
+
+
+def end_by_event(store, make_event):
+    store.accept(make_event())
+
+
+def end_by_cancel(store, make_event):
+    store.end_listen("sandbox", "100", "cancelled")
+
+
+@pytest.mark.parametrize("end", [end_by_event, end_by_cancel])
+def test_the_end_of_an_adopted_listen_is_owed_exactly_once(store, second, listen, adopt, make_event, claim, end):
+    """
+    In the transaction that ends it, however often it was adopted and told.
+    """
+    listen(store)
+    adopt(store, "B", dead=["A"])
+    adopt(second, "C", dead=["B"])
+
+    end(store, make_event)
+    end(second, make_event)
+
+    works = claim(store, kinds=["local.restored"])
+    assert [(work.name, work.entity_id) for work in works] == [("local.restored", "100")]
+
+
+def test_the_end_of_a_listen_that_was_not_adopted_is_not_owed(store, listen, make_event, claim):
+    listen(store)
+    store.accept(make_event())
+    assert claim(store, kinds=["local.restored"]) == []
+
+
+def test_an_unfinished_deletion_ends_with_the_next_wait(store, listen, adopt, make_event, claim, clock):
+    """
+    The final event is known though the listen is open: the new wait ends it, and what is owed is owed.
+    """
+    listen(store, timeout=5)
+    adopt(store, "B", dead=["A"])
+    clock.advance(6)
+    store.begin_closing("sandbox", "100", 30)
+    store.accept(make_event(name="transaction.deleted"))
+
+    assert listen(store, owner="B").state == "resolved"
+    assert len(claim(store, kinds=["local.restored"])) == 1

@@ -1,0 +1,299 @@
+"""
+Real forks, real signals: what a process was told is on disk, and a child never lives off its parent.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+import fedapay_sync
+from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.store import Store
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+
+ROOT = Path(fedapay_sync.__file__).parents[1]
+SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
+CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
+
+
+def in_a_fork(work):
+    """What ``work`` gives, run in a forked child, as JSON through a pipe."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            answer = work()
+        except BaseException as error:  # edge of a thread: the child must not go on as the test run
+            answer = f"{type(error).__name__}: {error}"
+        os.write(writer, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(writer)
+
+    def result():
+        with open(reader, "rb") as pipe:
+            data = pipe.read()
+        os.waitpid(pid, 0)
+        return json.loads(data)
+
+    return result
+
+
+def locks_of(pid, path):
+    inode = str(path.stat().st_ino)
+    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return [words for words in lines if words[4] == str(pid) and words[5].endswith(f":{inode}")]
+
+
+@pytest.fixture
+def store(db_url):
+    store = Store(db_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def run():
+    """Scripts in processes of their own, killed at the end if they still run."""
+    started = []
+
+    def run(script, *arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(script), *arguments], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+        process.stdout.close()
+
+
+def test_after_a_fork_the_child_pays_and_so_does_the_parent(make_connector, emulator):
+    """
+    A connector used before the fork, as with ``gunicorn --preload``: no shared socket, thread or database handle.
+    """
+    connector = make_connector()
+    before = connector.pay(SETUP, CLIENT, 100, merchant_reference="before")
+
+    def child():
+        paid = connector.pay(SETUP, CLIENT, 200, merchant_reference="child")
+        known = connector.pay(SETUP, CLIENT, 100, merchant_reference="before")
+        return [connector.check_status(paid.id_transaction).amount, known.id_transaction]
+
+    results = [in_a_fork(child) for _ in range(3)]
+    after = connector.pay(SETUP, CLIENT, 300, merchant_reference="after")
+
+    assert [result() for result in results] == [[200, before.id_transaction]] * 3
+    assert connector.check_status(after.id_transaction).amount == 300
+
+
+def test_a_wait_of_the_parent_is_ended_by_its_child(make_connector, emulator):
+    """
+    The parent's threads go on over the fork, and the child accepts with its own.
+    """
+    connector = make_connector()
+    payment = connector.pay(SETUP, CLIENT, 500)
+    wait = connector.listen(payment.id_transaction, timeout=30)
+    emulator.approve(payment.id_transaction)
+
+    status = in_a_fork(lambda: connector.check_status(payment.id_transaction).status.value)
+
+    assert status() == "approved"
+    assert wait.result(10).paid
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="no /proc/locks")
+def test_a_child_holds_locks_of_its_own(store, db_url):
+    """
+    SQLite carries its memory of held locks over a fork, but the locks stay with the parent. Then a child locks
+    nothing, and what it commits is thrown away when the parent closes the file.
+    """
+    store.open()
+    store.listen("sandbox", "1")
+    go_on_reader, go_on = os.pipe()
+    told, tell = os.pipe()
+
+    def child():
+        own = Store(db_url)
+        own.remember_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF")
+        locks = len(locks_of(os.getpid(), own.path))
+        os.write(tell, b"x")
+        os.read(go_on_reader, 1)
+        own.remember_intent("sandbox", "shop", "CMD-2", amount=1, currency="XOF")
+        own.listen("sandbox", "1")
+        return locks
+
+    result = in_a_fork(child)
+    os.read(told, 1)
+    store.close()
+    again = Store(db_url)
+    again.open()
+    again.close()
+    os.write(go_on, b"x")
+
+    assert result() > 0
+    assert store.remember_intent("sandbox", "shop", "CMD-1", amount=2, currency="XOF").amount == 1
+    assert store.remember_intent("sandbox", "shop", "CMD-2", amount=2, currency="XOF").amount == 1
+    for descriptor in (go_on_reader, go_on, told, tell):
+        os.close(descriptor)
+
+
+def test_forks_in_the_midst_of_writing_lose_nothing(store, db_url):
+    """
+    Ten children of a process that never stops writing; each of them writes too.
+    """
+    stop, written = threading.Event(), []
+
+    def write():
+        while not stop.is_set():
+            store.remember_intent("sandbox", "parent", str(len(written)), amount=1, currency="XOF")
+            written.append(1)
+
+    def child():
+        own = Store(db_url)
+        for number in range(5):
+            own.remember_intent("sandbox", "child", f"{os.getpid()}-{number}", amount=1, currency="XOF")
+        own.close()
+        return "ok"
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    results = [in_a_fork(child)() for _ in range(10)]
+    stop.set()
+    thread.join(10)
+
+    rows = dict(
+        store._read(
+            lambda database: database.execute_sql(
+                "SELECT account, count(*) FROM fp_payment GROUP BY account"
+            ).fetchall()
+        )
+    )
+    assert results == ["ok"] * 10
+    assert rows == {"child": 50, "parent": len(written)}
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="needs Linux")
+def test_a_child_of_a_fork_without_hooks_refuses_the_file(run, tmp_path):
+    """
+    uWSGI forks without telling Python. Refusing, with what to set, is better than commits that vanish.
+    """
+    script = """
+        import ctypes, os, sys
+        from fedapay_sync.store import Store
+        from fedapay_sync.errors import ConfigError
+        Store(sys.argv[1]).open()
+        pid = ctypes.PyDLL(None).fork()
+        if pid == 0:
+            try:
+                Store(sys.argv[1]).open()
+            except ConfigError as error:
+                print("lazy-apps = true" in str(error), flush=True)
+            os._exit(0)
+        os.waitpid(pid, 0)
+    """
+    process = run(script, f"sqlite:///{tmp_path}/s/x.db")
+    assert process.communicate(timeout=30)[0] == "True\n"
+
+
+RECEIVER = """
+    import hashlib, sys, threading
+    from fedapay_sync.store import NewEvent, Store
+    store = Store(sys.argv[1])
+    def event(number):
+        return NewEvent(
+            dedup_key=hashlib.sha256(str(number).encode()).hexdigest(), event_key=f"key-{number}",
+            environment="sandbox", account="shop", name="transaction.approved", object="transaction",
+            entity_id=str(number), status="approved", is_final=True, is_paid=True, source="webhook", body=b"{}",
+            body_sha256="", received_at=1.0,
+        )
+    number = 0
+    while True:
+        assert store.accept(event(number)).new
+        print(number, flush=True)
+        number += 1
+"""
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_what_was_acknowledged_before_a_kill_is_there(run, store, db_url, round_):
+    """
+    SIGKILL while it accepts: every number that was told is a row; at most the one under way is a row untold.
+    """
+    process = run(RECEIVER, db_url)
+    told = [int(process.stdout.readline()) for _ in range(20 + 7 * round_)]
+    process.send_signal(signal.SIGKILL)
+    told += [int(line) for line in process.communicate()[0].splitlines() if line]
+
+    rows = store._read(
+        lambda database: {row[0] for row in database.execute_sql("SELECT entity_id FROM fp_event").fetchall()}
+    )
+    assert {str(number) for number in told} <= rows
+    assert len(rows) <= len(told) + 1
+    claimed = store.claim("B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1000)
+    assert len(claimed) == len(rows)
+
+
+def test_a_killed_writer_leaves_no_lock_behind(run, store, db_url):
+    """
+    In the midst of a transaction, with the lock file held.
+    """
+    script = """
+        import sys, threading
+        from fedapay_sync.store import Store
+        store = Store(sys.argv[1])
+        def hold(database):
+            database.execute_sql("INSERT INTO fp_payment (environment, account, merchant_reference, amount, currency,"
+                                 " state, created_at, updated_at) VALUES ('sandbox','shop','X',1,'XOF','intent',1,1)")
+            print("held", flush=True)
+            threading.Event().wait()
+        store._write(hold)
+    """
+    process = run(script, db_url)
+    assert process.stdout.readline() == "held\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+
+    assert store.remember_intent("sandbox", "shop", "X", amount=2, currency="XOF") is None
+
+
+def test_sigterm_ends_a_script_and_keeps_its_waits(run, make_connector, emulator, db_url, eventually):
+    """
+    The server answers, the process ends by the signal, and the open wait is there for whoever restores it.
+    """
+    script = """
+        import sys, threading
+        from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
+        url, key, secret, db_url = sys.argv[1:]
+        connector = Connector(url, True, listen_server_port=0, fedapay_webhooks_secret_key=secret, db_url=db_url,
+                              api_key=key)
+        connector.start_webhook_server()
+        client = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
+        setup = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
+        payment = connector.pay(setup, client, 500)
+        connector.listen(payment.id_transaction)
+        print(payment.id_transaction, flush=True)
+        connector.finalise(payment.id_transaction)
+    """
+    process = run(script, emulator.url, emulator.secret_key, emulator.webhook_secret, db_url)
+    transaction = int(process.stdout.readline())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == -signal.SIGTERM
+
+    connector, ended = make_connector(), []
+    connector.on_restored(ended.append)
+    emulator.approve(transaction)
+    assert connector.restore() == 1
+    assert eventually(lambda: ended)[0].paid

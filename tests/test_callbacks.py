@@ -1,0 +1,404 @@
+"""
+Callbacks: each event once, again only after a death, and one that misbehaves costs the others nothing.
+"""
+
+import contextlib
+import hashlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+
+from fedapay_sync.callbacks import MAX_ATTEMPTS, Callbacks, check_callback
+from fedapay_sync.errors import ConfigError
+from fedapay_sync.store import NewEvent, Store
+
+CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",))
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def event(number):
+    return NewEvent(
+        dedup_key=hashlib.sha256(str(number).encode()).hexdigest(), event_key=f"key-{number}", environment="sandbox",
+        account="shop", name="transaction.approved", object="transaction", entity_id=str(number), status="approved",
+        is_final=True, is_paid=True, source="webhook", body=b"{}", body_sha256="", received_at=1.0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def store(db_url, clock):
+    store = Store(db_url, clock)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def start(store, clock):
+    """Callbacks that run, and are closed at the end; what hangs is let go first."""
+    made, release = [], threading.Event()
+
+    def start(handler, owner="A", **changes):
+        callbacks = Callbacks(CONFIG, store, owner, clock, **changes)
+        callbacks.set("webhook", handler)
+        callbacks.notify()
+        made.append(callbacks)
+        return callbacks
+
+    start.release = release
+    yield start
+    release.set()
+    for callbacks in made:
+        callbacks.close(5)
+
+
+def state(store, number):
+    return store._read(
+        lambda database: database.execute_sql(
+            "SELECT work_state, attempts, last_error FROM fp_event WHERE entity_id = ?", (str(number),)
+        ).fetchone()
+    )
+
+
+def is_done(store, number):
+    return lambda: state(store, number)[0] == "done"
+
+
+# -- several processes --------------------------------------------------------------------------------------------
+
+
+def note(path, text):
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, f"{text}\n".encode())
+    os.close(descriptor)
+
+
+def work_in_a_process(url, effects, owner, lease, hang_at, stop):
+    """A process with a callback that notes its effect; at one event it hangs afterwards, to be killed there."""
+    store = Store(url)
+    callbacks = Callbacks(CONFIG, store, owner, lease=lease)
+    forever = threading.Event()
+
+    def handler(work):
+        note(effects, f"{work.event_key} {work.attempts}")
+        if work.event_key == hang_at:
+            forever.wait()
+
+    callbacks.set("webhook", handler)
+    callbacks.notify()
+    stop.wait()
+    callbacks.close(5)
+    store.close()
+
+
+@contextlib.contextmanager
+def processes(count, url, effects, lease=60.0, hang_at=None):
+    stop = SPAWN.Event()
+    started = [
+        SPAWN.Process(target=work_in_a_process, args=(url, str(effects), f"P{number}", lease, hang_at, stop))
+        for number in range(count)
+    ]
+    for process in started:
+        process.start()
+    try:
+        yield started
+    finally:
+        stop.set()
+        for process in started:
+            process.join(20)
+            if process.is_alive():
+                process.kill()
+
+
+def lines(effects):
+    return effects.read_text().splitlines() if effects.exists() else []
+
+
+def test_four_processes_run_each_event_once(store, db_url, tmp_path, eventually):
+    """
+    They share one file and are never told who takes what.
+    """
+    effects = tmp_path / "effects"
+    for number in range(100):
+        store.accept(event(number))
+
+    with processes(4, db_url, effects):
+        eventually(lambda: len(lines(effects)) >= 200 or all_done(store), timeout=30)
+
+    assert Counter(lines(effects)) == {f"key-{number} 1": 1 for number in range(100)}
+
+
+def all_done(store):
+    query = "SELECT count(*) FROM fp_event WHERE work_state <> 'done'"
+    return store._read(lambda database: database.execute_sql(query).fetchone()[0]) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_a_callback_whose_process_is_killed_runs_again_with_the_same_key(store, db_url, tmp_path, eventually):
+    """
+    The one permitted repetition, and the callback can tell: attempt 2, same key.
+    """
+    effects = tmp_path / "effects"
+    store.accept(event(1))
+    with processes(1, db_url, effects, lease=1.0, hang_at="key-1") as (victim,):
+        eventually(lambda: lines(effects) == ["key-1 1"], timeout=20)
+        os.kill(victim.pid, signal.SIGKILL)
+        victim.join(10)
+
+    with processes(1, db_url, effects, lease=1.0):
+        eventually(is_done(store, 1), timeout=20)
+
+    assert lines(effects) == ["key-1 1", "key-1 2"]
+
+
+# -- one process --------------------------------------------------------------------------------------------------
+
+
+async def asynchronous():
+    """What nobody would await."""
+
+
+@pytest.mark.parametrize(
+    "misbehave",
+    [
+        lambda: 1 / 0,
+        lambda: sys.exit(3),
+        lambda: asynchronous(),
+        lambda: (_ for _ in ()).throw(KeyboardInterrupt()),
+    ],
+    ids=["raises", "exits", "coroutine", "interrupt"],
+)
+def test_a_callback_that_fails_is_called_again_later(store, clock, start, eventually, misbehave):
+    """
+    With the same key and the next attempt; the failure is on record.
+    """
+    calls = []
+
+    def handler(work):
+        calls.append((work.event_key, work.attempts))
+        if len(calls) == 1:
+            return misbehave()
+
+    store.accept(event(1))
+    callbacks = start(handler)
+    eventually(lambda: state(store, 1)[0] == "ready" and state(store, 1)[1] == 1)
+    assert state(store, 1)[2]
+    assert calls == [("key-1", 1)]
+
+    clock.advance(10)
+    callbacks.notify()
+    eventually(is_done(store, 1))
+    assert calls == [("key-1", 1), ("key-1", 2)]
+
+
+def test_a_callback_that_always_fails_is_parked(store, clock, start, eventually):
+    """
+    After so many attempts it is left alone, and others go on.
+    """
+    calls = []
+
+    def handler(work):
+        if work.entity_id == "1":
+            calls.append(work.attempts)
+            raise ValueError("no")
+
+    store.accept(event(1))
+    callbacks = start(handler)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        eventually(lambda attempt=attempt: state(store, 1)[0] != "running" and state(store, 1)[1] == attempt)
+        clock.advance(400)
+        callbacks.notify()
+    store.accept(event(2))
+    callbacks.notify()
+    eventually(is_done(store, 2))
+
+    assert state(store, 1)[0] == "dead"
+    assert calls == list(range(1, MAX_ATTEMPTS + 1))
+
+
+def test_a_callback_that_always_takes_its_process_down_is_parked_too(store, clock, start, eventually):
+    """
+    It never comes back to be counted as failed; what counts is how often it was begun.
+    """
+    store.accept(event(1))
+    for _ in range(MAX_ATTEMPTS):
+        assert store.claim(
+            "dead", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1, busy=()
+        )
+        clock.advance(61)
+    calls = []
+    start(calls.append)
+    eventually(lambda: state(store, 1)[0] == "dead")
+    assert calls == []
+
+
+def test_a_callback_three_leases_long_runs_once(store, db_url, clock, start, eventually):
+    """
+    Its lease is kept while it runs, also while its connector is being closed.
+    """
+    calls, reached, lease = [], threading.Event(), 0.6
+
+    def handler(work):
+        calls.append(work.attempts)
+        reached.set()
+        start.release.wait(10)
+
+    store.accept(event(1))
+    first = start(handler, "A", lease=lease)
+    assert reached.wait(5)
+    start(handler, "B", lease=lease)
+    threading.Event().wait(1.5 * lease)
+    assert not first.close(1.5 * lease)
+    start.release.set()
+
+    eventually(is_done(store, 1))
+    assert calls == [1]
+
+
+def test_others_go_on_while_one_hangs(store, start, eventually):
+    """
+    One slow shop function delays no other event.
+    """
+
+    def handler(work):
+        if work.entity_id == "0":
+            start.release.wait(10)
+
+    for number in range(20):
+        store.accept(event(number))
+    start(handler)
+    for number in range(1, 20):
+        eventually(is_done(store, number))
+    assert state(store, 0)[0] == "running"
+
+
+def test_without_a_handler_nothing_is_taken(store, clock):
+    """
+    Left to the processes that have one.
+    """
+    callbacks = Callbacks(CONFIG, store, "A", clock)
+    store.accept(event(1))
+    callbacks.notify()
+    assert callbacks._thread is None
+    assert state(store, 1)[:2] == ("ready", 0)
+    assert callbacks.close(1)
+
+
+# -- closing ------------------------------------------------------------------------------------------------------
+
+
+def test_closing_waits_for_what_runs(store, start, eventually):
+    reached = threading.Event()
+
+    def handler(work):
+        reached.set()
+        start.release.wait(10)
+
+    store.accept(event(1))
+    callbacks = start(handler)
+    assert reached.wait(5)
+    threading.Timer(0.2, start.release.set).start()
+    assert callbacks.close(5)
+    assert is_done(store, 1)()
+    assert not callbacks._thread.is_alive()
+
+
+def test_closing_waits_at_most_its_timeout_and_takes_nothing_new(store, start, clock):
+    reached = threading.Event()
+
+    def handler(work):
+        reached.set()
+        start.release.wait(10)
+
+    store.accept(event(1))
+    callbacks = start(handler)
+    assert reached.wait(5)
+    begun = clock.monotonic()
+    assert not callbacks.close(0.3)
+    assert 0.25 < clock.monotonic() - begun < 1.5
+    store.accept(event(2))
+    callbacks.notify()
+    start.release.set()
+    assert callbacks.close(5)
+    assert state(store, 2)[:2] == ("ready", 0)
+
+
+def test_closing_from_inside_a_callback_waits_for_the_others_only(store, start, eventually):
+    """
+    And the callback that closes is still marked as done, though store and all are closed behind it.
+    """
+    made, results = [], []
+
+    def handler(work):
+        results.append(made[0].close(5))
+        store.close()
+
+    callbacks = Callbacks(CONFIG, store, "A")
+    callbacks.set("webhook", handler)
+    made.append(callbacks)
+    store.accept(event(1))
+    callbacks.notify()
+    eventually(lambda: results)
+    assert results == [True]
+    eventually(is_done(store, 1))
+    eventually(lambda: not callbacks._thread.is_alive())
+
+
+def test_closing_another_connector_from_a_callback_waits_for_that_ones_callbacks(store, clock, start, eventually):
+    """
+    Only one's own callback is not waited for.
+    """
+    reached, results = threading.Event(), []
+
+    def slow(work):
+        reached.set()
+        start.release.wait(10)
+
+    store.accept(event(1))
+    other = start(slow)
+    assert reached.wait(5)
+    start(lambda work: results.append(other.close(0.2)), "B")
+    store.accept(event(2))
+    eventually(lambda: results)
+    assert results == [False]
+
+
+def test_closing_leaves_no_thread(store, start, eventually):
+    def threads():
+        return [thread for thread in threading.enumerate() if thread.name.startswith("fedapay-callback")]
+
+    for number in range(8):
+        store.accept(event(number))
+    callbacks = start(lambda work: None)
+    eventually(is_done(store, 7))
+    assert callbacks.close(5)
+    eventually(lambda: not threads())
+
+
+# -- refusing -----------------------------------------------------------------------------------------------------
+
+
+class AsynchronousObject:
+    async def __call__(self, work):
+        """Never awaited."""
+
+
+@pytest.mark.parametrize("callback", [asynchronous, AsynchronousObject()])
+def test_an_asynchronous_callback_is_refused_with_what_to_delete(callback):
+    with pytest.raises(ConfigError, match="Supprimer « async » devant « def »"):
+        check_callback(callback, "Le callback")
+
+
+@pytest.mark.parametrize("callback", [None, 3, "print"])
+def test_what_cannot_be_called_is_refused(callback):
+    with pytest.raises(ConfigError, match="une fonction est attendue"):
+        check_callback(callback, "Le callback")
+
+
+def test_ordinary_callables_pass():
+    check_callback(print, "Le callback")
+    check_callback(lambda: None, "Le callback")
