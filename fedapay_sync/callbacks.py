@@ -67,6 +67,7 @@ class Callbacks:
         self._handlers: Dict[str, Handler] = {}
         self._lock = threading.Condition()
         self._running: Dict[int, StoredEvent] = {}
+        self._started = False
         self._taking = False
         self._here = threading.local()
         self._wake = threading.Event()
@@ -80,6 +81,8 @@ class Callbacks:
             self._handlers.pop(kind, None)
         else:
             self._handlers[kind] = handler
+            if self._started:
+                self.notify()
 
     def has(self, kind: str) -> bool:
         """Whether this process handles that kind."""
@@ -87,6 +90,7 @@ class Callbacks:
 
     def start(self) -> None:
         """Look for owed work from now on, if there is a handler for any."""
+        self._started = True
         if not self._handlers:
             return
         with self._lock:

@@ -210,7 +210,7 @@ class Connector:
             TransactionIsNotPendingAnymore: elle n'est plus en attente ; lire son statut.
         """
         parts = self._here()
-        deleted = parts.api.transactions.delete(id_transaction, api_key=api_key)
+        deleted = parts.api.transactions.delete(id_transaction, api_key=parts.listens.key_for(id_transaction, api_key))
         parts.listens.cancel(id_transaction)
         return deleted
 
@@ -303,14 +303,19 @@ class Connector:
         self._set(RESTORED_NAME, callback, "Le callback de reprise", lambda work: callback(self._restored(work)))
         return callback
 
-    def _on_restored_pair(self, callback: FinalCallback) -> None:
+    def _on_restored_pair(self, callback: FinalCallback) -> FinalCallback:
         """Appelle cette fonction, avec ``(status, webhooks)``, à la fin de chaque attente reprise."""
         self._set(RESTORED_NAME, callback, "Le callback de reprise", lambda work: callback(*self._restored(work)))
+        return callback
 
     def _set(self, kind: str, callback: Any, name: str, handler: Callable[[StoredEvent], Any]) -> None:
         check_callback(callback, name)
         self._callbacks[kind] = handler
-        self._per_process.get().callbacks.set(kind, handler)
+        parts = self._per_process.get()
+        parts.callbacks.set(kind, handler)
+        if parts.server is not None:
+            # At work already: what is owed is looked for from now on.
+            parts.callbacks.start()
 
     def _restored(self, work: StoredEvent) -> Outcome:
         shown: TransactionId = int(work.entity_id) if work.entity_id.isdigit() else work.entity_id

@@ -153,6 +153,7 @@ class Listens:
         self._checks = Pool("fedapay-check", 4)
         self._deadlines = Pool("fedapay-deadline", 4)
         self._beating = False
+        self._has_watched = False
         self._closed = False
         #: Set by whoever serves webhooks in this process: checks may then be rare.
         self.has_receiver = False
@@ -170,7 +171,7 @@ class Listens:
         """Begin to wait, without blocking."""
         transaction_id, seconds = checked_id(id_transaction), checked_timeout(timeout)
         policy = self._config.on_timeout if on_timeout is None else timeout_policy(on_timeout)
-        key = self._key_for(transaction_id, api_key)
+        key = self.key_for(transaction_id, api_key)
         record = self._store.open_listen(
             self._config.environment,
             transaction_id,
@@ -200,7 +201,7 @@ class Listens:
     ) -> Outcome:
         """Wait for the end, at most ``timeout`` and the grace."""
         if checked_timeout(timeout) == 0:
-            return self._look_once(id_transaction, self._key_for(checked_id(id_transaction), api_key))
+            return self._look_once(id_transaction, self.key_for(id_transaction, api_key))
         handle = self.listen(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
         try:
             return self.result(handle, None)
@@ -271,6 +272,9 @@ class Listens:
             handle._bell.set()
         self._checks.close()
         self._deadlines.close()
+        if not self._has_watched:
+            # Nothing is ours; and a connector that was never used makes no file by being closed.
+            return
         try:
             self._store.release_listens(self._owner)
         except StoreError as error:
@@ -355,7 +359,7 @@ class Listens:
     def read(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> Transaction:
         """Read the transaction; a final state goes into the store like any other event."""
         transaction_id = checked_id(id_transaction)
-        transaction = self._transactions.retrieve(transaction_id, api_key=self._key_for(transaction_id, api_key))
+        transaction = self._transactions.retrieve(transaction_id, api_key=self.key_for(transaction_id, api_key))
         if str(transaction.id) != transaction_id:
             raise UnreadableAnswer(
                 f"FedaPay a répondu par la transaction {transaction.id} au lieu de {transaction_id}. Donner "
@@ -385,6 +389,7 @@ class Listens:
                 if handle is not None:
                     handle._verdict = _interrupted(handle.id_transaction)
                 return watch
+            self._has_watched = True
             if self._watches.setdefault(transaction_id, watch) is watch and watch.timer is None:
                 watch.timer = self._later(
                     pace.first if first is None else first, self._checks, lambda: self._sparse_check(watch)
@@ -538,11 +543,11 @@ class Listens:
         if watch.timer is not None:
             watch.timer.cancel()
 
-    def _key_for(self, transaction_id: str, api_key: Optional[str]) -> str:
+    def key_for(self, id_transaction: TransactionId, api_key: Optional[str]) -> str:
         """The key that the payment was made with: given, remembered by fingerprint, or the connector's own."""
         if api_key is not None:
             return self._config.checked_key(api_key)
-        payment = self._store.payment_of(self._config.environment, transaction_id)
+        payment = self._store.payment_of(self._config.environment, checked_id(id_transaction))
         return (payment and self._config.key_of(payment.account)) or self._config.api_key
 
 

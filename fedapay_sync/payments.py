@@ -182,7 +182,7 @@ class Payments:
                 f"merchant_reference={known.merchant_reference!r} désigne déjà un paiement de {known.amount} "
                 f"{known.currency} ; celui-ci est de {amount} {currency.value}. Donner une référence neuve.",
                 field="merchant_reference",
-                id_transaction=known.transaction_id,
+                id_transaction=_shown(known.transaction_id),
             )
         if known.transaction_id is not None:
             return self._retrieved(known.transaction_id, key)
@@ -193,11 +193,11 @@ class Payments:
             return None
         return self._adopted(found, row, key)
 
-    def _retrieved(self, id_transaction: TransactionId, key: str) -> Transaction:
+    def _retrieved(self, id_transaction: str, key: str) -> Transaction:
         try:
             return self._transactions.retrieve(id_transaction, api_key=key)
         except FedapayError as error:
-            error.id_transaction = id_transaction
+            error.id_transaction = _shown(id_transaction)
             raise
 
     def _found(self, row: "_Row", key: str) -> Optional[Transaction]:
@@ -209,7 +209,7 @@ class Payments:
 
     def _after_doubt(self, row: "_Row", key: str, doubt: FedapayError) -> Transaction:
         """The POST may have arrived: look for its transaction instead of sending it again."""
-        log.warning("creation had no answer (%s); looking for its merchant reference", doubt)
+        log.warning("creation had no answer (%s); looking for its merchant reference", doubt.code)
         end = self._clock.monotonic() + _LOOKS_END
         for wait in _LOOKS:
             if wait:
@@ -217,7 +217,7 @@ class Payments:
             try:
                 found = self._found(row, key)
             except (ApiError, TransportError) as error:
-                log.warning("looking for the merchant reference failed: %s", error)
+                log.warning("looking for the merchant reference failed: %s", error.code)
                 if self._clock.monotonic() > end:
                     break
                 continue
@@ -271,7 +271,7 @@ class Payments:
             )
         except _NO_ANSWER as error:
             # The prompt may be on the phone already: never a second one. Where it stands, FedaPay knows.
-            log.warning("push of %s had no answer (%s); looking at the transaction", transaction.id, error)
+            log.warning("push of %s had no answer (%s); looking at the transaction", transaction.id, error.code)
             return self._after_doubtful_push(transaction, link, error, key)
         except (ApiError, TransportError, InvalidArgument):
             # Certainly not on the phone: the same reference may ask again.
@@ -285,7 +285,7 @@ class Payments:
         try:
             seen = self._transactions.retrieve(transaction.id, api_key=key)
         except (ApiError, TransportError) as error:
-            log.warning("looking at %s failed: %s", transaction.id, error)
+            log.warning("looking at %s failed: %s", transaction.id, error.code)
             raise OutcomeUnknown(
                 "Le client a peut-être reçu l'invitation à payer : ni la réponse de FedaPay à cette invitation ni le "
                 f"statut n'ont pu être lus ({doubt.message}) Ne pas la refaire ; attendre avec finalise.",
@@ -389,6 +389,11 @@ def _check_amount(transaction: Transaction, amount: int, currency: Monnaies) -> 
             expected=f"{amount} {currency.value}",
             received=f"{transaction.amount} {currency.value}",
         )
+
+
+def _shown(id_transaction: Optional[str]) -> Optional[TransactionId]:
+    """An id out of the store, as FedaPay gives it."""
+    return int(id_transaction) if id_transaction is not None and id_transaction.isdigit() else id_transaction
 
 
 def _about(error: FedapayError, id_transaction: TransactionId, reference: str) -> FedapayError:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import ssl
 import threading
 import urllib.parse
 from dataclasses import dataclass
@@ -176,7 +177,9 @@ class Transport:
                 problem, wait = error, asked if asked is not None else _backoff(attempt)
             if attempt >= _ATTEMPTS or self._clock.monotonic() + wait >= end or self._closed.is_set():
                 raise problem
-            log.info("%s %s failed (%s), attempt %d, again in %.1f s", method, path, problem, attempt, wait)
+            # The class only: what FedaPay says may be about a customer.
+            told = type(problem).__name__
+            log.info("%s %s failed (%s), attempt %d, again in %.1f s", method, path, told, attempt, wait)
             self.pause(wait)
 
     def close(self) -> None:
@@ -241,7 +244,7 @@ class Transport:
             kind, advice = ServerFault, "Le défaut est chez FedaPay ou chez l'opérateur ; recommencer plus tard."
         if status == 429 or "Retry-After" in response.headers:
             facts["retry_after"] = _retry_after(response.headers.get("Retry-After", ""), self._clock.now())
-        details = "".join(f" {field} : {', '.join(reasons)}." for field, reasons in errors.items())
+        details = "".join(f" {field and f'{field} : '}{', '.join(reasons)}." for field, reasons in errors.items())
         said = f"« {message} »" if message else problem or "sans message"
         raise kind(
             f"FedaPay a refusé ({where}) : {said}.{details[:1000]} {advice}",
@@ -362,9 +365,8 @@ def _certainly_not_sent(error: BaseException, cause: BaseException) -> bool:
     if isinstance(reason, urllib3.exceptions.ProxyError):
         reason = reason.original_error
     # A certificate is checked before anything is sent; other TLS errors may come in mid-flight.
-    refused_certificate = "CERTIFICATE_VERIFY_FAILED" in str(cause)
-    return isinstance(reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)) or (
-        refused_certificate
+    return isinstance(cause, ssl.SSLCertVerificationError) or isinstance(
+        reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
     )
 
 

@@ -22,12 +22,24 @@ CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",))
 SPAWN = multiprocessing.get_context("spawn")
 
 
-def event(number):
-    return NewEvent(
-        dedup_key=hashlib.sha256(str(number).encode()).hexdigest(), event_key=f"key-{number}", environment="sandbox",
-        account="shop", name="transaction.approved", object="transaction", entity_id=str(number), status="approved",
-        is_final=True, is_paid=True, source="webhook", body=b"{}", body_sha256="", received_at=1.0,
-    )  # fmt: skip
+def event(number, **changes):
+    facts = {
+        "dedup_key": hashlib.sha256(str(number).encode()).hexdigest(),
+        "event_key": f"key-{number}",
+        "environment": "sandbox",
+        "account": "shop",
+        "name": "transaction.approved",
+        "object": "transaction",
+        "entity_id": str(number),
+        "status": "approved",
+        "is_final": True,
+        "is_paid": True,
+        "source": "webhook",
+        "body": b"{}",
+        "body_sha256": "",
+        "received_at": 1.0,
+    }
+    return NewEvent(**{**facts, **changes})
 
 
 @pytest.fixture
@@ -42,9 +54,9 @@ def start(store, clock):
     """Callbacks that run, and are closed at the end; what hangs is let go first."""
     made, release = [], threading.Event()
 
-    def start(handler, owner="A", **changes):
+    def start(handler, owner="A", kind="webhook", **changes):
         callbacks = Callbacks(CONFIG, store, owner, clock, **changes)
-        callbacks.set("webhook", handler)
+        callbacks.set(kind, handler)
         callbacks.notify()
         made.append(callbacks)
         return callbacks
@@ -90,24 +102,27 @@ def work_in_a_process(url, effects, owner, lease, hang_at, stop):
 
     callbacks.set("webhook", handler)
     callbacks.notify()
-    stop.wait()
+    with contextlib.suppress(EOFError):
+        stop.recv()
     callbacks.close(5)
     store.close()
 
 
 @contextlib.contextmanager
 def processes(count, url, effects, lease=60.0, hang_at=None):
-    stop = SPAWN.Event()
+    # A pipe, whose end is seen by all; an Event waits for the one that was killed.
+    stop, end = SPAWN.Pipe(duplex=False)
     started = [
         SPAWN.Process(target=work_in_a_process, args=(url, str(effects), f"P{number}", lease, hang_at, stop))
         for number in range(count)
     ]
     for process in started:
         process.start()
+    stop.close()
     try:
         yield started
     finally:
-        stop.set()
+        end.close()
         for process in started:
             process.join(20)
             if process.is_alive():
@@ -358,8 +373,8 @@ def test_closing_another_connector_from_a_callback_waits_for_that_ones_callbacks
         reached.set()
         start.release.wait(10)
 
-    store.accept(event(1))
-    other = start(slow)
+    store.accept(event(1, source="local", name="local.payment"))
+    other = start(slow, kind="local.payment")
     assert reached.wait(5)
     start(lambda work: results.append(other.close(0.2)), "B")
     store.accept(event(2))

@@ -295,7 +295,7 @@ def test_a_known_reference_with_another_amount_is_refused(pay, emulator):
     for change in ({"montant_paiement": 501}, {"setup": PaiementSetup(pays=Pays.guinee, method="momo_test")}):
         with pytest.raises(InvalidArgument, match=r"500 XOF.*référence neuve") as caught:
             pay(merchant_reference="CMD-1", **change)
-        assert str(caught.value.id_transaction) == str(first.id_transaction)
+        assert caught.value.id_transaction == first.id_transaction
     assert len(emulator.requests) == before
 
 
@@ -601,7 +601,7 @@ def test_a_transaction_that_fedapay_lost_is_an_error_with_its_id(pay, emulator):
     emulator.fail_next(f"{CREATE}/{first.id_transaction}", status=404)
     with pytest.raises(NotFound) as caught:
         pay(merchant_reference="CMD-1")
-    assert str(caught.value.id_transaction) == str(first.id_transaction)
+    assert caught.value.id_transaction == first.id_transaction
     assert len(emulator.transactions) == 1
 
 
@@ -703,6 +703,34 @@ def test_even_a_fedapay_that_makes_two_gives_all_callers_one(make_connector, db_
                 pool.map(lambda _: shop.pay(SETUP, CLIENT, 500, merchant_reference="A").id_transaction, range(2))
             )
         assert len(set(ids_seen)) == 1 and len([each for each in server.requests if each.target == PUSH]) == 1
+
+
+def test_a_first_call_that_is_overtaken_by_a_second_gives_its_transaction(make_connector, db_url):
+    """
+    FedaPay refuses the slower one's reference as taken. It is taken by us: no error, and no second prompt.
+    """
+    arrived, overtaken = threading.Event(), threading.Event()
+    taken = {"message": "non", "errors": {"merchant_reference": ["n'est pas disponible"]}}
+
+    def serve(server, connection, request):
+        if request.method == "POST" and request.target == CREATE:
+            if not arrived.is_set():
+                arrived.set()
+                overtaken.wait(10)
+                return answers(400, taken)(server, connection, request)
+            overtaken.set()
+        elif request.method == "GET" and not overtaken.is_set():
+            return NOT_THERE(server, connection, request)
+        return answers(200, created(merchant_reference="CMD-1"))(server, connection, request)
+
+    with RawServer(serve) as server, ThreadPoolExecutor(1) as pool:
+        shop = make_connector(fedapay_api_url=server.url)
+        slow = pool.submit(shop.pay, SETUP, CLIENT, 500, merchant_reference="CMD-1")
+        assert arrived.wait(10)
+        quick = shop.pay(SETUP, CLIENT, 500, merchant_reference="CMD-1")
+        assert slow.result(20).id_transaction == quick.id_transaction == 7
+        assert [each.target for each in server.requests].count(PUSH) == 1
+    assert states(db_url) == ["sent"]
 
 
 def pay_in_a_process(url, key, db_url, barrier, results):

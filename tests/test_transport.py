@@ -95,6 +95,7 @@ BROKEN = {
     "no answer": hangs,
     "half a status line": says(b"HTTP/1.1 20"),
     "another protocol": says(b"220 smtp.example.bj ESMTP\r\n"),
+    "words of TLS": says(b"CERTIFICATE_VERIFY_FAILED NewConnectionError\r\n"),
     "half a body": says(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"v1/'),
     "half a chunk": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{}"),
     "a chunk of no size": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),

@@ -474,7 +474,7 @@ def test_a_second_store_in_the_process_does_not_take_the_locks_of_the_first(stor
     def held():
         inode = str(path.stat().st_ino)
         lines = [line.split() for line in locks.read_text().splitlines()]
-        return [words for words in lines if words[4] == str(os.getpid()) and words[5].endswith(f":{inode}")]
+        return [words[1:] for words in lines if words[4] == str(os.getpid()) and words[5].endswith(f":{inode}")]
 
     remember(store)
     before = held()

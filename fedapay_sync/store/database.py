@@ -79,10 +79,12 @@ class Connection:
 
     Args:
         writes: take the lock file, from BEGIN to the return of COMMIT, and make the tables at first.
+        beside: another connection, whose file must be this one's too.
     """
 
-    def __init__(self, path: Path, *, writes: bool = False) -> None:
+    def __init__(self, path: Path, *, writes: bool = False, beside: Optional["Connection"] = None) -> None:
         self._path = path
+        self._beside = beside
         self._process_lock = ProcessLock(path) if writes else None
         self._in_use = threading.Lock()
         self._database: Optional[Database] = None
@@ -113,7 +115,8 @@ class Connection:
 
     def _ready(self) -> Database:
         found = _identity(self._path)
-        if found is None or self._file not in (None, found):
+        known = {each._file for each in (self, self._beside) if each is not None and each._file is not None}
+        if found is None or known - {found}:
             # SQLite would go on with a file that nobody will ever find, or make a new one, empty.
             self._close()
             raise StoreError(

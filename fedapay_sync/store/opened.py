@@ -63,7 +63,8 @@ class Opened:
         with self._changed:
             if self._connections is None:
                 prepare_file(self.path)
-                self._connections = (Writer(self.path), Connection(self.path))
+                writer = Writer(self.path)
+                self._connections = (writer, Connection(self.path, beside=writer.connection))
             connections = self._connections
             self._users += 1
         try:

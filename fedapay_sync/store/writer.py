@@ -51,7 +51,7 @@ class Writer:
     """Commits in groups, in the order of arrival. Opens the file with the first of them."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = Connection(path, writes=True)
+        self.connection = Connection(path, writes=True)
         self._jobs: queue.SimpleQueue[Optional[_Job]] = queue.SimpleQueue()
         self._deciding = threading.Lock()
         self._closed = False
@@ -64,7 +64,7 @@ class Writer:
     @property
     def has_opened(self) -> bool:
         """Whether the tables are there."""
-        return self._connection.times_opened > 0
+        return self.connection.times_opened > 0
 
     def run(self, operation: Callable[[Database], T], patience: float = PATIENCE) -> T:
         """
@@ -113,7 +113,7 @@ class Writer:
             batch, closing = self._next_batch()
             if batch:
                 self._work(batch)
-        self._connection.close()
+        self.connection.close()
 
     def _next_batch(self) -> Tuple[List[_Job], bool]:
         """What is waiting, and whether we are asked to end after it."""
@@ -132,12 +132,12 @@ class Writer:
     def _work(self, batch: List[_Job]) -> None:
         results: List[_Result]
         try:
-            with self._connection.used() as database:
+            with self.connection.used() as database:
                 results = self._commit_all(database, batch)
         except Exception as error:  # edge of a thread: every caller hears of it, and the thread lives on
             results = [(job, None, error) for job in batch]
         if any(_breaks(problem) for _, _, problem in results):
-            self._connection.close()
+            self.connection.close()
         # Only now, after the commit, does anybody hear of it.
         for job, value, problem in results:
             if problem is None:

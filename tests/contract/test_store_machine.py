@@ -43,7 +43,7 @@ class Deliveries(RuleBasedStateMachine):
         self.accepted = set()
         self.effects = Counter()
         self.crashes_after_effect = Counter()
-        # What each process holds: event key → (work, lease end, whether its effect has happened).
+        # What each process holds: event key → (work, lease end).
         self.held = {"A": {}, "B": {}}
         self.done = set()
         self.resolved = set()
@@ -77,30 +77,43 @@ class Deliveries(RuleBasedStateMachine):
         now = self.clock.now()
         for work in self.stores[who].claim(
             who, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=LEASE, limit=limit,
-            busy=[work.id for work, _, _ in self.held[who].values()],
+            busy=[work.id for work, _ in self.held[who].values()],
         ):  # fmt: skip
             key = work.event_key
             for other in self.held.values():
                 assert key not in other or other[key][1] <= now, "two live owners"
             assert key not in self.done, "done work came again"
-            self.held[who][key] = (work, now + LEASE, False)
+            self.held[who][key] = (work, now + LEASE)
 
     @precondition(lambda self: any(self.held.values()))
     @rule(who=OWNERS)
     def finish(self, who):
         """The callback runs and its end is stored, whoever holds the lease by now."""
-        for key, (work, lease_end, _) in list(self.held[who].items())[:1]:
-            self.effects[key] += 1
-            mine = self.stores[who].finish(work, who)
-            del self.held[who][key]
-            taken_over = any(key in other and other[key][0].attempts > work.attempts for other in self.held.values())
-            if taken_over or key in self.done:
-                assert not mine, "a loser finished the winner's row"
-            if mine:
-                self.done.add(key)
-            else:
-                assert lease_end <= self.clock.now(), "a live lease was lost"
-                self.crashes_after_effect[key] += 1
+        for key in list(self.held[who])[:1]:
+            self._finish(who, key)
+
+    @precondition(lambda self: any(self.held.values()))
+    @rule(who=OWNERS)
+    def a_loser_tries_to_finish(self, who):
+        """Its leases ended, the other has the work by now, and only then does its callback return."""
+        other = "B" if who == "A" else "A"
+        self.tick(LEASE + 1)
+        self.claim(other, 100)
+        for key in list(self.held[who]):
+            self._finish(who, key)
+
+    def _finish(self, who, key):
+        work, lease_end = self.held[who].pop(key)
+        self.effects[key] += 1
+        mine = self.stores[who].finish(work, who)
+        taken_over = any(key in other and other[key][0].attempts > work.attempts for other in self.held.values())
+        if taken_over or key in self.done:
+            assert not mine, "a loser finished the winner's row"
+        if mine:
+            self.done.add(key)
+        else:
+            assert lease_end <= self.clock.now(), "a live lease was lost"
+            self.crashes_after_effect[key] += 1
 
     @precondition(lambda self: any(self.held.values()))
     @rule(who=OWNERS)
