@@ -3,16 +3,12 @@ Asking a customer for money, once.
 
 What is about to be asked is written down first, under a merchant reference that FedaPay keeps unique. After a
 doubtful POST that reference is looked up before anything is sent again.
-
-The row of a payment says what may still be done: ``intent``, ``unknown`` and ``failed`` have no transaction yet;
-``created`` has one that nobody was asked to pay; ``sent`` is written before the prompt goes out, by one caller only,
-so that whoever comes later, after a crash too, knows that the customer may have been asked.
 """
 
 import hashlib
 import json
 import secrets
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from .api import Api
 from .callbacks import Callbacks
@@ -36,9 +32,11 @@ from .errors import (
     TransportError,
     UnreadableAnswer,
 )
+from .intents import Intent
 from .masking import fingerprint, get_logger
 from .models import FedapayPay, PaiementSetup, Transaction, TransactionToken, UserData
-from .models.payment import phone_number, whole_amount
+from .models.payment import phone_number
+from .models.request import transaction_request
 from .resources.transactions import checked_reference
 from .store import LOCAL, PAYMENT_NAME, NewEvent, Payment
 
@@ -46,12 +44,6 @@ if TYPE_CHECKING:
     from .store import Store
 
 log = get_logger(__name__)
-
-#: More francs than that, the database cannot write down.
-_MAX_AMOUNT = 10**15
-
-#: States of a payment that has no transaction yet.
-_WITHOUT_TRANSACTION = ("intent", "unknown", "failed")
 
 #: Waits before the looks for a transaction whose creation had no answer, in seconds.
 _LOOKS = (0.0, 1.0, 3.0)
@@ -97,13 +89,13 @@ class Payments:
     ) -> FedapayPay:
         """Create a transaction, ask for its token if it came without, push it to the phone, owe the callback."""
         key = self._config.checked_key(api_key)
-        body = _request(setup, client_infos, montant_paiement, callback_url, custom_metadata, description)
+        body = transaction_request(setup, client_infos, montant_paiement, callback_url, custom_metadata, description)
         contact = self._contact(setup, client_infos, payment_contact)
         reference = (
             f"fs-{secrets.token_hex(16)}" if merchant_reference is None else checked_reference(merchant_reference)
         )
         body["merchant_reference"] = reference
-        row = _Row(self._store, self._config.environment, fingerprint(key), reference)
+        row = Intent(self._store, self._config.environment, fingerprint(key), reference)
         try:
             transaction = self._transaction(body, row, currency_of(setup.pays), key)
         except FedapayError as error:
@@ -148,7 +140,7 @@ class Payments:
 
     # -- creation -----------------------------------------------------------------------------------------------
 
-    def _transaction(self, body: Dict[str, Any], row: "_Row", currency: Monnaies, key: str) -> Transaction:
+    def _transaction(self, body: Dict[str, Any], row: Intent, currency: Monnaies, key: str) -> Transaction:
         """The one transaction of that row, made now unless it is there already."""
         known = row.remember(body["amount"], currency.value)
         if known is not None:
@@ -174,7 +166,7 @@ class Payments:
         return self._adopted(created, row, key)
 
     def _of_known(
-        self, known: Payment, row: "_Row", amount: int, currency: Monnaies, key: str
+        self, known: Payment, row: Intent, amount: int, currency: Monnaies, key: str
     ) -> Optional[Transaction]:
         """The transaction of an earlier call with the same reference, or None if FedaPay has none."""
         if (known.amount, known.currency) != (amount, currency.value):
@@ -200,14 +192,14 @@ class Payments:
             error.id_transaction = _shown(id_transaction)
             raise
 
-    def _found(self, row: "_Row", key: str) -> Optional[Transaction]:
+    def _found(self, row: Intent, key: str) -> Optional[Transaction]:
         """What FedaPay has under the reference of that row, if anything."""
         try:
             return self._transactions.by_merchant_reference(row.reference, api_key=key)
         except NotFound:
             return None
 
-    def _after_doubt(self, row: "_Row", key: str, doubt: FedapayError) -> Transaction:
+    def _after_doubt(self, row: Intent, key: str, doubt: FedapayError) -> Transaction:
         """The POST may have arrived: look for its transaction instead of sending it again."""
         log.warning("creation had no answer (%s); looking for its merchant reference", doubt.code)
         end = self._clock.monotonic() + _LOOKS_END
@@ -230,7 +222,7 @@ class Payments:
             "cette même référence, qui la retrouvera si elle existe et ne la créera pas deux fois.",
         )
 
-    def _adopted(self, transaction: Transaction, row: "_Row", key: str) -> Transaction:
+    def _adopted(self, transaction: Transaction, row: Intent, key: str) -> Transaction:
         """Remember whose transaction it is, once it is certain that it is this payment's. The first one counts."""
         others = self._store.payment_of(row.environment, transaction.id)
         owner = others.merchant_reference if others is not None else transaction.merchant_reference
@@ -253,7 +245,7 @@ class Payments:
         transaction: Transaction,
         setup: PaiementSetup,
         contact: Optional[str],
-        row: "_Row",
+        row: Intent,
         key: str,
     ) -> FedapayPay:
         """Ask the customer, if nobody did and there is still something to ask."""
@@ -326,60 +318,6 @@ class Payments:
         self._callbacks.notify()
 
 
-class _Row:
-    """The row of one payment in the store."""
-
-    def __init__(self, store: "Store", environment: str, account: str, reference: str) -> None:
-        self._store = store
-        self.environment = environment
-        self._account = account
-        self.reference = reference
-
-    def remember(self, amount: int, currency: str) -> Optional[Payment]:
-        """Write the intent down; what was asked for before under that reference, if anything was."""
-        return self._store.remember_intent(
-            self.environment, self._account, self.reference, amount=amount, currency=currency
-        )
-
-    def is_shared(self) -> bool:
-        """Whether another call has touched the row since this one wrote its intent."""
-        row = self._store.payment_under(self.environment, self._account, self.reference)
-        return row is not None and row.state != "intent"
-
-    def note(self, state: str) -> None:
-        """How the creation stands. For people: what a later call does never depends on it, so it may fail."""
-        try:
-            self._move(state, _WITHOUT_TRANSACTION)
-        except StoreError as error:
-            log.warning("state of a payment not stored: %s", error)
-
-    def adopt(self, transaction: Transaction) -> str:
-        """Give the row its transaction, unless it has one; the id of the one that it has."""
-        currency_id = transaction.currency_id if isinstance(transaction.currency_id, int) else None
-        if self._move("created", _WITHOUT_TRANSACTION, transaction_id=transaction.id, currency_id=currency_id):
-            return str(transaction.id)
-        row = self._store.payment_under(self.environment, self._account, self.reference)
-        if row is None or row.transaction_id is None:
-            raise StoreError("La base locale a perdu ce paiement en cours de route : quelqu'un l'a-t-il effacée ?")
-        return row.transaction_id
-
-    def claim_push(self) -> bool:
-        """True for the one caller who may ask the customer."""
-        return self._move("sent", ("created",))
-
-    def release_push(self) -> None:
-        """Nobody was asked after all."""
-        try:
-            self._move("created", ("sent",))
-        except StoreError as error:
-            log.warning("refused push not stored, this reference will not be pushed again: %s", error)
-
-    def _move(self, state: str, only_from: Tuple[str, ...], **changes: Any) -> bool:
-        return self._store.set_payment(
-            self.environment, self._account, self.reference, state, only_from=only_from, **changes
-        )
-
-
 def _check_amount(transaction: Transaction, amount: int, currency: Monnaies) -> None:
     """Nobody is asked for another sum than the one that was meant. An amount that cannot be read says nothing."""
     if isinstance(transaction.amount, int) and transaction.amount != amount:
@@ -411,75 +349,3 @@ def _retold(error: FedapayError, more: str) -> FedapayError:
     error.message = f"{error.message} {more}"
     error.args = (error.message,)
     return error
-
-
-def _request(
-    setup: PaiementSetup,
-    client: Optional[UserData],
-    amount: int,
-    callback_url: Optional[str],
-    custom_metadata: Optional[Mapping[str, Any]],
-    description: Optional[str],
-) -> Dict[str, Any]:
-    """What FedaPay is asked for, without the reference."""
-    if not isinstance(setup, PaiementSetup):
-        raise InvalidArgument(
-            f"setup : un PaiementSetup est attendu, reçu {type(setup).__name__}. Exemple : "
-            "PaiementSetup(pays=Pays.benin, method=MethodesPaiement.mtn_open).",
-            field="setup",
-        )
-    if client is not None and not isinstance(client, UserData):
-        raise InvalidArgument(
-            f"client_infos : un UserData est attendu, reçu {type(client).__name__}. Exemple : "
-            "UserData(nom='Doe', prenom='John', email='john@example.com', tel='0164000001').",
-            field="client_infos",
-        )
-    body: Dict[str, Any] = {
-        "description": _text(description, "description") or "Paiement",
-        "amount": _amount(amount),
-        "currency": {"iso": currency_of(setup.pays).value},
-    }
-    if _text(callback_url, "callback_url"):
-        body["callback_url"] = callback_url
-    if client is not None:
-        body["customer"] = _customer(client, setup)
-    if custom_metadata is not None:
-        body["custom_metadata"] = _json_object(custom_metadata)
-    return body
-
-
-def _amount(amount: Any) -> int:
-    francs = whole_amount(amount)
-    if francs > _MAX_AMOUNT:
-        raise InvalidArgument(
-            f"montant_paiement : plus de {_MAX_AMOUNT} francs, vérifier l'unité.", field="montant_paiement"
-        )
-    return francs
-
-
-def _customer(client: UserData, setup: PaiementSetup) -> Dict[str, Any]:
-    customer: Dict[str, Any] = {"firstname": client.prenom, "lastname": client.nom}
-    if client.email is not None:
-        customer["email"] = client.email
-    if client.tel is not None:
-        customer["phone_number"] = {"number": client.tel, "country": setup.pays.value}
-    return customer
-
-
-def _text(value: Optional[str], field: str) -> Optional[str]:
-    if value is not None and not isinstance(value, str):
-        raise InvalidArgument(f"{field} : un texte est attendu, reçu {type(value).__name__}.", field=field)
-    return value
-
-
-def _json_object(value: Mapping[str, Any]) -> Dict[str, Any]:
-    try:
-        if not isinstance(value, Mapping):
-            raise TypeError(type(value).__name__)
-        copied: Dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgument(
-            f"custom_metadata : un dictionnaire de textes, nombres et listes est attendu ({error}).",
-            field="custom_metadata",
-        ) from None
-    return copied

@@ -1,8 +1,10 @@
 """The examples, run as a reader would: a process of their own, against an emulator in another."""
 
+import contextlib
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +25,7 @@ class Stage:
 
     def __init__(self, folder: Path, port: int, endpoint: str) -> None:
         self.port = port
+        self.database = folder / "example.db"
         webhook_url = f"http://127.0.0.1:{port}/{endpoint}"
         self.fedapay = subprocess.Popen(
             [sys.executable, "-m", "fedapay_sync.cli", "emulator", "--delay", "1", "--webhook-url", webhook_url],
@@ -40,7 +43,7 @@ class Stage:
             "FEDAPAY_API_URL": self.url,
             "FEDAPAY_API_KEY": SANDBOX_SECRET_KEY,
             "FEDAPAY_AUTH_KEY": SANDBOX_WEBHOOK_SECRET,
-            "FEDAPAY_DB_URL": f"sqlite:///{folder}/example.db",
+            "FEDAPAY_DB_URL": f"sqlite:///{self.database}",
         }
 
     def start(self, example: str) -> "subprocess.Popen[str]":
@@ -59,6 +62,11 @@ class Stage:
         assert process.returncode == 0, output
         assert "Traceback" not in output
         return output
+
+    def waits_for(self, number: str) -> bool:
+        """Whether an example's wait for that transaction is on disk."""
+        with contextlib.closing(sqlite3.connect(self.database)) as database:
+            return bool(database.execute("SELECT 1 FROM fp_listen WHERE transaction_id = ?", (number,)).fetchone())
 
     def close(self) -> None:
         self.fedapay.send_signal(signal.SIGTERM)
@@ -93,16 +101,17 @@ def test_example_2_receives_its_webhooks_itself(stage: Stage) -> None:
     assert "Payé : 1000 F CFA" in output
 
 
-def test_example_3_takes_up_again_what_a_killed_process_waited_for(stage: Stage) -> None:
+def test_example_3_takes_up_again_what_a_killed_process_waited_for(stage: Stage, eventually: Any) -> None:
     """
     Killed while it waits; the next start tells the end of that wait, and goes on with its own.
     """
     first = stage.start("03_reprise_apres_redemarrage.py")
     assert first.stdout is not None
     number = re.search(r"Transaction (\d+) en attente", first.stdout.readline() + first.stdout.readline())
+    assert number is not None
+    eventually(lambda: stage.waits_for(number.group(1)))
     first.kill()
     first.communicate(timeout=PATIENCE)
-    assert number is not None
 
     output = stage.run("03_reprise_apres_redemarrage.py")
 
