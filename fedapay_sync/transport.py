@@ -6,16 +6,13 @@ failed on the way or was answered 429, 502, 503 or 504. A POST that may have arr
 """
 
 import json
-import math
 import os
 import random
 import ssl
 import threading
 import urllib.parse
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Type
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Tuple
 
 import requests
 import urllib3.exceptions
@@ -23,23 +20,16 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from ._version import VERSION
+from .answers import MAX_BODY, Answer, judged
 from .clock import SYSTEM_CLOCK, Clock
 from .config import is_loopback
 from .errors import (
     ApiError,
-    AuthenticationError,
-    BadRequest,
     ConfigError,
-    Conflict,
-    Forbidden,
     InvalidArgument,
-    NotFound,
     NotSent,
     OutcomeUnknown,
-    RateLimited,
-    ServerFault,
     TransportError,
-    UnreadableAnswer,
 )
 from .masking import get_logger, mask
 
@@ -49,52 +39,9 @@ log = get_logger(__name__)
 TIMEOUTS = (5.0, 30.0)
 #: No call lasts longer than this, retries and waits included, in seconds (the last read of a body may overrun it).
 BUDGET = 60.0
-#: Decoded bytes of an answer that are read at most.
-MAX_BODY = 2 * 1024 * 1024
-#: Levels of nesting in an answer that are read at most: deeper, Python's recursion ends in whoever walks through it.
-MAX_DEPTH = 50
-
 _ATTEMPTS = 4
 _MAX_RETRY_AFTER = 30.0
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
-
-_ERRORS: Dict[int, Tuple[Type[ApiError], str]] = {
-    400: (BadRequest, "Vérifier les valeurs envoyées ; en sandbox, seule la méthode momo_test est admise, et en "
-          "réel chaque opérateur doit être activé pour le compte."),
-    401: (AuthenticationError, "Vérifier FEDAPAY_API_KEY (clé secrète sk_…) et qu'elle est du même environnement que "
-          "FEDAPAY_API_URL."),
-    403: (Forbidden, "Ce compte n'a pas ce droit, ou l'objet n'est plus dans un état qui le permet."),
-    404: (NotFound, "Vérifier l'identifiant, et que la clé est celle du compte qui l'a créé."),
-    409: (Conflict, "Une autre opération est en cours ; relire l'objet avant de recommencer."),
-    422: (BadRequest, "Vérifier les valeurs envoyées."),
-    429: (RateLimited, "Ralentir, puis recommencer."),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, repr=False)
-class Answer:
-    """What FedaPay said: a 2xx and its decoded body (``None`` if empty)."""
-
-    status: int
-    body: Any
-    method: str = ""
-    path: str = ""
-
-    def object(self, envelope: str) -> Dict[str, Any]:
-        """The object inside that envelope, or the bare object where there is none."""
-        body = self.body
-        if isinstance(body, dict) and isinstance(body.get(envelope), dict):
-            body = body[envelope]
-        if isinstance(body, dict):
-            return body
-        raise self.unreadable(f"un objet {f'« {envelope} » ' if envelope else ''}est attendu, reçu {_kind(body)}")
-
-    def unreadable(self, problem: str) -> UnreadableAnswer:
-        """The error that a success amounts to when it does not say what was asked for."""
-        return _unreadable(f"{self.method} {self.path}, HTTP {self.status}", problem, self._facts())
-
-    def _facts(self) -> Dict[str, Any]:
-        return {"status": self.status, "method": self.method, "path": self.path}
 
 
 class _Bearer(AuthBase):
@@ -205,7 +152,14 @@ class Transport:
                 stream=True,
             ) as response:
                 raw = self._read(response, end)
-                return self._answer(method, path, response, raw)
+                return judged(
+                    method,
+                    path,
+                    response.status_code,
+                    raw,
+                    retry_after=response.headers.get("Retry-After"),
+                    now=self._clock.now(),
+                )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             problem = _transport_error(method, path, error, self._base_url)
         # Out here, so that the original is not even its context: it carries the request with its key.
@@ -225,33 +179,6 @@ class Transport:
             chunks.append(chunk)
             size += len(chunk)
         return b"".join(chunks)
-
-    def _answer(self, method: str, path: str, response: requests.Response, raw: bytes) -> Answer:
-        """The answer, or the error that it amounts to."""
-        status = response.status_code
-        facts: Dict[str, Any] = {"status": status, "method": method, "path": mask(path)}
-        where = f"{method} {mask(path)}, HTTP {status}"
-        body, problem = _decode(raw)
-        if 200 <= status < 300:
-            if problem:
-                raise _unreadable(where, problem, facts)
-            return Answer(body=body, **facts)
-        message, errors = _complaint(body)
-        kind, advice = _ERRORS.get(status, (ApiError, "Réponse inattendue : réessayer, puis prévenir FedaPay."))
-        if 300 <= status < 400:
-            kind, advice = ApiError, "FedaPay redirige ailleurs : vérifier FEDAPAY_API_URL. Rien n'a été suivi."
-        elif status >= 500:
-            kind, advice = ServerFault, "Le défaut est chez FedaPay ou chez l'opérateur ; recommencer plus tard."
-        if status == 429 or "Retry-After" in response.headers:
-            facts["retry_after"] = _retry_after(response.headers.get("Retry-After", ""), self._clock.now())
-        details = "".join(f" {field and f'{field} : '}{', '.join(reasons)}." for field, reasons in errors.items())
-        said = f"« {message} »" if message else problem or "sans message"
-        raise kind(
-            f"FedaPay a refusé ({where}) : {said}.{details[:1000]} {advice}",
-            fedapay_message=message,
-            errors=errors,
-            **facts,
-        )
 
     def _session(self) -> requests.Session:
         """This thread's session. One made before a fork shares its socket with the parent: never used, never closed."""
@@ -372,85 +299,3 @@ def _certainly_not_sent(error: BaseException, cause: BaseException) -> bool:
 
 def _has_reason(error: BaseException) -> bool:
     return bool(error.args) and isinstance(error.args[0], urllib3.exceptions.MaxRetryError)
-
-
-def _unreadable(where: str, problem: str, facts: Mapping[str, Any]) -> UnreadableAnswer:
-    return UnreadableAnswer(
-        f"Réponse de FedaPay illisible ({where}) : {problem}. La requête a pu être exécutée : "
-        "relire la transaction avant de la refaire.",
-        **facts,
-    )
-
-
-def _kind(body: Any) -> str:
-    """What a body is, in French."""
-    return {type(None): "un corps vide", list: "une liste", dict: "un objet", str: "un texte"}.get(
-        type(body), "un nombre"
-    )
-
-
-def _decode(raw: bytes) -> Tuple[Any, str]:
-    """The decoded body, and what is wrong with it in French if it is no JSON."""
-    if not raw.strip():
-        return None, ""
-    if len(raw) > MAX_BODY:
-        return None, f"plus de {MAX_BODY // (1024 * 1024)} Mio"
-    try:
-        body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
-        html = raw.lstrip()[:1] == b"<"
-        return None, "une page HTML au lieu de JSON" if html else "du texte qui n'est pas du JSON"
-    return (None, f"plus de {MAX_DEPTH} niveaux") if _is_deep(body) else (body, "")
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _no_constant(text)
-
-
-def _is_deep(body: Any) -> bool:
-    """Whether the body nests deeper than we follow. Level by level: recursion is what it protects from."""
-    level: List[Any] = [[body]]
-    for _ in range(MAX_DEPTH + 1):
-        inside = (each for box in level for each in (box.values() if isinstance(box, dict) else box))
-        level = [each for each in inside if isinstance(each, (dict, list))]
-    return bool(level)
-
-
-def _complaint(body: Any) -> Tuple[str, Dict[str, List[str]]]:
-    """FedaPay's message and field errors, masked, from either of its two error shapes."""
-    if not isinstance(body, dict):
-        return "", {}
-    source = body["error"] if isinstance(body.get("error"), dict) else body
-    message, fields = source.get("message"), source.get("errors")
-    errors = (
-        {mask(name): [mask(each) for each in _listed(reasons)] for name, reasons in fields.items()}
-        if isinstance(fields, dict)
-        else {"": [mask(each) for each in _listed(fields)]}
-        if fields
-        else {}
-    )
-    return (mask(message.strip()[:500]) if isinstance(message, str) else ""), errors
-
-
-def _listed(reasons: Any) -> List[str]:
-    """Reasons as texts, however they came."""
-    return [
-        each if isinstance(each, str) else json.dumps(each, ensure_ascii=False)
-        for each in (reasons if isinstance(reasons, list) else [reasons])
-    ]
-
-
-def _retry_after(text: str, now: float) -> Optional[float]:
-    """Seconds to wait, from a number or a date; None if it is neither."""
-    text = text.strip()
-    if text.isascii() and text.isdigit() and len(text) < 8:
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from raw_server import RawServer, answers, closes, drips, hangs, http, resets, says
 
+from fedapay_sync.answers import MAX_BODY, MAX_DEPTH
 from fedapay_sync.errors import (
     ApiError,
     AuthenticationError,
@@ -38,7 +39,7 @@ from fedapay_sync.errors import (
 )
 from fedapay_sync.masking import mask
 from fedapay_sync.resources import Transactions
-from fedapay_sync.transport import MAX_BODY, MAX_DEPTH, Transport
+from fedapay_sync.transport import Transport
 
 KEY = "sk_sandbox_TresSecretDuMarchand"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjUxMjM0NX0.c2lnbmF0dXJl"

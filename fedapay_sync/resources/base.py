@@ -7,9 +7,10 @@ A resource says where it lives and what it is made of, and takes the verbs that 
 import re
 from typing import Any, Callable, Dict, Generic, Iterator, List, Mapping, Optional, Type, TypeVar
 
+from ..answers import Answer
 from ..errors import InvalidArgument, TransactionId
 from ..models import ListMeta, Model
-from ..transport import Answer, Transport, quoted
+from ..transport import Transport, quoted
 
 M = TypeVar("M", bound=Model)
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2] / PACKAGE
 LAYERS = {
     "words": "errors enums catalogue clock masking",
     "shapes": "schema models signature config",
-    "doors": "transport store bells callbacks server",
+    "doors": "answers transport store bells callbacks server",
     "resources": "resources api integration",
     "flow": "intents payments inbox listens recovery webhook_app",
     "wiring": "assembly connector",
