@@ -1,5 +1,6 @@
 """The parts of a connector, put together once in each process."""
 
+import contextlib
 import os
 from typing import Callable, Dict, Optional
 
@@ -9,12 +10,14 @@ from .callbacks import Callbacks
 from .clock import Clock
 from .config import Config
 from .inbox import Inbox
-from .listens import Listens, Pace
+from .listens import Listens
+from .outcomes import Outcomes
 from .payments import Payments
 from .recovery import Recovery
 from .server import WebServer
 from .store.owner import new_owner, retire
 from .transport import Transport
+from .watches import Pace, Watches
 from .webhook_app import MAX_BODY, Receive, application
 
 
@@ -37,9 +40,13 @@ class Parts:
         )
         self.callbacks = Callbacks(config, self.store, self.owner, clock)
         self.inbox = Inbox(config, self.store, self.bells, self.callbacks, clock)
-        self.listens = Listens(config, self.store, self.api, self.bells, self.inbox, self.owner, clock, pace=pace)
+        self.outcomes = Outcomes(config, self.store)
+        self.watches = Watches(
+            config, self.store, self.api, self.bells, self.inbox, self.callbacks, self.owner, clock, pace=pace
+        )
+        self.listens = Listens(config, self.store, self.bells, self.outcomes, self.watches, self.owner, clock)
         self.payments = Payments(config, self.store, self.api, self.callbacks, clock, pause=self.transport.pause)
-        self.recovery = Recovery(config, self.store, self.bells, self.listens, self.owner, clock)
+        self.recovery = Recovery(config, self.store, self.bells, self.watches, self.owner, clock)
         self.server: Optional[WebServer] = None
 
     def serve(self, receive: Receive) -> WebServer:
@@ -54,19 +61,21 @@ class Parts:
                 max_body=MAX_BODY,
             )
         self.server.start()
-        self.listens.has_receiver = True
+        self.watches.has_receiver = True
         return self.server
 
     def close(self) -> None:
         """Answer what runs, end the waits, let callbacks finish, commit, let go. Open listens stay on disk."""
-        if self.server is not None:
-            self.server.stop()
-        self.transport.close()
-        self.listens.close()
-        self.callbacks.close(self.config.callback_timeout)
-        self.bells.close()
-        self.store.close()
-        retire(self.owner)
+        with contextlib.ExitStack() as steps:
+            # From the last to the first; one that fails keeps none of the others from happening.
+            steps.callback(retire, self.owner)
+            steps.callback(self.store.close)
+            steps.callback(self.bells.close)
+            steps.callback(self.callbacks.close, self.config.callback_timeout)
+            steps.callback(self.watches.close)
+            steps.callback(self.transport.close)
+            if self.server is not None:
+                steps.callback(self.server.stop)
 
     def close_at_exit(self) -> None:
         """At the end of the interpreter: only what needs no new thread. What was answered 200 is on disk anyway."""

@@ -21,7 +21,7 @@ from .config import build as build_config
 from .enums import EventFutureStatus, OnTimeout
 from .errors import AmountMismatch, ConfigError, TransactionId
 from .inbox import readable
-from .listens import DEFAULT_TIMEOUT, Listen, Pace, event_of
+from .listens import DEFAULT_TIMEOUT, Listen
 from .masking import get_logger
 from .models import (
     FedapayPay,
@@ -33,7 +33,9 @@ from .models import (
     UserData,
     WebhookHistory,
 )
+from .outcomes import event_of
 from .store import PAYMENT_NAME, RESTORED_NAME, StoredEvent
+from .watches import Pace
 from .webhook_app import Receive, WebhookApp
 
 log = get_logger(__name__)
@@ -111,14 +113,13 @@ class Connector:
         self._has_receiver = False
         self._per_process = PerProcess(lambda: self._made(clock, pace))
         _log_to(self._config)
-        # Through a weak reference: the exit hook must not keep a forgotten connector alive.
-        atexit.register(_close_at_exit, weakref.ref(self))
+        _living.add(self)
 
     def _made(self, clock: Clock, pace: Optional[Pace]) -> Parts:
         parts = Parts(self._config, clock, pace)
         for kind, handler in self._callbacks.items():
             parts.callbacks.set(kind, handler)
-        parts.listens.has_receiver = self._has_receiver
+        parts.watches.has_receiver = self._has_receiver
         return parts
 
     def _here(self) -> Parts:
@@ -191,7 +192,7 @@ class Connector:
             NotFound: FedaPay ne connaît pas cette transaction.
             TransportError: FedaPay n'a pas répondu.
         """
-        return self._here().listens.read(id_transaction, api_key)
+        return self._here().watches.read(id_transaction, api_key)
 
     def get_transaction_by_merchant_reference(self, merchant_id: str, api_key: Optional[str] = None) -> Transaction:
         """
@@ -210,7 +211,7 @@ class Connector:
             TransactionIsNotPendingAnymore: elle n'est plus en attente ; lire son statut.
         """
         parts = self._here()
-        deleted = parts.api.transactions.delete(id_transaction, api_key=parts.listens.key_for(id_transaction, api_key))
+        deleted = parts.api.transactions.delete(id_transaction, api_key=parts.watches.key_for(id_transaction, api_key))
         parts.listens.cancel(id_transaction)
         return deleted
 
@@ -311,16 +312,12 @@ class Connector:
     def _set(self, kind: str, callback: Any, name: str, handler: Callable[[StoredEvent], Any]) -> None:
         check_callback(callback, name)
         self._callbacks[kind] = handler
-        parts = self._per_process.get()
-        parts.callbacks.set(kind, handler)
-        if parts.server is not None:
-            # At work already: what is owed is looked for from now on.
-            parts.callbacks.start()
+        self._per_process.get().callbacks.set(kind, handler)
 
     def _restored(self, work: StoredEvent) -> Outcome:
         shown: TransactionId = int(work.entity_id) if work.entity_id.isdigit() else work.entity_id
         try:
-            outcome = self._per_process.get().listens.outcome(shown)
+            outcome = self._per_process.get().outcomes.of(shown)
         except AmountMismatch as error:
             return Outcome(EventFutureStatus.RESOLVED, id_transaction=shown, reason=error.message)
         if outcome is not None:
@@ -405,7 +402,7 @@ class Connector:
         """Webhooks come here, so that status checks may be rare."""
         self._has_receiver = True
         parts = self._here()
-        parts.listens.has_receiver = True
+        parts.watches.has_receiver = True
         return parts
 
     def _check_can_verify(self) -> None:
@@ -533,9 +530,13 @@ def _payment_of(work: StoredEvent) -> PaymentHistory:
     return PaymentHistory.from_dict(readable(work.body)[0])
 
 
-def _close_at_exit(reference: "weakref.ref[Connector]") -> None:
-    connector = reference()
-    if connector is not None:
+#: Weakly: the exit hook must not keep a forgotten connector alive.
+_living: "weakref.WeakSet[Connector]" = weakref.WeakSet()
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    for connector in list(_living):
         connector._close_at_exit()
 
 

@@ -6,9 +6,9 @@ from .bells import Bells
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
 from .errors import FedapayError
-from .listens import LEASE, Listens
 from .masking import get_logger
 from .store.owner import is_dead
+from .watches import LEASE, Watches
 
 if TYPE_CHECKING:
     from .store import Store
@@ -30,14 +30,14 @@ class Recovery:
         config: Config,
         store: "Store",
         bells: Bells,
-        listens: Listens,
+        watches: Watches,
         owner: str,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._config = config
         self._store = store
         self._bells = bells
-        self._listens = listens
+        self._watches = watches
         self._owner = owner
         self._clock = clock
         self._going_round = False
@@ -50,7 +50,7 @@ class Recovery:
         )
         for place, record in enumerate(adopted):
             key = self._config.key_of(record.account) or self._config.api_key
-            self._listens.resume(record, key, after=place * _SPACING)
+            self._watches.resume(record, key, after=place * _SPACING)
         if adopted:
             log.info("%d listens restored", len(adopted))
         if not self._going_round:

@@ -16,7 +16,7 @@ import pytest
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, PaiementSetup, Pays, TransactionStatus, UserData
 from fedapay_sync.errors import AmountMismatch, ConfigError, InvalidArgument, StatusUnknown
-from fedapay_sync.listens import GRACE, Pace
+from fedapay_sync.watches import GRACE, Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -69,9 +69,9 @@ def waiting(eventually):
 
     def wait(connector, id_transaction, count=1):
         def enough():
-            watch = parts_of(connector).listens._watches.get(str(id_transaction))
+            watch = parts_of(connector).watches._open.get(str(id_transaction))
             # Its timer last: a clock that jumps before that would leave it behind.
-            return watch is not None and sum(each._timer is not None for each in list(watch.handles)) >= count
+            return watch is not None and sum(each._timer is not None for each in list(watch.waits)) >= count
 
         eventually(enough)
 
@@ -186,7 +186,7 @@ def test_b04_three_hundred_waiting_threads_are_cheap(shop, emulator, eventually)
     ]
     for thread in threads:
         thread.start()
-    eventually(lambda: sum(len(w.handles) for w in list(parts_of(shop).listens._watches.values())) == 300)
+    eventually(lambda: sum(len(w.waits) for w in list(parts_of(shop).watches._open.values())) == 300)
     began, used = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
     threading.Event().wait(1.0)
     now, elapsed = resource.getrusage(resource.RUSAGE_SELF), time.monotonic() - began
@@ -731,7 +731,7 @@ def test_beside_a_receiver_looks_are_rare(shop, emulator):
     """
     With webhooks, checks only make a missed one late.
     """
-    from fedapay_sync.listens import BESIDE_WEBHOOKS, WITHOUT_WEBHOOKS
+    from fedapay_sync.watches import BESIDE_WEBHOOKS, WITHOUT_WEBHOOKS
 
     def looks(pace):
         at, interval, count = pace.first, pace.first, 0
@@ -796,11 +796,11 @@ def test_c05_finished_waits_leave_nothing_behind(shop, emulator, eventually, clo
     dead = [weakref.ref(handle) for handle in handles]
     del handle, handles
 
-    assert parts.bells._waiting == {} and parts.listens._watches == {}
+    assert parts.bells._waiting == {} and parts.watches._open == {}
     assert all(
-        timer.action is None for _, _, timer in parts.bells._timers if timer.action is not parts.listens._beat
+        timer.action is None for _, _, timer in parts.bells._timers if timer.action is not parts.watches._beat
     ) or [timer.action.__qualname__ for _, _, timer in parts.bells._timers if timer.action is not None] == [
-        "Listens._beat"
+        "Watches._beat"
     ]
     gc.collect()
     assert [each for each in dead if each() is not None] == []
@@ -833,7 +833,7 @@ def test_leases_are_kept_while_fedapay_does_not_answer(make_connector, emulator,
         parts.transport._base_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         for each in ids:
             connector.listen(each, 6000)
-        eventually(lambda: parts.listens._checks._threads == 4)
+        eventually(lambda: parts.watches._checks._threads == 4)
         for _ in range(6):
             clock.advance(21)
             end = clock.now() + 55

@@ -12,7 +12,7 @@ import pytest
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, Outcome, PaiementSetup, Pays, UserData
 from fedapay_sync.errors import ConfigError
-from fedapay_sync.listens import Pace
+from fedapay_sync.watches import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")

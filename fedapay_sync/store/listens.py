@@ -1,6 +1,6 @@
 """The verbs of listens: who waits for which transaction, and how that ended."""
 
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 from ..errors import TransactionId
 from .database import Database
@@ -116,13 +116,23 @@ class ListenVerbs(Opened):
 
         return self._write(take)
 
-    def end_listen(self, environment: str, transaction_id: TransactionId, state: str) -> bool:
+    def end_listen(
+        self,
+        environment: str,
+        transaction_id: TransactionId,
+        state: str,
+        *,
+        only_from: Sequence[str] = OPEN_STATES,
+    ) -> bool:
         """
-        End an open listen as ``timed_out`` or ``cancelled``, or mark it ``unknown`` (still watched).
+        End an open listen as ``timed_out``, ``cancelled`` or ``resolved``, or mark it ``unknown`` (still watched).
 
-        False if it is not open any more: what ended it before stands.
+        False if it is in none of the states ``only_from``: what ended or prolonged it before stands.
         """
-        return self._write(lambda database: _end(database, environment, str(transaction_id), state, self._clock.now()))
+        now = self._clock.now()
+        return self._write(
+            lambda database: _end(database, environment, str(transaction_id), state, now, only_from=only_from)
+        )
 
     def open_listens(self, environment: str) -> List[Listen]:
         """All listens that are being watched."""
@@ -185,9 +195,11 @@ class ListenVerbs(Opened):
         return self._write(take)
 
 
-def _end(database: Database, environment: str, transaction_id: str, state: str, now: float) -> bool:
+def _end(
+    database: Database, environment: str, transaction_id: str, state: str, now: float, *, only_from: Sequence[str]
+) -> bool:
     row = listen_row(database, environment, transaction_id)
-    if row is None or row["state"] not in OPEN_STATES:
+    if row is None or row["state"] not in only_from:
         return False
     if state in OPEN_STATES:
         ListenRow.update(state=state).where(ListenRow.id == row["id"]).execute(database)

@@ -18,7 +18,7 @@ LAYERS = {
     "shapes": "schema models signature config",
     "doors": "answers transport store bells callbacks server",
     "resources": "resources api integration",
-    "flow": "intents payments inbox listens recovery webhook_app",
+    "flow": "intents payments inbox outcomes watches listens recovery webhook_app",
     "wiring": "assembly connector",
     "faces": "flask django notebook cli testing emulator",
 }
