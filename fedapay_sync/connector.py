@@ -146,8 +146,8 @@ class Connector:
         """
         Lance un paiement : crée la transaction et invite le client à payer. Rien n'est encore payé.
 
-        Avec une ``merchant_reference`` déjà utilisée, rend le paiement existant sans rien redemander au client :
-        après une coupure, rappeler ``pay`` avec la même référence est sans danger.
+        Avec une ``merchant_reference`` déjà utilisée, rend le paiement existant ; le client n'est invité que s'il ne
+        l'a certainement pas encore été. Après une coupure, rappeler ``pay`` avec la même référence est sans danger.
 
         Args:
             setup: pays et méthode de paiement.
@@ -162,6 +162,7 @@ class Connector:
 
         Raises:
             InvalidArgument: un argument est refusé ; rien n'a été envoyé.
+            AmountMismatch: la référence désigne une transaction d'un autre montant.
             OutcomeUnknown: la réponse s'est perdue ; rappeler ``pay`` avec la même référence.
             ApiError: FedaPay a refusé. ``error.id_transaction`` est donné si la transaction existe déjà.
 

@@ -127,8 +127,9 @@ def test_a_hundred_rounds_answer_all_and_leave_no_thread_and_no_descriptor(host)
         for _ in range(2):
             assert gate.inside.acquire(timeout=10)
     assert server.port == port
-    assert threading.active_count() == threads
-    assert descriptors() == before
+    # Not more, but perhaps fewer: an earlier test's last thread may have ended meanwhile.
+    assert threading.active_count() <= threads
+    assert descriptors() <= before
 
 
 def test_requests_in_flight_at_stop_are_all_answered():
@@ -220,8 +221,8 @@ def test_failed_starts_leave_nothing_behind():
         for _ in range(20):
             with pytest.raises(PortUnavailable):
                 WebServer(hello, port=first.port).start()
-        assert threading.active_count() == threads
-        assert descriptors() == before
+        assert threading.active_count() <= threads
+        assert descriptors() <= before
 
 
 def test_a_body_that_says_it_is_too_big_gets_413():

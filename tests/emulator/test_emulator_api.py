@@ -583,7 +583,7 @@ def test_a_taken_port_is_said_and_leaves_nothing_running(emulator):
     before = threading.active_count()
     with pytest.raises(PortUnavailable):
         Emulator(port=port).start()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_starting_and_stopping_leaves_no_thread():
@@ -594,4 +594,4 @@ def test_starting_and_stopping_leaves_no_thread():
     for _ in range(10):
         with Emulator():
             pass
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
