@@ -157,15 +157,18 @@ def _check_combination(country: Pays, method: Optional[MethodesPaiement]) -> Non
         return
     label = COUNTRIES[country].label
     offered = sorted(each.name for each in COUNTRIES[country].push)
-    wanted = "Aucune méthode de paiement" if method is None else f"{method.name} ({method.value})"
+    problem = (
+        f"Il manque la méthode de paiement pour le pays {label}"
+        if method is None
+        else f"{method.name} ({method.value}) n'est pas une méthode de paiement du pays {label}"
+    )
     remedy = (
         f"Méthodes possibles : {', '.join(offered)} (momo_test en sandbox)"
         if offered
         else "Ce pays ne paie que sur la page de FedaPay (momo_test en sandbox)"
     )
     raise InvalidCountryPaymentCombination(
-        f"{wanted} pour le pays {label} sans redirection. {remedy}, "
-        "ou type_paiement=TypesPaiement.AVEC_REDIRECTION pour la page de paiement.",
+        f"{problem}. {remedy}, ou type_paiement=TypesPaiement.AVEC_REDIRECTION pour la page de paiement.",
         field="method",
     )
 

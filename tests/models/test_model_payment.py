@@ -179,7 +179,7 @@ def test_a_missing_method_is_told():
     """
     Without redirection one is needed.
     """
-    with pytest.raises(InvalidCountryPaymentCombination, match="Aucune méthode de paiement pour le pays Togo"):
+    with pytest.raises(InvalidCountryPaymentCombination, match="Il manque la méthode de paiement pour le pays Togo"):
         PaiementSetup(pays=Pays.togo)
 
 
