@@ -203,7 +203,8 @@ class _Running:
         except BaseException:
             listener.close()
             raise
-        self._server.task_dispatcher.queue_logger = log
+        # A request that waits for a free thread is no news; waitress warns of each.
+        self._server.task_dispatcher.queue_logger = _quiet
         self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
         self._thread.start()
 
