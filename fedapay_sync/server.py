@@ -6,6 +6,7 @@ envoie un octet par seconde garde sa connexion.
 """
 
 import errno
+import logging
 import os
 import socket
 import threading
@@ -20,7 +21,9 @@ from .masking import get_logger
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-log = get_logger("fedapay_sync.server")
+log = get_logger(__name__)
+_quiet = get_logger(f"{__name__}.queue")
+_quiet.setLevel(logging.ERROR)
 
 #: Taille admise d'un corps, en octets. Un webhook de FedaPay en fait quelques milliers.
 MAX_BODY = 262_144
