@@ -60,7 +60,7 @@ class Fields:
         elif value <= 0:
             self.refuse("amount", "doit être supérieur à 0")
         else:
-            return value
+            return int(value)
         return 0
 
     def currency(self) -> Dict[str, Any]:
