@@ -68,6 +68,14 @@ class Stage:
         with contextlib.closing(sqlite3.connect(self.database)) as database:
             return bool(database.execute("SELECT 1 FROM fp_listen WHERE transaction_id = ?", (number,)).fetchone())
 
+    def status_of(self, number: str) -> str:
+        """Where that transaction stands at the emulator."""
+        with requests.Session() as session:
+            session.trust_env = False
+            headers = {"Authorization": f"Bearer {SANDBOX_SECRET_KEY}"}
+            answer = session.get(f"{self.url}/v1/transactions/{number}", headers=headers, timeout=10)
+        return str(answer.json()["v1/transaction"]["status"])
+
     def close(self) -> None:
         self.fedapay.send_signal(signal.SIGTERM)
         assert self.fedapay.wait(10) == 0
@@ -112,6 +120,7 @@ def test_example_3_takes_up_again_what_a_killed_process_waited_for(stage: Stage,
     eventually(lambda: stage.waits_for(number.group(1)))
     first.kill()
     first.communicate(timeout=PATIENCE)
+    eventually(lambda: stage.status_of(number.group(1)) == "approved")
 
     output = stage.run("03_reprise_apres_redemarrage.py")
 
