@@ -45,8 +45,14 @@ class Pool:
             if self._idle > 0:
                 self._idle -= 1
             elif self._threads < self._size:
-                self._threads += 1
-                threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+                name = f"{self._name}-{self._threads + 1}"
+                try:
+                    threading.Thread(target=self._run, name=name, daemon=True).start()
+                    self._threads += 1
+                except RuntimeError:
+                    # No more threads to be had here: those that there are will come to it.
+                    if not self._threads:
+                        raise
             self._jobs.put(action)
 
     def close(self) -> None:
@@ -196,7 +202,7 @@ class Bells:
                 keys = list(self._waiting)
                 fresh, self._fresh = self._fresh, set()
             for action in due:
-                self._pool.submit(action)
+                self._hand_over(action)
             if keys:
                 try:
                     # The version before the look: what is committed in between shows as a change next time.
@@ -213,6 +219,13 @@ class Bells:
             with self._changed:
                 if not (self._fresh or self._closing):
                     self._changed.wait(self._pause())
+
+    def _hand_over(self, action: Action) -> None:
+        try:
+            self._pool.submit(action)
+        except RuntimeError as error:
+            log.error("no thread for a timer, trying again: %s", error)
+            self.later(1.0, action)
 
     def _due(self) -> List[Action]:
         now = self._clock.monotonic()

@@ -32,8 +32,8 @@ LOOK = 2.0
 WORKERS = 4
 #: How long closing waits for the looking thread once nothing runs, in seconds.
 _FAREWELL = 1.0
-#: After so many failures an event is parked.
-MAX_ATTEMPTS = 10
+#: After so many failures, most of a day, an event is parked.
+MAX_ATTEMPTS = 30
 
 
 def check_callback(callback: Any, name: str) -> None:
@@ -173,8 +173,17 @@ class Callbacks:
                     self._taking = False
                     self._lock.notify_all()
             for work in taken:
-                self._pool.submit(lambda work=work: self._call(work))  # type: ignore[misc]
+                self._begin(work)
             more = bool(taken)
+
+    def _begin(self, work: StoredEvent) -> None:
+        try:
+            self._pool.submit(lambda: self._call(work))
+        except RuntimeError as error:
+            # No thread to be had here, now: another process may have one.
+            with self._lock:
+                self._running.pop(work.id, None)
+            self._store.give_back(work, self._owner, error=f"no thread: {error}", again_in=LOOK)
 
     def _call(self, work: StoredEvent) -> None:
         kind = work.name if work.source == "local" else "webhook"
@@ -225,5 +234,5 @@ class Callbacks:
 
 
 def _backoff(attempt: int) -> float:
-    """From 2 s, doubling, at most 5 minutes, with jitter."""
-    return min(2.0 * float(2 ** (attempt - 1)), 300.0) * random.uniform(0.75, 1.25)
+    """From 2 s, doubling, at most an hour, with jitter: a shop's database may be away for a night."""
+    return min(2.0 * float(2 ** (attempt - 1)), 3600.0) * random.uniform(0.75, 1.25)

@@ -437,12 +437,15 @@ class Connector:
         Ferme : les attentes de ce processus finissent par ``CANCELLED_INTERNALLY`` et restent sur disque, les
         callbacks en cours ont ``callback_timeout`` secondes, le serveur répond à ce qui est arrivé puis s'arrête.
         """
-        parts = self._per_process.take()
+        parts = self._per_process.peek()
         if parts is not None:
+            # Forgotten only when closed: what comes meanwhile, a callback's call or a last webhook, finds these
+            # parts, and makes no others that nobody would close.
             parts.close()
+            self._per_process.forget(parts)
 
     def _close_at_exit(self) -> None:
-        parts = self._per_process.take()
+        parts = self._per_process.peek()
         if parts is not None:
             parts.close_at_exit()
 

@@ -111,9 +111,8 @@ PAID_STATUSES: FrozenSet[str] = frozenset(
     }
 )
 
-#: Statuts qui mettent fin à une attente. ``declined`` et ``canceled`` n'empêchent pas un nouvel essai du client.
-FINAL_STATUSES: FrozenSet[str] = PAID_STATUSES | {
-    TransactionStatus.declined,
-    TransactionStatus.canceled,
-    TransactionStatus.expired,
-}
+#: Statuts après lesquels FedaPay laisse le client essayer encore : la même transaction peut devenir ``approved``.
+RETRIED_STATUSES: FrozenSet[str] = frozenset({TransactionStatus.declined, TransactionStatus.canceled})
+
+#: Statuts qui mettent fin à une attente.
+FINAL_STATUSES: FrozenSet[str] = PAID_STATUSES | RETRIED_STATUSES | {TransactionStatus.expired}

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Optional, Union
 from .bells import Bells
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config, timeout_policy
-from .enums import OnTimeout
+from .enums import RETRIED_STATUSES, OnTimeout
 from .errors import AmountMismatch, ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
-from .masking import fingerprint
+from .masking import fingerprint, get_logger
 from .models import Outcome
 from .outcomes import Outcomes, still_pending, unknown
 from .resources.base import checked_id
@@ -21,6 +21,8 @@ from .watches import GRACE, LEASE, Wait, Watches
 
 if TYPE_CHECKING:
     from .store import Store
+
+log = get_logger(__name__)
 
 DEFAULT_TIMEOUT = 600.0
 
@@ -119,6 +121,9 @@ class Listens:
         if checked_timeout(timeout) == 0:
             return self._look_once(id_transaction, self._watches.key_for(id_transaction, api_key))
         handle = self.listen(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
+        if handle._verdict is not None:
+            # It had ended before we came; if the payer may have tried again since, FedaPay knows.
+            self._look_again(handle, api_key)
         try:
             return self.result(handle, None)
         finally:
@@ -174,10 +179,23 @@ class Listens:
         """End every open wait of this database and environment; how many there were."""
         return sum(self.cancel(each.transaction_id) for each in self._store.open_listens(self._config.environment))
 
+    def _look_again(self, handle: Listen, api_key: Optional[str]) -> None:
+        verdict = handle._verdict
+        if not isinstance(verdict, Outcome) or verdict.reason not in RETRIED_STATUSES:
+            return
+        transaction_id = str(handle.id_transaction)
+        try:
+            self._watches.check(transaction_id, self._watches.key_for(transaction_id, api_key))
+        except (ApiError, TransportError) as error:
+            log.info("looking again at %s failed, what was known stands: %s", transaction_id, error.code)
+            return
+        handle._verdict = None
+        self.look(handle)
+
     def _look_once(self, id_transaction: TransactionId, key: str) -> Outcome:
         transaction_id = checked_id(id_transaction)
         outcome = self._outcomes.of(id_transaction)
-        if outcome is None or outcome.webhooks is None:
+        if outcome is None or outcome.webhooks is None or outcome.reason in RETRIED_STATUSES:
             # How an earlier wait ended says nothing about now.
             try:
                 self._watches.check(transaction_id, key)

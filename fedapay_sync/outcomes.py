@@ -103,6 +103,7 @@ def event_of(stored: StoredEvent) -> WebhookHistory:
         "attempt": max(stored.attempts, 1),
         "late": stored.late,
         "suspect": stored.suspect,
+        "repeats": stored.repeats,
         "source": stored.source,
         "received_at": datetime.fromtimestamp(stored.received_at, timezone.utc),
     }

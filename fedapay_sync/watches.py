@@ -74,6 +74,8 @@ class Watch:
     key: str
     started: float
     interval: float
+    #: The latest deadline that this process knows, on the monotonic clock, which no setting of a clock moves.
+    due: float = 0.0
     waits: Set[Wait] = field(default_factory=set)
     timer: Optional[Timer] = None
 
@@ -108,7 +110,7 @@ class Watches:
         # Not on the timers' own threads: a FedaPay that does not answer must not hold up our leases; nor on the
         # same threads: many sparse checks must not hold up a deadline.
         self._checks = Pool("fedapay-check", 4)
-        self._deadlines = Pool("fedapay-deadline", 4)
+        self._deadlines = Pool("fedapay-deadline", 16)
         self._beating = False
         self._has_watched = False
         self._closed = False
@@ -132,6 +134,7 @@ class Watches:
         watch = self._watch(record.transaction_id, key, first=after)
         # A clock set back must not lengthen the wait.
         remaining = min(max(0.0, record.deadline - self._clock.now()), record.timeout)
+        watch.due = max(watch.due, self._clock.monotonic() + remaining)
         self._later(max(remaining, after), self._deadlines, lambda: self._at_deadline(watch, None))
 
     def leave(self, wait: Wait) -> None:
@@ -145,7 +148,7 @@ class Watches:
             if watch is None:
                 return
             watch.waits.discard(wait)
-            if isinstance(verdict, Outcome) and verdict.status == EventFutureStatus.RESOLVED and not watch.waits:
+            if isinstance(verdict, Outcome) and verdict.status != EventFutureStatus.TIMEOUT and not watch.waits:
                 self._let_go(watch)
 
     def close(self) -> None:
@@ -207,6 +210,11 @@ class Watches:
                 watch = Watch(transaction_id, key, self._clock.monotonic(), pace.first)
             if wait is not None:
                 watch.waits.add(wait)
+                watch.due = max(watch.due, wait._deadline)
+                if watch.interval > pace.first and watch.timer is not None:
+                    # It had grown slow while nobody waited, or stood far back in the line of restored ones.
+                    watch.timer.cancel()
+                    watch.timer, watch.interval = None, pace.first
             if self._closed:
                 if wait is not None:
                     wait._verdict = interrupted(wait.id_transaction)
@@ -236,7 +244,7 @@ class Watches:
             if record.state in ("timed_out", "unknown"):
                 # Nobody waits any more, but a late payment must not go unnoticed.
                 watch.interval = max(watch.interval, (self._clock.monotonic() - watch.started) / 10)
-            if record.is_open and record.deadline <= now:
+            if record.is_open and record.deadline <= now and watch.due <= self._clock.monotonic():
                 # The decision at the deadline is still owed: it failed, or whose it was died.
                 self._at_deadline(watch, None)
             elif self.check(watch.transaction_id, watch.key):
@@ -354,7 +362,9 @@ class Watches:
 
     def _drop(self, watch: Watch) -> None:
         with self._lock:
-            self._let_go(watch)
+            # Somebody may have joined this instant; whoever knows his end already leaves by himself.
+            if all(wait._verdict is not None for wait in watch.waits) or not watch.waits:
+                self._let_go(watch)
 
     def _let_go(self, watch: Watch) -> None:
         if self._open.get(watch.transaction_id) is watch:

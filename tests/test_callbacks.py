@@ -225,7 +225,7 @@ def test_a_callback_that_always_fails_is_parked(store, clock, start, eventually)
     callbacks = start(handler)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         eventually(lambda attempt=attempt: state(store, 1)[0] != "running" and state(store, 1)[1] == attempt)
-        clock.advance(400)
+        clock.advance(4600)
         callbacks.notify()
     store.accept(event(2))
     callbacks.notify()

@@ -76,6 +76,8 @@ class WebhookHistory(WebhookTransaction):
         attempt: rang de cette exécution ; plus grand que 1 si une précédente a échoué ou est morte en route.
         late: vrai si l'événement est venu après l'échéance, l'annulation ou la suppression.
         suspect: vrai si le montant ou la devise diffèrent de ce qui avait été demandé.
+        repeats: vrai si un événement antérieur avait déjà dit que la transaction est payée : le versement au
+            marchand (``transaction.transferred``), trois jours après l'accord, n'est pas un second paiement.
         source: ``webhook``, ``status`` (lu chez FedaPay), ``events`` ou ``manual``.
         received_at: instant où l'événement a été gardé, en UTC.
     """
@@ -86,13 +88,23 @@ class WebhookHistory(WebhookTransaction):
     attempt: int = 1
     late: bool = False
     suspect: bool = False
+    repeats: bool = False
     source: str = "webhook"
     received_at: Optional[datetime] = None
 
     @property
     def paid(self) -> bool:
-        """Vrai si le client a payé ce qui était demandé. La marchandise peut partir."""
-        return not self.suspect and isinstance(self.entity, Transaction) and self.entity.was_paid
+        """
+        Vrai si cet événement, et lui le premier, dit que le client a payé ce qui était demandé : la marchandise peut
+        partir. Un seul événement par transaction le dit ; l'état de la transaction est ``entity.was_paid``.
+        """
+        entity = self.entity
+        return (
+            not (self.suspect or self.repeats)
+            and isinstance(entity, Transaction)
+            and entity.was_paid
+            and entity.status != TransactionStatus.refunded
+        )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from ..errors import TransactionId
 from .database import Database
 from .opened import Opened
 from .records import LOCAL, PAYMENT_NAME, RESTORED_NAME, Accepted, NewEvent, Payment, StoredEvent
-from .rows import close_listen, event_columns, insert_event, listen_row, payment_of, stored_event
+from .rows import close_listen, event_columns, insert_event, is_paid_already, listen_row, payment_of, stored_event
 from .tables import OPEN_STATES, EventRow
 
 
@@ -18,7 +18,8 @@ class EventVerbs(Opened):
         Store an event once, whoever brings it and how often; settle the listen of its transaction with it.
 
         When this returns, the event is on disk. In the same transaction the event learns whether it is late (the
-        listen had ended without it) and whether it is suspect (another amount or currency than was asked for).
+        listen had ended without it), whether it is suspect (another amount or currency than was asked for) and whether
+        it repeats (an earlier event had said already that the transaction is paid).
 
         Raises:
             StoreError: not committed; whoever brought it must bring it again.
@@ -40,7 +41,7 @@ class EventVerbs(Opened):
 
     def owe_payment_callback(self, event: NewEvent) -> bool:
         """Store that a payment callback is owed; false if it was already."""
-        return self._write(lambda database: insert_event(database, event, late=False, suspect=False))
+        return self._write(lambda database: insert_event(database, event))
 
     # -- the work that callbacks are ----------------------------------------------------------------------------
 
@@ -129,7 +130,8 @@ def _accept(database: Database, event: NewEvent) -> Accepted:
         payment = payment_of(database, event.environment, event.entity_id)
     late = listen is not None and listen["state"] in ("timed_out", "cancelled")
     suspect = payment is not None and event.is_paid and _differs(payment, event)
-    new = insert_event(database, event, late=late, suspect=suspect)
+    repeats = event.is_paid and is_paid_already(database, event.environment, event.entity_id)
+    new = insert_event(database, event, late=late, suspect=suspect, repeats=repeats)
     # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait. Told
     # again it is: whoever was deleting has died meanwhile, or somebody else did it first.
     ours = new and listen is not None and listen["state"] == "closing" and event.name == "transaction.deleted"

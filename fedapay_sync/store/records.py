@@ -1,6 +1,6 @@
 """What goes into the store and what comes out of it, as plain values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 #: Events that we make ourselves, so that their callbacks go through the same machinery.
@@ -30,7 +30,7 @@ class NewEvent:
     is_final: bool
     is_paid: bool
     source: str
-    body: bytes
+    body: bytes = field(repr=False)
     body_sha256: str
     received_at: float
     amount: Optional[int] = None
@@ -61,8 +61,9 @@ class StoredEvent:
     status: Optional[str]
     late: bool
     suspect: bool
+    repeats: bool
     source: str
-    body: bytes
+    body: bytes = field(repr=False)
     received_at: float
     attempts: int
 

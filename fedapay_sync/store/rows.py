@@ -9,8 +9,10 @@ from typing import Any, Dict, Optional, Tuple
 
 import peewee
 
+from ..enums import PAID_STATUSES
 from ..errors import TransactionId
 from .database import Database
+from .owner import is_dead
 from .records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
 from .tables import EventRow, ListenRow, PaymentRow
 
@@ -18,8 +20,8 @@ from .tables import EventRow, ListenRow, PaymentRow
 # rows that break a constraint: a lost webhook.
 _INSERT_EVENT = """
 INSERT INTO fp_event (dedup_key, event_key, environment, account, name, object, entity_id, status, is_final, late,
-                      suspect, source, body, body_sha256, received_at, work_state, last_error)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                      suspect, repeats, source, body, body_sha256, received_at, work_state, last_error)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (dedup_key) DO NOTHING
 """
 
@@ -28,7 +30,7 @@ def event_columns() -> Any:
     row = EventRow
     return row.select(
         row.id, row.event_key, row.environment, row.name, row.entity_id, row.status, row.late, row.suspect,
-        row.source, row.body, row.received_at, row.attempts,
+        row.repeats, row.source, row.body, row.received_at, row.attempts,
     )  # fmt: skip
 
 
@@ -39,19 +41,22 @@ def stored_event(row: Tuple[Any, ...]) -> StoredEvent:
             **event.__dict__,
             "late": bool(event.late),
             "suspect": bool(event.suspect),
+            "repeats": bool(event.repeats),
             "body": bytes(event.body),
         }
     )
 
 
-def insert_event(database: Database, event: NewEvent, *, late: bool, suspect: bool) -> bool:
+def insert_event(
+    database: Database, event: NewEvent, *, late: bool = False, suspect: bool = False, repeats: bool = False
+) -> bool:
     """True if the event is new. By row count: the id that drivers report for an ignored row is another row's."""
     cursor = database.execute_sql(
         _INSERT_EVENT,
         (
             event.dedup_key, event.event_key, event.environment, event.account, event.name, event.object,
-            event.entity_id, event.status, int(event.is_final), int(late), int(suspect), event.source, event.body,
-            event.body_sha256, event.received_at, event.work_state, event.last_error,
+            event.entity_id, event.status, int(event.is_final), int(late), int(suspect), int(repeats), event.source,
+            event.body, event.body_sha256, event.received_at, event.work_state, event.last_error,
         ),
     )  # fmt: skip
     return bool(cursor.rowcount == 1)
@@ -63,6 +68,17 @@ def newest_final(database: Database, environment: str, transaction_id: str) -> O
     )
     newest: Optional[int] = query.scalar(database)
     return newest
+
+
+def is_paid_already(database: Database, environment: str, transaction_id: str) -> bool:
+    """Whether an event has said that this transaction is paid."""
+    query = EventRow.select(EventRow.id).where(
+        EventRow.entity_id == transaction_id,
+        EventRow.environment == environment,
+        EventRow.is_final == 1,
+        EventRow.status.in_(sorted(PAID_STATUSES)),
+    )
+    return bool(list(query.limit(1).tuples().execute(database)))
 
 
 def listen_row(database: Database, environment: str, transaction_id: TransactionId) -> Optional[Dict[str, Any]]:
@@ -91,7 +107,8 @@ def close_listen(database: Database, row: Dict[str, Any], state: str, now: float
     ListenRow.update(state=state, event_id=final, closed_at=now, owner=None).where(ListenRow.id == row["id"]).execute(
         database
     )
-    if not row["owed"]:
+    # Owed to the callback of restored listens if this was one, or if whoever waited is gone and will not hear of it.
+    if not row["owed"] and row["owner"] is not None and not is_dead(row["owner"]):
         return
     key = f"{row['environment']}:{row['transaction_id']}:restored:{row['created_at']}"
     insert_event(
@@ -112,8 +129,6 @@ def close_listen(database: Database, row: Dict[str, Any], state: str, now: float
             body_sha256="",
             received_at=now,
         ),
-        late=False,
-        suspect=False,
     )
 
 

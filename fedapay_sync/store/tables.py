@@ -33,6 +33,8 @@ class EventRow(Table):
     is_final = peewee.SmallIntegerField(constraints=[peewee.Check("is_final IN (0,1)")])
     late = peewee.SmallIntegerField(constraints=[peewee.Check("late IN (0,1)")])
     suspect = peewee.SmallIntegerField(constraints=[peewee.Check("suspect IN (0,1)")])
+    # Whether an earlier event had said already that this transaction is paid.
+    repeats = peewee.SmallIntegerField(constraints=[peewee.Check("repeats IN (0,1)")])
     # webhook, status, events, manual or local.
     source = peewee.CharField(16)
     # The raw bytes that were signed.
