@@ -43,7 +43,11 @@ class Intent:
         return row is not None and row.state != "intent"
 
     def note(self, state: str) -> None:
-        """How the creation stands. For people: what a later call does never depends on it, so it may fail."""
+        """
+        How the creation stands; others who use the row read it as a sign that they are not alone.
+
+        Whether a later call is safe does not depend on it, so it may fail.
+        """
         try:
             self._move(state, _WITHOUT_TRANSACTION)
         except StoreError as error:

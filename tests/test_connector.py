@@ -635,3 +635,56 @@ def test_cancel_uses_the_key_that_the_payment_was_made_with(make_connector, emul
     assert connector.finalise(id_transaction, timeout=0).status == EventFutureStatus.TIMEOUT
     assert connector.check_status(id_transaction).status == TransactionStatus.pending
     assert connector.cancel(id_transaction).delete_status
+
+
+def test_a_callback_that_uses_the_connector_while_it_closes_makes_no_second_one(make_connector, emulator, eventually):
+    """
+    What comes while closing finds the parts that close, and nothing is left running afterwards.
+    """
+    connector = make_connector()
+    begun, go = threading.Event(), threading.Event()
+
+    @connector.on_webhook
+    def slow(event):
+        begun.set()
+        go.wait(10)
+        connector.check_status(event.entity.id)
+
+    id_transaction = connector.pay(SETUP, CLIENT, 500).id_transaction
+    emulator.approve(id_transaction)
+    connector.check_status(id_transaction)
+    assert begun.wait(10)
+    closing = threading.Thread(target=connector.close)
+    closing.start()
+    go.set()
+    closing.join(20)
+
+    assert connector._per_process.peek() is None
+
+
+def test_a_script_that_simply_ends_does_not_cut_its_callback(emulator, tmp_path):
+    """
+    No close, as in a cron job: the callback that runs is waited for, and the next run has nothing to repeat.
+    """
+    said = tmp_path / "said"
+    script = f"""
+import threading
+from fedapay_sync import Connector
+connector = Connector({emulator.url!r}, api_key={emulator.secret_key!r}, db_url="sqlite:///{tmp_path}/cron.db")
+begun = threading.Event()
+
+@connector.on_webhook
+def slow(event):
+    begun.set()
+    threading.Event().wait(1)
+    with open({str(said)!r}, "a") as file:
+        file.write(f"{{event.attempt}}\\\\n")
+
+entity = {{"id": 1, "status": "approved"}}
+connector.save_webhook({{"name": "transaction.approved", "object": "transaction", "entity": entity}})
+begun.wait(10)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert said.read_text().split() == ["1"]

@@ -898,3 +898,57 @@ def test_b08_ctrl_c_interrupts_promptly_and_keeps_the_row(make_connector, emulat
     assert said.split() == ["waiting", "interrupted"] and "Traceback" not in complaints
     assert elapsed < 5
     assert store.listen("sandbox", id_transaction).state == "pending"
+
+
+def test_a_wall_clock_set_forward_ends_no_wait_early(make_connector, emulator, clock, in_thread, waiting, eventually):
+    """
+    The first time synchronisation after a boot: nobody hears of a timeout, and nothing is deleted.
+    """
+    connector = make_connector(clock=clock, pace=QUICK, on_timeout="delete")
+    id_transaction = pay(connector)
+    wait = in_thread(connector.finalise, id_transaction, 60)
+    waiting(connector, id_transaction)
+
+    clock.wall_ahead += 3600
+    looked = len(calls(emulator, "GET", id_transaction))
+    eventually(lambda: len(calls(emulator, "GET", id_transaction)) > looked + 3)
+
+    assert not wait.done()
+    assert calls(emulator, "DELETE", id_transaction) == []
+    emulator.approve(id_transaction)
+    assert wait.result(10).paid
+
+
+@pytest.mark.parametrize("timeout", [0, 10])
+def test_a_second_attempt_that_nobody_told_us_of_is_seen_when_asked_again(deaf, emulator, timeout):
+    """
+    Declined is an end of the wait and not of the transaction: FedaPay is asked before it is told again.
+    """
+    id_transaction = pay(deaf)
+    emulator.decline(id_transaction)
+    assert deaf.finalise(id_transaction, timeout=0).reason == "declined"
+    assert not deaf.finalise(id_transaction, timeout=timeout).paid
+
+    emulator.approve(id_transaction)
+
+    assert deaf.finalise(id_transaction, timeout=timeout).paid
+
+
+def test_a_wait_that_joins_a_sleepy_watch_wakes_it_up(make_connector, emulator, clock, in_thread, waiting):
+    """
+    After a timeout the looks grow rare; whoever waits anew is not made to wait for the next of them.
+    """
+    connector = make_connector(clock=clock, pace=Pace(first=1.0, factor=1000, longest=1000))
+    id_transaction = pay(connector)
+    first = in_thread(connector.finalise, id_transaction, 5)
+    waiting(connector, id_transaction)
+    clock.advance(2)
+    clock.advance(4)
+    assert first.result(10).status == TIMEOUT
+    emulator.approve(id_transaction)
+
+    second = in_thread(connector.finalise, id_transaction, 600)
+    waiting(connector, id_transaction)
+    clock.advance(2)
+
+    assert second.result(10).paid

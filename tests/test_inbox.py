@@ -278,3 +278,36 @@ def test_a_failing_callback_gets_the_event_again_under_the_same_key(make_connect
 
     assert [event.attempt for event in seen] == [1, 2]
     assert seen[0].event_key == seen[1].event_key
+
+
+def test_only_one_event_of_a_transaction_says_that_the_goods_may_go(connector, emulator, quiet):
+    """
+    The transfer to the merchant after three days is paid as well, and is no second delivery; nor is anything later.
+    """
+    seen = []
+    connector.on_webhook(seen.append)
+    id_transaction = connector.pay(SETUP, CLIENT, 500).id_transaction
+    emulator.approve(id_transaction)
+    emulator.wait_for_deliveries()
+    emulator.transfer(id_transaction)
+    emulator.wait_for_deliveries()
+    quiet()
+
+    told = {event.name: event for event in seen}
+    assert [name for name, event in told.items() if event.paid] == ["transaction.approved"]
+    assert told["transaction.transferred"].repeats
+    assert told["transaction.transferred"].entity.was_paid
+    assert connector.finalise(id_transaction).paid
+
+
+def test_a_refund_of_which_we_knew_nothing_delivers_nothing(connector, quiet):
+    """
+    The first that we hear of a transaction is that its money went back.
+    """
+    seen = []
+    connector.on_webhook(seen.append)
+    connector.save_webhook(event_of("refunded"))
+    quiet()
+
+    (event,) = seen
+    assert event.entity.was_paid and not event.paid

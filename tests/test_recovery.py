@@ -464,3 +464,25 @@ def test_a11_a_webhook_in_another_process_wakes_the_wait_here(make_connector, ch
 
     assert handle.result(timeout=10).paid
     assert gets(emulator) == []
+
+
+def test_a_webhook_that_is_quicker_than_restore_is_told_too(make_connector, emulator, eventually):
+    """
+    The wait's process is gone; its end comes before anybody restores it, and still reaches on_restored, once.
+    """
+    gone = make_connector()
+    id_transaction = gone.pay(SETUP, CLIENT, 500).id_transaction
+    gone.listen(id_transaction, timeout=600)
+    gone.close()
+    back = make_connector(use_listen_server=True)
+    told = []
+    back.on_restored(told.append)
+    back.start_webhook_server()
+    emulator.webhook_url = back.webhook_url
+    emulator.approve(id_transaction)
+    emulator.wait_for_deliveries()
+
+    assert back.restore() == 0
+
+    eventually(lambda: told)
+    assert [(outcome.id_transaction, outcome.paid) for outcome in told] == [(id_transaction, True)]

@@ -1,5 +1,6 @@
 """The verbs of listens: who waits for which transaction, and how that ended."""
 
+import functools
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 from ..errors import TransactionId
@@ -171,6 +172,8 @@ class ListenVerbs(Opened):
             can_watch: whether this program has the key of that fingerprint.
         """
         now = self._clock.now()
+        # Asked once for each owner, not for each of its rows.
+        is_gone = functools.lru_cache(maxsize=None)(is_dead)
         query = ListenRow.select().where(ListenRow.environment == environment, ListenRow.state.in_(OPEN_STATES))
 
         def take(database: Database) -> List[Listen]:
@@ -178,7 +181,7 @@ class ListenVerbs(Opened):
             for row in query.dicts().execute(database):
                 if row["owner"] == owner:
                     continue
-                if row["owner"] is not None and row["run_after"] > now and not is_dead(row["owner"]):
+                if row["owner"] is not None and row["run_after"] > now and not is_gone(row["owner"]):
                     continue
                 if not can_watch(row["account"]):
                     continue
