@@ -678,7 +678,7 @@ def slow(event):
     begun.set()
     threading.Event().wait(1)
     with open({str(said)!r}, "a") as file:
-        file.write(f"{{event.attempt}}\\\\n")
+        print(event.attempt, file=file)
 
 entity = {{"id": 1, "status": "approved"}}
 connector.save_webhook({{"name": "transaction.approved", "object": "transaction", "entity": entity}})
