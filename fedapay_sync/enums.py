@@ -73,6 +73,17 @@ class TransactionStatus(_Word):
     transferred_partially_refunded = "transferred_partially_refunded"
 
 
+class PayoutStatus(_Word):
+    """Statuts d'un dépôt. Un statut que FedaPay ajouterait reste un texte simple."""
+
+    pending = "pending"
+    scheduled = "scheduled"
+    started = "started"
+    processing = "processing"
+    sent = "sent"
+    failed = "failed"
+
+
 class EventFutureStatus(_Word):
     """
     Comment une attente a pris fin.
@@ -116,3 +127,6 @@ RETRIED_STATUSES: FrozenSet[str] = frozenset({TransactionStatus.declined, Transa
 
 #: Statuts qui mettent fin à une attente.
 FINAL_STATUSES: FrozenSet[str] = PAID_STATUSES | RETRIED_STATUSES | {TransactionStatus.expired}
+
+#: Statuts d'un dépôt qui est arrivé, ou qui n'arrivera pas sans être relancé.
+FINAL_PAYOUT_STATUSES: FrozenSet[str] = frozenset({PayoutStatus.sent, PayoutStatus.failed})

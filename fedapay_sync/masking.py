@@ -20,9 +20,11 @@ _RULES: Tuple[Tuple[Pattern[str], str], ...] = (
     ),
     (re.compile(r"(?i)\b(bearer|basic)\s+[^\s'\",;]+"), r"\1 ***"),
     (re.compile(r"eyJ[A-Za-z0-9_\-.]{6,}"), "***jeton***"),
-    # As in a query string, and as in JSON or the repr of a dictionary.
+    # As in a query string, and as in JSON (also JSON that is a text in JSON) or the repr of a dictionary.
     (
-        re.compile(r"(?i)(token|api_?key|secret|password|pwd)(=|['\"]\s*:\s*['\"])[^\s&'\"#]+"),
+        re.compile(
+            r"(?i)(token|api_?key|secret|password|pwd)(=|\\{0,3}['\"]\s*:\s*\\{0,3}['\"])[^\s&'\"#\\][^\s&'\"#]*"
+        ),
         r"\1\2***",
     ),
     # A password with an unescaped @ or / in it is a mistake, and is a password all the same.

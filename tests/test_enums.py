@@ -11,11 +11,13 @@ import pytest
 from fedapay_sync import catalogue, enums
 from fedapay_sync.catalogue import COUNTRIES, SANDBOX_METHOD, currency_of, push_methods
 from fedapay_sync.enums import (
+    FINAL_PAYOUT_STATUSES,
     FINAL_STATUSES,
     PAID_STATUSES,
     EventFutureStatus,
     MethodesPaiement,
     Monnaies,
+    PayoutStatus,
     Pays,
     TransactionStatus,
 )
@@ -78,6 +80,14 @@ def test_paid_statuses_are_those_of_the_official_sdks():
     } == PAID_STATUSES
     assert PAID_STATUSES | {"declined", "canceled", "expired"} == FINAL_STATUSES
     assert {"pending", "created"}.isdisjoint(FINAL_STATUSES)
+
+
+def test_a_payout_ends_sent_or_failed():
+    """
+    The words of FedaPay's pages, and no more: those that only other programs know pass as texts.
+    """
+    assert set(PayoutStatus.__members__) == {"pending", "scheduled", "started", "processing", "sent", "failed"}
+    assert {"sent", "failed"} == FINAL_PAYOUT_STATUSES
 
 
 def test_the_ends_of_a_wait_have_the_names_of_the_asynchronous_connector():

@@ -134,6 +134,8 @@ def test_ids_references_and_amounts_stay_readable(text):
         ("sk_abc", "sk_***"),
         ("Authorization: Bearer abc", "Authorization: Bearer ***"),
         ("https://h.bj/p?token=abc&id=5#x", "https://h.bj/p?token=***&id=5#x"),
+        (r"{\"token\": \"abc\"}", r'{\"token\": \"***"}'),
+        (r"{\\\"client_secret\\\":\\\"abc\\\"}", r'{\\\"client_secret\\\":\\\"***"}'),
         ("postgresql://u:p@db/b", "postgresql://u:***@db/b"),
         ("à ayaba@example.bj.", "à ***@***."),
         ("tel +22901640000001", "tel ***tel***"),

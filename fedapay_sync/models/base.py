@@ -1,10 +1,10 @@
 """What every model shares: reading, writing, comparing, showing."""
 
 import json
-from dataclasses import fields
 from typing import Any, Callable, ClassVar, Dict, Mapping, Tuple, Type, TypeVar
 
-from ..schema import load, plain, schema_of
+from ..masking import mask
+from ..schema import as_dict, load, plain, reader_of, schema_of, unknown_fields
 
 M = TypeVar("M", bound="Model")
 
@@ -48,12 +48,15 @@ class Model:
         Raises:
             InvalidArgument: ce n'est pas un objet, ou un champ indispensable manque.
         """
-        values = load(cls, data, strict)
-        known = {each.name for each in fields(cls)}  # type: ignore[arg-type]
-        # In the order they came, which marshmallow does not keep.
-        extra = {name: values.pop(name) for name in data if name in values and name not in known}
-        made = cls(**values)
-        object.__setattr__(made, "extra", extra)
+        if type(data) is not dict:
+            data = as_dict(cls, data)
+        made: M
+        if strict:
+            made = cls(**load(cls, data, strict=True))
+            object.__setattr__(made, "extra", unknown_fields(cls, data))
+        else:
+            kind: Any = cls
+            made = reader_of(kind)(data)
         return made
 
     def to_dict(self) -> Dict[str, Any]:
@@ -70,7 +73,7 @@ class Model:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={plain(getattr(self, name))!r}" for name in self.shown)
+        shown = ", ".join(f"{name}={_presentable(name, getattr(self, name))!r}" for name in self.shown)
         return f"{type(self).__name__}({shown})"
 
     def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:
@@ -82,3 +85,13 @@ def _restore(kind: Type[M], values: Dict[str, Any], extra: Dict[str, Any]) -> M:
     made.__dict__.update(values)
     object.__setattr__(made, "extra", extra)
     return made
+
+
+def _presentable(name: str, value: Any) -> Any:
+    """A value that may be shown: a part shows itself, a text loses its secrets, an address its query."""
+    if isinstance(value, Model):
+        return value
+    value = plain(value)
+    if isinstance(value, str):
+        return mask(value.partition("?")[0] if name == "url" else value)
+    return value

@@ -1,10 +1,14 @@
-"""Objects that stand beside transactions: customers, currencies, accounts, the page of a list."""
+"""Objects that stand beside transactions: customers, currencies, balances, the page of a list."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Dict, List, Optional, Tuple
+from decimal import Decimal
+from typing import Any, ClassVar, Dict, List, Optional, Tuple, Union
 
+from ..schema import Francs
 from .base import Model
+
+Json = Dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,37 @@ class ListMeta(Model):
 
 
 @dataclass(frozen=True)
+class PhoneNumber(Model):
+    """
+    Numéro de téléphone d'un client.
+
+    Attributes:
+        number: chiffres, d'ordinaire avec l'indicatif et sans « + » (``22964000001``).
+        country: code ISO 3166-1 du pays.
+        created_at: instant de la création, en UTC.
+    """
+
+    envelope: ClassVar[str] = "v1/phone_number"
+    shown: ClassVar[Tuple[str, ...]] = ("id", "country")
+
+    klass: Optional[str] = None
+    id: Optional[int] = None
+    number: Optional[str] = None
+    country: Optional[str] = None
+    created_at: Optional[datetime] = None
+    updated_at: Optional[datetime] = None
+
+
+@dataclass(frozen=True)
 class Customer(Model):
-    """Client ; l'adresse e-mail l'identifie chez FedaPay."""
+    """
+    Client ; l'adresse e-mail l'identifie chez FedaPay.
+
+    Attributes:
+        email: adresse e-mail ; ``None`` si seul le téléphone est connu.
+        phone_number: numéro, si FedaPay l'a joint ; sinon seul ``phone_number_id`` y renvoie.
+        created_at: instant de la création, en UTC.
+    """
 
     envelope: ClassVar[str] = "v1/customer"
 
@@ -38,11 +71,21 @@ class Customer(Model):
     created_at: Optional[datetime] = None
     updated_at: Optional[datetime] = None
     deleted_at: Optional[datetime] = None
+    phone_number: Optional[PhoneNumber] = None
 
 
 @dataclass(frozen=True)
 class Currency(Model):
-    """Devise ; l'identifiant 1 est le XOF."""
+    """
+    Devise ; l'identifiant 1 est le XOF.
+
+    Attributes:
+        iso: code ISO 4217 en lettres, ``XOF``.
+        code: code ISO 4217 en chiffres, ``952``.
+        div: nombre de subdivisions ; 1 pour le XOF, qui n'a pas de centimes.
+        modes: codes des opérateurs ouverts dans cette devise.
+        created_at: instant de la création, en UTC.
+    """
 
     envelope: ClassVar[str] = "v1/currency"
     shown: ClassVar[Tuple[str, ...]] = ("id", "iso")
@@ -62,26 +105,64 @@ class Currency(Model):
 
 
 @dataclass(frozen=True)
-class Account(Model):
-    """Compte marchand. Les webhooks en portent la forme longue ; le reste de ses champs est dans ``extra``."""
+class Balance(Model):
+    """
+    Solde du compte marchand ; il y en a un par opérateur, et ils ne s'additionnent pas pour un dépôt.
 
-    envelope: ClassVar[str] = "v1/account"
-    shown: ClassVar[Tuple[str, ...]] = ("id", "reference")
+    Attributes:
+        amount: somme en francs entiers.
+        mode: code de l'opérateur ; ``None`` pour le solde qui n'en a pas.
+        created_at: instant de la création, en UTC.
+    """
+
+    envelope: ClassVar[str] = "v1/balance"
+    shown: ClassVar[Tuple[str, ...]] = ("id", "mode", "amount")
 
     klass: Optional[str] = None
     id: Optional[int] = None
-    name: Optional[str] = None
-    timezone: Optional[str] = None
-    country: Optional[str] = None
-    verified: Optional[bool] = None
-    reference: Optional[str] = None
+    amount: Optional[Francs] = None
+    mode: Optional[str] = None
+    currency_id: Optional[int] = None
+    account_id: Optional[int] = None
+    created_at: Optional[datetime] = None
+    updated_at: Optional[datetime] = None
+    deleted_at: Optional[datetime] = None
+
+
+@dataclass(frozen=True)
+class ApiKey(Model):
+    """
+    Paire de clés d'un compte marchand.
+
+    Attributes:
+        public_key: clé publique.
+        private_key: clé secrète ; elle permet de déplacer de l'argent. Rien ne l'affiche, sauf ``to_dict``.
+        created_at: instant de la création, en UTC.
+    """
+
+    envelope: ClassVar[str] = "v1/api_key"
+    shown: ClassVar[Tuple[str, ...]] = ("id", "public_key")
+
+    klass: Optional[str] = None
+    id: Optional[int] = None
+    public_key: Optional[str] = None
+    private_key: Optional[str] = None
     created_at: Optional[datetime] = None
     updated_at: Optional[datetime] = None
 
 
 @dataclass(frozen=True)
 class PaymentMethod(Model):
-    """Moyen de paiement utilisé par le client."""
+    """
+    Moyen de paiement utilisé par le client.
+
+    Attributes:
+        brand: opérateur, par exemple ``moov``.
+        method: genre, par exemple ``phone``.
+        country: code ISO 3166-1 du pays, en majuscules (``BJ``).
+        number: chiffres avec l'indicatif, sans « + ».
+        created_at: instant de la création, en UTC.
+    """
 
     envelope: ClassVar[str] = "v1/payment_method"
     shown: ClassVar[Tuple[str, ...]] = ("id", "brand", "country")
@@ -97,4 +178,44 @@ class PaymentMethod(Model):
     deleted_at: Optional[datetime] = None
 
 
-Json = Dict[str, Any]
+@dataclass(frozen=True)
+class PaymentSource(Model):
+    """
+    D'où un paiement est venu : produit, appareil, navigateur, lieu.
+
+    Attributes:
+        latitude: degrés décimaux.
+        longitude: degrés décimaux.
+        sourceable_type: genre de l'objet payé.
+        sourceable_id: son identifiant.
+        created_at: instant de la création, en UTC.
+    """
+
+    envelope: ClassVar[str] = "v1/payment_source"
+    shown: ClassVar[Tuple[str, ...]] = ("id", "product", "channel")
+
+    klass: Optional[str] = None
+    id: Optional[int] = None
+    product: Optional[str] = None
+    channel: Optional[str] = None
+    referrer: Optional[str] = None
+    lib: Optional[str] = None
+    lib_version: Optional[str] = None
+    api_version: Optional[str] = None
+    ip: Optional[str] = None
+    device: Optional[str] = None
+    device_vendor: Optional[str] = None
+    os: Optional[str] = None
+    os_version: Optional[str] = None
+    browser: Optional[str] = None
+    browser_version: Optional[str] = None
+    country: Optional[str] = None
+    city: Optional[str] = None
+    region: Optional[str] = None
+    latitude: Optional[Decimal] = None
+    longitude: Optional[Decimal] = None
+    account_id: Optional[int] = None
+    sourceable_type: Optional[str] = None
+    sourceable_id: Union[int, str, None] = None
+    created_at: Optional[datetime] = None
+    updated_at: Optional[datetime] = None

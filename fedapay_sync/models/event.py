@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar,
 from ..enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
 from ..errors import EventError
 from ..schema import read_datetime, write_datetime
+from .account import Account
 from .base import Model
-from .common import Account, Json
+from .common import Json
 from .transaction import Transaction
 
 TRANSACTION = "transaction"
@@ -80,6 +81,7 @@ class WebhookHistory(WebhookTransaction):
             marchand (``transaction.transferred``), trois jours après l'accord, n'est pas un second paiement.
         source: ``webhook``, ``status`` (lu chez FedaPay), ``events`` ou ``manual``.
         received_at: instant où l'événement a été gardé, en UTC.
+        last_error: pourquoi le callback a échoué la dernière fois, s'il a échoué.
     """
 
     shown: ClassVar[Tuple[str, ...]] = ("name", "event_key", "attempt", "late", "suspect")
@@ -91,6 +93,7 @@ class WebhookHistory(WebhookTransaction):
     repeats: bool = False
     source: str = "webhook"
     received_at: Optional[datetime] = None
+    last_error: Optional[str] = None
 
     @property
     def paid(self) -> bool:

@@ -2,6 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from numbers import Real
 from typing import Any, ClassVar, Optional, Tuple, Type, TypeVar, Union
 
 import marshmallow.validate
@@ -9,7 +12,7 @@ import marshmallow.validate
 from ..catalogue import COUNTRIES, push_methods
 from ..enums import MethodesPaiement, Pays, TransactionStatus, TypesPaiement
 from ..errors import InvalidArgument, InvalidCountryPaymentCombination
-from ..masking import get_logger
+from ..masking import get_logger, mask
 from ..schema import read_francs
 from .base import Model
 from .transaction import PaymentIntent, Transaction, TransactionToken
@@ -20,6 +23,21 @@ W = TypeVar("W", Pays, MethodesPaiement, TypesPaiement)
 
 _email = marshmallow.validate.Email()
 _PHONE = re.compile(r"\+?[0-9]{6,20}\Z")
+#: More francs than that, the database cannot write down.
+MAX_AMOUNT = 10**15
+
+
+def shown(value: Any) -> str:
+    """A value as an error may quote it: short, and without a secret that was given in the wrong place."""
+    if type(value) is str:
+        return repr(mask(value))[:80]
+    try:
+        # What holds other values could hold a customer's.
+        text = repr(value) if isinstance(value, (bytes, Real, Decimal, Enum)) or not value else ""
+    except (ValueError, TypeError):  # a number of too many digits, or what is neither true nor false
+        text = ""
+    # Behind the letter of an escape a number of a phone would not be recognized.
+    return mask(text)[:80] if text and "\\" not in text else f"un {type(value).__name__}"
 
 
 def word(kind: Type[W], value: Any, field: str) -> W:
@@ -33,12 +51,12 @@ def word(kind: Type[W], value: Any, field: str) -> W:
         if value == member.value or value == member.name:
             return member
     known = ", ".join(f"{member.name} ({member.value})" for member in kind)
-    raise InvalidArgument(f"{field}={value!r} est inconnu. Valeurs possibles : {known}.", field=field)
+    raise InvalidArgument(f"{field}={shown(value)} est inconnu. Valeurs possibles : {known}.", field=field)
 
 
 def whole_amount(amount: Any, field: str = "montant_paiement") -> int:
     """
-    An amount that we may send: a whole number of francs above zero.
+    An amount that we may send: a whole number of francs above zero, and of a size that can be meant.
 
     Raises:
         InvalidArgument: anything else.
@@ -49,9 +67,13 @@ def whole_amount(amount: Any, field: str = "montant_paiement") -> int:
         francs = read_francs(amount)
         if francs <= 0:
             raise ValueError("il doit être plus grand que 0")
+        if francs > MAX_AMOUNT:
+            raise ValueError(f"plus de {MAX_AMOUNT} francs, vérifier l'unité")
     except (ValueError, TypeError, ArithmeticError) as error:
+        # An ArithmeticError's own text is made for programmers.
+        reason = "ce n'est pas un nombre" if isinstance(error, ArithmeticError) else error
         raise InvalidArgument(
-            f"{field}={amount!r} est refusé : {error}. Donner un nombre entier de francs, par exemple 1000 "
+            f"{field}={shown(amount)} est refusé : {reason}. Donner un nombre entier de francs, par exemple 1000 "
             "(le XOF et le GNF n'ont pas de centimes).",
             field=field,
         ) from None

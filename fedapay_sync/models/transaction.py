@@ -8,7 +8,7 @@ from typing import Any, ClassVar, List, Optional, Tuple, Union
 from ..enums import PAID_STATUSES, TransactionStatus
 from ..schema import Francs
 from .base import Model
-from .common import Currency, Customer, Json, PaymentMethod
+from .common import Balance, Currency, Customer, Json, PaymentMethod
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,15 @@ class Transaction(Model):
         commission: taux décimal, ``0.04`` pour 4 %.
         fees: frais en francs entiers.
         amount_debited: somme prise au client, en francs entiers.
+        fixed_commission: part fixe de la commission, en francs entiers.
         amount_transferred: somme versée au marchand, en francs entiers.
         approved_at: instant de l'accord, en UTC ; ``None`` tant que rien n'est payé.
         deleted_at: instant de l'annulation ; le statut reste alors ``pending``.
         merchant_reference: référence du marchand, unique chez FedaPay.
+        last_error_code: dernier échec ; il peut rester sur une transaction payée depuis.
+        to_be_transferred_at: instant prévu du versement au marchand, en UTC.
+        operator_commission: taux décimal de l'opérateur, connu des événements seulement.
+        operator_fees: frais de l'opérateur, en francs.
         payment_token: jeton de paiement ; présent tant que la transaction est en attente.
         payment_url: lien de la page de paiement ; présent tant que la transaction est en attente.
     """
@@ -77,10 +82,21 @@ class Transaction(Model):
     payment_token: Optional[str] = None
     payment_url: Optional[str] = None
     flags: Optional[List[Any]] = None
+    items: Optional[int] = None
+    page_id: Optional[int] = None
+    lock_transfer: Optional[bool] = None
+    operator_commission: Optional[Decimal] = None
+    operator_fees: Optional[Decimal] = None
+    operator_fixed_commission: Optional[Decimal] = None
+    marketplace_transaction_id: Optional[int] = None
+    sub_commissions_transferred_at: Optional[datetime] = None
+    transferred_count: Optional[int] = None
+    scheduled_transfer_at: Optional[datetime] = None
+    paid_at: Optional[datetime] = None
     customer: Optional[Customer] = None
     currency: Optional[Currency] = None
     payment_method: Optional[PaymentMethod] = None
-    balance: Optional[Json] = None
+    balance: Optional[Balance] = None
     refunds: Optional[List[Any]] = None
 
     @property
@@ -88,6 +104,16 @@ class Transaction(Model):
         """Vrai si le client a été débité, même si la somme lui a été rendue depuis."""
         # What FedaPay sent instead of a text was kept as it came, and may have no hash.
         return isinstance(self.status, str) and self.status in PAID_STATUSES
+
+    @property
+    def was_refunded(self) -> bool:
+        """Vrai si la somme a été rendue au client, en tout ou en partie."""
+        return isinstance(self.status, str) and "refunded" in self.status
+
+    @property
+    def was_partially_refunded(self) -> bool:
+        """Vrai si une partie seulement de la somme a été rendue au client."""
+        return isinstance(self.status, str) and "partially_refunded" in self.status
 
     @property
     def is_deleted(self) -> bool:
@@ -128,3 +154,71 @@ class TransactionDeleteStatus(Model):
     delete_status: bool
     status_code: int
     message: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class TransactionBatch(Model):
+    """
+    Réponse à une création par lot.
+
+    Attributes:
+        transactions: les transactions créées.
+        errors: ce que FedaPay a refusé, tel qu'il le dit.
+    """
+
+    envelope: ClassVar[str] = "v1/transaction_batch"
+    shown: ClassVar[Tuple[str, ...]] = ("created_count", "error_count")
+
+    klass: Optional[str] = None
+    transactions: Optional[List[Transaction]] = None
+    errors: Optional[List[Any]] = None
+
+    @property
+    def created_count(self) -> int:
+        """Nombre de transactions créées."""
+        return len(self.transactions) if isinstance(self.transactions, list) else 0
+
+    @property
+    def error_count(self) -> int:
+        """Nombre de refus."""
+        return len(self.errors) if isinstance(self.errors, list) else 0
+
+
+@dataclass(frozen=True)
+class Fees(Model):
+    """
+    Frais d'un paiement, annoncés avant qu'il ait lieu.
+
+    Attributes:
+        amount_debited: somme qui sera prise au client, en francs entiers.
+        amount_transferred: somme qui sera versée au marchand, en francs entiers.
+        apply_fees_to_merchant: vrai si le marchand paie les frais, faux si c'est le client.
+        commission: taux décimal, ``0.04`` pour 4 %.
+        fees: frais en francs entiers.
+        fixed_commission: part fixe de la commission, en francs entiers.
+        message: phrase pour le client ; ``{fees}`` y tient la place des frais.
+    """
+
+    shown: ClassVar[Tuple[str, ...]] = ("amount_debited", "amount_transferred", "fees", "commission")
+
+    amount_debited: Optional[Francs] = None
+    amount_transferred: Optional[Francs] = None
+    apply_fees_to_merchant: Optional[bool] = None
+    commission: Optional[Decimal] = None
+    fees: Optional[Francs] = None
+    fixed_commission: Optional[Francs] = None
+    message: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class ReceiptLink(Model):
+    """
+    Lien du reçu d'un paiement.
+
+    Attributes:
+        url: adresse ; elle contient un jeton qui vaut 24 heures.
+    """
+
+    shown: ClassVar[Tuple[str, ...]] = ()
+
+    url: Optional[str] = None

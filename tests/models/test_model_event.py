@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fedapay_sync.enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
 from fedapay_sync.errors import EventError, InvalidArgument
-from fedapay_sync.models import Transaction, WebhookHistory, WebhookTransaction
+from fedapay_sync.models import Event, Transaction, WebhookHistory, WebhookTransaction
 from fedapay_sync.models.event import event_from_transaction, identify
 
 STATUSES = [each.value for each in TransactionStatus]
@@ -50,7 +50,7 @@ def webhook(entity, name=None, **changes):
 
 
 def listed(entity, name=None):
-    """As the events list has it, read: no klass, the name in ``type``, the entity in a text."""
+    """As the events list has it, read by its model: no klass, the name in ``type``, the entity in a text."""
     bare = {key: value for key, value in entity.items() if key != "klass"}
     entry = {
         "klass": "v1/event",
@@ -59,12 +59,7 @@ def listed(entity, name=None):
         "object": "transaction",
         "object_id": entity["id"],
     }
-    return {
-        "name": entry["type"],
-        "object": entry["object"],
-        "object_id": entry["object_id"],
-        "entity": json.loads(entry["entity"]),
-    }
+    return Event.from_dict(entry).as_webhook()
 
 
 @given(SENT, st.integers(1, 10**12), st.datetimes())
@@ -115,6 +110,23 @@ def test_a_second_attempt_that_fails_is_another_event(status):
     assert first.dedup_key != second.dedup_key
     assert first.event_key != second.event_key
     assert first_again == first
+
+
+@given(st.sampled_from(STATUSES), st.integers(1, 10**12), st.datetimes(), st.datetimes(), st.booleans())
+def test_the_events_list_and_a_webhook_tell_one_fact(status, number, moment, later, deleted):
+    """
+    Whatever the event, its stamps and their precision: the model of ``/v1/events`` gives the key of the webhook.
+    """
+    entity = transaction(
+        status,
+        id=number,
+        updated_at=later.isoformat(),
+        deleted_at=later.isoformat() + "Z" if deleted else None,
+        **{f"{status}_at": f"{moment.isoformat()}Z"},
+    )
+
+    for name in (f"transaction.{status}", "transaction.updated", "transaction.deleted"):
+        assert identity(listed(entity, name), body="1") == identity(webhook(entity, name), body="1")
 
 
 @pytest.mark.parametrize("status", ["approved_partially_refunded", "transferred_partially_refunded", "updated"])

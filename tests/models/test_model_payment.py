@@ -251,3 +251,34 @@ def test_a_payment_has_the_names_of_the_asynchronous_page(kind):
     assert there.payment_link == there.link_and_token_data.payment_link == "https://p/t"
     assert there.set_methode_data is None
     assert there.status == "pending"
+
+
+@pytest.mark.parametrize("value", ["sk_live_abc", "ayaba@exemple.bj", "\n0164000001", b"\n0164000001", "x" * 5000])
+def test_a_secret_in_the_wrong_place_is_not_quoted(value):
+    """
+    A key, an address or a number given as an amount, a country or a method stays out of the error.
+    """
+    for wrong in (value, [value]):
+        for call in (whole_amount, PaiementSetup):
+            with pytest.raises(InvalidArgument) as refused:
+                call(wrong)
+            assert not any(secret in str(refused.value) for secret in ("abc", "ayaba", "0164000001", "x" * 100))
+
+
+@pytest.mark.parametrize("value", [10**15 + 1, 10**5000, -(10**5000), 1e300], ids=lambda value: type(value).__name__)
+def test_an_amount_that_nobody_can_mean_is_refused(value):
+    """
+    The database could not write it down either.
+    """
+    with pytest.raises(InvalidArgument, match="est refusé") as refused:
+        whole_amount(value, "amount")
+
+    assert refused.value.field == "amount" and len(str(refused.value)) < 300
+    assert whole_amount(10**15) == 10**15
+
+
+def test_a_signalling_number_is_refused_without_a_programmers_words():
+    with pytest.raises(InvalidArgument) as refused:
+        whole_amount(Decimal("sNaN"))
+
+    assert "pas un nombre" in str(refused.value) and "<class" not in str(refused.value)

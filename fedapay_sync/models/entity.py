@@ -1,0 +1,75 @@
+"""The object that an event is about: which model it is, and JSON that came inside a text."""
+
+import json
+from typing import Any, Dict, List, Mapping, NoReturn, Type, Union
+
+from ..errors import InvalidArgument
+from ..masking import get_logger
+from .account import Account
+from .base import Model
+from .common import Balance, Currency, Customer, Json
+from .event import kind_of
+from .invoice import Invoice
+from .page import PaymentPage
+from .payout import Payout
+from .transaction import Transaction
+
+log = get_logger(__name__)
+
+#: An object of FedaPay's, a dictionary where we have no model for it, or what came instead.
+Entity = Any
+
+MODELS: Dict[str, Type[Model]] = {
+    each.envelope.partition("/")[2]: each
+    for each in (Transaction, Payout, Customer, Account, Balance, Currency, PaymentPage, Invoice)
+}
+
+
+def decoded(value: Any) -> Union[Json, List[Any], str]:
+    """
+    What a JSON text says. A text that holds no object and no list is kept: what it would decode to, another reading
+    could decode again.
+
+    Raises:
+        ValueError: neither a text nor what one would hold.
+    """
+    if isinstance(value, (dict, list)):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("un texte JSON est attendu")
+    try:
+        found = json.loads(value, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return str(value)
+    return found if isinstance(found, (dict, list)) else str(value)
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(word)
+
+
+def read_entity(owner: Type[Model], event: Mapping[str, Any], *, strict: bool) -> Any:
+    """
+    The entity of an event, as the model of its kind.
+
+    What cannot be read is kept as it came, with a warning.
+
+    Raises:
+        InvalidArgument: strict, and it cannot be read.
+    """
+    entity = event.get("entity")
+    if entity is None or isinstance(entity, Model):
+        return entity
+    if isinstance(entity, str):
+        entity = decoded(entity)
+    if isinstance(entity, Mapping):
+        model = MODELS.get(kind_of({**event, "entity": entity}))
+        if model is None:
+            return dict(entity)
+        # An object that cannot be asked for again is not worth the name.
+        if entity.get("id") is not None:
+            return model.from_dict(entity, strict=strict)
+    if strict:
+        raise InvalidArgument(f"{owner.__name__} illisible : entity (un objet est attendu).", field="entity")
+    log.warning("odd value kept as it came: %s.entity", owner.__name__)
+    return dict(entity) if isinstance(entity, Mapping) else entity

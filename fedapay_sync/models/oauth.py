@@ -1,0 +1,41 @@
+"""The token with which an application acts for a merchant's account."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, ClassVar, Optional, Tuple, Union
+
+from ..schema import read_datetime
+from .base import Model
+
+
+def _moment(value: Any) -> datetime:
+    """A moment from Unix seconds, as FedaPay sends them in a text, or from the ISO text that we write."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        try:
+            return datetime.fromtimestamp(int(value), timezone.utc)
+        except (OverflowError, OSError, ValueError):
+            raise ValueError("un nombre de secondes est attendu") from None
+    return read_datetime(value)
+
+
+@dataclass(frozen=True)
+class OAuthToken(Model):
+    """
+    Jeton OAuth. Il s'emploie comme une clé API ; rien ne l'affiche, sauf ``to_dict``.
+
+    Attributes:
+        access_token: le jeton.
+        scope: droits accordés, ``read_write`` par exemple.
+        created_at: instant de la création, en UTC.
+        expires_in: durée de vie en secondes, si FedaPay la dit.
+    """
+
+    shown: ClassVar[Tuple[str, ...]] = ("token_type", "scope", "created_at")
+
+    access_token: Optional[str] = None
+    token_type: Optional[str] = None
+    scope: Optional[str] = None
+    created_at: Optional[datetime] = field(default=None, metadata={"read": _moment})
+    expires_in: Union[int, str, None] = None
