@@ -148,14 +148,16 @@ class ApiError(FedapayError):
 
     Attributes:
         status: code HTTP de la réponse.
-        fedapay_message: message de FedaPay, tel quel ; vide s'il n'y en avait pas.
-        errors: erreurs par champ, telles que FedaPay les donne.
+        fedapay_message: message de FedaPay, secrets et coordonnées masqués ; vide s'il n'y en avait pas.
+        fedapay_code: code d'erreur de FedaPay, quand il en donne un (``INVALID_PARAMS``) ; sinon vide.
+        errors: erreurs par champ, comme ``{"amount": ["doit être supérieur à 0"]}``.
         method: méthode HTTP.
         path: chemin appelé, sans clé ni jeton.
     """
 
     status: int = 0
     fedapay_message: str = ""
+    fedapay_code: str = ""
     errors: Mapping[str, List[str]] = {}
     method: str = ""
     path: str = ""

@@ -5,47 +5,43 @@ What may be repeated is decided here and nowhere else: a connection that never o
 failed on the way or was answered 429, 502, 503 or 504. A POST that may have arrived is never repeated blindly.
 """
 
-import json
-import os
 import random
 import ssl
 import threading
-import urllib.parse
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Callable, Iterator, List, Mapping, Optional, Tuple
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import requests
 import urllib3.exceptions
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from ._version import VERSION
-from .answers import MAX_BODY, Answer, judged
+from .answers import MAX_BODY, READ_AGAIN, Answer, judged
 from .clock import SYSTEM_CLOCK, Clock
-from .config import is_loopback
-from .errors import (
-    ApiError,
-    ConfigError,
-    InvalidArgument,
-    NotSent,
-    OutcomeUnknown,
-    TransportError,
-)
+from .errors import ApiError, ConfigError, FedapayError, NotSent, OutcomeUnknown, TransportError
+from .exchange import Exchange, observed
 from .masking import get_logger, mask
+from .models.payment import shown
+from .outgoing import all_headers, encoded, query, quoted
+from .sessions import NoSuchBundle, Sessions, call_of, was_sent
+
+__all__ = ["BUDGET", "TIMEOUTS", "Transport", "checked_observer", "quoted"]
 
 log = get_logger(__name__)
 
 #: Connect and read timeouts, in seconds.
 TIMEOUTS = (5.0, 30.0)
-#: No call lasts longer than this, retries and waits included, in seconds (the last read of a body may overrun it).
+#: No call lasts longer than this, retries and waits included, in seconds. Looking up a name is the system's own time,
+#: and each further address that a name has may add one connect timeout.
 BUDGET = 60.0
 _ATTEMPTS = 4
 _MAX_RETRY_AFTER = 30.0
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+#: Causes that the next attempt would meet again.
+_LASTING = frozenset({"SSLCertVerificationError", "NoSuchBundle", "InvalidURL", "LocationParseError"})
 
 
 class _Bearer(AuthBase):
-    """Sets the key itself: a header in the session would lose to the user's .netrc."""
+    """Sets the key itself: a header given to requests would lose to a user name in the URL."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -55,6 +51,26 @@ class _Bearer(AuthBase):
         return request
 
 
+@dataclass(frozen=True, repr=False)
+class _Request:
+    """What every attempt sends. It has no repr: tools that show local variables would show the key and a customer."""
+
+    method: str
+    path: str
+    url: str
+    headers: Dict[str, str]
+    content: Optional[bytes]
+    key: str
+
+
+class _Reply(NamedTuple):
+    """What came back, unread."""
+
+    status: int
+    raw: bytes
+    retry_after: Optional[str]
+
+
 class Transport:
     """
     HTTP to one FedaPay base URL, safe to share between threads and to carry over a fork.
@@ -62,7 +78,12 @@ class Transport:
     Args:
         base_url: base of the API, without ``/v1``.
         timeouts: connect and read timeouts, in seconds.
+        budget: seconds that a call lasts at most, attempts and waits together.
         pause: how to wait between two attempts; ``None`` is a real wait that :meth:`close` cuts short.
+        observer: is given each attempt when it is over, masked, in the thread that called.
+
+    Raises:
+        ConfigError: timeouts, a budget or an observer that are none.
     """
 
     def __init__(
@@ -73,15 +94,20 @@ class Transport:
         budget: float = BUDGET,
         clock: Clock = SYSTEM_CLOCK,
         pause: Optional[Callable[[float], object]] = None,
+        observer: Optional[Callable[[Exchange], object]] = None,
     ) -> None:
         self._base_url = base_url
-        self._timeouts = timeouts
+        self._timeouts = _checked_timeouts(timeouts)
+        if not _is_time(budget):
+            raise ConfigError(f"budget={shown(budget)} : un nombre de secondes plus grand que 0 est attendu.")
         self._budget = budget
-        self._clock = clock
+        #: What the time of a call, and of what is built of calls, is measured by.
+        self.clock = clock
         self._closed = threading.Event()
         #: Waits that many seconds, less if the transport is closed meanwhile.
-        self.pause: Callable[[float], object] = self._closed.wait if pause is None else pause
-        self._local = threading.local()
+        self.pause: Callable[[float], object] = self._wait if pause is None else pause
+        self._observer = checked_observer(observer)
+        self._sessions = Sessions(base_url)
 
     def request(
         self,
@@ -91,38 +117,42 @@ class Transport:
         key: str,
         params: Optional[Mapping[str, Any]] = None,
         body: Optional[Mapping[str, Any]] = None,
+        headers: Optional[Mapping[str, str]] = None,
     ) -> Answer:
         """
         One call, repeated only where that is safe.
 
         Raises:
             ConfigError: the key cannot be sent.
-            InvalidArgument: the body or the parameters cannot be sent.
+            InvalidArgument: the body, the parameters or the headers cannot be sent.
             NotSent: no connection; FedaPay certainly did not get the request.
             OutcomeUnknown: FedaPay may have got the request, its answer was lost.
             ApiError: FedaPay answered something else than a success.
         """
         if not key.isascii() or not key.isprintable():
             raise ConfigError("Clé API FedaPay illisible : elle contient des caractères invisibles. La recopier.")
-        url = f"{self._base_url}/v1{path}{_query(params)}"
-        content = None if body is None else _encoded(body)
-        end = self._clock.monotonic() + self._budget
+        request = _Request(
+            method=method,
+            path=path,
+            url=f"{self._base_url}/v1{path}{query(params)}",
+            headers=all_headers(headers, has_body=body is not None),
+            content=None if body is None else encoded(body),
+            key=key,
+        )
+        end = self.clock.monotonic() + self._budget
+        closed = self._closed
         attempt = 0
         while True:
             attempt += 1
-            problem: Exception
+            problem: FedapayError
             try:
-                return self._once(method, path, url, key, content, end)
-            except NotSent as error:
-                problem, wait = error, _backoff(attempt)
-            except (OutcomeUnknown, ApiError) as error:
-                if method != "GET" or not _may_repeat(error):
+                return self._attempt(request, attempt, end)
+            except (TransportError, ApiError) as error:
+                wait = _wait_before_repeating(method, error, attempt)
+                if wait is None:
                     raise
-                asked = getattr(error, "retry_after", None)
-                if asked is not None and asked > _MAX_RETRY_AFTER:
-                    raise
-                problem, wait = error, asked if asked is not None else _backoff(attempt)
-            if attempt >= _ATTEMPTS or self._clock.monotonic() + wait >= end or self._closed.is_set():
+                problem = error
+            if attempt >= _ATTEMPTS or self.clock.monotonic() + wait >= end or closed.is_set():
                 raise problem
             # The class only: what FedaPay says may be about a customer.
             told = type(problem).__name__
@@ -130,125 +160,128 @@ class Transport:
             self.pause(wait)
 
     def close(self) -> None:
-        """End waits between attempts and close this thread's connections. Others close with their threads."""
-        self._closed.set()
-        session = getattr(self._local, "session", None)
-        if session is not None and self._local.pid == os.getpid():
-            session.close()
-            self._local.session = None
+        """
+        End waits between attempts and close this thread's connections. Others close with their threads.
 
-    def _once(self, method: str, path: str, url: str, key: str, content: Optional[bytes], end: float) -> Answer:
-        connect, read = self._timeouts
-        left = max(0.001, end - self._clock.monotonic())
+        What is called afterwards still goes out, once and without waits: whoever looks for what became of a payment
+        must not be kept from it.
+        """
+        self._closed.set()
+        self._sessions.close()
+
+    def release(self) -> None:
+        """The same for the calls under way; those that come later are as patient as ever."""
+        ended, self._closed = self._closed, threading.Event()
+        ended.set()
+        self._sessions.close()
+
+    def _wait(self, seconds: float) -> None:
+        self._closed.wait(seconds)
+
+    def _attempt(self, request: _Request, attempt: int, end: float) -> Answer:
+        start = self.clock.monotonic()
+        reply: Optional[_Reply] = None
         try:
-            with self._session().request(
-                method,
-                url,
-                data=content,
-                headers=None if content is None else {"Content-Type": "application/json"},
-                auth=_Bearer(key),
-                timeout=(min(connect, left), min(read, left)),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                raw = self._read(response, end)
-                return judged(
-                    method,
-                    path,
-                    response.status_code,
-                    raw,
-                    retry_after=response.headers.get("Retry-After"),
-                    now=self._clock.now(),
+            reply = self._ask(request, max(0.001, end - start))
+            answer = judged(
+                request.method,
+                request.path,
+                reply.status,
+                reply.raw,
+                retry_after=reply.retry_after,
+                now=self.clock.now(),
+            )
+        except FedapayError as error:
+            self._show(request, attempt, start, reply, error)
+            raise
+        self._show(request, attempt, start, reply, None)
+        return answer
+
+    def _ask(self, request: _Request, left: float) -> _Reply:
+        connect, read = self._timeouts
+        try:
+            with call_of(left):
+                prepared = requests.PreparedRequest()
+                prepared.prepare(
+                    method=request.method,
+                    url=request.url,
+                    headers=request.headers,
+                    data=request.content,
+                    auth=_Bearer(request.key),
                 )
+                session = self._sessions.current()
+                timeout = (min(connect, left), min(read, left))
+                with session.send(
+                    prepared, proxies=session.proxies, timeout=timeout, allow_redirects=False, stream=True
+                ) as response:
+                    return _Reply(response.status_code, _body(response), response.headers.get("Retry-After"))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            problem = _transport_error(method, path, error, self._base_url)
+            problem = _transport_error(request.method, request.path, error, self._base_url)
         # Out here, so that the original is not even its context: it carries the request with its key.
         raise problem
 
-    def _read(self, response: requests.Response, end: float) -> bytes:
-        """The decoded body, bounded in size and in time."""
-        chunks: List[bytes] = []
-        size = 0
-        while size <= MAX_BODY:
-            # What has come so far, and not a full chunk: a body that drips would hold us for hours.
-            chunk = response.raw.read1(64 * 1024, decode_content=True)
-            if not chunk:
-                break
-            if self._clock.monotonic() > end:
-                raise requests.ReadTimeout("total budget spent while reading the body")
-            chunks.append(chunk)
-            size += len(chunk)
-        return b"".join(chunks)
-
-    def _session(self) -> requests.Session:
-        """This thread's session. One made before a fork shares its socket with the parent: never used, never closed."""
-        local = self._local
-        if getattr(local, "session", None) is None or local.pid != os.getpid():
-            local.inherited = getattr(local, "session", None)
-            local.session, local.pid = self._new_session(), os.getpid()
-        session: requests.Session = local.session
-        return session
-
-    def _new_session(self) -> requests.Session:
-        session = requests.Session()
-        # Our own loop decides what is repeated; nothing beneath it repeats.
-        adapter = HTTPAdapter(max_retries=urllib3.Retry(0, read=False), pool_connections=2, pool_maxsize=2)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        # A corporate proxy or CA bundle counts for FedaPay, never for a server on this machine.
-        session.trust_env = not is_loopback(self._base_url)
-        # No cookies: what one account was given must not go along with the key of another.
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        session.headers.update(
-            {
-                "User-Agent": f"fedapay_sync/{VERSION}",
-                "Accept": "application/json",
-                "X-Version": VERSION,
-                "X-Source": "fedapay_sync PythonLib",
-            }
+    def _show(
+        self, request: _Request, attempt: int, start: float, reply: Optional[_Reply], error: Optional[FedapayError]
+    ) -> None:
+        if self._observer is None:
+            return
+        seen = observed(
+            request.method,
+            request.path,
+            attempt=attempt,
+            status=None if reply is None else reply.status,
+            seconds=self.clock.monotonic() - start,
+            error=error,
+            sent=request.content,
+            received=b"" if reply is None else reply.raw,
         )
-        return session
+        try:
+            self._observer(seen)
+        except Exception as failure:  # edge of a thread: the user's code, and no failure of the call
+            log.error("observer failed (%s); the call is not affected", type(failure).__name__)
 
 
-def quoted(part: object) -> str:
-    """One segment of a path that cannot become two, whatever it holds."""
-    return urllib.parse.quote(str(part), safe="")
+def checked_observer(observer: Any) -> Optional[Callable[[Exchange], object]]:
+    """
+    A function that may be told of each attempt, or None.
+
+    Raises:
+        ConfigError: what cannot be called.
+    """
+    if observer is None or callable(observer):
+        told: Optional[Callable[[Exchange], object]] = observer
+        return told
+    raise ConfigError(
+        f"observer : une fonction qui prend un Exchange est attendue, ou None ; reçu {type(observer).__name__}."
+    )
 
 
-def _query(params: Optional[Mapping[str, Any]]) -> str:
-    """A query string in FedaPay's form: ``filters[type]=…``, ``key[]=…``, true and false in small letters."""
-    pairs = [pair for name, value in (params or {}).items() for pair in _pairs(name, value)]
-    try:
-        return "?" + urllib.parse.urlencode(pairs) if pairs else ""
-    except UnicodeError:
-        raise InvalidArgument(
-            "Paramètre illisible : du texte Unicode bien formé est attendu.", field="params"
-        ) from None
+def _checked_timeouts(timeouts: Any) -> Tuple[float, float]:
+    if isinstance(timeouts, (tuple, list)) and len(timeouts) == 2 and all(map(_is_time, timeouts)):
+        return (timeouts[0], timeouts[1])
+    raise ConfigError(
+        "timeouts : deux nombres de secondes plus grands que 0 sont attendus, pour la connexion et pour la lecture, "
+        f"comme (5, 30) ; reçu {shown(timeouts)}."
+    )
 
 
-def _pairs(name: str, value: Any) -> Iterator[Tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from _pairs(f"{name}[{key}]", each)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _pairs(f"{name}[]", each)
-    elif isinstance(value, bool):
-        yield name, str(value).lower()
-    elif value is not None:
-        yield name, str(value)
+def _is_time(value: Any) -> bool:
+    """Whether that is some time, and no more than the system can wait."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e9
 
 
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    """The JSON to send. What cannot be written is refused here, before anybody could think that it was sent."""
-    try:
-        return json.dumps(dict(body), ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgument(
-            f"Ce corps ne s'écrit pas en JSON ({type(error).__name__}) : donner des dictionnaires, listes, textes, "
-            "nombres finis, vrai, faux ou None.",
-            field="body",
-        ) from None
+def _body(response: requests.Response) -> bytes:
+    """The decoded body, or as much of it as shows that it is too large."""
+    chunks: List[bytes] = []
+    size = 0
+    while size <= MAX_BODY:
+        # What has come so far, and not a full chunk: a body that drips would fill none.
+        chunk = response.raw.read1(64 * 1024, decode_content=True)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
 
 
 def _backoff(attempt: int) -> float:
@@ -256,25 +289,51 @@ def _backoff(attempt: int) -> float:
     return random.uniform(0, min(0.5 * 2 ** (attempt - 1), 10.0))
 
 
-def _may_repeat(error: Exception) -> bool:
-    return isinstance(error, OutcomeUnknown) or getattr(error, "status", 0) in _RETRIED_STATUSES
+def _wait_before_repeating(method: str, error: Exception, attempt: int) -> Optional[float]:
+    """Seconds to wait before the same call is made again, or None where it must not be."""
+    if isinstance(error, NotSent):
+        return None if error.cause in _LASTING else _backoff(attempt)
+    if method != "GET":
+        return None
+    if isinstance(error, OutcomeUnknown):
+        return _backoff(attempt)
+    if getattr(error, "status", 0) not in _RETRIED_STATUSES:
+        return None
+    asked: Optional[float] = getattr(error, "retry_after", None)
+    if asked is None:
+        return _backoff(attempt)
+    return asked if asked <= _MAX_RETRY_AFTER else None
 
 
 def _transport_error(method: str, path: str, error: BaseException, base_url: str) -> TransportError:
     cause = _cause(error)
     facts = {"method": method, "path": mask(path), "cause": type(cause).__name__}
-    where = f"{method} {mask(path)} ({base_url}, {type(cause).__name__})"
-    if _certainly_not_sent(error, cause):
+    where = f"{method} {mask(path)} ({mask(base_url)}, {type(cause).__name__})"
+    if not was_sent():
         return NotSent(
-            f"FedaPay est injoignable : {where}. Rien n'a été envoyé ; vérifier la connexion et FEDAPAY_API_URL, "
-            "puis recommencer.",
+            f"FedaPay est injoignable : {where}. Rien n'a été envoyé. {_advice(error, cause)}, puis recommencer.",
             **facts,
         )
-    return OutcomeUnknown(
-        f"Pas de réponse lisible de FedaPay : {where}. La requête est peut-être arrivée : "
-        "relire la transaction avant de la refaire.",
-        **facts,
+    advice = (
+        READ_AGAIN
+        if method == "GET"
+        else "La requête est peut-être arrivée : relire l'objet chez FedaPay avant de la refaire."
     )
+    return OutcomeUnknown(f"Pas de réponse lisible de FedaPay : {where}. {advice}", **facts)
+
+
+def _advice(error: BaseException, cause: BaseException) -> str:
+    """What to look at when no connection opens."""
+    if isinstance(cause, NoSuchBundle):
+        return f"Le fichier de certificats {mask(cause)} n'existe pas : vérifier REQUESTS_CA_BUNDLE"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            "Le certificat du serveur n'est pas reconnu : vérifier FEDAPAY_API_URL et l'heure de la machine ; derrière "
+            "un proxy d'entreprise, donner son fichier de certificats dans REQUESTS_CA_BUNDLE"
+        )
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "Le proxy ne laisse pas passer : vérifier HTTPS_PROXY et NO_PROXY"
+    return "Vérifier la connexion et FEDAPAY_API_URL"
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -283,19 +342,3 @@ def _cause(error: BaseException) -> BaseException:
         if isinstance(inner, BaseException):
             return _cause(inner)
     return error
-
-
-def _certainly_not_sent(error: BaseException, cause: BaseException) -> bool:
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    reason = error.args[0].reason if _has_reason(error) else None
-    if isinstance(reason, urllib3.exceptions.ProxyError):
-        reason = reason.original_error
-    # A certificate is checked before anything is sent; other TLS errors may come in mid-flight.
-    return isinstance(cause, ssl.SSLCertVerificationError) or isinstance(
-        reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
-    )
-
-
-def _has_reason(error: BaseException) -> bool:
-    return bool(error.args) and isinstance(error.args[0], urllib3.exceptions.MaxRetryError)

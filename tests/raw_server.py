@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
@@ -32,9 +33,10 @@ class RawServer:
     Args:
         plays: see ``says``, ``answers``, ``closes``, ``resets``, ``hangs`` and ``drips``.
         resets_on_accept: refuse to read anything.
+        tls: speak TLS with that context.
     """
 
-    def __init__(self, *plays: Play, resets_on_accept: bool = False) -> None:
+    def __init__(self, *plays: Play, resets_on_accept: bool = False, tls: Optional[ssl.SSLContext] = None) -> None:
         self.plays: List[Play] = list(plays)
         self.requests: List[Request] = []
         self.connections = 0
@@ -46,7 +48,8 @@ class RawServer:
         self._open: List[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self._tls = tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> "RawServer":
         threading.Thread(target=self._accept, daemon=True).start()
@@ -88,6 +91,10 @@ class RawServer:
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                with self._lock:
+                    self._open.append(connection)
             with connection, connection.makefile("rb") as stream:
                 while True:
                     request = _read(stream, number)
@@ -161,13 +168,13 @@ def hangs(server: RawServer, connection: socket.socket, request: Request) -> boo
     return False
 
 
-def drips(raw: bytes, pause: float = 0.02) -> Play:
-    """One byte after the other, for ever."""
+def drips(raw: bytes, piece: bytes = b" ", pause: float = 0.02) -> Play:
+    """The same few bytes again and again, for ever; without a pause, as fast as they are taken."""
 
     def play(server: RawServer, connection: socket.socket, request: Request) -> bool:
         connection.sendall(raw)
         while not server.stopping.wait(pause):
-            connection.sendall(b" ")
+            connection.sendall(piece)
         return False
 
     return play

@@ -4,13 +4,14 @@ import contextlib
 import gzip
 import json
 import logging
+import math
 import os
 import pickle
 import re
 import socket
 import sys
 import threading
-import traceback
+import urllib.parse
 import zlib
 from email.utils import formatdate
 from pathlib import Path
@@ -18,7 +19,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from raw_server import RawServer, answers, closes, drips, hangs, http, resets, says
+from raw_server import RawServer, answers, closes, hangs, http, resets, says
+from transport_calls import GOOD, KEY, TOKEN, Pauses, ask, assert_tells_no_secret, failure, transport_to
 
 from fedapay_sync.answers import MAX_BODY, MAX_DEPTH
 from fedapay_sync.errors import (
@@ -37,58 +39,9 @@ from fedapay_sync.errors import (
     ServerFault,
     UnreadableAnswer,
 )
-from fedapay_sync.masking import mask
-from fedapay_sync.resources import Transactions
-from fedapay_sync.transport import Transport
-
-KEY = "sk_sandbox_TresSecretDuMarchand"
-TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjUxMjM0NX0.c2lnbmF0dXJl"
-GOOD = answers(200, {"v1/transaction": {"id": 1}})
-
-
-class Pauses(list):
-    """How to wait between two attempts: at once, remembering how long it would have been."""
-
-    def __call__(self, seconds):
-        self.append(seconds)
-
-
-def transport_to(url, *, timeouts=(1.0, 0.25), **options):
-    return Transport(url, timeouts=timeouts, **{"pause": Pauses(), **options})
-
-
-def ask(transport, method="GET", path="/transactions/1", **options):
-    return transport.request(method, path, key=KEY, **options)
-
-
-def failure(transport, method="GET", path="/transactions/1", **options):
-    """The error of a call that must fail, after a look at what every error must have."""
-    with pytest.raises(FedapayError) as caught:
-        ask(transport, method, path, **options)
-    error = caught.value
-    assert (error.method, error.path) == (method, mask(path))
-    assert method in error.message and str(error) == error.message
-    assert re.search(r"relire|vérifier|recommencer|prévenir|Ralentir|droit", error.message, re.IGNORECASE), (
-        error.message
-    )
-    assert_tells_no_secret(error)
-    return error
-
-
-def assert_tells_no_secret(error, *secrets):
-    """Neither the error, nor what it came from, nor its pickle, nor its traceback."""
-    chain, one = [], error
-    while one is not None:
-        chain.append(one)
-        one = one.__cause__ or one.__context__
-    told = "".join(f"{one!r}{one.__dict__!r}" for one in chain)
-    told += "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    told += repr(pickle.dumps(error))
-    for secret in (KEY, TOKEN, "search=", *secrets):
-        assert secret not in told
-    copy = pickle.loads(pickle.dumps(error))
-    assert type(copy) is type(error) and str(copy) == str(error) and copy.__dict__ == error.__dict__
-
+from fedapay_sync.resources import PaymentIntents, Transactions
+from fedapay_sync.resources.base import Caller
+from fedapay_sync.transport import Transport, _Request, quoted
 
 BROKEN = {
     "closed after reading": closes,
@@ -350,31 +303,10 @@ def test_something_else_where_an_object_is_due_is_an_error(body):
     With method, path and status, like every other.
     """
     with RawServer(answers(200, body)) as server:
-        transactions = Transactions(transport_to(server.url), lambda key: KEY)
+        transactions = Transactions(Caller(transport_to(server.url), lambda key: KEY))
         with pytest.raises(UnreadableAnswer, match="v1/transaction") as caught:
             transactions.retrieve(1)
         assert (caught.value.method, caught.value.path, caught.value.status) == ("GET", "/transactions/1", 200)
-
-
-def test_a_dripping_body_ends_with_the_budget():
-    """
-    A byte now and then keeps every read timeout happy; the total budget is not.
-    """
-    drip = drips(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{")
-    with RawServer(drip) as server:
-        for method in ("GET", "POST"):
-            error = failure(transport_to(server.url, budget=0.3), method)
-            assert type(error) is OutcomeUnknown
-        assert len(server.requests) == 2
-
-
-def test_a_dripping_chunked_body_ends_with_the_budget():
-    """
-    The same, without a length.
-    """
-    chunk = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n{"
-    with RawServer(drips(chunk)) as server:
-        assert type(failure(transport_to(server.url, budget=0.3), "POST")) is OutcomeUnknown
 
 
 def test_attempts_and_pauses_end_with_the_budget(clock):
@@ -389,21 +321,22 @@ def test_attempts_and_pauses_end_with_the_budget(clock):
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="no peak memory to reset here")
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_gzip_bomb_takes_little_memory(layers):
+@pytest.mark.parametrize("status", [200, 302, 400])
+def test_a_gzip_bomb_takes_little_memory(layers, status):
     """
-    200 MB in 200 kB, or in a few hundred bytes: read up to 2 MB, then dropped.
+    200 MB in 200 kB, or in a few hundred bytes: read up to 2 MB, then dropped. In a redirect as well.
     """
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     body = b"".join(packer.compress(bytes(1024 * 1024)) for _ in range(200)) + packer.flush()
     if layers == 2:
         body = gzip.compress(body)
     encoding = ", ".join(["gzip"] * layers)
-    with RawServer(answers(200, body, Content_Encoding=encoding)) as server:
+    with RawServer(answers(status, body, Content_Encoding=encoding, Location="/elsewhere")) as server:
         transport = transport_to(server.url, timeouts=(1, 10))
         Path("/proc/self/clear_refs").write_text("5")
         before = peak_memory()
         error = failure(transport)
-        assert type(error) is UnreadableAnswer and "2 Mio" in error.message
+        assert error.status == status and "2 Mio" in error.message
         assert peak_memory() - before < 20_000
 
 
@@ -441,6 +374,37 @@ def test_a_netrc_cannot_replace_the_key(tmp_path, monkeypatch):
         for url in (f"http://0.0.0.0:{server.port}", server.url):
             ask(transport_to(url))
         assert [each.headers["authorization"] for each in server.requests] == [f"Bearer {KEY}"] * 2
+
+
+def test_a_password_in_the_address_cannot_replace_the_key(free_port):
+    """
+    Nor does it stand in an error.
+    """
+    with RawServer(GOOD) as server:
+        ask(transport_to(server.url.replace("//", "//joe:hunter2@")))
+        assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    assert_tells_no_secret(failure(transport_to(f"http://joe:hunter2@127.0.0.1:{free_port}")), "hunter2")
+
+
+@pytest.mark.parametrize("part", ["", ".", "..", "\ud800"])
+def test_a_part_that_would_lead_elsewhere_is_refused(part):
+    """
+    An address with two dots in it is another address by the time it is sent.
+    """
+    with pytest.raises(InvalidArgument, match="adresse"):
+        quoted(part)
+
+
+@pytest.mark.parametrize("part", ["a/b", "../x", "%2e%2e", "a?b#c", "é à", "...", "\x00", "~a-b_c.d"])
+def test_a_quoted_part_arrives_as_one_segment(part):
+    """
+    And says what it said.
+    """
+    with RawServer(GOOD) as server:
+        ask(transport_to(server.url), path=f"/transactions/merchant/{quoted(part)}")
+        *parents, last = server.requests[0].target.split("/")
+        assert parents == ["", "v1", "transactions", "merchant"]
+        assert urllib.parse.unquote(last) == part
 
 
 def test_proxies_in_the_environment_count_for_others_only(monkeypatch):
@@ -720,13 +684,14 @@ def test_no_json_makes_another_error_than_ours(any_server, status, said):
     Whatever is in the objects, resources give a model that can be written and pickled, or a FedapayError.
     """
     any_server(answers(status, said))
-    transactions = Transactions(transport_to(any_server.url, timeouts=(1, 1)), lambda key: KEY)
+    caller = Caller(transport_to(any_server.url, timeouts=(1, 1)), lambda key: KEY)
+    transactions, intents = Transactions(caller), PaymentIntents(caller)
     for call in (
-        lambda: transactions.create({}),
+        lambda: transactions.create({"description": "Commande", "amount": 5, "currency": {"iso": "XOF"}}),
         lambda: transactions.retrieve(1),
         lambda: next(iter(transactions.list()), None),
         lambda: transactions.token(1),
-        lambda: transactions.push("momo_test", "token"),
+        lambda: intents.create("momo_test", "token"),
         lambda: transactions.delete(1),
     ):
         try:
@@ -747,3 +712,105 @@ def test_a_test_of_the_tests_a_good_answer_is_read():
     with RawServer(GOOD) as server:
         assert ask(transport_to(server.url)).object("v1/transaction") == {"id": 1}
     assert sys.getrecursionlimit() > MAX_DEPTH
+
+
+# -- what is told, and what is taken --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("play", [closes, answers(200, b"<html>"), says(b"HTTP/1.1 20")])
+def test_a_reading_without_an_answer_may_simply_be_made_again(play):
+    """
+    Nothing was changed, and nobody is sent to look for what was.
+    """
+    with RawServer(play) as server:
+        transport = transport_to(server.url)
+        reading, writing = failure(transport), failure(transport, "POST", body={})
+
+    assert "Ce n'était qu'une lecture" in reading.message and "avant de la refaire" not in reading.message
+    assert "avant de la refaire" in writing.message and "lecture" not in writing.message
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "about_modes"),
+    [
+        ("POST", "/mtn_open", True),
+        ("POST", "/nouveau_bj", True),
+        ("POST", "/payouts", True),
+        ("POST", "/payouts/batch", True),
+        ("POST", "/transactions", False),
+        ("POST", "/customers", False),
+        ("POST", "/webhooks/1/send_event", False),
+        ("PUT", "/transactions/1", False),
+        ("GET", "/payouts", False),
+    ],
+)
+def test_only_where_a_mode_is_sent_a_refusal_speaks_of_modes(method, path, about_modes):
+    with RawServer(answers(400, {"message": "Non"})) as server:
+        error = failure(transport_to(server.url), method, path)
+
+    assert ("momo_test" in error.message) is about_modes
+
+
+def test_wrong_credentials_of_an_application_are_named_as_such():
+    """
+    The key of the environment is not what FedaPay looked at.
+    """
+    with RawServer(answers(401)) as server:
+        transport = transport_to(server.url)
+        error = failure(transport, "POST", "/oauth/token", body={})
+        assert "client_id et client_secret" in error.message and "FEDAPAY_API_KEY" not in error.message
+        assert "FEDAPAY_API_KEY" in failure(transport, "POST", "/customers", body={}).message
+
+
+def test_what_an_attempt_sends_is_not_in_its_repr():
+    """
+    Tools that report errors show local variables.
+    """
+    sent = _Request("POST", "/customers", "http://x", {}, b"Hounkpatin", KEY)
+
+    assert KEY not in repr(sent) and "Hounkpatin" not in repr(sent)
+
+
+NO_TIMES = [math.nan, math.inf, -1, 0, "60", None, True, 1e300, 10**5000]
+
+
+@pytest.mark.parametrize("time", NO_TIMES, ids=lambda time: type(time).__name__)
+def test_a_time_that_is_none_is_refused_when_the_transport_is_made(time):
+    for options in ({"budget": time}, {"timeouts": (time, 1)}, {"timeouts": (1, time)}, {"timeouts": time}):
+        with pytest.raises(ConfigError, match=f"{next(iter(options))}.*secondes"):
+            Transport("https://sandbox-api.fedapay.com", **options)
+
+
+@pytest.mark.parametrize("timeouts", [(None, None), 5, (), (1,), (1, 2, 3), {1: 2, 3: 4}])
+def test_timeouts_are_two(timeouts):
+    with pytest.raises(ConfigError, match="timeouts : deux nombres"):
+        Transport("https://sandbox-api.fedapay.com", timeouts=timeouts)
+
+
+def test_an_observer_is_a_function():
+    with pytest.raises(ConfigError, match="observer"):
+        Transport("https://sandbox-api.fedapay.com", observer="print")
+
+
+def test_a_released_transport_ends_its_pauses_and_is_patient_again(eventually):
+    """
+    Who waits gets the error; who calls afterwards has a second attempt.
+    """
+    with RawServer(answers(503, Retry_After="25")) as server:
+        transport = Transport(server.url)
+        caught = []
+
+        def work():
+            try:
+                ask(transport)
+            except ServerFault as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        eventually(lambda: server.requests)
+        transport.release()
+        thread.join(10)
+        assert caught
+        server(answers(503, Retry_After="0"), GOOD)
+        assert ask(transport).status == 200
