@@ -1,72 +1,55 @@
-"""
-The verbs that resources share.
+"""What every resource is: a place at FedaPay, and a model of what lives there."""
 
-A resource says where it lives and what it is made of, and takes the verbs that FedaPay has for it.
-"""
-
-import re
-from typing import Any, Callable, Dict, Generic, Iterator, List, Mapping, Optional, Type, TypeVar
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Optional, Type, TypeVar
 
 from ..answers import Answer
 from ..errors import InvalidArgument, TransactionId
-from ..models import ListMeta, Model
-from ..transport import Transport, quoted
+from ..models import Model
+from ..models.bodies import Body, checked
+from ..models.paged import PagedList
+from ..models.payment import shown
+from ..models.sent import checked_id
+from ..transport import Transport
+
+#: What stands in FedaPay's addresses where an id may stand: taken for one, it would call something else.
+_OWN_WORDS = frozenset("batch fees light merchant receipt search start stub_event subscribe".split())
 
 M = TypeVar("M", bound=Model)
+Params = Mapping[str, Any]
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
-
-def checked_id(value: Any, field: str = "id_transaction") -> str:
+@dataclass(frozen=True, repr=False)
+class Caller:
     """
-    An identifier that stays one segment of a path.
-
-    Raises:
-        InvalidArgument: anything else.
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
-        return str(value)
-    if isinstance(value, str) and _ID.match(value):
-        return str(value)
-    shown = repr(value[:80]) if isinstance(value, str) else f"un {type(value).__name__}"
-    raise InvalidArgument(
-        f"{field} : {shown} n'est pas un identifiant FedaPay ; un nombre, ou un texte de lettres, chiffres, « - » "
-        "et « _ » est attendu.",
-        field=field,
-    )
-
-
-class Page(Generic[M]):
-    """
-    Une liste de FedaPay, page après page : la parcourir va chercher les pages suivantes au besoin.
+    Who calls, and over which connection.
 
     Attributes:
-        items: objets de la première page.
-        meta: place de cette page dans la liste ; ``None`` si FedaPay ne le dit pas.
+        key: gives the key for a call: the one given, or that of the program.
+        account: account that is acted for (``FedaPay-Account``), or ``None``.
     """
 
-    def __init__(self, items: List[M], meta: Optional[ListMeta], following: Callable[[int], "Page[M]"]) -> None:
-        self.items = items
-        self.meta = meta
-        self._following = following
+    transport: Transport
+    key: Callable[[Optional[str]], str]
+    account: Optional[str] = None
 
-    def __iter__(self) -> Iterator[M]:
-        page, asked = self, 0
-        while True:
-            yield from page.items
-            meta = page.meta
-            if meta is None or not page.items or not isinstance(meta.next_page, int):
-                return
-            if asked == 0 and isinstance(meta.current_page, int):
-                asked = meta.current_page
-            # A server that does not know the parameter, or forgets to end its list, must not keep us for ever.
-            if meta.next_page <= asked:
-                return
-            asked = meta.next_page
-            page = self._following(asked)
-
-    def __repr__(self) -> str:
-        return f"Page({len(self.items)} objets, {self.meta!r})"
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        api_key: Optional[str],
+        params: Optional[Params] = None,
+        body: Optional[Params] = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> Answer:
+        """One call; what it raises is what :meth:`Transport.request` raises."""
+        extra = dict(headers or {})
+        if self.account is not None:
+            extra["FedaPay-Account"] = self.account
+        return self.transport.request(
+            method, path, key=self.key(api_key), params=params, body=body, headers=extra or None
+        )
 
 
 class Resource(Generic[M]):
@@ -74,87 +57,106 @@ class Resource(Generic[M]):
 
     path: str
     model: Type[M]
+    body: Type[Body] = Body
 
-    def __init__(self, transport: Transport, key: Callable[[Optional[str]], str]) -> None:
-        self._transport = transport
-        self._key = key
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        api_key: Optional[str],
-        params: Optional[Mapping[str, Any]] = None,
-        body: Optional[Mapping[str, Any]] = None,
-    ) -> Answer:
-        return self._transport.request(method, path, key=self._key(api_key), params=params, body=body)
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
 
     def _read(self, answer: Answer, model: Optional[Type[Any]] = None) -> Any:
+        """What an answer is made of; the resource's own objects must have an id that can be asked for again."""
         kind = model or self.model
-        made = _built(kind, answer.object(kind.envelope), answer)
+        made = built(kind, answer.object(kind.envelope), answer)
         if kind is self.model:
             try:
-                # Without an id that can be asked for again, nobody could follow what it is.
                 checked_id(getattr(made, "id", None), "id")
             except InvalidArgument as error:
                 raise answer.unreadable(error.message.rstrip(".")) from None
         return made
 
-    def _page(self, path: str, params: Dict[str, Any], api_key: Optional[str]) -> Page[M]:
-        answer = self._call("GET", path, api_key=api_key, params=params)
-        plural = f"{self.model.envelope}s"
-        items = answer.body.get(plural) if isinstance(answer.body, dict) else answer.body
+    def _address(self, id: TransactionId, more: str = "", *, field: str = "id") -> str:
+        segment = checked_id(id, field)
+        if segment in _OWN_WORDS:
+            raise InvalidArgument(
+                f"{field} : « {segment} » est une adresse de FedaPay, pas un identifiant.", field=field
+            )
+        return f"/{self.path}/{segment}{more}"
+
+    def _page(self, path: str, params: Dict[str, Any], api_key: Optional[str]) -> PagedList[M]:
+        answer = self._caller.call("GET", path, api_key=api_key, params=params)
+        # One recorded list of logs stands under the singular.
+        names = (f"v1/{self.path}", self.model.envelope)
+        box = answer.body if isinstance(answer.body, dict) else {}
+        items = next((box[name] for name in names if isinstance(box.get(name), list)), answer.body)
         if not isinstance(items, list):
-            raise answer.unreadable(f"une liste « {plural} » est attendue")
-        meta = answer.body.get("meta") if isinstance(answer.body, dict) else None
-        return Page(
-            [_built(self.model, each, answer) for each in items],
-            ListMeta.from_dict(meta) if isinstance(meta, dict) else None,
+            raise answer.unreadable(f"une liste « {names[0]} » est attendue")
+        return PagedList(
+            self.path,
+            [built(self.model, each, answer) for each in items],
+            box.get("meta"),
             lambda number: self._page(path, {**params, "page": number}, api_key),
         )
 
 
-def _built(kind: Type[M], data: Mapping[str, Any], answer: Answer) -> M:
+def built(kind: Type[M], data: Mapping[str, Any], answer: Answer) -> M:
+    """A model out of an answer."""
     try:
         return kind.from_dict(data)
     except InvalidArgument as error:
         raise answer.unreadable(error.message.rstrip(".")) from None
 
 
-class Retrievable(Resource[M]):
-    """Has ``GET /{path}/{id}``."""
+def listing(
+    page: Optional[int], per_page: Optional[int], filters: Optional[Params], include: Any, more: Params
+) -> Dict[str, Any]:
+    """
+    The query of a list.
 
-    def retrieve(self, id: TransactionId, *, api_key: Optional[str] = None) -> M:
-        """Lit un objet par son identifiant. Lève ``NotFound`` s'il n'existe pas."""
-        found: M = self._read(self._call("GET", f"/{self.path}/{checked_id(id, 'id')}", api_key=api_key))
-        return found
-
-
-class Listable(Resource[M]):
-    """Has ``GET /{path}``."""
-
-    def list(self, *, api_key: Optional[str] = None, **params: Any) -> Page[M]:
-        """Liste les objets, du plus récent au plus ancien ; ``page`` et ``per_page`` sont ceux de FedaPay."""
-        return self._page(f"/{self.path}", params, api_key)
-
-
-class Searchable(Resource[M]):
-    """Has ``GET /{path}/search``."""
-
-    def search(self, text: str = "*", *, api_key: Optional[str] = None, **params: Any) -> Page[M]:
-        """Cherche un texte ; FedaPay ne dit pas dans quels champs."""
-        return self._page(f"/{self.path}/search", {"search": text, **params}, api_key)
+    Raises:
+        InvalidArgument: what cannot be a page, or filters that are no dictionary.
+    """
+    for name, value in (("page", page), ("per_page", per_page)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise InvalidArgument(f"{name}={shown(value)} : un nombre entier à partir de 1 est attendu.", field=name)
+    if filters is not None and not isinstance(filters, Mapping):
+        raise InvalidArgument(
+            "filters : un dictionnaire est attendu, comme {'type': 'transaction.approved'} ; reçu "
+            f"{type(filters).__name__}.",
+            field="filters",
+        )
+    given = {"page": page, "per_page": per_page, "filters": filters, "include": included(include), **more}
+    return {name: value for name, value in given.items() if value is not None}
 
 
-class Updatable(Resource[M]):
-    """Has ``PUT /{path}/{id}``."""
-
-    def update(self, id: TransactionId, *, api_key: Optional[str] = None, **changes: Any) -> M:
-        """Modifie un objet et rend son nouvel état."""
-        answer = self._call("PUT", f"/{self.path}/{checked_id(id, 'id')}", api_key=api_key, body=changes)
-        updated: M = self._read(answer)
-        return updated
+def included(include: Any) -> Optional[str]:
+    """``include`` as it is sent, or None."""
+    return None if include is None else str(checked(Body, {"include": include})["include"])
 
 
-__all__ = ["Listable", "Page", "Resource", "Retrievable", "Searchable", "Updatable", "checked_id", "quoted"]
+def given(body: Optional[Params], attributes: Params) -> Dict[str, Any]:
+    """
+    Attributes given as a dictionary, by name, or both.
+
+    Raises:
+        InvalidArgument: no dictionary, or one attribute given twice.
+    """
+    if body is not None and not isinstance(body, Mapping):
+        raise InvalidArgument(
+            f"body : un dictionnaire d'attributs est attendu, reçu {type(body).__name__}.", field="body"
+        )
+    twice = sorted(set(body or ()) & set(attributes))
+    if twice:
+        raise InvalidArgument(f"{twice[0]} est donné deux fois, dans body et par son nom.", field=twice[0])
+    return {**(body or {}), **attributes}
+
+
+def given_list(items: Any, field: str) -> List[Any]:
+    """
+    A list that has something in it.
+
+    Raises:
+        InvalidArgument: none, or an empty one.
+    """
+    listed = list(items) if isinstance(items, Iterable) and not isinstance(items, (str, bytes, Mapping)) else []
+    if not listed:
+        raise InvalidArgument(f"{field} : une liste d'au moins un élément est attendue.", field=field)
+    return listed

@@ -1,0 +1,27 @@
+"""Accounts: merchants."""
+
+from typing import Optional
+
+from ..models import Account
+from ..models.bodies import AccountBody
+from .verbs import Creatable, Deletable, Listable, Retrievable, Updatable
+
+
+class Accounts(Retrievable[Account], Listable[Account], Creatable[Account], Updatable[Account], Deletable[Account]):
+    """Comptes marchands. FedaPay ne dit pas quelles clés ont le droit de les lire ou de les changer (403 sinon)."""
+
+    path = "accounts"
+    model = Account
+    body = AccountBody
+
+    def light(self, *, pos_code: Optional[str] = None, api_key: Optional[str] = None) -> Account:
+        """
+        Vue réduite du compte de la clé.
+
+        Args:
+            pos_code: code de point de vente (en-tête ``FedaPay-Pos-Code``, vu dans le SDK PHP seulement).
+        """
+        headers = None if pos_code is None else {"FedaPay-Pos-Code": pos_code}
+        answer = self._caller.call("GET", "/accounts/light", api_key=api_key, headers=headers)
+        account: Account = self._read(answer)
+        return account

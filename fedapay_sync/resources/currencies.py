@@ -1,0 +1,11 @@
+"""Currencies: what can be paid in."""
+
+from ..models import Currency
+from .verbs import Listable, Retrievable
+
+
+class Currencies(Retrievable[Currency], Listable[Currency]):
+    """Devises de la plateforme, et les opérateurs de chacune. Le XOF a l'identifiant 1."""
+
+    path = "currencies"
+    model = Currency

@@ -1,0 +1,25 @@
+"""Customers: who pays and who is paid."""
+
+from ..models import Customer
+from ..models.bodies import CustomerBody
+from .verbs import Creatable, Deletable, Listable, Retrievable, Searchable, Updatable
+
+
+class Customers(
+    Retrievable[Customer],
+    Listable[Customer],
+    Searchable[Customer],
+    Creatable[Customer],
+    Updatable[Customer],
+    Deletable[Customer],
+):
+    """
+    Clients.
+
+    L'adresse e-mail est l'identité d'un client chez FedaPay : en créer un sous une adresse connue met à jour celui qui
+    existe. Recommencer après une réponse perdue est donc sans danger.
+    """
+
+    path = "customers"
+    model = Customer
+    body = CustomerBody

@@ -1,0 +1,15 @@
+"""Logs: what was called."""
+
+from ..models import Log
+from .verbs import Listable, Retrievable, Subscribable
+
+
+class Logs(Retrievable[Log], Listable[Log], Subscribable[Log]):
+    """
+    Appels reçus par l'API, avec ce qui fut envoyé et répondu : données de clients comprises.
+
+    Filtres : ``filters={"method": "POST", "status": 400}``.
+    """
+
+    path = "logs"
+    model = Log

@@ -1,0 +1,33 @@
+"""OAuth: a token in place of a key."""
+
+from typing import Optional
+
+from ..errors import InvalidArgument
+from ..models import OAuthToken
+from .base import Resource
+
+
+class OAuth(Resource[OAuthToken]):
+    """Jetons d'accès, pour agir au nom de comptes rattachés. Un jeton se donne partout où va une clé."""
+
+    path = "oauth"
+    model = OAuthToken
+
+    def token(self, client_id: str, client_secret: str, *, api_key: Optional[str] = None) -> OAuthToken:
+        """
+        Échange les identifiants d'une application contre un jeton d'accès (``client_credentials``).
+
+        Example:
+            >>> jeton = integration.oauth.token(OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET)
+            >>> [devise.iso for devise in integration.currencies.list(api_key=jeton.access_token)]
+            ['XOF', 'GNF']
+        """
+        for name, value in (("client_id", client_id), ("client_secret", client_secret)):
+            if not isinstance(value, str) or not value.strip():
+                raise InvalidArgument(f"{name} : un texte non vide est attendu.", field=name)
+        body = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+        answer = self._caller.call("POST", "/oauth/token", api_key=api_key, body=body)
+        token = OAuthToken.from_dict(answer.object(OAuthToken.envelope))
+        if not isinstance(token.access_token, str) or not token.access_token:
+            raise answer.unreadable("un jeton « access_token » est attendu")
+        return token
