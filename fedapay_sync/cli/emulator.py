@@ -10,8 +10,9 @@ from typing import Any, Dict, Optional, Tuple
 
 import click
 
-from ..emulator import SANDBOX_SECRET_KEY, Emulator
-from ..errors import InvalidArgument, PortUnavailable
+from ..emulator import SANDBOX_SECRET_KEY, Emulator, Settings
+from ..emulator.settings import set_from_text
+from ..errors import ConfigError, InvalidArgument, PortUnavailable
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\xa0-\xff]*\Z")
@@ -25,6 +26,16 @@ def _headers(_: click.Context, __: click.Parameter, values: Tuple[str, ...]) -> 
             raise click.BadParameter("NOM=VALEUR est attendu, comme agregateur=Fedapay.")
         headers[name] = value
     return headers
+
+
+def _settings(_: click.Context, __: click.Parameter, values: Tuple[str, ...]) -> Settings:
+    settings = Settings()
+    for each in values:
+        try:
+            set_from_text(settings, each)
+        except InvalidArgument as error:
+            raise click.BadParameter(str(error)) from None
+    return settings
 
 
 def _url(_: click.Context, __: click.Parameter, value: Optional[str]) -> Optional[str]:
@@ -57,7 +68,15 @@ def _number(kind: type, low: float, high: float, expected: str) -> Any:
     help="Port d'écoute ; 0, le défaut, prend un port libre.",
 )
 @click.option("--host", default="127.0.0.1", metavar="ADRESSE", help="Adresse d'écoute (127.0.0.1).")
-@click.option("--webhook-url", metavar="URL", callback=_url, help="Adresse à prévenir de chaque événement.")
+@click.option("--webhook-url", metavar="URL", callback=_url, help="Adresse à prévenir des événements.")
+@click.option(
+    "--webhook-object",
+    "webhook_objects",
+    multiple=True,
+    default=("transaction",),
+    metavar="NOM",
+    help="Objets dont les événements sont livrés : transaction (le défaut), customer, payout ; peut être répété.",
+)
 @click.option(
     "--webhook-header",
     "webhook_headers",
@@ -80,23 +99,39 @@ def _number(kind: type, low: float, high: float, expected: str) -> Any:
     callback=_number(float, 0, 86_400, "un nombre de secondes, de 0 à 86400"),
     help="Temps que met le payeur à répondre (2).",
 )
+@click.option(
+    "--state",
+    metavar="FICHIER",
+    help="Fichier qui garde tout d'un démarrage à l'autre, même après un arrêt brutal ; sans lui rien ne survit.",
+)
+@click.option("--payouts/--no-payouts", default=True, help="Dépôts ouverts (le défaut), ou refusés (403).")
+@click.option(
+    "--setting",
+    "settings",
+    multiple=True,
+    metavar="NOM=VALEUR",
+    callback=_settings,
+    help="Ce que FedaPay ne dit pas de lui-même ; peut être répété. create_status=200|201, delete_status=200|204, "
+    "fees_by=payer|merchant, credit_at=transfer|approval, link_in_answer=oui|non, strict_numbers=oui|non.",
+)
 @click.help_option("--help", "-h", help="Montrer cette aide.")
-def emulator(host: str, **options: Any) -> None:
+def emulator(host: str, state: Optional[str], payouts: bool, settings: Settings, **options: Any) -> None:
     """
     Servir un FedaPay à soi sur cette machine.
 
     La première ligne écrite sur la sortie dit son adresse, dès qu'il répond. Arrêt par Ctrl-C.
     """
+    settings.payouts = settings.payouts and payouts
     try:
-        fedapay = Emulator(host=host, **options)
-    except InvalidArgument as error:
+        fedapay = Emulator(host=host, state=state, settings=settings, **options)
+    except (InvalidArgument, ConfigError) as error:
         raise click.UsageError(str(error)) from None
     # Both end the wait below by an exception: setting an Event in a handler can deadlock with its own wait().
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.default_int_handler)
     try:
         fedapay.start()
-        _announce(fedapay, host)
+        _announce(fedapay, host, state)
         _wait_for_ever()
     except PortUnavailable as error:
         raise click.ClickException(str(error)) from None
@@ -108,7 +143,7 @@ def emulator(host: str, **options: Any) -> None:
         fedapay.stop()
 
 
-def _announce(fedapay: Emulator, host: str) -> None:
+def _announce(fedapay: Emulator, host: str, state: Optional[str]) -> None:
     if not _is_loopback(host):
         click.echo(
             f"Attention : {host} est joignable depuis d'autres machines, et la clé de l'émulateur n'est pas un secret.",
@@ -117,6 +152,7 @@ def _announce(fedapay: Emulator, host: str) -> None:
     click.echo(f"Clé API : {fedapay.secret_key}", err=True)
     click.echo(f"Secret des webhooks : {fedapay.webhook_secret}", err=True)
     click.echo(f"Webhooks : {fedapay.webhook_url or 'aucun (--webhook-url)'}", err=True)
+    click.echo(f"État : {state or 'en mémoire, perdu à la fin (--state)'}", err=True)
     # Programs wait for this line; the last to be written, and flushed.
     click.echo(f"FedaPay emulator: {fedapay.url}")
 

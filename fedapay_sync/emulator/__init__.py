@@ -13,22 +13,27 @@ Il ne partage avec le reste du paquet que le vocabulaire, la signature et le ser
 de ses erreurs.
 """
 
+from .deliveries import Delivery
 from .emulator import Emulator
 from .front import ApiRequest
+from .oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
 from .rules import (
     LIVE_SECRET_KEY,
     LIVE_WEBHOOK_SECRET,
     SANDBOX_SECRET_KEY,
     SANDBOX_WEBHOOK_SECRET,
 )
-from .webhooks import Delivery
+from .settings import Settings
 
 __all__ = [
     "LIVE_SECRET_KEY",
     "LIVE_WEBHOOK_SECRET",
+    "OAUTH_CLIENT_ID",
+    "OAUTH_CLIENT_SECRET",
     "SANDBOX_SECRET_KEY",
     "SANDBOX_WEBHOOK_SECRET",
     "ApiRequest",
     "Delivery",
     "Emulator",
+    "Settings",
 ]

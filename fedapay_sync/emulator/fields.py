@@ -3,19 +3,22 @@
 import re
 from typing import Any, Dict, List, Optional
 
-from .refusal import Refusal, missing
+from .refusal import Refusal, both, missing
 from .rules import find_currency
 
 _WHOLE = re.compile(r"\+?[0-9]{1,30}\Z")
 _PHONE = re.compile(r"\+?[0-9]{8,15}\Z")
-_EMPTY = "doit être rempli(e)"
-_INVALID = "n'est pas valide"
+# No source gives a maximum; what no bank can count is a slip or an attack.
+_TOO_MUCH = 10**30
+_SCRIPTS = frozenset({"javascript", "data", "vbscript"})
 
-CREATION_FAILED = "La création de la transaction a échoué"
-UPDATE_FAILED = "La mise à jour de la transaction a échoué"
-
-#: What PUT may change; ``status`` is ignored.
-UPDATABLE = ("description", "amount", "callback_url", "custom_metadata")
+EMPTY = both("doit être rempli(e)", "can't be blank")
+INVALID = both("n'est pas valide", "is invalid")
+TAKEN = both("n'est pas disponible", "has already been taken")
+UNKNOWN = both("n'existe pas", "does not exist")
+NOT_WHOLE = both("n'est pas un nombre entier", "is not a whole number")
+NOT_POSITIVE = both("doit être supérieur à 0", "must be greater than 0")
+BAD_NUMBER = both("Le numéro de téléphone n'est pas valide", "The phone number is invalid")
 
 
 class Fields:
@@ -28,6 +31,12 @@ class Fields:
     def refuse(self, name: str, reason: str) -> None:
         self.errors.setdefault(name, []).append(reason)
 
+    def take(self, other: "Fields") -> None:
+        """What is wrong with a part is wrong with the whole."""
+        for name, reasons in other.errors.items():
+            for reason in reasons:
+                self.refuse(name, reason)
+
     def raise_if_wrong(self, message: str) -> None:
         if self.errors:
             raise Refusal(400, message, self.errors)
@@ -39,11 +48,20 @@ class Fields:
             value = str(value)
         if value is None or value == "":
             if required:
-                self.refuse(name, _EMPTY)
+                self.refuse(name, EMPTY)
             return None
         if not isinstance(value, str):
-            self.refuse(name, _INVALID)
+            self.refuse(name, INVALID)
             return None
+        return value
+
+    def link(self, name: str) -> Optional[str]:
+        """Where a browser is sent; a script is no place."""
+        value = self.text(name)
+        # Browsers pass over blanks and control characters in a scheme.
+        scheme, colon, _ = re.sub(r"[\x00-\x20]", "", value or "").partition(":")
+        if colon and scheme.lower() in _SCRIPTS:
+            self.refuse(name, INVALID)
         return value
 
     def amount(self) -> int:
@@ -54,11 +72,13 @@ class Fields:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if value is None or value == "":
-            self.refuse("amount", _EMPTY)
+            self.refuse("amount", EMPTY)
         elif isinstance(value, bool) or not isinstance(value, int):
-            self.refuse("amount", "n'est pas un nombre entier")
+            self.refuse("amount", NOT_WHOLE)
         elif value <= 0:
-            self.refuse("amount", "doit être supérieur à 0")
+            self.refuse("amount", NOT_POSITIVE)
+        elif value >= _TOO_MUCH:
+            self.refuse("amount", INVALID)
         else:
             return int(value)
         return 0
@@ -66,13 +86,16 @@ class Fields:
     def currency(self) -> Dict[str, Any]:
         currency = find_currency(self._body.get("currency"))
         if currency is None:
-            self.refuse("currency", _INVALID if self._body.get("currency") else _EMPTY)
+            self.refuse("currency", INVALID if self._body.get("currency") else EMPTY)
         return currency or {}
 
     def object(self, name: str) -> Optional[Dict[str, Any]]:
         value = self._body.get(name)
-        if value is not None and not isinstance(value, dict):
-            self.refuse(name, _INVALID)
+        # A form has no other way to write null.
+        if value is None or value == "":
+            return None
+        if not isinstance(value, dict):
+            self.refuse(name, INVALID)
             return None
         return value
 
@@ -82,9 +105,9 @@ class Fields:
             return fallback
         value = self.text(name)
         if name not in self.errors and not (value or "").strip():
-            self.refuse(name, _EMPTY)
+            self.refuse(name, EMPTY)
         elif value == "undefined":
-            self.refuse(name, _INVALID)
+            self.refuse(name, INVALID)
         return value
 
     def phone(self) -> Optional[str]:
@@ -94,8 +117,21 @@ class Fields:
             return None
         number = phone_of(value)
         if number is None:
-            self.refuse("phone_number", _INVALID)
+            self.refuse("phone_number", INVALID)
         return number
+
+
+def items_of(value: Any) -> Optional[List[Any]]:
+    """A list, as JSON has it or as a form writes it (``payouts[0][id]=1``); None if it is no list."""
+    if isinstance(value, dict) and value and all(each.isascii() and each.isdigit() for each in value):
+        return [value[each] for each in sorted(value, key=lambda name: (len(name), name))]
+    return value if isinstance(value, list) else None
+
+
+def number_of(value: Any) -> int:
+    """An id sent as number or text; 0, which nobody has, if it is neither."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else 0
 
 
 def phone_of(value: Any) -> Optional[str]:
@@ -116,5 +152,5 @@ def pushed_number(body: Dict[str, Any], fallback: Optional[str]) -> str:
         return fallback
     number = phone_of(value)
     if number is None:
-        raise Refusal(400, "Le numéro de téléphone n'est pas valide", {"phone_number": [_INVALID]})
+        raise Refusal(400, BAD_NUMBER, {"phone_number": [INVALID]})
     return number

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, NamedTuple, 
 
 from ..errors import InvalidArgument
 from ..server import hang_up
+from . import checks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -50,13 +51,30 @@ class Fault:
     content_type: str
     headers: Dict[str, str]
     cut: Optional[str]
+    applied: bool
+    wait: float
     left: int = field(default=1)
 
     def __post_init__(self) -> None:
-        if self.cut not in (None, "before", "after"):
-            raise InvalidArgument(f"cut={self.cut!r} : « before », « after » ou None est attendu.", field="cut")
-        if not 200 <= self.status <= 599:
-            raise InvalidArgument(f"status={self.status!r} : un code HTTP de 200 à 599 est attendu.", field="status")
+        if not isinstance(self.path_prefix, str) or not self.path_prefix.startswith("/v1"):
+            raise InvalidArgument(
+                f"path_prefix={self.path_prefix!r} : le début d'un chemin de l'API est attendu, comme "
+                "/v1/transactions.",
+                field="path_prefix",
+            )
+        if self.method is not None:
+            self.method = checks.text("method", self.method).upper()
+        checks.one_of("cut", self.cut, ("before", "during", "after", None))
+        checks.whole("status", self.status, 200, 599)
+        checks.whole("times", self.left, 1)
+        checks.yes_no("applied", self.applied)
+        self.wait = checks.seconds("wait", self.wait)
+        if not isinstance(self.body, bytes):
+            raise InvalidArgument(f"body={self.body!r} : des octets ou un texte sont attendus.", field="body")
+        checks.header_text("content_type", self.content_type)
+        for name, value in self.headers.items():
+            checks.header_text("headers", name)
+            checks.header_text("headers", value)
 
     def matches(self, method: str, path: str) -> bool:
         return path.startswith(self.path_prefix) and self.method in (None, method)
@@ -70,11 +88,16 @@ class Front:
         self._lock = threading.Lock()
         self._faults: List[Fault] = []
         self._requests: Deque[ApiRequest] = deque(maxlen=_KEPT)
+        self._stopping = threading.Event()
 
     @property
     def requests(self) -> List[ApiRequest]:
         with self._lock:
             return list(self._requests)
+
+    def let_go(self, stopping: bool) -> None:
+        """While stopping, nobody waits any longer."""
+        (self._stopping.set if stopping else self._stopping.clear)()
 
     def add_fault(self, fault: Fault) -> None:
         with self._lock:
@@ -98,6 +121,13 @@ class Front:
 
         if fault is None:
             return self._app(environ, recording)
+        if fault.cut == "during":
+            # The client is gone before it is done: what he looks up at once, he does not find yet.
+            hang_up(environ)
+        self._stopping.wait(fault.wait)
+        if fault.applied or fault.cut in ("during", "after"):
+            for _ in self._app(environ, lambda *_: lambda _: None):
+                pass
         if fault.cut is None:
             headers = {
                 "Content-Type": fault.content_type,
@@ -106,9 +136,6 @@ class Front:
             }
             recording(f"{fault.status} Fault", list(headers.items()))
             return [fault.body]
-        if fault.cut == "after":
-            for _ in self._app(environ, lambda *_: lambda _: None):
-                pass
         record(0)
         hang_up(environ)
         start_response("500 Cut", [])

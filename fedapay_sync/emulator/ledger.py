@@ -1,193 +1,141 @@
-"""What the emulated FedaPay knows: transactions, customers, events. One lock, every change is made here."""
+"""The transactions themselves: how they are made, what may become of them, and when. Every change is made here."""
 
-import copy
 import heapq
 import secrets
-import threading
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Collection, List, Optional, Tuple
 
-from ..clock import Clock
 from ..enums import TransactionStatus
 from ..errors import InvalidArgument
-from . import fields, shapes, tokens
+from . import shapes, tokens
+from .balances import Balances
+from .books import Books
 from .customers import Customers
-from .events import Announce, Events
-from .fields import Fields
 from .refusal import NOT_ALLOWED, NOT_FOUND, Refusal
-from .rules import ACCOUNT, EXPIRY, TRANSFER, TRANSITIONS, Rules, charge
+from .rules import CURRENCIES, EXPIRY, OPERATOR_REFUSED, TRANSFER, TRANSITIONS, charge, operator_share
 from .shapes import Record, stamp
+from .timers import Timers
 
 _S = TransactionStatus
 
+#: What ``include`` may ask for, and what announcements carry in the API's form.
+EMBEDDED = ("customer", "currency", "payment_method", "balance", "refunds")
+
 
 class Ledger:
-    """The records of one merchant account in one environment."""
+    """
+    The transactions of one merchant account in one environment.
 
-    def __init__(self, rules: Rules, clock: Clock, base_url: Callable[[], str], announce: Announce) -> None:
-        self.lock = threading.RLock()
-        self._rules = rules
-        self._clock = clock
-        self._base_url = base_url
-        self._last_id = 0
-        self._transactions: Dict[int, Record] = {}
-        self._by_reference: Dict[str, Record] = {}
-        self.events = Events(self._now, announce)
-        self._customers = Customers(self._next_id, self._now, self.events.publish)
-        self._balances: Dict[str, int] = {}
+    Fields of ours in a record: ``touched`` is the time of ``updated_at``, ``attempt`` which attempt to pay is the
+    current one, ``prompted`` the number it went to, ``due`` when ``turns`` is what becomes of it.
+    """
+
+    def __init__(self, books: Books, customers: Customers, balances: Balances, timers: Timers) -> None:
+        self.books = books
+        self.customers = customers
+        self._balances = balances
+        self._timers = timers
+        self._table = books.table("transactions", "merchant_reference")
         self._due: List[Tuple[float, int, str]] = []
+        books.after_reload(self._look_ahead)
 
     # Reading
 
     def get(self, number: int) -> Record:
         """The transaction of that id, or Refusal 404."""
-        with self.lock:
-            self.age()
-            record = self._transactions.get(number)
-            if record is None:
-                raise Refusal(404, NOT_FOUND)
-            return record
+        return self._found(self._table.get(number))
 
     def by_merchant_reference(self, reference: str) -> Record:
-        with self.lock:
-            self.age()
-            record = self._by_reference.get(reference)
-            if record is None:
-                raise Refusal(404, NOT_FOUND)
-            return record
+        """The transaction of that reference of the merchant's, or Refusal 404."""
+        return self._found(self._table.first(merchant_reference=reference))
 
     def by_token(self, token: str) -> Optional[Record]:
         """The transaction that a good token still gives access to."""
-        with self.lock:
+        with self.books.lock:
             self.age()
-            number = tokens.subject(token, self._clock.now())
-            return self._transactions.get(number) if number is not None else None
+            return self._table.get(tokens.subject(token, self.books.now()))
 
-    def all(self) -> List[Record]:
-        """Every transaction, oldest first."""
-        with self.lock:
+    def newest_first(self) -> List[Record]:
+        """Every transaction."""
+        with self.books.lock:
             self.age()
-            return list(self._transactions.values())
+            return self._table.newest_first()
 
-    def answer(self, record: Record, include: str = "") -> Record:
-        """A copy in the API's form, safe to hand out."""
-        with self.lock:
-            customer = self._customers.get(record["customer_id"])
-            return copy.deepcopy(shapes.transaction(record, self._base_url(), customer, include))
-
-    def payment_url(self, token: str) -> str:
-        """Where the payer opens that token."""
-        return shapes.payment_url(self._base_url(), token)
+    def answer(self, record: Record, include: Collection[str] = ()) -> Record:
+        """The API's form; what is nested in it is the record's own."""
+        answer = shapes.transaction(record, self.books.base_url())
+        return {**answer, **{name: self._embedded(record, name) for name in EMBEDDED if name in include}}
 
     def customer_of(self, record: Record) -> Record:
         """The customer's record, or an empty one."""
-        return self._customers.get(record["customer_id"]) or {}
+        return self.customers.get(record["customer_id"]) or {}
+
+    def is_payable(self, record: Record) -> bool:
+        """Whether a payer could still pay it."""
+        return not record["deleted_at"] and _S.approved in TRANSITIONS.get(record["status"], ())
 
     # Changes that the API asks for
 
-    def create(self, body: Record) -> Record:
-        given = Fields(body)
-        description = given.text("description", required=True)
-        amount = given.amount()
-        currency = given.currency()
-        callback_url = given.text("callback_url")
-        reference = given.text("merchant_reference")
-        custom = given.object("custom_metadata")
-        person = given.object("customer")
-        with self.lock:
-            self.age()
-            if reference is not None and reference in self._by_reference:
-                given.refuse("merchant_reference", "n'est pas disponible")
-            customer = self._customers.meant(person, given) if person else None
-            given.raise_if_wrong(fields.CREATION_FAILED)
-            if customer:
-                self._customers.keep(customer)
-            now = self._clock.now()
-            number = self._next_id()
-            record = shapes.new_transaction(
-                id=number,
-                reference=shapes.reference("trx", now),
-                amount=amount,
-                description=description,
-                callback_url=callback_url,
-                status=_S.pending.value,
-                customer_id=customer["id"] if customer else None,
-                currency_id=currency["id"],
-                metadata={"expire_schedule_jobid": secrets.token_hex(12)},
-                custom_metadata=custom,
-                merchant_reference=reference,
-                account_id=ACCOUNT["id"],
-                payment_token=tokens.issue(number, now + EXPIRY),
-                created_at=stamp(now),
-                updated_at=stamp(now),
-                # Ours: the time of updated_at, and which attempt to pay is the current one.
-                touched=now,
-                attempt=0,
-            )
-            self._transactions[number] = record
-            if reference is not None:
-                self._by_reference[reference] = record
-            heapq.heappush(self._due, (now + EXPIRY, number, _S.expired.value))
-            self._tell("created", record)
-            return record
+    def is_taken(self, reference: str) -> bool:
+        """Whether a transaction has that reference of the merchant's."""
+        return self._table.first(merchant_reference=reference) is not None
 
-    def update(self, number: int, body: Record) -> Record:
-        with self.lock:
-            record = self.get(number)
-            if record["deleted_at"]:
-                raise Refusal(403, NOT_ALLOWED)
-            given = Fields(body)
-            changes: Record = {}
-            for name in fields.UPDATABLE:
-                if name in body:
-                    changes[name] = self._changed(name, given)
-            if changes.get("amount", record["amount"]) != record["amount"] and record["status"] != _S.pending:
-                given.refuse("amount", "ne peut plus changer")
-            given.raise_if_wrong(fields.UPDATE_FAILED)
-            record.update(changes)
-            self._touch(record)
-            self._tell("updated", record)
-            return record
+    def add(self, **given: Any) -> Record:
+        """A new transaction, pending."""
+        now = self.books.now()
+        number = self.books.next_id()
+        record = shapes.new_transaction(
+            id=number,
+            reference=shapes.reference("trx", now),
+            status=_S.pending.value,
+            metadata={"expire_schedule_jobid": secrets.token_hex(12)},
+            account_id=self.books.account_id,
+            payment_token=tokens.issue(number, now + EXPIRY),
+            created_at=stamp(now),
+            updated_at=stamp(now),
+            touched=now,
+            attempt=0,
+            **given,
+        )
+        self._plan(record, now + EXPIRY, _S.expired)
+        self._table.keep(record)
+        self._tell("created", record)
+        return record
 
-    def delete(self, number: int) -> None:
-        with self.lock:
-            record = self.get(number)
-            if record["status"] != _S.pending or record["deleted_at"]:
-                raise Refusal(403, NOT_ALLOWED)
-            record["deleted_at"] = self._touch(record)
-            record["payment_token"] = None
-            self._tell("deleted", record)
+    def change(self, record: Record, changes: Record) -> None:
+        """New values for some fields."""
+        record.update(changes)
+        self._touch(record)
+        self._table.keep(record)
+        self._tell("updated", record)
 
-    def new_token(self, number: int) -> str:
-        with self.lock:
-            record = self.get(number)
-            if record["deleted_at"] or _S.approved not in TRANSITIONS.get(record["status"], ()):
-                raise Refusal(403, NOT_ALLOWED)
-            record["payment_token"] = tokens.issue(number, self._clock.now() + EXPIRY)
-            return str(record["payment_token"])
+    def delete(self, record: Record) -> None:
+        """Soft: it stays readable, and can no longer be paid."""
+        if record["status"] != _S.pending or record["deleted_at"]:
+            raise Refusal(403, NOT_ALLOWED)
+        record["deleted_at"] = self._touch(record)
+        record["payment_token"] = None
+        self._table.keep(record)
+        self._tell("deleted", record)
 
-    def push(self, token: str, mode: str, number_of: Callable[[Record], str]) -> Tuple[Record, Record, str]:
-        """
-        Begin an attempt to pay: the transaction, the answer, the number prompted.
+    def new_token(self, record: Record) -> str:
+        """A fresh token for the payment page."""
+        if not self.is_payable(record):
+            raise Refusal(403, NOT_ALLOWED)
+        token = record["payment_token"] = tokens.issue(record["id"], self.books.now() + EXPIRY)
+        self._table.keep(record)
+        return token
 
-        ``number_of`` finds the number, given the customer's record.
-        """
-        with self.lock:
-            record = self.by_token(token)
-            if record is None:
-                raise Refusal(400, "Le jeton de paiement n'est pas valide ou a expiré")
-            if record["deleted_at"] or _S.approved not in TRANSITIONS.get(record["status"], ()):
-                raise Refusal(400, NOT_ALLOWED)
-            number = number_of(self.customer_of(record))
-            record.update(mode=mode, status=_S.pending.value, attempt=record["attempt"] + 1)
-            self._touch(record)
-            intent = {
-                "klass": "v1/payment_intent",
-                "id": self._next_id(),
-                "reference": shapes.reference("pi", self._clock.now()),
-                "status": record["status"],
-                "mode": mode,
-            }
-            return dict(record), intent, number
+    def new_receipt(self, record: Record) -> None:
+        """A fresh link to the receipt, good for another day."""
+        record["receipt_token"] = tokens.issue(record["id"], self.books.now() + EXPIRY)
+        self._table.keep(record)
+
+    def attempt(self, record: Record, mode: str, number: str) -> None:
+        """The payer is prompted, perhaps once more."""
+        # An id, so that no attempt has the number of one that the state file refused; nor the answer of another.
+        record.update(mode=mode, prompted=number, status=_S.pending.value, attempt=self.books.next_id(), answer=None)
+        self._touch(record)
+        self._table.keep(record)
 
     # Changes that payers, operators and time make
 
@@ -197,9 +145,9 @@ class Ledger:
 
         With ``attempt``, do nothing (and return False) when that attempt is no longer the current one.
         """
-        with self.lock:
+        with self.books.together():
             self.age()
-            record = self._transactions.get(number)
+            record = self._table.get(number)
             if record is None:
                 raise InvalidArgument(
                     f"L'émulateur n'a pas de transaction {number} : donner un identifiant rendu par l'API.",
@@ -217,36 +165,75 @@ class Ledger:
                     "non plus ; force=True passe outre.",
                     field="id",
                 )
-            record["status"] = status
-            record[f"{status}_at"] = at = self._touch(record)
-            if status == _S.approved:
-                self._collect(record, at)
-            elif status == _S.canceled:
-                record["last_error_code"] = "INSUFFICIENT_FUND_ERROR"
-            elif status == _S.expired:
-                record["payment_token"] = None
-            self._tell(status, record)
+            self._enter(record, status)
             return True
 
     def age(self) -> None:
         """Make what time alone brings: expiry after a day, transfer three days after payment."""
-        with self.lock:
-            while self._due and self._due[0][0] <= self._clock.now():
-                _, number, status = heapq.heappop(self._due)
-                record = self._transactions[number]
+        with self.books.together():
+            while self._due and self._due[0][0] <= self.books.now():
+                due, number, status = heapq.heappop(self._due)
+                record = self._table.get(number)
+                # Another entry of the heap may have replaced this one.
+                if record is None or (record["due"], record["turns"]) != (due, status):
+                    continue
                 if status in TRANSITIONS.get(record["status"], ()) and not record["deleted_at"]:
-                    self.move(number, status)
+                    self._enter(record, status)
+
+    def resume(self) -> None:
+        """After records were read from a file: what was due by then, and what still is."""
+        with self.books.together():
+            self._look_ahead()
+            for due, _, _ in self._due:
+                self._time(due)
+            self.age()
 
     # Inside
 
+    def _embedded(self, record: Record, name: str) -> Any:
+        if name == "customer":
+            customer = self.customers.get(record["customer_id"])
+            return shapes.customer_answer(customer) if customer else None
+        if name == "currency":
+            return next(each for each in CURRENCIES if each["id"] == record["currency_id"])
+        if name == "balance":
+            balance = self._balances.get(record["balance_id"])
+            return shapes.balance_answer(balance) if balance else None
+        # Nobody has seen what stands in a refund; none is made here.
+        return record.get("payment_method") if name == "payment_method" else []
+
+    def _found(self, record: Optional[Record]) -> Record:
+        with self.books.lock:
+            self.age()
+            if record is None:
+                raise Refusal(404, NOT_FOUND)
+            return record
+
+    def _enter(self, record: Record, status: str) -> None:
+        record["status"] = status
+        record[f"{status}_at"] = at = self._touch(record)
+        if status == _S.approved:
+            self._collect(record, at)
+        elif status == _S.transferred:
+            self._balances.credit(record, "transfer")
+        elif status == _S.canceled:
+            record.update(OPERATOR_REFUSED)
+        elif status == _S.expired:
+            record["payment_token"] = None
+        self._table.keep(record)
+        self._tell(status, record)
+
     def _collect(self, record: Record, at: str) -> None:
         """The payer has been debited."""
-        mode = record["mode"] or self._rules.page_mode
-        rate = self._rules.rate(mode)
-        debited, fees = charge(record["amount"], rate)
+        mode = record["mode"] or self.books.rules.page_mode
+        rate = self.books.rules.rate(mode)
+        price = charge(record["amount"], rate, self.books.settings.fees_by)
         due = record["touched"] + TRANSFER
         customer = self.customer_of(record)
         paid_by = {name: customer.get(name) for name in ("email", "lastname", "firstname")}
+        phone = record.get("prompted") or customer.get("phone")
+        method = shapes.payment_method(self.books.next_id(), mode, phone, at)
+        record.update(operator_share(record["amount"]))
         record["metadata"] = {
             "paid_customer": paid_by,
             **record["metadata"],
@@ -255,40 +242,44 @@ class Ledger:
         record.update(
             mode=mode,
             commission=str(rate),
-            fees=fees,
-            amount_debited=debited,
-            amount_transferred=record["amount"],
-            payment_method_id=self._next_id(),
-            balance_id=self._balances.get(mode) or self._balances.setdefault(mode, self._next_id()),
+            fees=price.fees,
+            amount_debited=price.debited,
+            amount_transferred=price.transferred,
+            payment_method_id=method["id"],
+            payment_method=method,
+            balance_id=self._balances.of(mode)["id"],
             receipt_token=tokens.issue(record["id"], record["touched"] + EXPIRY),
             payment_token=None,
             scheduled_transfer_at=at,
             to_be_transferred_at=stamp(due),
         )
-        heapq.heappush(self._due, (due, record["id"], _S.transferred.value))
+        self._balances.credit(record, "approval")
+        self._plan(record, due, _S.transferred)
 
-    def _changed(self, name: str, given: Fields) -> Any:
-        if name == "amount":
-            return given.amount()
-        if name == "custom_metadata":
-            return given.object(name)
-        return given.text(name, required=name == "description")
+    def _plan(self, record: Record, due: float, status: str) -> None:
+        record.update(due=due, turns=str(status))
+        heapq.heappush(self._due, (due, record["id"], str(status)))
+        self._time(due)
+
+    def _look_ahead(self) -> None:
+        """What is due, and when, by what the records say."""
+        self._due = [
+            (record["due"], record["id"], record["turns"])
+            for record in self._table
+            if record["due"] is not None and record["turns"] in TRANSITIONS.get(record["status"], ())
+        ]
+        heapq.heapify(self._due)
+
+    def _time(self, due: float) -> None:
+        # A second late: the ledger counts by the other of the two clocks.
+        self._timers.after(max(0.0, due - self.books.now()) + 1, self.age)
 
     def _touch(self, record: Record) -> str:
         """A new ``updated_at``, later than the last: two facts never carry one stamp."""
-        record["touched"] = max(self._clock.now(), record["touched"] + 0.001)
+        record["touched"] = max(self.books.now(), record["touched"] + 0.001)
         record["updated_at"] = stamp(record["touched"])
         return str(record["updated_at"])
 
     def _tell(self, what: str, record: Record) -> None:
-        entity = copy.deepcopy(shapes.transaction_record(record, self._base_url()))
-        answer = self.answer(record, "customer,currency")
-        self.events.publish(f"transaction.{what}", "transaction", record["id"], entity, answer)
-
-    def _now(self) -> str:
-        return stamp(self._clock.now())
-
-    def _next_id(self) -> int:
-        """From the clock, so that an old store never meets a new payment under one id."""
-        self._last_id = max(self._last_id + 1, int(self._clock.now() * 1000))
-        return self._last_id
+        entity = shapes.transaction_record(record, self.books.base_url())
+        self.books.publish(f"transaction.{what}", "transaction", record["id"], entity, self.answer(record, EMBEDDED))

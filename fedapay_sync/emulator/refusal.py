@@ -1,26 +1,55 @@
-"""How the emulated FedaPay says no."""
+"""How the emulated FedaPay says no, in French or in English."""
 
 from typing import Any, Dict, List, Optional
 
-NOT_ALLOWED = "Opération non autorisée"
-NOT_FOUND = "Ressource introuvable"
+_ENGLISH: Dict[str, str] = {}
+
+
+def both(french: str, english: str) -> str:
+    """The French sentence, which from now on has this English one for ``locale=en``."""
+    _ENGLISH[french] = english
+    return french
+
+
+def in_words_of(locale: str, french: str) -> str:
+    """The sentence in the language asked for; what nobody translated stays French."""
+    return _ENGLISH.get(french, french) if locale == "en" else french
+
+
+NOT_ALLOWED = both("Opération non autorisée", "Operation not allowed")
+NOT_FOUND = both("Ressource introuvable", "Resource not found")
+INVALID_KEY = both("Clé API invalide", "Invalid API key")
+MALFORMED = both("Requête incorrecte", "Malformed request")
+TOO_LARGE = both("Le corps de la requête est trop grand", "The request body is too large")
+CRASHED = both("Défaut de l'émulateur : voir son journal", "Fault of the emulator: see its log")
+_MISSING = both("Paramètre manquant ou la valeur est vide", "param is missing or the value is empty:")
 
 
 class Refusal(Exception):
-    """An error answer: a status, a French message, and errors by field."""
+    """
+    An error answer: a status, a French message, and errors by field.
 
-    def __init__(self, status: int, message: str, errors: Optional[Dict[str, List[str]]] = None) -> None:
-        super().__init__(message)
+    Args:
+        about: what the message is about, written behind it in either language.
+    """
+
+    def __init__(
+        self, status: int, message: str, errors: Optional[Dict[str, List[str]]] = None, *, about: str = ""
+    ) -> None:
+        super().__init__(f"{message} {about}".rstrip())
         self.status = status
         self.message = message
         self.errors = errors or {}
+        self.about = about
 
-    def to_dict(self) -> Dict[str, Any]:
-        body: Dict[str, Any] = {"message": self.message, "errors": self.errors}
+    def to_dict(self, locale: str = "fr") -> Dict[str, Any]:
+        message = f"{in_words_of(locale, self.message)} {self.about}".rstrip()
+        errors = {name: [in_words_of(locale, each) for each in reasons] for name, reasons in self.errors.items()}
+        body: Dict[str, Any] = {"message": message, "errors": errors}
         # A recorded 403 carries this key, null.
         return {**body, "model": None} if self.status == 403 else body
 
 
 def missing(name: str) -> Refusal:
     """400, in FedaPay's own words."""
-    return Refusal(400, f"Paramètre manquant ou la valeur est vide {name}")
+    return Refusal(400, _MISSING, about=name)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
-from typing import Any, Dict, FrozenSet, Optional, Tuple
+from typing import Any, Dict, FrozenSet, NamedTuple, Optional
 
 from ..catalogue import COUNTRIES, SANDBOX_METHOD
 from ..enums import Environment, MethodesPaiement, TransactionStatus
@@ -58,6 +58,13 @@ _CHEAP = frozenset({MethodesPaiement.mtn_open.name, MethodesPaiement.moov.name, 
 _GOOD_NUMBERS = frozenset({"64000001", "66000001"})
 
 
+#: What an operator's refusal leaves behind, as recorded on a transaction; what a payout says then was not seen.
+OPERATOR_REFUSED: Dict[str, str] = {
+    "last_error_code": "INSUFFICIENT_FUND_ERROR",
+    "last_error_message": '{"status":"FAILED","reason":"LOW_BALANCE_OR_PAYEE_LIMIT_REACHED_OR_NOT_ALLOWED"}',
+}
+
+
 @dataclass(frozen=True)
 class Rules:
     """One environment's behaviour."""
@@ -72,9 +79,13 @@ class Rules:
         cheap = self.environment is Environment.live and mode in _CHEAP
         return Decimal("0.018") if cheap else Decimal("0.04")
 
-    def payer_agrees(self, number: str) -> bool:
-        """What the payer of that number does when nobody says otherwise."""
-        return self.environment is Environment.live or bare_number(number) in _GOOD_NUMBERS
+    def payer_agrees(self, number: str, *, strict: bool = False) -> bool:
+        """What the payer of that number does when nobody says otherwise; strict knows only the form of 01."""
+        if self.environment is Environment.live:
+            return True
+        if strict:
+            return number[:2] == "01" and number[2:] in _GOOD_NUMBERS
+        return bare_number(number) in _GOOD_NUMBERS
 
 
 _SANDBOX = Rules(Environment.sandbox, SANDBOX_WEBHOOK_SECRET, frozenset({SANDBOX_METHOD.name}), SANDBOX_METHOD.name)
@@ -83,6 +94,8 @@ _LIVE = Rules(Environment.live, LIVE_WEBHOOK_SECRET, _PUSH, MethodesPaiement.mtn
 
 def rules_of(secret_key: str) -> Rules:
     """The rules that go with the prefix of a secret key."""
+    if not isinstance(secret_key, str) or not secret_key.isascii() or not secret_key.isprintable():
+        raise InvalidArgument("secret_key : un texte ASCII est attendu, comme sk_sandbox_….", field="secret_key")
     for prefix, rules in (("sk_sandbox_", _SANDBOX), ("sk_live_", _LIVE)):
         if secret_key.startswith(prefix) and len(secret_key) > len(prefix):
             return rules
@@ -93,10 +106,29 @@ def rules_of(secret_key: str) -> Rules:
     )
 
 
-def charge(amount: int, rate: Decimal) -> Tuple[int, int]:
-    """What the payer is debited and what of it are fees, when the payer bears them."""
+class Charge(NamedTuple):
+    """What a payment costs, and whom."""
+
+    debited: int
+    fees: int
+    transferred: int
+
+
+def charge(amount: int, rate: Decimal, fees_by: str) -> Charge:
+    """What the payer is debited, what of it FedaPay keeps, and what the merchant gets."""
+    if fees_by == "merchant":
+        # Both formulas that fit the recorded payments agree with this one on them.
+        fees = floor(amount * Fraction(rate))
+        return Charge(amount, fees, amount - fees)
     debited = floor(Fraction(amount) / (1 - Fraction(rate)) + Fraction(1, 2))
-    return debited, debited - amount
+    return Charge(debited, debited - amount, amount)
+
+
+def operator_share(amount: int) -> Dict[str, str]:
+    """What FedaPay's events say that the operator keeps; the recorded rate."""
+    whole, rest = divmod(amount * 15, 1000)
+    fees = f"{whole}.{f'{rest:03d}'.rstrip('0') or '0'}"
+    return {"operator_commission": "0.015", "operator_fees": fees, "operator_fixed_commission": "0.0"}
 
 
 def bare_number(number: str) -> str:

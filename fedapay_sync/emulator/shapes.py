@@ -6,7 +6,9 @@ import string
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Optional
 
-from .rules import ACCOUNT, CURRENCIES
+from ..catalogue import COUNTRIES
+from ..enums import Pays
+from .rules import ACCOUNT
 
 Record = Dict[str, Any]
 
@@ -37,6 +39,11 @@ _CUSTOMER_ANSWER = """
 _CUSTOMER_RECORD = """
     id firstname lastname email account_id deleted_at created_at updated_at phone_number_id
 """.split()
+_EVENT = "id type entity object_id account_id created_at updated_at object".split()
+_LOG = """
+    id method url status ip_address version source query body response account_id created_at updated_at
+""".split()
+_BALANCE = "id amount mode created_at updated_at".split()
 _NEW: Record = {
     **dict.fromkeys([*_ANSWER, *_RECORD]),
     "operation": "payment",
@@ -69,18 +76,12 @@ def new_transaction(**known: Any) -> Record:
     return {**_NEW, "flags": [], **known}
 
 
-def transaction(record: Record, base_url: str, customer: Optional[Record] = None, include: str = "") -> Record:
-    """A transaction as the API answers it, with what ``include`` asks for."""
+def transaction(record: Record, base_url: str) -> Record:
+    """A transaction as the API answers it, without what ``include`` asks for."""
     token = record["payment_token"]
     shown = {**record, "payment_url": payment_url(base_url, token) if token else None}
-    shown["receipt_url"] = _receipt(record, base_url)
-    answer = {"klass": "v1/transaction", **_pick(shown, _ANSWER)}
-    wanted = {each.strip() for each in include.split(",")}
-    if "customer" in wanted:
-        answer["customer"] = customer_answer(customer) if customer else None
-    if "currency" in wanted:
-        answer["currency"] = next(each for each in CURRENCIES if each["id"] == record["currency_id"])
-    return answer
+    shown["receipt_url"] = receipt_url(record, base_url)
+    return {"klass": "v1/transaction", **pick(shown, _ANSWER)}
 
 
 def payment_url(base_url: str, token: str) -> str:
@@ -90,27 +91,55 @@ def payment_url(base_url: str, token: str) -> str:
 
 def transaction_record(record: Record, base_url: str) -> Record:
     """A transaction as events and webhooks carry it."""
-    return _pick({**record, "receipt_url": _receipt(record, base_url)}, _RECORD)
+    return pick({**record, "receipt_url": receipt_url(record, base_url)}, _RECORD)
 
 
 def customer_answer(record: Record) -> Record:
     """A customer as the API answers it."""
-    return {"klass": "v1/customer", **_pick(record, _CUSTOMER_ANSWER)}
+    return {"klass": "v1/customer", **pick(record, _CUSTOMER_ANSWER)}
 
 
 def customer_record(record: Record) -> Record:
     """A customer as events carry it."""
-    return _pick(record, _CUSTOMER_RECORD)
+    return pick(record, _CUSTOMER_RECORD)
+
+
+def payment_method(number: int, mode: str, phone: Optional[str], at: str) -> Record:
+    """How a payer paid. The brand is the mode's first word, which fits the one that was recorded."""
+    country = next((each for each, known in COUNTRIES.items() if mode in {one.name for one in known.push}), Pays.benin)
+    code = COUNTRIES[country].dialling_code
+    digits = (phone or "").lstrip("+")
+    return {
+        "klass": "v1/payment_method",
+        "id": number,
+        "brand": mode.partition("_")[0],
+        "method": "phone",
+        "country": country.value.upper(),
+        "number": (digits if digits.startswith(code) and len(digits) > 10 else code + digits) if digits else None,
+        "created_at": at,
+        "updated_at": at,
+        "deleted_at": None,
+    }
 
 
 def event_answer(event: Record) -> Record:
     """An event as the API answers it: its entity is JSON inside a string."""
-    return {"klass": "v1/event", **event, "entity": compact(event["entity"])}
+    return {"klass": "v1/event", **pick(event, _EVENT)}
 
 
-def webhook_body(name: str, kind: str, object_id: int, entity: Record) -> bytes:
+def balance_answer(record: Record) -> Record:
+    """A balance as the API answers it."""
+    return {"klass": "v1/balance", **pick(record, _BALANCE)}
+
+
+def log_answer(record: Record) -> Record:
+    """A log as the API answers it: query, body and answer are JSON inside strings."""
+    return {"klass": "v1/log", **pick(record, _LOG)}
+
+
+def webhook_body(name: str, kind: str, object_id: int, entity: Record, account: Optional[Record] = None) -> bytes:
     """The body of a delivery, byte for byte what is signed."""
-    body = {"name": name, "object": kind, "object_id": object_id, "entity": entity, "account": ACCOUNT}
+    body = {"name": name, "object": kind, "object_id": object_id, "entity": entity, "account": account or ACCOUNT}
     text = compact(body)
     for plain, escaped in _ESCAPES:
         text = text.replace(plain, escaped)
@@ -121,11 +150,13 @@ def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _pick(record: Record, names: List[str]) -> Record:
+def pick(record: Record, names: List[str]) -> Record:
+    """The named fields, null where the record has none."""
     return {name: record.get(name) for name in names}
 
 
-def _receipt(record: Record, base_url: str) -> Optional[str]:
+def receipt_url(record: Record, base_url: str) -> Optional[str]:
+    """The page of the receipt, once there is one."""
     token = record.get("receipt_token")
     return f"{base_url}/v1/transactions/receipt?token={token}" if token else None
 

@@ -6,12 +6,15 @@ import threading
 from typing import Callable, List, Optional, Tuple
 
 from ..clock import SYSTEM_CLOCK, Clock
+from ..errors import ConfigError
 from ..masking import get_logger
 
 log = get_logger("fedapay_sync.emulator")
 
 # A clock handed in by a test may jump while the thread waits; so long may it stay unnoticed.
 _SLICE = 0.05
+#: Seconds until what a state file refused is tried again.
+RETRY = 1.0
 
 
 class Timers:
@@ -52,6 +55,10 @@ class Timers:
                 return
             try:
                 action()
+            except ConfigError as error:
+                # The state file took it not; there may be room later.
+                log.warning("emulator timer put off: %s", error)
+                self.after(RETRY, action)
             except Exception:  # edge of a thread
                 log.exception("emulator timer failed")
 
@@ -64,5 +71,6 @@ class Timers:
                 left = self._heap[0][0] - self._clock.monotonic()
                 if left <= 0:
                     return heapq.heappop(self._heap)[2]
-                self._changed.wait(left if self._clock is SYSTEM_CLOCK else min(left, _SLICE))
+                # Not longer than a day: threading refuses to wait for centuries.
+                self._changed.wait(min(left, 86_400.0 if self._clock is SYSTEM_CLOCK else _SLICE))
             return None

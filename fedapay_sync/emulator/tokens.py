@@ -26,7 +26,7 @@ def subject(token: str, now: float) -> Optional[int]:
     try:
         payload = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
         return int(payload["sub"]) if now < payload["exp"] else None
-    except (binascii.Error, ValueError, KeyError, TypeError):
+    except (binascii.Error, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -117,6 +117,12 @@ def receiver(emulator):
 
 
 @pytest.fixture
+def make_receiver():
+    """``make_receiver()``: one more shop, known to nobody yet; its ``server`` is not started."""
+    return Receiver
+
+
+@pytest.fixture(scope="session")
 def client_of():
     return Client
 

@@ -200,11 +200,11 @@ def test_an_update_changes_the_text_but_never_the_status(api, emulator):
 
 def test_a_deleted_transaction_stays_pending_with_a_dead_link(api, emulator):
     """
-    204, deleted_at set, status pending, no more token, no payment; a second DELETE is refused.
+    200 and an empty list, deleted_at set, status pending, no more token, no payment; a second DELETE is refused.
     """
     created = api.create()
     deleted = api("DELETE", f"/v1/transactions/{created['id']}")
-    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert (deleted.status_code, deleted.content) == (200, b"[]")
     found = api.get(created["id"])
     assert found["status"] == "pending"
     assert found["deleted_at"] is not None
@@ -595,3 +595,33 @@ def test_starting_and_stopping_leaves_no_thread():
         with Emulator():
             pass
     assert threading.active_count() <= before
+
+
+ADDRESSES = """
+    POST transactions | POST transactions/batch | GET transactions | GET transactions/search | GET transactions/1
+    GET transactions/merchant/a | PUT transactions/1 | DELETE transactions/1 | POST transactions/1/token
+    POST transactions/1/receipt_url | GET transactions/receipt | GET transactions/fees | POST momo_test
+    POST payouts | POST payouts/batch | GET payouts | GET payouts/search | GET payouts/1 | GET payouts/merchant/a
+    PUT payouts/1 | PUT payouts/start | DELETE payouts/1
+    POST customers | GET customers | GET customers/search | GET customers/1 | PUT customers/1 | DELETE customers/1
+    GET balances | GET balances/1 | GET currencies | GET currencies/1
+    GET events | GET events/a | POST events/subscribe | GET logs | GET logs/a | POST logs/subscribe
+    GET webhooks | GET webhooks/1 | POST webhooks | PUT webhooks/1 | DELETE webhooks/1
+    POST webhooks/stub_event | POST webhooks/1/send_event
+    GET accounts | POST accounts | GET accounts/1 | PUT accounts/1 | DELETE accounts/1 | GET accounts/light
+    GET pages | POST pages | GET pages/1 | PUT pages/1 | DELETE pages/1 | GET pages/a/verify | GET pages/a/light
+    GET invoices | POST invoices | GET invoices/1 | PUT invoices/1 | DELETE invoices/1 | GET invoices/a/verify
+    POST oauth/token
+"""
+
+
+@pytest.mark.parametrize("address", re.findall(r"[A-Z]+ [a-z_/0-9]+", ADDRESSES))
+def test_every_known_address_has_a_route_of_its_own(address, emulator):
+    """
+    Each line of FedaPay's endpoint index; a name in an address is not taken for an id.
+    """
+    method, path = address.split()
+    flask = emulator._front._app
+    rule, parts = flask.url_map.bind("127.0.0.1").match(f"/v1/{path}", method=method, return_rule=True)
+    assert method in rule.methods
+    assert set(parts.values()) <= {"1", "a", "momo_test"}

@@ -106,6 +106,27 @@ def test_a_whole_payment_goes_through_the_command(receiver):
     assert receiver.received[0][0]["HTTP_X_A"] == "b=c"
 
 
+def test_settings_are_options():
+    """
+    Payouts closed, 201 for creations, fees borne by the merchant.
+    """
+    options = ("--no-payouts", "--setting", "create_status=201", "--setting", "fees_by = merchant")
+    with serving(*options, "--setting", "link_in_answer=NON") as (_, url):
+        headers = {"Authorization": f"Bearer {SANDBOX_SECRET_KEY}"}
+        body = {"description": "x", "amount": 1000, "currency": {"iso": "XOF"}, "mode": "momo_test"}
+        payout = requests.post(url + "/v1/payouts", json=body, headers=headers, timeout=10)
+        assert payout.status_code == 403
+        assert payout.json() == {"message": "Opération non autorisée", "errors": {}, "model": None}
+        created = requests.post(url + "/v1/transactions", json=body, headers=headers, timeout=10)
+        assert created.status_code == 201
+        made = created.json()["v1/transaction"]
+        assert "payment_token" not in made
+        token = requests.post(f"{url}/v1/transactions/{made['id']}/token", headers=headers, timeout=10).json()["token"]
+        query = {"token": token, "mode": "momo_test"}
+        fees = requests.get(url + "/v1/transactions/fees", params=query, headers=headers, timeout=10).json()
+        assert fees["apply_fees_to_merchant"] is True
+
+
 def test_a_taken_port_is_one_sentence_and_exit_code_1():
     """
     French, on stderr, with port 0 as the way out; no traceback.
@@ -131,6 +152,12 @@ def test_a_taken_port_is_one_sentence_and_exit_code_1():
         (["--delay", "nan"], "nombre de secondes"),
         (["--webhook-url", "ftp://x"], "http://"),
         (["--secret-key", "pk_live_geheim"], "sk_sandbox_"),
+        (["--setting", "nothing=1"], "Réglages : payouts, create_status"),
+        (["--setting", "create_status=202"], "200 ou 201"),
+        (["--setting", "create_status"], "200 ou 201"),
+        (["--setting", "fees_by=nobody"], "'payer' ou 'merchant'"),
+        (["--setting", "link_in_answer=maybe"], "oui (True) ou non (False)"),
+        (["--setting", ""], "Réglages : "),
         (["--nothing"], "option inconnue"),
         (["--port"], "--port"),
     ],
@@ -163,7 +190,14 @@ def test_help_is_in_french_and_loads_no_server():
     """
     assert "Utilisation : " in run("--help").stdout
     assert "Commandes" in run().stdout
-    assert "--webhook-header NOM=VALEUR" in run("emulator", "--help").stdout
+    shown = run("emulator", "--help").stdout
+    for option in (
+        "--webhook-header NOM=VALEUR",
+        "--state FICHIER",
+        "--payouts / --no-payouts",
+        "--setting NOM=VALEUR",
+    ):
+        assert option in shown
     assert re.fullmatch(r"fedapay-sync \S+\n", run("--version").stdout)
     script = (
         "import sys; from fedapay_sync.cli import main; main(['--help'], standalone_mode=False); "
@@ -187,3 +221,35 @@ def test_an_unknown_command_is_named():
     done = run("nothing")
     assert done.returncode == 2
     assert "Commande inconnue : nothing" in done.stderr
+
+
+def test_the_module_is_the_command():
+    """
+    python -m fedapay_sync, where no command is on the path.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "fedapay_sync", "--help"],
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "Utilisation : python -m fedapay_sync" in done.stdout
+
+
+def test_an_object_is_chosen_by_its_name(receiver):
+    """
+    Events of customers alone; a name that is none is refused.
+    """
+    with serving("--webhook-url", receiver.url, "--webhook-object", "customer") as (_, url):
+        headers = {"Authorization": f"Bearer {SANDBOX_SECRET_KEY}"}
+        person = {"firstname": "A", "lastname": "B", "email": "a@b.bj"}
+        body = {"description": "x", "amount": 5, "currency": {"iso": "XOF"}, "customer": person}
+        assert requests.post(url + "/v1/transactions", json=body, headers=headers, timeout=10).status_code == 200
+        receiver.wait_for(1)
+    assert receiver.names == ["customer.created"]
+    done = run("emulator", "--webhook-object", "customers")
+    assert done.returncode == 2
+    assert "transaction, customer, payout" in done.stderr

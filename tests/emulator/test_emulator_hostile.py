@@ -2,11 +2,13 @@
 
 import json
 import socket
+from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedapay_sync.emulator import Emulator
 from fedapay_sync.emulator.bodies import read_body, read_form
 from fedapay_sync.emulator.refusal import Refusal
 
@@ -165,15 +167,22 @@ def test_an_unknown_address_is_a_json_404(method, path, api):
     assert_refused(api(method, path), 404)
 
 
-@pytest.mark.parametrize("query", ["page=abc", "page=-1", "per_page=0", "per_page=" + "9" * 99, "page=9999999", "x[=1"])
-def test_an_odd_page_is_no_failure(query, api):
+@pytest.mark.parametrize("query", ["page=abc", "page=-1", "page=0", "per_page=0", "per_page=" + "9" * 99])
+def test_an_odd_page_is_refused(query, api):
     """
-    What cannot be read is taken for its default.
+    What is no whole number from 1 on.
+    """
+    assert_refused(api("GET", "/v1/transactions?" + query), 400)
+
+
+def test_a_page_beyond_the_end_is_empty(api):
+    """
+    And says which one it is.
     """
     api.create()
-    answer = api("GET", "/v1/transactions?" + query)
-    assert answer.status_code == 200
-    assert answer.json()["meta"]["total_count"] == 1
+    answer = api("GET", "/v1/transactions?page=9999999&x[=1").json()
+    assert answer["v1/transactions"] == []
+    assert (answer["meta"]["current_page"], answer["meta"]["total_count"]) == (9999999, 1)
 
 
 @pytest.mark.parametrize("token", [None, "", 5, [], {}, "abc", "a.b.c", "é.é.é", "x" * 10_000, "..", "\x00"])
@@ -245,3 +254,160 @@ def test_no_brackets_break_the_form_reader(parts):
     """
     result = outcome(read_form, "&".join(parts).encode())
     assert isinstance(result, dict) or result == 400
+
+
+# Names that some part reads, and others.
+NAMES = st.sampled_from(
+    "description amount currency iso code customer id email firstname lastname phone_number number country locale "
+    "callback_url merchant_reference custom_metadata sub_accounts_commissions include token mode transactions payouts "
+    "scheduled_at send_now url enabled http_headers event name reference custom_fields published due_at tax force "
+    "grant_type client_id client_secret 0 1".split()
+) | st.text(max_size=5)
+KEYS = st.sampled_from(
+    "page per_page search include locale token mode match filters filters[compare] filters[compare][amount][op] "
+    "filters[compare][amount][value] filters[compare][status][value] filters[includes][customer][email] "
+    "filters[type] filters[object_id] filters[status] filters[] filters[compare][] filters[entity]".split()
+) | st.text("abf[]=&.", max_size=8)
+# Whatever may stand in a body, as JSON has it.
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**40), 10**40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+    | st.sampled_from(["XOF", "0164000001", "bj", "momo_test", "2026-10-14 08:00:00", "https://example.bj", "0", "-1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=8,
+)
+BODIES = st.dictionaries(NAMES, VALUES, max_size=6)
+WRITES = [
+    ("POST", path)
+    for path in (
+        "transactions transactions/batch transactions/{t}/token transactions/{t}/receipt_url customers momo_test "
+        "payouts payouts/batch webhooks webhooks/stub_event webhooks/{w}/send_event pages invoices accounts "
+        "oauth/token events/subscribe logs/subscribe"
+    ).split()
+] + [
+    ("PUT", path)
+    for path in "transactions/{t} customers/{c} payouts/start payouts/{p} webhooks/{w} accounts/30211".split()
+]
+READS = (
+    "transactions transactions/search transactions/fees transactions/{t} transactions/merchant/x customers "
+    "customers/search balances currencies events logs payouts payouts/search webhooks pages invoices accounts"
+).split()
+
+
+@pytest.fixture(scope="module")
+def furnished(client_of):
+    """One emulator for all examples, and an id of each kind."""
+    with Emulator() as emulator:
+        api = client_of(emulator)
+        payout = {"amount": 5, "currency": {"iso": "XOF"}, "mode": "momo_test"}
+        made = {
+            "t": api.create()["id"],
+            "c": api("POST", "/v1/customers", json={"firstname": "A", "lastname": "B"}).json()["v1/customer"]["id"],
+            "p": api("POST", "/v1/payouts", json=payout).json()["v1/payout"]["id"],
+            "w": api("POST", "/v1/webhooks", json={"url": "http://127.0.0.1:9/", "enabled": False}).json()[
+                "v1/webhook"
+            ]["id"],
+        }
+        yield api, made
+
+
+def assert_sober(answer, *, empty=False):
+    """An answer of the API's own, and no fault of the emulator's."""
+    if answer.status_code == 204 and empty:
+        return
+    assert answer.status_code < 500 or answer.json()["message"] == "", answer.text
+    assert answer.headers["Content-Type"].startswith("application/json")
+    if answer.status_code >= 400:
+        assert isinstance(answer.json()["message"], str)
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+@settings(max_examples=25, deadline=None)
+@given(body=BODIES)
+def test_no_body_makes_it_stumble(method, path, furnished, body):
+    """
+    JSON of any shape, at every address that reads one: an answer or a 4xx, and lists can still be shown.
+    """
+    api, made = furnished
+    assert_sober(api(method, "/v1/" + path.format(**made), json=body))
+
+
+@pytest.mark.parametrize("path", READS)
+@settings(max_examples=25, deadline=None)
+@given(pairs=st.lists(st.tuples(KEYS, st.text(max_size=10)), max_size=5))
+def test_no_query_makes_it_stumble(path, furnished, pairs):
+    """
+    Filters, pages and brackets of any kind.
+    """
+    api, made = furnished
+    assert_sober(api("GET", "/v1/" + path.format(**made), params=pairs))
+
+
+@pytest.mark.parametrize("path", READS)
+def test_after_all_that_every_list_is_shown(path, furnished):
+    """
+    What was let in can be written out again.
+    """
+    api, made = furnished
+    answer = api("GET", "/v1/" + path.format(**made) + "?per_page=1000&include=customer,currency")
+    assert answer.status_code in ((400,) if path.endswith("fees") else (404,) if "merchant" in path else (200,))
+
+
+@settings(max_examples=60, deadline=None)
+@given(path=st.text(min_size=1, max_size=30), method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH"]))
+def test_no_address_makes_it_stumble(furnished, path, method):
+    """
+    Any text behind /v1/, quoted.
+    """
+    api, _ = furnished
+    assert_sober(api(method, "/v1/" + quote(path, safe="/")), empty=True)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Version": "\xff\xfe", "X-Source": "<script>"},
+        {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": ""},
+        {"Accept": "text/html"},
+    ],
+)
+def test_odd_headers_are_no_failure(headers, api):
+    """
+    Taken or passed over, and written to the logs as they are.
+    """
+    body = json.dumps(GOOD)
+    assert api("POST", "/v1/transactions", data=body, headers=headers).status_code == 200
+    assert api("GET", "/v1/logs").status_code == 200
+
+
+@pytest.mark.parametrize("account", ["x" * 1000, "999", "-1", "é"])
+def test_an_account_that_is_not_there_acts_in_nothing(account, api):
+    """
+    404 on every call, so that a client which garbles the header is found out.
+    """
+    headers = {"FedaPay-Account": account.encode("utf-8")}
+    assert_refused(api("POST", "/v1/transactions", json=GOOD, headers=headers), 404)
+    assert_refused(api("GET", "/v1/balances", headers=headers), 404)
+
+
+def test_what_is_made_for_an_account_is_its_own(api):
+    """
+    account_id is that of the header.
+    """
+    made = api("POST", "/v1/accounts", json={"name": "Marché"}).json()["v1/account"]
+    answer = api("POST", "/v1/transactions", json=GOOD, headers={"FedaPay-Account": str(made["id"])})
+    assert answer.json()["v1/transaction"]["account_id"] == made["id"]
+
+
+@pytest.mark.parametrize("payload", ['{"sub":1e400,"exp":9e9}', '{"sub":"x","exp":9e9}', "[" * 100_000, "[]", "null", "\xff"])
+def test_a_forged_token_is_refused(payload, api):
+    """
+    Rightly signed and senseless inside: 400, not a fault of the emulator's.
+    """
+    signed = "e30." + tokens._text(payload.encode("latin-1"))
+    forged = f"{signed}.{tokens._signature(signed)}"
+    assert_refused(api("POST", "/v1/momo_test", json={"token": forged}), 400)

@@ -1,5 +1,6 @@
 """The emulator's webhooks: signed, repeated, given up, and never twice without reason."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -12,6 +13,7 @@ from fedapay_sync.emulator import (
     LIVE_WEBHOOK_SECRET,
     SANDBOX_WEBHOOK_SECRET,
     Emulator,
+    Settings,
 )
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.server import WebServer
@@ -245,17 +247,97 @@ def test_a_silent_receiver_times_out_and_holds_up_nobody(client_of):
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "ftp://x/", "http://", "http://[", "http://127.0.0.1:99999/", "http://exa mple/"]
+    "options",
+    [
+        *(
+            {"webhook_url": url}
+            for url in ("nonsense", "ftp://x/", "http://", "http://[", "http://127.0.0.1:99999/", 5)
+        ),
+        {"webhook_headers": {"a": 1}},
+        {"webhook_headers": {"a b": "c"}},
+        {"webhook_headers": "x"},
+        {"webhook_secret": 12},
+        {"webhook_secret": ""},
+        {"webhook_timeout": -1},
+        {"webhook_timeout": "x"},
+        {"disable_on_error": "non"},
+        {"webhook_objects": "transaction"},
+        {"webhook_objects": ("transactions",)},
+        {"retry_factor": -1},
+        {"state": ""},
+        {"state": ":memory:"},
+        {"state": 5},
+        {"settings": {"payouts": False}},
+    ],
+    ids=str,
 )
-def test_an_address_that_is_none_is_a_failed_delivery(url, client_of):
+def test_what_could_never_work_is_refused_at_once(options):
     """
-    The thread survives it.
+    With the name of the setting, instead of ten failed deliveries.
     """
-    with Emulator(webhook_url=url, retry_factor=0) as emulator:
-        client_of(emulator).create()
-        emulator.wait_for_deliveries()
-        assert len(emulator.deliveries) == 10
-        assert all(each.status is None and each.error for each in emulator.deliveries)
+    with pytest.raises(InvalidArgument, match=next(iter(options))):
+        Emulator(**options)
+
+
+def test_settings_may_be_replaced_as_a_whole(emulator):
+    """
+    What is assigned counts from then on.
+    """
+    emulator.settings = Settings(payouts=False)
+    assert not emulator.settings.payouts
+    with pytest.raises(InvalidArgument):
+        emulator.settings = {"payouts": True}
+    with pytest.raises(InvalidArgument):
+        emulator.webhook_url = "nonsense"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"path_prefix": "transactions"},
+        {"path_prefix": None},
+        {"times": 0},
+        {"times": "a"},
+        {"status": "500"},
+        {"status": 999},
+        {"headers": {"X": "é€"}},
+        {"headers": {"X": 1}},
+        {"content_type": "x\r\ny"},
+        {"body": 5},
+        {"cut": "never"},
+        {"method": 5},
+        {"wait": -1},
+    ],
+    ids=str,
+)
+def test_a_fault_that_could_never_happen_is_refused(emulator, options):
+    """
+    A test that asks for it would otherwise test nothing.
+    """
+    with pytest.raises(InvalidArgument):
+        emulator.fail_next(**{"path_prefix": "/v1", **options})
+
+
+def test_a_receiver_that_drips_is_given_up_in_time(client_of, free_port, eventually):
+    """
+    The time is for the whole answer, not for each byte.
+    """
+    done = threading.Event()
+
+    def drip(listener):
+        line, _ = listener.accept()
+        with line:
+            while not done.wait(0.2):
+                with contextlib.suppress(OSError):
+                    line.sendall(b"HTTP/1.1 200 OK\r\n"[:1])
+
+    with socket.create_server(("127.0.0.1", free_port)) as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        with Emulator(webhook_url=f"http://127.0.0.1:{free_port}/", webhook_timeout=0.5, retry_factor=1000) as slow:
+            client_of(slow).create()
+            eventually(lambda: slow.deliveries)
+            assert slow.deliveries[0].status is None
+        done.set()
 
 
 def test_an_event_can_be_delivered_again(api, emulator, receiver):
@@ -348,3 +430,30 @@ def test_nothing_of_a_customer_is_in_a_repr_of_a_delivery(api, emulator, receive
     emulator.wait_for_deliveries()
     assert "geheim" not in repr(emulator.deliveries)
     assert "SIGNATURE" not in repr(emulator.deliveries)
+
+
+def test_the_entity_of_an_answer_has_all_that_is_embedded(client_of, make_receiver):
+    """
+    webhook_entity="api": customer, currency, payment method, balance, refunds, and the account in full.
+    """
+    shop = make_receiver()
+    with shop.server, Emulator(webhook_url=shop.url, webhook_entity="api") as emulator:
+        id = client_of(emulator).create(customer={"firstname": "A", "lastname": "B", "email": "a@b.bj"})["id"]
+        emulator.approve(id)
+        emulator.wait_for_deliveries()
+    approved = next(each for each in shop.events if each["name"] == "transaction.approved")
+    entity = approved["entity"]
+    kinds = [entity[name]["klass"] for name in ("customer", "currency", "payment_method", "balance")]
+    assert kinds == ["v1/customer", "v1/currency", "v1/payment_method", "v1/balance"]
+    assert entity["refunds"] == []
+    assert approved["account"]["id"] == entity["account_id"]
+    assert {"business_name", "api_keys", "currencies"} <= set(approved["account"])
+
+
+@pytest.mark.parametrize("key", [5, None, "sk_sandbox_é", "sk_sandbox_a\nb"])
+def test_a_key_that_no_header_can_carry_is_refused(key):
+    """
+    In French, and at once.
+    """
+    with pytest.raises(InvalidArgument, match="ASCII"):
+        Emulator(secret_key=key)

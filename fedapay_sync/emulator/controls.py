@@ -1,0 +1,130 @@
+"""Ce que font le payeur, l'opérateur et le temps quand un essai le veut, et ce qu'on en voit."""
+
+import copy
+from typing import Any, Dict, List, Union
+
+from ..enums import TransactionStatus
+from ..errors import InvalidArgument
+from .parts import Parts
+from .refusal import Refusal
+from .shapes import Record
+
+#: L'identifiant d'une transaction ou d'un dépôt, en nombre ou en texte.
+Id = Union[int, str]
+
+_S = TransactionStatus
+_EMBEDDED = ("customer", "currency")
+
+
+class Controls:
+    """What an emulator lets a test do with its transactions and payouts."""
+
+    _parts: Parts
+
+    # The payer and the operator
+
+    def approve(self, id: Id, *, force: bool = False) -> None:
+        """
+        Le payeur accepte : la transaction devient ``approved``.
+
+        Args:
+            id: identifiant de la transaction.
+            force: passer outre ce que FedaPay permet, pour éprouver un cas rare (payée au moment même où elle
+                est supprimée).
+
+        Raises:
+            InvalidArgument: transaction inconnue, ou qui ne peut pas être payée dans son état.
+        """
+        self._move(id, _S.approved, force)
+
+    def decline(self, id: Id, *, force: bool = False) -> None:
+        """Le payeur refuse : la transaction devient ``declined``. Voir ``approve``."""
+        self._move(id, _S.declined, force)
+
+    def cancel(self, id: Id, *, force: bool = False) -> None:
+        """L'opérateur refuse (solde, plafond) : la transaction devient ``canceled``. Voir ``approve``."""
+        self._move(id, _S.canceled, force)
+
+    def expire(self, id: Id, *, force: bool = False) -> None:
+        """Les 24 heures sont passées : la transaction devient ``expired``. Voir ``approve``."""
+        self._move(id, _S.expired, force)
+
+    def transfer(self, id: Id, *, force: bool = False) -> None:
+        """Les trois jours sont passés : la transaction payée devient ``transferred``. Voir ``approve``."""
+        self._move(id, _S.transferred, force)
+
+    def send_payout(self, id: Id) -> None:
+        """
+        Le dépôt démarré arrive chez son bénéficiaire : il devient ``sent``.
+
+        Raises:
+            InvalidArgument: dépôt inconnu, ou qui n'a pas été démarré.
+        """
+        self._check_open()
+        self._parts.payouts.send(_number(id))
+
+    def fail_payout(self, id: Id) -> None:
+        """Le dépôt démarré n'aboutit pas : il devient ``failed``. Voir ``send_payout``."""
+        self._check_open()
+        self._parts.payouts.fail(_number(id))
+
+    # What happened
+
+    @property
+    def transactions(self) -> List[Dict[str, Any]]:
+        """Copies des transactions, de la plus ancienne à la plus récente, client et devise compris."""
+        with self._parts.books.lock:
+            return [self._copy(each) for each in self._parts.ledger.newest_first()[::-1]]
+
+    def transaction(self, id: Id) -> Dict[str, Any]:
+        """
+        Copie d'une transaction, client et devise compris.
+
+        Raises:
+            InvalidArgument: transaction inconnue.
+        """
+        try:
+            with self._parts.books.lock:
+                return self._copy(self._parts.ledger.get(_number(id)))
+        except Refusal:
+            raise InvalidArgument(f"L'émulateur n'a pas de transaction {id!r}.", field="id") from None
+
+    @property
+    def payouts(self) -> List[Dict[str, Any]]:
+        """Copies des dépôts, du plus ancien au plus récent, client et devise compris."""
+        return self._parts.payouts.answers()
+
+    def payout(self, id: Id) -> Dict[str, Any]:
+        """
+        Copie d'un dépôt, client et devise compris.
+
+        Raises:
+            InvalidArgument: dépôt inconnu.
+        """
+        try:
+            return self._parts.payouts.answer(_number(id))
+        except Refusal:
+            raise InvalidArgument(f"L'émulateur n'a pas de dépôt {id!r}.", field="id") from None
+
+    # Inside
+
+    def _move(self, id: Id, status: TransactionStatus, force: bool) -> None:
+        self._check_open()
+        self._parts.ledger.move(_number(id), status.value, force=force)
+
+    def _check_open(self) -> None:
+        if not self._parts.books.state.is_open:
+            raise InvalidArgument(
+                "L'émulateur est arrêté et son fichier d'état fermé : rien n'y changerait. L'appeler après start().",
+                field="state",
+            )
+
+    def _copy(self, record: Record) -> Record:
+        return copy.deepcopy(self._parts.ledger.answer(record, _EMBEDDED))
+
+
+def _number(id: Id) -> int:
+    text = str(id)
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        raise InvalidArgument(f"id={id!r} : un identifiant rendu par l'API est attendu.", field="id")
+    return int(text)

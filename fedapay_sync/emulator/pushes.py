@@ -1,0 +1,79 @@
+"""``POST /v1/{mode}``: a payer is prompted on his phone, and answers after a while."""
+
+from typing import List, Optional
+
+from ..enums import TransactionStatus
+from . import fields, shapes
+from .calls import Call, Route
+from .ledger import Ledger
+from .refusal import NOT_ALLOWED, NOT_FOUND, Refusal, missing
+from .rules import KNOWN_MODES
+from .shapes import Record
+from .timers import Timers
+from .transactions import BAD_TOKEN
+
+_S = TransactionStatus
+
+
+class Pushes:
+    """
+    Payments without redirection.
+
+    Args:
+        delay: seconds until a payer answers; None: never by himself.
+    """
+
+    def __init__(self, ledger: Ledger, timers: Timers, delay: Optional[float]) -> None:
+        self._ledger = ledger
+        self._timers = timers
+        self._delay = delay
+
+    def routes(self) -> List[Route]:
+        return [("POST", "/v1/<mode>", self.push)]
+
+    def push(self, call: Call, mode: str) -> Record:
+        rules = self._ledger.books.rules
+        if mode not in KNOWN_MODES:
+            raise Refusal(404, NOT_FOUND)
+        if mode not in rules.modes:
+            raise Refusal(400, NOT_ALLOWED)
+        token = call.body.get("token")
+        if not isinstance(token, str) or not token:
+            raise missing("token")
+        record = self._ledger.by_token(token)
+        if record is None:
+            raise Refusal(400, BAD_TOKEN)
+        if not self._ledger.is_payable(record):
+            raise Refusal(400, NOT_ALLOWED)
+        number = fields.pushed_number(call.body, self._ledger.customer_of(record).get("phone"))
+        self._ledger.attempt(record, mode, number)
+        self._prompt(record, number)
+        intent = {
+            "klass": "v1/payment_intent",
+            "id": self._ledger.books.next_id(),
+            "reference": shapes.reference("pi", self._ledger.books.now()),
+            "status": record["status"],
+            "mode": mode,
+        }
+        return {"v1/payment_intent": intent}
+
+    def resume(self) -> None:
+        """After records were read from a file: payers who were thinking then go on doing so."""
+        with self._ledger.books.together():
+            for record in self._ledger.newest_first():
+                if record["status"] == _S.pending and record.get("answer"):
+                    self._expect(record)
+
+    def _prompt(self, record: Record, number: str) -> None:
+        if self._delay is None:
+            return
+        agrees = self._ledger.books.rules.payer_agrees(number, strict=self._ledger.books.settings.strict_numbers)
+        record["answer"] = (_S.approved if agrees else _S.declined).value
+        record["answer_due"] = self._ledger.books.now() + self._delay
+        self._ledger.books.table("transactions").keep(record)
+        self._expect(record)
+
+    def _expect(self, record: Record) -> None:
+        number, status, attempt = record["id"], record["answer"], record["attempt"]
+        left = max(0.0, record["answer_due"] - self._ledger.books.now())
+        self._timers.after(left, lambda: self._ledger.move(number, status, attempt=attempt))

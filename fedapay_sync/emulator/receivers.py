@@ -1,0 +1,97 @@
+"""Calls to a shop's webhook address, none of them longer than its time."""
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Any, List, Mapping
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+
+# Later than the socket's own timeout, which says better what was waited for.
+_GRACE = 0.25
+
+
+def call(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, verify: bool) -> int:
+    """
+    Deliver a body; the status of the answer.
+
+    Raises:
+        requests.RequestException, ValueError, OSError: there was none in time.
+    """
+    # requests' timeout is from one byte to the next: a receiver that drips would hold us for ever.
+    deadline = _Deadline(timeout + _GRACE)
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # neither a proxy nor a .netrc of this machine
+            for prefix in ("http://", "https://"):
+                session.mount(prefix, _Adapter(deadline))
+            with session.post(
+                url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True, verify=verify
+            ) as response:
+                # Cut in the middle of its headers, an answer looks complete.
+                if deadline.passed:
+                    raise requests.ReadTimeout
+                return response.status_code
+    finally:
+        deadline.end()
+
+
+class _Deadline:
+    """Cuts connections when their time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.passed = False
+        self._lock = threading.Lock()
+        self._lines: List[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def watch(self, line: socket.socket) -> None:
+        # A second handle: the first one changes hands when TLS begins.
+        with self._lock:
+            self._lines.append(line.dup())
+        if self.passed:
+            self._cut()
+
+    def end(self) -> None:
+        self._timer.cancel()
+        with self._lock:
+            while self._lines:
+                self._lines.pop().close()
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.passed = True
+            for each in self._lines:
+                with suppress(OSError):  # the receiver was quicker
+                    each.shutdown(socket.SHUT_RDWR)
+
+
+class _Adapter(HTTPAdapter):
+    """Has each connection watched."""
+
+    def __init__(self, deadline: _Deadline) -> None:
+        self._deadline = deadline
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": _watched(HTTPConnectionPool, self._deadline),
+            "https": _watched(HTTPSConnectionPool, self._deadline),
+        }
+
+
+def _watched(pool: Any, deadline: _Deadline) -> Any:
+    """That kind of pool, with connections that the deadline cuts."""
+
+    class Connection(pool.ConnectionCls):  # type: ignore[misc]
+        def _new_conn(self) -> Any:
+            line = super()._new_conn()
+            deadline.watch(line)
+            return line
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
