@@ -2,7 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .records import LOCAL, PAYMENT_NAME, RESTORED_NAME, Accepted, Listen, NewEvent, Payment, StoredEvent
+from .records import (
+    LOCAL,
+    PAYMENT_NAME,
+    RESTORED_NAME,
+    UNREADABLE,
+    WATCHED,
+    Accepted,
+    Listen,
+    Look,
+    NewEvent,
+    Payment,
+    Purged,
+    StoredEvent,
+)
 
 if TYPE_CHECKING:
     from .store import Store
@@ -11,10 +24,14 @@ __all__ = [
     "LOCAL",
     "PAYMENT_NAME",
     "RESTORED_NAME",
+    "UNREADABLE",
+    "WATCHED",
     "Accepted",
     "Listen",
+    "Look",
     "NewEvent",
     "Payment",
+    "Purged",
     "Store",
     "StoredEvent",
 ]

@@ -3,16 +3,19 @@
 import contextlib
 import os
 import sqlite3
+import stat
 import threading
 import urllib.parse
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Tuple, TypeVar
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import peewee
 
 from ..errors import ConfigError, StoreError
 from ..masking import get_logger, mask
-from .tables import SCHEMA_VERSION, TABLES, MetaRow
+from .connection import Connection
+from .dialect import SqliteFile
+from .migrations import migrate
 
 try:
     import fcntl
@@ -20,9 +23,6 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 log = get_logger(__name__)
-
-T = TypeVar("T")
-Database = peewee.SqliteDatabase
 
 #: How long SQLite waits for a foreign lock, in milliseconds.
 _BUSY_MS = 10_000
@@ -32,7 +32,7 @@ _OLDEST_SQLITE = (3, 24, 0)
 #: Held while a file is made, while a connection opens, and over a fork.
 _opening = threading.Lock()
 #: The open connections, and in a child that was forked unprepared those it inherited.
-_open: Dict[int, "Connection"] = {}
+_open: Dict[int, "FileConnection"] = {}
 
 
 def file_of(url: str) -> Path:
@@ -55,10 +55,14 @@ def prepare_file(path: Path) -> None:
         )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.is_symlink():
-            raise ConfigError(f"{path} est un lien symbolique : donner le fichier de la base lui-même.")
+        # The lock's too: it would be made, and held, wherever a planted link points.
+        for each in (path, Path(f"{path}.lock")):
+            if each.is_symlink():
+                raise ConfigError(f"{each} est un lien symbolique : donner le fichier de la base lui-même.")
         with _opening, contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        for suffix in ("", "-wal", "-shm"):
+            _make_private(Path(f"{path}{suffix}"))
         # Asked, not tried: closing any descriptor of a database drops the locks that SQLite holds on it in this
         # process, and another process may then throw away what it has not copied yet.
         if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
@@ -70,7 +74,26 @@ def prepare_file(path: Path) -> None:
         ) from None
 
 
-class Connection:
+def _make_private(path: Path) -> None:
+    """
+    Take from others the right to read a file that was made elsewhere, by the asynchronous connector for example.
+
+    A group that may write it is meant to.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        found = os.lstat(path)
+        kept = 0o770 if found.st_mode & 0o020 else 0o700
+        # Asked first: where others own it, it is theirs to say.
+        if stat.S_ISREG(found.st_mode) and found.st_mode & 0o777 & ~kept and found.st_uid == _uid():
+            os.chmod(path, found.st_mode & kept)
+            log.warning("%s could be read by others on this machine; now it cannot", path.name)
+
+
+def _uid() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else -1
+
+
+class FileConnection(Connection):
     """
     One connection: opened when needed, used by one thread at a time, closed before a fork.
 
@@ -82,19 +105,17 @@ class Connection:
         beside: another connection, whose file must be this one's too.
     """
 
-    def __init__(self, path: Path, *, writes: bool = False, beside: Optional["Connection"] = None) -> None:
+    def __init__(self, path: Path, *, writes: bool = False, beside: Optional["FileConnection"] = None) -> None:
         self._path = path
         self._beside = beside
         self._process_lock = ProcessLock(path) if writes else None
         self._in_use = threading.Lock()
-        self._database: Optional[Database] = None
+        self._database: Optional[SqliteFile] = None
         self._pid = 0
         self._file: Optional[Tuple[int, int]] = None
-        #: How often it was opened: what SQLite counts for a connection begins anew with each.
-        self.times_opened = 0
 
     @contextlib.contextmanager
-    def used(self) -> Iterator[Database]:
+    def used(self) -> Iterator[SqliteFile]:
         """
         The open database, ours alone for a while. After an error it is opened anew.
 
@@ -113,7 +134,29 @@ class Connection:
         with self._in_use:
             self._let_go()
 
-    def _ready(self) -> Database:
+    def explained(self, error: BaseException) -> StoreError:
+        """The database's own words as an error that says what to do."""
+        text = mask(error)
+        for sign, advice in (
+            (
+                "full",
+                "Le disque est plein : libérer de la place. Rien n'a été confirmé ; l'écriture reprendra seule.",
+            ),
+            (
+                "locked",
+                "Un autre programme tient la base verrouillée : le fermer (un shell sqlite3, une sauvegarde ?).",
+            ),
+            ("malformed", "Le fichier est abîmé : le remplacer par une sauvegarde saine."),
+            ("not a database", "Ce fichier n'est pas une base SQLite : corriger FEDAPAY_DB_URL."),
+            ("readonly", "Le fichier n'est pas inscriptible : corriger ses droits."),
+            ("unable to open", "Le fichier ne peut pas être ouvert : vérifier le dossier et ses droits."),
+            ("disk I/O", "Le disque ou le dossier a disparu ou refuse : vérifier le stockage."),
+        ):
+            if sign in text:
+                return StoreError(f"La base locale a échoué ({text}). {advice}")
+        return StoreError(f"La base locale a échoué ({type(error).__name__} : {text}).")
+
+    def _ready(self) -> SqliteFile:
         found = _identity(self._path)
         known = {each._file for each in (self, self._beside) if each is not None and each._file is not None}
         if found is None or known - {found}:
@@ -132,7 +175,7 @@ class Connection:
                 self._database, self._file, self._pid = _connect(self._path), found, os.getpid()
                 _open[id(self)] = self
             if self._process_lock is not None:
-                in_transaction(self._database, migrate)
+                self._database.transact(migrate)
             self.times_opened += 1
         return self._database
 
@@ -151,7 +194,7 @@ class Connection:
                 log.warning("closing the database failed: %s", type(error).__name__)
 
 
-_held_over_fork: List[Connection] = []
+_held_over_fork: List[FileConnection] = []
 
 
 def _before_fork() -> None:
@@ -182,14 +225,14 @@ def _identity(path: Path) -> Optional[Tuple[int, int]]:
     return found.st_dev, found.st_ino
 
 
-def _connect(path: Path) -> Database:
+def _connect(path: Path) -> SqliteFile:
     """
     An open connection that commits durably: WAL, one sync for each commit.
 
     It may move between threads (whoever holds it serialises its use), and opens no transaction by itself.
     """
     journal = "WAL" if fcntl is not None or not _has_wal_reset_defect() else "TRUNCATE"
-    database = peewee.SqliteDatabase(
+    database = SqliteFile(
         # mode=rw: a file that vanished this instant is not made anew.
         f"{path.as_uri()}?mode=rw",
         uri=True,
@@ -209,45 +252,10 @@ def _connect(path: Path) -> Database:
     return database
 
 
-def in_transaction(database: Database, work: Callable[[Database], T]) -> T:
-    """The result of that work, committed; or nothing of it."""
-    connection: sqlite3.Connection = database.connection()
-    # Immediate: a transaction that reads first and writes later is refused at once, whatever the busy timeout.
-    database.execute_sql("BEGIN IMMEDIATE")
-    try:
-        value = work(database)
-        database.execute_sql("COMMIT")
-        return value
-    except BaseException:
-        # A full disk has already rolled back; rolling back again would hide why.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
 def _has_wal_reset_defect() -> bool:
     """SQLite before 3.51.3 (3.44.6 and 3.50.7 excepted) may lose commits at a checkpoint among several writers."""
     version = sqlite3.sqlite_version_info
     return version < (3, 51, 3) and not ((3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51))
-
-
-def migrate(database: Database) -> None:
-    """
-    Make the tables, inside the caller's transaction.
-
-    Raises:
-        StoreError: the tables were made by a newer version of this package.
-    """
-    for table in TABLES:
-        peewee.SchemaManager(table, database).create_all(safe=True)
-    stored: Optional[int] = MetaRow.select(MetaRow.schema_version).scalar(database)
-    if stored is None:
-        MetaRow.insert(schema_version=SCHEMA_VERSION).execute(database)
-    elif stored > SCHEMA_VERSION:
-        raise StoreError(
-            f"La base a été écrite par une version plus récente de fedapay_sync (schéma {stored}, celui-ci connaît "
-            f"{SCHEMA_VERSION}). Mettre fedapay_sync à jour, ou donner une autre base."
-        )
 
 
 class ProcessLock:
@@ -270,7 +278,9 @@ class ProcessLock:
             yield
             return
         if self._file is None:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # A link planted in its place would be followed, and the file behind it made or held.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._file = os.open(self._path, flags, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             yield
@@ -282,26 +292,3 @@ class ProcessLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-def explained(error: BaseException) -> StoreError:
-    """The database's own words as an error that says what to do."""
-    text = mask(error)
-    for sign, advice in (
-        (
-            "full",
-            "Le disque est plein : libérer de la place. Rien n'a été confirmé ; l'écriture reprendra seule.",
-        ),
-        (
-            "locked",
-            "Un autre programme tient la base verrouillée : le fermer (un shell sqlite3, une sauvegarde ?).",
-        ),
-        ("malformed", "Le fichier est abîmé : le remplacer par une sauvegarde saine."),
-        ("not a database", "Ce fichier n'est pas une base SQLite : corriger FEDAPAY_DB_URL."),
-        ("readonly", "Le fichier n'est pas inscriptible : corriger ses droits."),
-        ("unable to open", "Le fichier ne peut pas être ouvert : vérifier le dossier et ses droits."),
-        ("disk I/O", "Le disque ou le dossier a disparu ou refuse : vérifier le stockage."),
-    ):
-        if sign in text:
-            return StoreError(f"La base locale a échoué ({text}). {advice}")
-    return StoreError(f"La base locale a échoué ({type(error).__name__} : {text}).")

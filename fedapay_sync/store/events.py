@@ -1,13 +1,19 @@
 """The verbs of events, and of the work that their callbacks are."""
 
-from typing import Any, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+import peewee
 
 from ..errors import TransactionId
-from .database import Database
+from .dialect import Database
 from .opened import Opened
+from .owner import is_alive, is_dead
 from .records import LOCAL, PAYMENT_NAME, RESTORED_NAME, Accepted, NewEvent, Payment, StoredEvent
 from .rows import close_listen, event_columns, insert_event, is_paid_already, listen_row, payment_of, stored_event
 from .tables import OPEN_STATES, EventRow
+
+#: In the words of the partial index: with parameters in it, the planner could not know that the index applies.
+_OWED: Any = peewee.SQL("work_state IN ('ready','running')")
 
 
 class EventVerbs(Opened):
@@ -65,50 +71,87 @@ class EventVerbs(Opened):
             busy: ids that this process is running already, which no jump of the clock may give it again.
         """
         now = self._clock.now()
-        due = EventRow.work_state.in_(("ready", "running")) & (EventRow.run_after <= now)
         local = [name for name in (PAYMENT_NAME, RESTORED_NAME) if name in kinds]
         wanted: Any = EventRow.name.in_(local)
         if "webhook" in kinds:
             wanted = wanted | (EventRow.source != LOCAL)
         ours = (EventRow.environment == environment) & EventRow.account.in_(list(accounts))
-        candidates = (
-            event_columns()
-            .where(due, ours, wanted, EventRow.id.not_in(list(busy)))
-            .order_by(EventRow.run_after, EventRow.id)
-        )
+        mine = wanted & ours & EventRow.id.not_in(list(busy))
+
+        def free(database: Database) -> List[_Candidate]:
+            """What may be taken now, oldest first. Few rows run at any time; the others are asked for by their hour."""
+            running = _candidates().where(_OWED, EventRow.work_state == "running", EventRow.run_after > 0, mine)
+            waiting = _candidates().where(_OWED, EventRow.work_state == "ready", EventRow.run_after <= now, mine)
+            waiting = waiting.order_by(EventRow.run_after, EventRow.id).limit(limit)
+            found = [_Candidate(*row) for row in running.tuples().execute(database)]
+            found = [each for each in found if _is_abandoned(each, owner, now)]
+            found += [_Candidate(*row) for row in waiting.tuples().execute(database)]
+            return sorted(found, key=lambda each: (each.run_after, each.id))[:limit]
 
         def take(database: Database) -> List[StoredEvent]:
             taken = []
-            for row in candidates.limit(limit).tuples().execute(database):
-                seen = stored_event(row)
-                mine = (
-                    EventRow.update(
-                        work_state="running",
-                        lease_owner=owner,
-                        run_after=now + lease,
-                        attempts=EventRow.attempts + 1,
+            for each in free(database):
+                changes = {"work_state": "running", "lease_owner": owner, "run_after": now + lease}
+                # A heartbeat since the look moves run_after: then it is not abandoned after all.
+                won = (
+                    EventRow.update(attempts=EventRow.attempts + 1, **changes)
+                    .where(
+                        EventRow.id == each.id,
+                        EventRow.attempts == each.attempts,
+                        EventRow.work_state == each.work_state,
+                        EventRow.run_after == each.run_after,
                     )
-                    .where(EventRow.id == seen.id, EventRow.attempts == seen.attempts, due)
                     .execute(database)
                 )
-                if mine:
-                    taken.append(StoredEvent(**{**seen.__dict__, "attempts": seen.attempts + 1}))
+                if won:
+                    (row,) = event_columns().where(EventRow.id == each.id).tuples().execute(database)
+                    taken.append(stored_event(row))
             return taken
 
         # A look first: most looks find nothing, and a look does not take the write lock.
-        if not self._read(lambda database: list(candidates.limit(1).tuples().execute(database))):
-            return []
-        return self._write(take)
+        return self._write(take) if self._read(free) else []
+
+    def hasten(self, longest: Callable[[int], float], lease: float) -> int:
+        """
+        Bring forward what a clock, set back since, has put off for longer than it may be; how many that were.
+
+        Args:
+            longest: seconds that a callback may be put off after so many attempts.
+            lease: seconds after which running work is free again without a heartbeat.
+        """
+        now = self._clock.now()
+        query = _candidates().where(_OWED, EventRow.run_after > now)
+
+        def late(database: Database) -> List[Tuple[_Candidate, float]]:
+            found = [_Candidate(*row) for row in query.tuples().execute(database)]
+            latest = [now + (lease if each.work_state == "running" else longest(each.attempts)) for each in found]
+            return [(each, time) for each, time in zip(found, latest) if each.run_after > time]
+
+        def bring_forward(database: Database) -> int:
+            return sum(
+                EventRow.update(run_after=time)
+                .where(EventRow.id == each.id, EventRow.attempts == each.attempts, EventRow.run_after == each.run_after)
+                .execute(database)
+                for each, time in late(database)
+            )
+
+        return self._write(bring_forward) if self._read(late) else 0
 
     def keep_lease(self, work: StoredEvent, owner: str, lease: float) -> bool:
         """Say that the callback is still running; false if somebody else has it by now."""
         query = EventRow.update(run_after=self._clock.now() + lease).where(*_fence(work, owner))
         return bool(self._write(query.execute))
 
-    def finish(self, work: StoredEvent, owner: str) -> bool:
-        """Mark the callback as done; false if the lease was lost, and then the row is not ours to touch."""
+    def finish(self, work: StoredEvent, owner: str, *, blank: bool = False) -> bool:
+        """
+        Mark the callback as done; false if the lease was lost, and then the row is not ours to touch.
+
+        Args:
+            blank: forget the body, too. The key stays: the same event is known when it comes again.
+        """
+        changes: Dict[str, Any] = {"body": b""} if blank else {}
         query = EventRow.update(
-            work_state="done", lease_owner=None, finished_at=self._clock.now(), last_error=None
+            work_state="done", lease_owner=None, finished_at=self._clock.now(), last_error=None, **changes
         ).where(*_fence(work, owner))
         return bool(self._write(query.execute))
 
@@ -118,9 +161,32 @@ class EventVerbs(Opened):
             work_state="dead" if again_in is None else "ready",
             lease_owner=None,
             run_after=self._clock.now() + (again_in or 0),
-            last_error=error[:500],
+            last_error=_storable(error)[:500],
         ).where(*_fence(work, owner))
         return bool(self._write(query.execute))
+
+
+class _Candidate(NamedTuple):
+    id: int
+    attempts: int
+    work_state: str
+    run_after: float
+    lease_owner: Optional[str]
+
+
+def _candidates() -> Any:
+    row = EventRow
+    return row.select(row.id, row.attempts, row.work_state, row.run_after, row.lease_owner)
+
+
+def _is_abandoned(work: _Candidate, owner: str, now: float) -> bool:
+    """
+    Whether running work has lost whoever runs it.
+
+    The end of a lease tells it only where nothing better does: a clock that jumps ends the leases of the living, too.
+    """
+    held_by = work.lease_owner or ""
+    return is_dead(held_by) or (work.run_after <= now and (held_by == owner or not is_alive(held_by)))
 
 
 def _accept(database: Database, event: NewEvent) -> Accepted:
@@ -131,7 +197,9 @@ def _accept(database: Database, event: NewEvent) -> Accepted:
     late = listen is not None and listen["state"] in ("timed_out", "cancelled")
     suspect = payment is not None and event.is_paid and _differs(payment, event)
     repeats = event.is_paid and is_paid_already(database, event.environment, event.entity_id)
-    new = insert_event(database, event, late=late, suspect=suspect, repeats=repeats)
+    new = not _is_known(database, event.also_known_as) and insert_event(
+        database, event, late=late, suspect=suspect, repeats=repeats
+    )
     # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait. Told
     # again it is: whoever was deleting has died meanwhile, or somebody else did it first.
     ours = new and listen is not None and listen["state"] == "closing" and event.name == "transaction.deleted"
@@ -142,10 +210,22 @@ def _accept(database: Database, event: NewEvent) -> Accepted:
     return Accepted(new=True, is_final=event.is_final, late=late, suspect=suspect)
 
 
+def _is_known(database: Database, dedup_keys: Sequence[str]) -> bool:
+    if not dedup_keys:
+        return False
+    query = EventRow.select(EventRow.id).where(EventRow.dedup_key.in_(list(dedup_keys)))
+    return bool(list(query.limit(1).tuples().execute(database)))
+
+
 def _differs(payment: Payment, event: NewEvent) -> bool:
     other_amount = event.amount is not None and event.amount != payment.amount
     currencies = (event.currency_id, payment.currency_id)
     return other_amount or (None not in currencies and currencies[0] != currencies[1])
+
+
+def _storable(text: str) -> str:
+    """Such a text as every database can hold: PostgreSQL takes no zero character, and neither takes half a pair."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _fence(work: StoredEvent, owner: str) -> Tuple[Any, ...]:

@@ -4,7 +4,7 @@ import functools
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 from ..errors import TransactionId
-from .database import Database
+from .dialect import Database
 from .opened import Opened
 from .records import Listen
 from .rows import close_listen, listen_of, listen_row, newest_final
@@ -206,6 +206,7 @@ def _end(
         return False
     if state in OPEN_STATES:
         ListenRow.update(state=state).where(ListenRow.id == row["id"]).execute(database)
+        database.announce()
     else:
         close_listen(database, row, state, now)
     return True

@@ -9,7 +9,9 @@ from typing import Any, Callable, Iterator, Optional, Tuple, TypeVar
 import peewee
 
 from ..clock import SYSTEM_CLOCK, Clock
-from .database import Connection, Database, explained, file_of, prepare_file
+from .backends import backend_of
+from .connection import Connection
+from .dialect import Database
 from .writer import Writer
 
 T = TypeVar("T")
@@ -23,23 +25,33 @@ class Opened:
     The database of one connector in one process. Opens at first use.
 
     Args:
-        url: ``sqlite:///…``
+        url: ``sqlite:///…`` or ``postgresql://…``
     """
 
     def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.path: Path = file_of(url)
+        self._backend = backend_of(url)
         self._clock = clock
         self._changed = threading.Condition()
         self._connections: Optional[Tuple[Writer, Connection]] = None
         self._users = 0
         self._closed = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody has used it."""
+        return self._connections is not None
+
+    @property
+    def path(self) -> Optional[Path]:
+        """The file that the database is, or None where it is a server."""
+        return self._backend.path
+
     def open(self) -> None:
         """
-        Make the file ready and start the writer; nothing if that is done.
+        Make the database ready and start the writer; nothing if that is done.
 
         Raises:
-            ConfigError: the file cannot be made or written.
+            ConfigError: the file cannot be made or written, or the driver is missing.
             StoreError: it is no database of ours.
         """
         with self._changed:
@@ -48,10 +60,10 @@ class Opened:
 
     def close(self) -> None:
         """
-        Commit what was handed in and let go of the file.
+        Commit what was handed in and let go of the database.
 
-        A callback that outlives its connector may still say that it is done: a verb that comes later opens the file
-        for itself alone.
+        A callback that outlives its connector may still say that it is done: a verb that comes later opens it for
+        itself alone.
         """
         with self._changed:
             self._closed = True
@@ -62,9 +74,8 @@ class Opened:
     def _in_use(self) -> Iterator[Tuple[Writer, Connection]]:
         with self._changed:
             if self._connections is None:
-                prepare_file(self.path)
-                writer = Writer(self.path)
-                self._connections = (writer, Connection(self.path, beside=writer.connection))
+                writing, reading = self._backend.connections()
+                self._connections = (Writer(writing), reading)
             connections = self._connections
             self._users += 1
         try:
@@ -105,4 +116,4 @@ class Opened:
                 with reader.used() as database:
                     yield reader.times_opened, database
             except (peewee.PeeweeException, sqlite3.Error) as error:
-                raise explained(error) from None
+                raise reader.explained(error) from None

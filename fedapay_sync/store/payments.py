@@ -3,20 +3,34 @@
 from typing import Any, Dict, Optional, Sequence
 
 from ..errors import TransactionId
-from .database import Database
+from .dialect import Database
 from .opened import Opened
 from .records import Payment
 from .rows import payment_of, payment_row
 from .tables import PaymentRow
+
+#: A payment is looked at for the first time so many seconds after it was touched, unless said otherwise.
+LOOK_IN = 60.0
 
 
 class PaymentVerbs(Opened):
     """One row for each merchant reference."""
 
     def remember_intent(
-        self, environment: str, account: str, reference: str, *, amount: int, currency: str
+        self,
+        environment: str,
+        account: str,
+        reference: str,
+        *,
+        amount: int,
+        currency: str,
+        look_in: float = LOOK_IN,
     ) -> Optional[Payment]:
-        """Write down what is about to be asked; if the reference is known already, return what was asked then."""
+        """
+        Write down what is about to be asked; if the reference is known already, return what was asked then.
+
+        Whatever becomes of the one who asks: after ``look_in`` seconds anybody may look where it stands.
+        """
         now = self._clock.now()
 
         def remember(database: Database) -> Optional[Payment]:
@@ -32,6 +46,7 @@ class PaymentVerbs(Opened):
                 state="intent",
                 created_at=now,
                 updated_at=now,
+                run_after=now + look_in,
             ).execute(database)
             return None
 
@@ -47,13 +62,22 @@ class PaymentVerbs(Opened):
         transaction_id: Optional[TransactionId] = None,
         currency_id: Optional[int] = None,
         only_from: Sequence[str] = (),
+        look_in: float = LOOK_IN,
     ) -> bool:
         """
         Move a payment on, with the id that FedaPay gave it; false if it is not known.
 
-        With ``only_from``, also false, and nothing moved, if it is in another state: of all who try, one succeeds.
+        Looks at it begin anew, the first in ``look_in`` seconds; one that failed needs none. With ``only_from``, also
+        false, and nothing moved, if it is in another state: of all who try, one succeeds.
         """
-        changes: Dict[str, Any] = {"state": state, "updated_at": self._clock.now()}
+        now = self._clock.now()
+        changes: Dict[str, Any] = {
+            "state": state,
+            "updated_at": now,
+            "run_after": None if state == "failed" else now + look_in,
+            "looks": 0,
+            "absent_at": None,
+        }
         if transaction_id is not None:
             changes.update(transaction_id=str(transaction_id), currency_id=currency_id)
         query = PaymentRow.update(**changes).where(

@@ -1,12 +1,17 @@
 """What goes into the store and what comes out of it, as plain values."""
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import NamedTuple, Optional, Tuple
 
 #: Events that we make ourselves, so that their callbacks go through the same machinery.
 LOCAL = "local"
 PAYMENT_NAME = "local.payment"
 RESTORED_NAME = "local.restored"
+#: The name under which a well signed message is set aside that we cannot read.
+UNREADABLE = "unreadable"
+
+#: After so long without being touched a payment is looked at one last time, in seconds.
+WATCHED = 48 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,7 @@ class NewEvent:
     Attributes:
         amount: francs that the transaction carries, if it says so; compared with what was asked.
         work_state: ``ready`` if a callback is owed, ``dead`` for what was set aside unread.
+        also_known_as: keys under which an earlier key of the API made the program store the same fact.
     """
 
     dedup_key: str
@@ -37,6 +43,7 @@ class NewEvent:
     currency_id: Optional[int] = None
     work_state: str = "ready"
     last_error: Optional[str] = None
+    also_known_as: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,23 @@ class StoredEvent:
     body: bytes = field(repr=False)
     received_at: float
     attempts: int
+    object: str = ""
+    last_error: Optional[str] = None
+
+
+class Purged(NamedTuple):
+    """
+    Ce que ``purge`` a effacé.
+
+    Attributes:
+        listens: attentes finies.
+        payments: paiements finis.
+        bodies: corps d'événements.
+    """
+
+    listens: int
+    payments: int
+    bodies: int
 
 
 @dataclass(frozen=True)
@@ -97,3 +121,26 @@ class Payment:
     currency_id: Optional[int]
     transaction_id: Optional[str]
     state: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """
+    One look at FedaPay that is ours to make.
+
+    Attributes:
+        merchant_reference: what a payment of ours is looked up by while it has no transaction; None for a transaction
+            that we did not create, whose wait had timed out.
+        run_after: with ``looks``, what tells this look from a later one.
+        since: when the payment, or the end of the wait, was written down.
+        absent_at: when FedaPay said first that it does not know the reference.
+    """
+
+    row: int
+    account: str
+    merchant_reference: Optional[str]
+    transaction_id: Optional[str]
+    run_after: float
+    looks: int
+    since: float
+    absent_at: Optional[float] = None

@@ -9,9 +9,9 @@ from typing import Any, Dict, Optional, Tuple
 
 import peewee
 
-from ..enums import PAID_STATUSES
+from ..enums import PAID_STATUSES, RETRIED_STATUSES
 from ..errors import TransactionId
-from .database import Database
+from .dialect import Database
 from .owner import is_dead
 from .records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
 from .tables import EventRow, ListenRow, PaymentRow
@@ -30,7 +30,7 @@ def event_columns() -> Any:
     row = EventRow
     return row.select(
         row.id, row.event_key, row.environment, row.name, row.entity_id, row.status, row.late, row.suspect,
-        row.repeats, row.source, row.body, row.received_at, row.attempts,
+        row.repeats, row.source, row.body, row.received_at, row.attempts, row.object, row.last_error,
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def insert_event(
 ) -> bool:
     """True if the event is new. By row count: the id that drivers report for an ignored row is another row's."""
     cursor = database.execute_sql(
-        _INSERT_EVENT,
+        _INSERT_EVENT.replace("?", database.param),
         (
             event.dedup_key, event.event_key, event.environment, event.account, event.name, event.object,
             event.entity_id, event.status, int(event.is_final), int(late), int(suspect), int(repeats), event.source,
@@ -81,6 +81,17 @@ def is_paid_already(database: Database, environment: str, transaction_id: str) -
     return bool(list(query.limit(1).tuples().execute(database)))
 
 
+def has_ended_for_good(database: Database, environment: str, transaction_id: str) -> bool:
+    """Whether an event has told an end of that transaction that no other follows: the payer may not try again."""
+    query = EventRow.select(EventRow.id).where(
+        EventRow.entity_id == transaction_id,
+        EventRow.environment == environment,
+        EventRow.is_final == 1,
+        EventRow.status.not_in(sorted(RETRIED_STATUSES)) | (EventRow.name == "transaction.deleted"),
+    )
+    return bool(list(query.limit(1).tuples().execute(database)))
+
+
 def listen_row(database: Database, environment: str, transaction_id: TransactionId) -> Optional[Dict[str, Any]]:
     query = ListenRow.select().where(
         ListenRow.environment == environment, ListenRow.transaction_id == str(transaction_id)
@@ -102,11 +113,15 @@ def listen_of(row: Dict[str, Any]) -> Listen:
 
 
 def close_listen(database: Database, row: Dict[str, Any], state: str, now: float) -> None:
-    """End a listen and, in the same transaction, owe its end to the callback of restored listens if it was one."""
+    """
+    End a listen and, in the same transaction, owe its end to the callback of restored listens if it was one, and tell
+    those who wait for it in other processes.
+    """
     final = newest_final(database, row["environment"], row["transaction_id"]) if state == "resolved" else None
     ListenRow.update(state=state, event_id=final, closed_at=now, owner=None).where(ListenRow.id == row["id"]).execute(
         database
     )
+    database.announce()
     # Owed to the callback of restored listens if this was one, or if whoever waited is gone and will not hear of it.
     if not row["owed"] and row["owner"] is not None and not is_dead(row["owner"]):
         return

@@ -4,9 +4,11 @@ The tables, and the version of their shape.
 They are never bound to a database: every query is executed on the connection of the thread that owns one.
 """
 
+from typing import Any
+
 import peewee
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: States of a listen in which somebody still watches the payment.
 OPEN_STATES = ("pending", "closing", "unknown")
@@ -16,10 +18,17 @@ class Table(peewee.Model):
     """Common ancestor of the tables."""
 
 
+class _NeverAgain(peewee.Node):
+    """SQLite gives the number of a deleted row to another unless told not to; a sequence of PostgreSQL never does."""
+
+    def __sql__(self, ctx: Any) -> Any:
+        return ctx.literal("" if ctx.state.field_types["BIGAUTO"] == "BIGSERIAL" else "AUTOINCREMENT")
+
+
 class EventRow(Table):
     """One fact told by FedaPay, or by us, together with the work that its callback is."""
 
-    id = peewee.AutoField(constraints=[peewee.SQL("AUTOINCREMENT")])
+    id = peewee.BigAutoField(constraints=[_NeverAgain()])
     dedup_key = peewee.CharField(64, unique=True)
     # Shown to the user.
     event_key = peewee.CharField(160)
@@ -72,7 +81,7 @@ EventRow.add_index(
 class ListenRow(Table):
     """Somebody wants to know how a transaction ends, until a deadline that survives restarts."""
 
-    id = peewee.AutoField(constraints=[peewee.SQL("AUTOINCREMENT")])
+    id = peewee.BigAutoField(constraints=[_NeverAgain()])
     environment = peewee.CharField(16)
     transaction_id = peewee.CharField(64)
     # Fingerprint of the key that the payment was made with.
@@ -89,9 +98,9 @@ class ListenRow(Table):
     delete_at_deadline = peewee.SmallIntegerField(constraints=[peewee.Check("delete_at_deadline IN (0,1)")])
     # Whether the end is owed to the callback of restored listens.
     owed = peewee.SmallIntegerField(constraints=[peewee.Check("owed IN (0,1)")])
-    event_id = peewee.IntegerField(null=True)
+    event_id = peewee.BigIntegerField(null=True)
     owner = peewee.CharField(80, null=True)
-    # End of the owner's lease.
+    # End of the owner's lease; once it timed out, when anybody may look whether it was paid after all.
     run_after = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
     attempts = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
     created_at = peewee.DoubleField()
@@ -110,12 +119,15 @@ ListenRow.add_index(
         "WHERE state IN ('pending','closing','unknown')"
     )
 )
+ListenRow.add_index(
+    peewee.SQL("CREATE INDEX IF NOT EXISTS fp_listen_late ON fp_listen (run_after) WHERE state = 'timed_out'")
+)
 
 
 class PaymentRow(Table):
     """What was asked for, written before FedaPay is asked."""
 
-    id = peewee.AutoField(constraints=[peewee.SQL("AUTOINCREMENT")])
+    id = peewee.BigAutoField(constraints=[_NeverAgain()])
     environment = peewee.CharField(16)
     account = peewee.CharField(32)
     merchant_reference = peewee.CharField(255)
@@ -127,12 +139,37 @@ class PaymentRow(Table):
     state = peewee.CharField(12, constraints=[peewee.Check("state IN ('intent','created','sent','unknown','failed')")])
     created_at = peewee.DoubleField()
     updated_at = peewee.DoubleField()
+    # When anybody may look at FedaPay again; NULL once it is over. 0, at once, is what an older version leaves here.
+    run_after = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0, null=True)
+    # How often that was done. With run_after it tells one look from the next.
+    looks = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
+    # When FedaPay said first that it knows no such merchant reference.
+    absent_at = peewee.DoubleField(null=True)
 
     class Meta:
         """Where the rows live."""
 
         table_name = "fp_payment"
         indexes = ((("environment", "account", "merchant_reference"), True),)
+
+
+PaymentRow.add_index(
+    peewee.SQL("CREATE INDEX IF NOT EXISTS fp_payment_due ON fp_payment (run_after) WHERE run_after IS NOT NULL")
+)
+
+
+class TurnRow(Table):
+    """Something that one process at a time may do, wherever it runs, and when the next one may."""
+
+    name = peewee.CharField(80, primary_key=True)
+    run_after = peewee.DoubleField()
+    # The absence that is being read up on: when the last event before it had come.
+    since = peewee.DoubleField(null=True)
+
+    class Meta:
+        """Where the rows live."""
+
+        table_name = "fp_turn"
 
 
 class MetaRow(Table):
@@ -147,4 +184,4 @@ class MetaRow(Table):
         primary_key = False
 
 
-TABLES = (EventRow, ListenRow, PaymentRow, MetaRow)
+TABLES = (EventRow, ListenRow, PaymentRow, TurnRow, MetaRow)

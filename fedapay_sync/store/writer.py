@@ -10,14 +10,14 @@ import sqlite3
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from pathlib import Path
 from typing import Any, Callable, List, Optional, Tuple, TypeVar, cast
 
 import peewee
 
 from ..errors import FedapayError, StoreError
 from ..masking import get_logger
-from .database import Connection, Database, explained, in_transaction
+from .connection import Connection
+from .dialect import ConnectionLost, Database
 
 log = get_logger(__name__)
 
@@ -48,10 +48,10 @@ class _GivenUp(Exception):
 
 
 class Writer:
-    """Commits in groups, in the order of arrival. Opens the file with the first of them."""
+    """Commits in groups, in the order of arrival. Opens the database with the first of them."""
 
-    def __init__(self, path: Path) -> None:
-        self.connection = Connection(path, writes=True)
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self._jobs: queue.SimpleQueue[Optional[_Job]] = queue.SimpleQueue()
         self._deciding = threading.Lock()
         self._closed = False
@@ -84,7 +84,7 @@ class Writer:
             return cast(T, job.future.result(timeout=0 if job.given_up else patience))
         except FutureTimeout:
             raise StoreError(
-                f"La base locale n'a pas répondu en {patience:g} s : un autre programme la tient, ou le disque est "
+                f"La base n'a pas répondu en {patience:g} s : un autre programme la tient, ou le disque est "
                 "trop lent. Rien n'a été confirmé."
             ) from None
 
@@ -103,7 +103,7 @@ class Writer:
         job = _Job(operation)
         with self._deciding:
             if self._closed:
-                raise StoreError("La base locale a été fermée. Rien n'a été confirmé.")
+                raise StoreError("La base a été fermée. Rien n'a été confirmé.")
             self._jobs.put(job)
         return job
 
@@ -143,7 +143,9 @@ class Writer:
             if problem is None:
                 job.future.set_result(value)
             else:
-                job.future.set_exception(problem if isinstance(problem, FedapayError) else explained(problem))
+                job.future.set_exception(
+                    problem if isinstance(problem, FedapayError) else self.connection.explained(problem)
+                )
 
     def _commit_all(self, database: Database, batch: List[_Job]) -> List[_Result]:
         """One transaction for all; if one of them fails, a transaction for each, so that none pays for another."""
@@ -164,11 +166,11 @@ class Writer:
         if not jobs:
             return []
         try:
-            return [(job, value, None) for job, value in zip(jobs, in_transaction(database, work))]
+            return [(job, value, None) for job, value in zip(jobs, database.transact(work))]
         except _GivenUp:
             return self._commit_all(database, jobs)
         except Exception as error:  # edge of a thread: it must outlive whatever it is handed
-            if len(jobs) == 1 or not begun:
+            if len(jobs) == 1 or not begun or isinstance(error, ConnectionLost):
                 return [(job, None, error) for job in jobs]
             log.info("a batch of %d failed (%s); committing one by one", len(jobs), type(error).__name__)
             return [result for job in jobs for result in self._commit_all(database, [job])]
@@ -176,6 +178,6 @@ class Writer:
 
 def _breaks(problem: Optional[BaseException]) -> bool:
     """Whether the connection may be in no state to go on, as it is after anything but a row refused."""
-    return isinstance(problem, (peewee.DatabaseError, sqlite3.Error, OSError)) and not isinstance(
-        problem, peewee.IntegrityError
+    return isinstance(problem, (peewee.PeeweeException, sqlite3.Error, OSError)) and not isinstance(
+        problem, (peewee.IntegrityError, peewee.DataError)
     )

@@ -36,6 +36,11 @@ def make_event():
     return make
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def db_url(request):
+    return request.getfixturevalue(f"{request.param}_url")
+
+
 @pytest.fixture
 def make_store(db_url, clock):
     made = []

@@ -1,15 +1,14 @@
 """What the verbs of events promise."""
 
-import sqlite3
-
 import pytest
 
 from fedapay_sync.errors import StoreError
 
 
-def rows(store, table="fp_event", where="1"):
-    with sqlite3.connect(store.path) as database:
-        return database.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
+def rows(store, table="fp_event", where="1 = 1"):
+    return store._read(
+        lambda database: database.execute_sql(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
+    )
 
 
 def test_an_event_is_accepted_once_whoever_brings_it(store, second, make_event):
@@ -265,6 +264,17 @@ def test_parked_work_never_comes_again(store, make_event, claim, clock):
     clock.advance(1e7)
     assert claim(store) == []
     assert rows(store, where="work_state = 'dead' AND length(last_error) = 500") == 1
+
+
+@pytest.mark.parametrize("error", ["zero \0 character", "half a pair \ud800", "é" * 2000])
+def test_whatever_a_callback_complains_of_can_be_stored(store, make_event, claim, clock, error):
+    """
+    Otherwise its failure would not be written down, and it would run again and again without a pause.
+    """
+    store.accept(make_event())
+    (work,) = claim(store)
+    assert store.give_back(work, "A", error=error, again_in=0)
+    assert [again.attempts for again in claim(store)] == [2]
 
 
 def test_finished_work_never_comes_again(store, make_event, claim, clock):

@@ -1,0 +1,61 @@
+"""Which database a URL names, and how it is opened."""
+
+from typing import Callable, Tuple, Union
+
+from ..bells import Ear
+from .connection import Connection
+from .database import FileConnection, file_of, prepare_file
+from .ears import PostgresEar
+from .postgres import ServerConnection
+from .wires import check_driver
+
+
+class FileBackend:
+    """An SQLite file of this machine."""
+
+    def __init__(self, url: str) -> None:
+        self.path = file_of(url)
+
+    def connections(self) -> Tuple[Connection, Connection]:
+        """
+        The one that writes and the one that reads.
+
+        Raises:
+            ConfigError: the file cannot be made or written.
+        """
+        prepare_file(self.path)
+        writing = FileConnection(self.path, writes=True)
+        return writing, FileConnection(self.path, beside=writing)
+
+    def ear(self, version: Callable[[], object]) -> Ear:
+        """Commits of other connections are asked for."""
+        return Ear(version)
+
+
+class ServerBackend:
+    """A PostgreSQL server, for programs on several machines."""
+
+    #: No file of this machine.
+    path = None
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def connections(self) -> Tuple[Connection, Connection]:
+        """
+        The one that writes and the one that reads.
+
+        Raises:
+            ConfigError: psycopg2 is missing.
+        """
+        check_driver()
+        return ServerConnection(self._url, writes=True), ServerConnection(self._url)
+
+    def ear(self, version: Callable[[], object]) -> Ear:
+        """Commits of other connections are listened to."""
+        return PostgresEar(self._url, version, ServerConnection(self._url).explained)
+
+
+def backend_of(url: str) -> Union[FileBackend, ServerBackend]:
+    """The kind of database that a URL names."""
+    return FileBackend(url) if url.startswith("sqlite:") else ServerBackend(url)

@@ -1,0 +1,31 @@
+"""What the writer and the readers ask of a connection, whatever the database."""
+
+import abc
+from typing import ContextManager
+
+from ..errors import StoreError
+from .dialect import Database
+
+
+class Connection(abc.ABC):
+    """One connection: opened when needed, used by one thread at a time, opened anew after an error."""
+
+    #: How often it was opened: what a database counts for a connection begins anew with each.
+    times_opened = 0
+
+    @abc.abstractmethod
+    def used(self) -> ContextManager[Database]:
+        """
+        The open database, ours alone for a while. After an error it is opened anew.
+
+        Raises:
+            StoreError: it cannot be had.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Close it; the next use opens it again."""
+
+    @abc.abstractmethod
+    def explained(self, error: BaseException) -> StoreError:
+        """The database's own words as an error that says what to do."""

@@ -1,0 +1,57 @@
+"""From the tables of an earlier version to those of this one, in one transaction."""
+
+from typing import Optional, Sequence, Tuple
+
+import peewee
+
+from ..errors import StoreError
+from .dialect import Database
+from .tables import SCHEMA_VERSION, TABLES, MetaRow
+
+#: What leads to each version from the one before: statements that every database accepts. New tables and indexes are
+#: not among them, those are made wherever they are missing.
+STEPS: Tuple[Tuple[int, Sequence[str]], ...] = (
+    (
+        2,
+        (
+            "ALTER TABLE fp_payment ADD COLUMN run_after DOUBLE PRECISION DEFAULT 0",
+            "ALTER TABLE fp_payment ADD COLUMN looks INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE fp_payment ADD COLUMN absent_at DOUBLE PRECISION",
+            "UPDATE fp_payment SET run_after = NULL WHERE state = 'failed'",
+        ),
+    ),
+)
+
+
+def migrate(database: Database) -> None:
+    """
+    Make the tables, or lead those that are there to the present version, inside the caller's transaction.
+
+    Raises:
+        StoreError: the tables were made by a newer version of this package.
+    """
+    stored = _stored_version(database)
+    if stored is not None and stored > SCHEMA_VERSION:
+        raise StoreError(
+            f"La base a été écrite par une version plus récente de fedapay_sync (schéma {stored}, celui-ci connaît "
+            f"{SCHEMA_VERSION}). Mettre fedapay_sync à jour, ou donner une autre base."
+        )
+    if stored is not None:
+        for version, statements in STEPS:
+            for statement in statements if version > stored else ():
+                database.execute_sql(statement)
+    if stored != SCHEMA_VERSION:
+        for table in TABLES:
+            peewee.SchemaManager(table, database).create_all(safe=True)
+    if stored is None:
+        MetaRow.insert(schema_version=SCHEMA_VERSION).execute(database)
+    elif stored < SCHEMA_VERSION:
+        MetaRow.update(schema_version=SCHEMA_VERSION).execute(database)
+
+
+def _stored_version(database: Database) -> Optional[int]:
+    """The version of the tables; None where there are none yet."""
+    if not database.has_tables():
+        return None
+    version: Optional[int] = MetaRow.select(MetaRow.schema_version).scalar(database)
+    return version
