@@ -4,13 +4,18 @@ import contextlib
 import os
 from typing import Callable, Dict, Optional
 
+from .absences import Absences
 from .api import Api
 from .bells import Bells
 from .callbacks import Callbacks
 from .clock import Clock
 from .config import Config
+from .confirmation import Confirmation
+from .exchange import Exchange
+from .followup import FollowUp
 from .inbox import Inbox
 from .listens import Listens
+from .moving import Moving
 from .outcomes import Outcomes
 from .payments import Payments
 from .recovery import Recovery
@@ -24,23 +29,30 @@ from .webhook_app import MAX_BODY, Receive, application
 class Parts:
     """Everything of a connector that belongs to one process: connections, threads, leases."""
 
-    def __init__(self, config: Config, clock: Clock, pace: Optional[Pace]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        pace: Optional[Pace],
+        observer: Optional[Callable[[Exchange], object]] = None,
+    ) -> None:
         self.pid = os.getpid()
         self.config = config
         self.owner = new_owner()
         from .store import Store  # lazily: peewee is loaded by whoever opens a database, not by an import
 
         self.store = Store(config.db_url, clock)
-        self.transport = Transport(config.api_url, clock=clock)
+        self.transport = Transport(config.api_url, clock=clock, observer=observer)
         self.api = Api(self.transport, config.checked_key)
         # The looks that a deadline waits for: three of them, one after the other, end within the grace.
-        self.quick = Transport(config.api_url, clock=clock, budget=GRACE * 0.3)
+        self.quick = Transport(config.api_url, clock=clock, budget=GRACE * 0.3, observer=observer)
         self.bells = Bells(
-            version=self.store.data_version,
+            ear=self.store.ear(),
             ended=lambda keys: self.store.ended(config.environment, keys),
             clock=clock,
         )
-        self.callbacks = Callbacks(config, self.store, self.owner, clock)
+        self.callbacks = Callbacks(config, self.store, self.owner, clock, chore=self._blank_old_bodies)
+        self._blanked = 0
         self.inbox = Inbox(config, self.store, self.bells, self.callbacks, clock)
         self.outcomes = Outcomes(config, self.store)
         self.watches = Watches(
@@ -54,9 +66,22 @@ class Parts:
             clock,
             pace=pace,
         )
+        self.confirmation = Confirmation(self.inbox, self.watches)
+        self.inbox.on_claim = self.confirmation.soon
         self.listens = Listens(config, self.store, self.bells, self.outcomes, self.watches, self.owner, clock)
-        self.payments = Payments(config, self.store, self.api, self.callbacks, clock, pause=self.transport.pause)
-        self.recovery = Recovery(config, self.store, self.bells, self.watches, self.owner, clock)
+        self.follow_up = FollowUp(
+            config,
+            self.store,
+            Api(self.quick, config.checked_key),
+            self.bells,
+            self.watches,
+            Absences(config, self.store, self.api, self.inbox, clock),
+            clock,
+            pace=pace,
+        )
+        self.payments = Payments(config, self.store, self.api, self.callbacks, self.follow_up, clock)
+        self.recovery = Recovery(config, self.store, self.bells, self.watches, self.follow_up, self.owner, clock)
+        self.moving = Moving(config, self.store, self.inbox)
         self.server: Optional[WebServer] = None
 
     def serve(self, receive: Receive) -> WebServer:
@@ -78,15 +103,31 @@ class Parts:
         """Answer what runs, end the waits, let callbacks finish, commit, let go. Open listens stay on disk."""
         with contextlib.ExitStack() as steps:
             # From the last to the first; one that fails keeps none of the others from happening.
-            steps.callback(retire, self.owner)
+            steps.callback(self._retire)
             steps.callback(self.store.close)
             steps.callback(self.bells.close)
             steps.callback(self.callbacks.close, self.config.callback_timeout)
+            steps.callback(self.listens.close)
             steps.callback(self.watches.close)
+            steps.callback(self.confirmation.close)
+            steps.callback(self.follow_up.close)
             steps.callback(self.transport.close)
             steps.callback(self.quick.close)
             if self.server is not None:
                 steps.callback(self.server.stop)
+
+    def _blank_old_bodies(self) -> bool:
+        """Forget what personal data the next few rows hold; true if there are more rows."""
+        if self.config.keep_bodies_days is None:
+            return False
+        reached = self.store.blank_bodies(self.config.keep_bodies_days * 86400, self._blanked)
+        self._blanked = reached or 0
+        return reached is not None
+
+    def _retire(self) -> None:
+        # A callback that outlives the closing still has its lease, and elsewhere it must not run a second time.
+        if self.callbacks.is_idle():
+            retire(self.owner)
 
     def close_at_exit(self) -> None:
         """At the end of the interpreter: only what needs no new thread. What was answered 200 is on disk anyway."""

@@ -86,30 +86,64 @@ class Timer:
         self.action = None
 
 
+class Ear:
+    """
+    How the waker sleeps, and what tells it that another connection has committed. This one asks now and then.
+
+    Args:
+        version: changes whenever another connection has committed to the store.
+        poll: how often it is asked, in seconds.
+    """
+
+    def __init__(self, version: Callable[[], object], poll: float = POLL) -> None:
+        self._version = version
+        self._poll = poll
+        self._called = threading.Event()
+
+    @property
+    def pause(self) -> float:
+        """Seconds until it is asked again, at most."""
+        return self._poll
+
+    def version(self) -> object:
+        """What changes when another connection may have committed."""
+        return self._version()
+
+    def sleep(self, seconds: Optional[float]) -> None:
+        """Until ``wake``, or for so long."""
+        self._called.wait(seconds)
+        self._called.clear()
+
+    def wake(self) -> None:
+        """End the sleep, or the next one."""
+        self._called.set()
+
+    def close(self) -> None:
+        """Let go of what it took to hear."""
+
+
 class Bells:
     """
     The bells of one connector, and its timers.
 
     Args:
-        version: changes whenever another connection has committed to the store.
+        ear: how it hears of what other connections commit.
         ended: which of these keys have something to be woken for.
     """
 
     def __init__(
         self,
         *,
-        version: Callable[[], object],
+        ear: Ear,
         ended: Callable[[List[str]], List[str]],
         clock: Clock = SYSTEM_CLOCK,
-        poll: float = POLL,
         look: float = LOOK,
     ) -> None:
-        self._version = version
+        self._ear = ear
         self._ended = ended
         self._clock = clock
-        self._poll = poll
         self._look = look
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._waiting: Dict[str, Set[threading.Event]] = {}
         self._fresh: Set[str] = set()
         self._timers: List[Tuple[float, int, Timer]] = []
@@ -120,17 +154,17 @@ class Bells:
 
     def add(self, key: str, bell: threading.Event) -> None:
         """Ring that bell whenever the key has news."""
-        with self._changed:
+        with self._lock:
             self._waiting.setdefault(key, set()).add(bell)
             # What was committed between the caller's own look and this line would otherwise go unheard until the
             # next full look.
             self._fresh.add(key)
             self._start()
-            self._changed.notify()
+        self._ear.wake()
 
     def remove(self, key: str, bell: threading.Event) -> None:
         """Stop ringing that bell."""
-        with self._changed:
+        with self._lock:
             bells = self._waiting.get(key, set())
             bells.discard(bell)
             if not bells:
@@ -149,14 +183,14 @@ class Bells:
 
     def ring(self, key: str) -> None:
         """Wake those in this process who wait on that key; the others hear of the commit by themselves."""
-        with self._changed:
+        with self._lock:
             bells = list(self._waiting.get(key, ()))
         for bell in bells:
             bell.set()
 
     def ring_all(self) -> None:
         """Wake everybody in this process."""
-        with self._changed:
+        with self._lock:
             bells = [bell for each in self._waiting.values() for bell in each]
         for bell in bells:
             bell.set()
@@ -164,40 +198,42 @@ class Bells:
     def later(self, seconds: float, action: Action) -> Timer:
         """Run the action on a worker thread in that many seconds."""
         timer = Timer(action)
-        with self._changed:
+        with self._lock:
             if self._closing:
                 return timer
             heapq.heappush(self._timers, (self._clock.monotonic() + seconds, next(self._order), timer))
             self._start()
-            self._changed.notify()
+        self._ear.wake()
         return timer
 
     def close(self) -> None:
         """Forget all timers and end the threads, for good."""
-        with self._changed:
+        with self._lock:
             self._closing = True
             self._timers.clear()
-            self._changed.notify()
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        self._ear.wake()
+        if thread is None:
+            self._ear.close()
+        elif thread is not threading.current_thread():
             thread.join(2.0)
         self._pool.close()
 
     def _start(self) -> None:
         if self._thread is None and not self._closing:
-            self._thread = threading.Thread(target=self._run, name="fedapay-waker", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="fedapay-waker", daemon=True)
+            thread.start()
+            # Only now: where there is no thread to be had, the next one who needs it tries again.
+            self._thread = thread
 
     def _run(self) -> None:
         seen: object = None
         looked = float("-inf")
         failing = False
         while True:
-            with self._changed:
-                while not (self._closing or self._waiting or self._timers):
-                    self._changed.wait()
+            with self._lock:
                 if self._closing:
-                    return
+                    break
                 due = self._due()
                 keys = list(self._waiting)
                 fresh, self._fresh = self._fresh, set()
@@ -206,7 +242,7 @@ class Bells:
             if keys:
                 try:
                     # The version before the look: what is committed in between shows as a change next time.
-                    version = self._version()
+                    version = self._ear.version()
                     if version != seen or self._clock.monotonic() - looked > self._look:
                         seen, looked, fresh = version, self._clock.monotonic(), set(keys)
                     for key in self._ended(list(fresh)) if fresh else ():
@@ -216,9 +252,11 @@ class Bells:
                     if not failing:
                         log.error("looking at the store failed, going on: %s: %s", type(error).__name__, error)
                     failing, seen = True, None
-            with self._changed:
-                if not (self._fresh or self._closing):
-                    self._changed.wait(self._pause())
+            with self._lock:
+                pause = self._pause()
+            # What was added meanwhile has called already, and there is no sleep.
+            self._ear.sleep(pause)
+        self._ear.close()
 
     def _hand_over(self, action: Action) -> None:
         try:
@@ -237,7 +275,7 @@ class Bells:
         return actions
 
     def _pause(self) -> Optional[float]:
-        pauses = [self._poll] if self._waiting else []
+        pauses = [self._ear.pause] if self._waiting else []
         if self._timers:
             pauses.append(max(0.0, self._timers[0][0] - self._clock.monotonic()))
         return min(pauses) if pauses else None

@@ -34,6 +34,19 @@ WORKERS = 4
 _FAREWELL = 1.0
 #: After so many failures, most of a day, an event is parked.
 MAX_ATTEMPTS = 30
+#: The one more attempt is not made: it tells that the last one ended with its process. Replayed, a parked event begins
+#: another round of attempts.
+ROUND = MAX_ATTEMPTS + 1
+#: What a clock set back has put off too long is looked for so often, in seconds.
+_MEND = 60.0
+#: Old bodies are blanked so often, in seconds; the first time soon after the start.
+_DAILY = 86400.0
+
+Chore = Callable[[], bool]
+
+
+class Hopeless(Exception):
+    """What a handler raises when trying again would not help: the event is parked at once."""
 
 
 def check_callback(callback: Any, name: str) -> None:
@@ -54,16 +67,33 @@ def check_callback(callback: Any, name: str) -> None:
 
 
 class Callbacks:
-    """The callback threads of one connector."""
+    """
+    The callback threads of one connector.
+
+    Args:
+        lease: seconds that claimed work is ours without a heartbeat.
+        chore: a small piece of housekeeping, done once a day; true if there is more of it.
+    """
 
     def __init__(
-        self, config: Config, store: "Store", owner: str, clock: Clock = SYSTEM_CLOCK, *, lease: float = LEASE
+        self,
+        config: Config,
+        store: "Store",
+        owner: str,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        lease: float = LEASE,
+        chore: Optional[Chore] = None,
     ) -> None:
         self._config = config
         self._store = store
         self._owner = owner
         self._clock = clock
         self._lease = lease
+        self._chore = chore
+        # Not at once: a script that ends soon has better things to do.
+        self._chore_due = clock.monotonic() + _MEND
+        self._mend_due = clock.monotonic()
         self._handlers: Dict[str, Handler] = {}
         self._lock = threading.Condition()
         self._running: Dict[int, StoredEvent] = {}
@@ -103,6 +133,11 @@ class Callbacks:
         self.start()
         self._wake.set()
 
+    def is_idle(self) -> bool:
+        """Whether nothing runs here."""
+        with self._lock:
+            return not self._running
+
     def close(self, timeout: float) -> bool:
         """Take nothing new, and wait for what runs; false if something still ran after the timeout, in seconds."""
         # A callback that closes the connector does not wait for itself.
@@ -132,6 +167,7 @@ class Callbacks:
                     self._keep_leases()
                     beat = self._clock.monotonic()
                 self._take()
+                self._keep_house()
                 failing = False
             except FedapayError as error:
                 if not failing:
@@ -140,6 +176,17 @@ class Callbacks:
             except Exception as error:  # edge of a thread: callbacks must go on being called
                 log.error("looking for owed callbacks failed: %s: %s", type(error).__name__, error)
         self._pool.close()
+
+    def _keep_house(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._mend_due:
+            self._mend_due = now + _MEND
+            if self._store.hasten(_longest, self._lease):
+                log.warning("the clock was set back: owed callbacks brought forward")
+                self._wake.set()
+        if self._chore is not None and now >= self._chore_due:
+            # In small pieces: leases and new work come in between.
+            self._chore_due = now + (LOOK if self._chore() else _DAILY)
 
     def _keep_leases(self) -> None:
         with self._lock:
@@ -188,9 +235,10 @@ class Callbacks:
     def _call(self, work: StoredEvent) -> None:
         kind = work.name if work.source == "local" else "webhook"
         problem: Optional[str] = None
+        hopeless = work.attempts % ROUND in (MAX_ATTEMPTS, 0)
         self._here.calling = True
         try:
-            if work.attempts > MAX_ATTEMPTS:
+            if work.attempts % ROUND == 0:
                 # One that takes its process down each time would do so for ever.
                 raise RuntimeError("every attempt ended with the process that made it")
             handler = self._handlers[kind]
@@ -200,10 +248,12 @@ class Callbacks:
                 if close is not None:
                     close()
                 problem = "the callback returned a coroutine that nobody awaits; delete async from it"
+        except Hopeless as error:
+            problem, hopeless = mask(error), True
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
             problem = f"{type(error).__name__}: {mask(error)}"
         try:
-            self._settle(work, problem)
+            self._settle(work, problem, hopeless)
         except FedapayError as error:
             # The lease will end and the callback runs again, with the same event key.
             log.error("the end of the callback of %s could not be stored: %s", work.event_key, error)
@@ -214,12 +264,12 @@ class Callbacks:
                 self._lock.notify_all()
             self._wake.set()
 
-    def _settle(self, work: StoredEvent, problem: Optional[str]) -> None:
+    def _settle(self, work: StoredEvent, problem: Optional[str], hopeless: bool) -> None:
         if problem is None:
-            if not self._store.finish(work, self._owner):
+            if not self._store.finish(work, self._owner, blank=self._config.keep_bodies_days == 0):
                 log.warning("lease lost before the callback of %s ended; it may run twice", work.event_key)
             return
-        again = None if work.attempts >= MAX_ATTEMPTS else _backoff(work.attempts)
+        again = None if hopeless else _longest(work.attempts) * random.uniform(0.6, 1.0)
         self._store.give_back(work, self._owner, error=problem, again_in=again)
         if again is None:
             log.error("callback of %s failed %d times and is parked: %s", work.event_key, work.attempts, problem)
@@ -233,6 +283,11 @@ class Callbacks:
             )
 
 
-def _backoff(attempt: int) -> float:
-    """From 2 s, doubling, at most an hour, with jitter: a shop's database may be away for a night."""
-    return min(2.0 * float(2 ** (attempt - 1)), 3600.0) * random.uniform(0.75, 1.25)
+def next_round(attempts: int) -> int:
+    """The count of attempts from which another round of them begins."""
+    return -(-attempts // ROUND) * ROUND
+
+
+def _longest(attempts: int) -> float:
+    """The longest pause after so many attempts: from 2.5 s, doubling, to 75 min; a database may be away for a night."""
+    return min(2.5 * float(2 ** (max(attempts % ROUND, 1) - 1)), 4500.0)

@@ -4,8 +4,10 @@ La configuration, lue au moment où l'on s'en sert, et en un seul endroit.
 Un argument l'emporte sur la variable d'environnement.
 """
 
+import importlib.util
 import ipaddress
 import os
+import sys
 import urllib.parse
 from dataclasses import dataclass
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
@@ -23,6 +25,7 @@ DB_URL = "FEDAPAY_DB_URL"
 DEFAULT_ENDPOINT_NAME = "webhooks"
 DEFAULT_DB_URL = "sqlite:///fedapay_connector_persisted_data/processes.db"
 DEFAULT_PORT = 3000
+_SERVER = "postgresql://utilisateur:mot-de-passe@hote:5432/base"
 
 SANDBOX_URL = "https://sandbox-api.fedapay.com"
 LIVE_URL = "https://api.fedapay.com"
@@ -35,6 +38,26 @@ def from_environment(name: str, default: Optional[str] = None) -> Optional[str]:
     """An environment variable as it is now; an empty one counts as absent."""
     value = os.environ.get(name, "").strip()
     return value or default
+
+
+def is_reloader_child() -> bool:
+    """Whether Flask's or Django's reloader started this process: it serves, and its parent only watches files."""
+    return "true" in (os.environ.get("WERKZEUG_RUN_MAIN"), os.environ.get("RUN_MAIN"))
+
+
+def is_reloader_parent() -> bool:
+    """
+    Whether this process only watches files and will start another one that serves.
+
+    Certain only where the command line says so: who calls ``app.run(debug=True)`` later tells nobody now.
+    """
+    arguments = sys.argv[1:]
+    if is_reloader_child():
+        return False
+    if os.environ.get("FLASK_RUN_FROM_CLI") == "true" and "run" in arguments:
+        debug = os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no")
+        return "--no-reload" not in arguments and (debug or "--reload" in arguments)
+    return "django" in sys.modules and "runserver" in arguments and "--noreload" not in arguments
 
 
 def is_loopback(url: str) -> bool:
@@ -57,7 +80,7 @@ def _split(url: Any) -> urllib.parse.SplitResult:
     return parts
 
 
-def api_url(given: Optional[str] = None) -> str:
+def api_url(given: Optional[str] = None, source: str = f"{API_URL} ou fedapay_api_url") -> str:
     """
     The base of the API, without ``/v1`` and without a final slash.
 
@@ -67,7 +90,7 @@ def api_url(given: Optional[str] = None) -> str:
     url = given or from_environment(API_URL)
     if not url:
         raise ConfigError(
-            f"Adresse de l'API FedaPay manquante. Définir {API_URL} ou fedapay_api_url : "
+            f"Adresse de l'API FedaPay manquante. Définir {source} : "
             f"{SANDBOX_URL} pour essayer, {LIVE_URL} pour encaisser."
         )
     parts = _split(url.strip() if isinstance(url, str) else url)
@@ -176,6 +199,8 @@ class Config:
     Attributes:
         callback_timeout: attente des callbacks en cours à la fermeture, en secondes.
         api_keys: autres clés API du programme, pour reprendre après un redémarrage les paiements faits avec elles.
+        confirm_with_api: relire chez FedaPay ce qu'un webhook dit d'une transaction, avant d'y croire.
+        keep_bodies_days: jours pendant lesquels le corps d'un événement traité est gardé ; ``None`` sans limite.
     """
 
     api_url: str
@@ -189,6 +214,8 @@ class Config:
     callback_timeout: float
     on_timeout: OnTimeout
     api_keys: Tuple[str, ...]
+    confirm_with_api: bool
+    keep_bodies_days: Optional[float]
     print_log_to_console: bool
     save_log_to_file: bool
 
@@ -235,6 +262,8 @@ def build(
     host: str,
     on_timeout: Union[OnTimeout, str],
     api_keys: Sequence[str],
+    confirm_with_api: bool = False,
+    keep_bodies_days: Optional[float] = 30,
 ) -> Config:
     """
     The configuration from a connector's arguments and, where they are silent, the environment.
@@ -263,6 +292,8 @@ def build(
         api_keys=tuple(
             api_key(each, url, "api_keys") for each in ([api_keys] if isinstance(api_keys, str) else api_keys)
         ),
+        confirm_with_api=bool(confirm_with_api),
+        keep_bodies_days=None if keep_bodies_days is None else days(keep_bodies_days, "keep_bodies_days"),
         print_log_to_console=bool(print_log_to_console),
         save_log_to_file=bool(save_log_to_file),
     )
@@ -287,16 +318,37 @@ def database_url(given: Optional[str] = None) -> str:
         ConfigError: in memory, or a kind of database that this version does not know.
     """
     url = given or from_environment(DB_URL, DEFAULT_DB_URL) or DEFAULT_DB_URL
-    scheme = _split(url).scheme
+    if str(url).startswith(("postgresql://", "postgres://")):
+        return _server_url(url)
     if ":memory:" in str(url) or url in ("sqlite://", "sqlite:///"):
         raise ConfigError(
             f"{DB_URL}={mask(url)} ne peut pas garder les paiements en attente : une base en mémoire disparaît "
             "avec le processus. Donner un fichier, par exemple sqlite:///dossier/base.db."
         )
-    if scheme != "sqlite" or not url.startswith("sqlite:///"):
+    if _split(url).scheme != "sqlite" or not url.startswith("sqlite:///"):
         raise ConfigError(
-            f"{DB_URL}={mask(url)} n'est pas une base connue de cette version. Donner un fichier SQLite : "
-            "sqlite:///dossier/base.db (chemin relatif) ou sqlite:////var/lib/boutique/base.db (absolu)."
+            f"{DB_URL}={mask(url)} n'est pas une base connue de cette version. Donner un fichier SQLite, "
+            "sqlite:///dossier/base.db (chemin relatif) ou sqlite:////var/lib/boutique/base.db (absolu), ou un "
+            f"serveur PostgreSQL, {_SERVER}."
+        )
+    return url
+
+
+def _server_url(url: str) -> str:
+    parts = _split(url)
+    settings = urllib.parse.parse_qs(parts.query)
+    has_server = bool(parts.hostname or "host" in settings)
+    has_name = bool(parts.path.strip("/") or "dbname" in settings)
+    if not has_server or not has_name or parts.fragment or "@" in parts.path or parts.netloc.count("@") > 1:
+        # Not quoted: whatever is wrong in it may be the password.
+        raise ConfigError(
+            f"{DB_URL} : URL PostgreSQL illisible, ou sans serveur ou sans base. Une URL comme {_SERVER} est "
+            "attendue ; dans le mot de passe, écrire %40 pour @, %2F pour /, %3A pour :, %3F pour ? et %23 pour #."
+        )
+    if importlib.util.find_spec("psycopg2") is None:
+        raise ConfigError(
+            f"{DB_URL} désigne PostgreSQL, mais psycopg2 n'est pas installé. "
+            "L'installer : pip install 'fedapay_sync[postgres]'."
         )
     return url
 
@@ -327,6 +379,18 @@ def _seconds(given: Optional[float], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
         raise ConfigError(f"{name}={given!r} : un nombre de secondes, 0 ou plus, est attendu.")
     return float(value)
+
+
+def days(given: float, name: str) -> float:
+    """
+    A number of days, 0 or more.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given <= 36500:
+        raise ConfigError(f"{name}={given!r} : un nombre de jours de 0 à 36500 est attendu.")
+    return float(given)
 
 
 def differences(first: Dict[str, Any], second: Dict[str, Any]) -> Sequence[str]:

@@ -1,27 +1,28 @@
 """
 Le connecteur : payer, attendre, recevoir les webhooks, reprendre après un redémarrage.
 
-``Connector`` est la classe ordinaire ; ``FedapayConnector`` est l'instance unique et partagée du processus.
+``FedapayConnector``, l'instance unique et partagée du processus, en est une sous-classe (``shared.py``).
 """
 
 import atexit
-import inspect
-import logging
+import dataclasses
 import os
-import threading
 import weakref
 from pathlib import Path
-from typing import Any, Callable, ClassVar, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
+from .api import Api
 from .assembly import Parts, PerProcess
-from .callbacks import check_callback
+from .callbacks import check_callback, next_round
 from .clock import SYSTEM_CLOCK, Clock
-from .config import AUTH_KEY, DEFAULT_PORT, Config, differences
+from .config import AUTH_KEY, DEFAULT_PORT, days, is_reloader_parent
 from .config import build as build_config
 from .enums import EventFutureStatus, OnTimeout
 from .errors import AmountMismatch, ConfigError, TransactionId
-from .inbox import readable
+from .exchange import Exchange
+from .inbox import contents, is_claim
 from .listens import DEFAULT_TIMEOUT, Listen
+from .logbook import log_to
 from .masking import get_logger
 from .models import (
     FedapayPay,
@@ -33,8 +34,9 @@ from .models import (
     UserData,
     WebhookHistory,
 )
-from .outcomes import event_of
-from .store import PAYMENT_NAME, RESTORED_NAME, StoredEvent
+from .outcomes import event_of, mismatched
+from .store import PAYMENT_NAME, RESTORED_NAME, UNREADABLE, Purged, StoredEvent
+from .surroundings import warn_where_waiting_blocks, warn_without_threads
 from .watches import Pace
 from .webhook_app import Receive, WebhookApp
 
@@ -43,6 +45,7 @@ log = get_logger(__name__)
 PaymentCallback = Callable[[PaymentHistory], Any]
 WebhookCallback = Callable[[WebhookHistory], Any]
 RestoredCallback = Callable[[Outcome], Any]
+OutcomeCallback = Callable[[Outcome], Any]
 FinalCallback = Callable[[EventFutureStatus, Optional[List[WebhookHistory]]], Any]
 
 
@@ -67,7 +70,12 @@ class Connector:
         api_key: clé secrète de l'API (``FEDAPAY_API_KEY``).
         host: adresse d'écoute du serveur de webhooks.
         on_timeout: à l'échéance d'une attente, ``"keep"`` garde le lien payable, ``"delete"`` annule la transaction.
+        confirm_with_api: relire chaque transaction chez FedaPay avant de croire ce qu'un webhook dit de sa fin. Un
+            secret de webhook volé ne suffit alors pas à faire passer une commande pour payée.
         api_keys: autres clés du programme, pour reprendre les paiements faits avec elles.
+        keep_bodies_days: jours pendant lesquels le corps d'un événement traité reste dans la base ; ``None`` sans
+            limite, 0 pour l'effacer dès qu'il est traité. Sa clé reste : répété, il est reconnu.
+        observer: fonction appelée avec un ``Exchange`` après chaque appel à FedaPay ; ni clé, ni donnée de client.
         clock: horloge, pour les tests.
         pace: rythme des lectures de statut, pour les tests.
 
@@ -90,7 +98,10 @@ class Connector:
         api_key: Optional[str] = None,
         host: str = "127.0.0.1",
         on_timeout: Union[OnTimeout, str] = OnTimeout.KEEP,
+        confirm_with_api: bool = False,
         api_keys: Sequence[str] = (),
+        keep_bodies_days: Optional[float] = 30,
+        observer: Optional[Callable[[Exchange], object]] = None,
         clock: Clock = SYSTEM_CLOCK,
         pace: Optional[Pace] = None,
     ) -> None:
@@ -108,25 +119,34 @@ class Connector:
             host=host,
             on_timeout=on_timeout,
             api_keys=api_keys,
+            confirm_with_api=confirm_with_api,
+            keep_bodies_days=keep_bodies_days,
         )
         self._callbacks: Dict[str, Callable[[StoredEvent], Any]] = {}
         self._has_receiver = False
-        self._per_process = PerProcess(lambda: self._made(clock, pace))
-        _log_to(self._config)
+        self._per_process = PerProcess(lambda: self._made(clock, pace, observer))
+        log_to(self._config)
         _living.add(self)
 
-    def _made(self, clock: Clock, pace: Optional[Pace]) -> Parts:
-        parts = Parts(self._config, clock, pace)
+    def _made(self, clock: Clock, pace: Optional[Pace], observer: Optional[Callable[[Exchange], object]]) -> Parts:
+        warn_without_threads()
+        parts = Parts(self._config, clock, pace, observer)
         for kind, handler in self._callbacks.items():
             parts.callbacks.set(kind, handler)
         parts.watches.has_receiver = self._has_receiver
         return parts
 
     def _here(self) -> Parts:
-        """This process's parts, with owed callbacks being looked for."""
+        """This process's parts, with owed callbacks being looked for and payments being followed up."""
         parts = self._per_process.get()
         parts.callbacks.start()
+        parts.follow_up.start()
         return parts
+
+    @property
+    def api(self) -> Api:
+        """Toutes les ressources de FedaPay, appel par appel : ``connector.api.payouts.create(...)``."""
+        return self._here().api
 
     # -- payer --------------------------------------------------------------------------------------------------
 
@@ -148,6 +168,9 @@ class Connector:
 
         Avec une ``merchant_reference`` déjà utilisée, rend le paiement existant ; le client n'est invité que s'il ne
         l'a certainement pas encore été. Après une coupure, rappeler ``pay`` avec la même référence est sans danger.
+
+        Rien d'autre n'est à faire pour apprendre la fin du paiement : elle parvient au callback de webhook, par le
+        webhook ou, s'il se perd, par une lecture du statut, ici ou dans un autre processus qui a la même base.
 
         Args:
             setup: pays et méthode de paiement.
@@ -248,6 +271,7 @@ class Connector:
             >>> resultat.paid
             True
         """
+        warn_where_waiting_blocks()
         return self._here().listens.finalise(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
 
     def listen(
@@ -257,9 +281,25 @@ class Connector:
         *,
         on_timeout: Union[OnTimeout, str, None] = None,
         api_key: Optional[str] = None,
+        callback: Optional[OutcomeCallback] = None,
     ) -> Listen:
-        """Commence à attendre sans bloquer ; le résultat se demande à ce qui est rendu."""
-        return self._here().listens.listen(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
+        """
+        Commence à attendre sans bloquer ; le résultat se demande à ce qui est rendu.
+
+        Args:
+            id_transaction: identifiant FedaPay, donné par ``pay``.
+            timeout: délai en secondes ; à l'échéance le statut est vérifié chez FedaPay avant de conclure.
+            on_timeout: ``"keep"`` ou ``"delete"``, pour cette attente.
+            api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
+            callback: fonction appelée une fois avec l'``Outcome``, sur un autre thread. Si ce processus meurt avant,
+                personne d'autre ne peut l'appeler : l'attente, elle, reste, et ``on_restored`` en reçoit la fin.
+
+        Raises:
+            ConfigError: le callback n'est pas une fonction ordinaire.
+        """
+        return self._here().listens.listen(
+            id_transaction, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback
+        )
 
     def cancel_listen(self, transaction_id: TransactionId) -> bool:
         """Met fin à l'attente d'une transaction, partout, sans toucher à la transaction ; faux s'il n'y en a pas."""
@@ -292,7 +332,7 @@ class Connector:
         Raises:
             ConfigError: ce n'est pas une fonction ordinaire.
         """
-        self._set("webhook", callback, "Le callback de webhook", lambda work: callback(event_of(work)))
+        self._set("webhook", callback, "Le callback de webhook", lambda work: self._tell(callback, work))
         return callback
 
     def on_restored(self, callback: RestoredCallback) -> RestoredCallback:
@@ -315,12 +355,22 @@ class Connector:
         self._callbacks[kind] = handler
         self._per_process.get().callbacks.set(kind, handler)
 
+    def _tell(self, callback: WebhookCallback, work: StoredEvent) -> Any:
+        parts = self._per_process.get()
+        if work.name == UNREADABLE:
+            return parts.inbox.reread(work)
+        if is_claim(work):
+            if not parts.confirmation.is_unfounded(work):
+                return None
+            work = dataclasses.replace(work, suspect=True)
+        return callback(event_of(work))
+
     def _restored(self, work: StoredEvent) -> Outcome:
         shown: TransactionId = int(work.entity_id) if work.entity_id.isdigit() else work.entity_id
         try:
             outcome = self._per_process.get().outcomes.of(shown)
         except AmountMismatch as error:
-            return Outcome(EventFutureStatus.RESOLVED, id_transaction=shown, reason=error.message)
+            return mismatched(shown, error)
         if outcome is not None:
             return outcome
         status = EventFutureStatus.TIMEOUT if work.status == "timed_out" else EventFutureStatus.CANCELLED
@@ -332,6 +382,9 @@ class Connector:
         """
         Démarre le serveur de webhooks dans un thread ; sans effet s'il tourne déjà.
 
+        Sans effet aussi dans le premier des deux processus de ``flask run --debug`` (ou ``manage.py runserver``) :
+        il ne fait que surveiller les fichiers, et c'est le second qui sert.
+
         Raises:
             PortUnavailable: le port est pris.
             ConfigError: le connecteur a été construit sans ``use_listen_server=True``.
@@ -341,6 +394,9 @@ class Connector:
                 "Ce connecteur n'a pas de serveur de webhooks : le construire avec use_listen_server=True, ou monter "
                 "connector.wsgi_app (ou le blueprint de fedapay_sync.flask) dans l'application existante."
             )
+        if is_reloader_parent():
+            log.info("webhook server not started in the reloader's first process; the second one serves")
+            return
         parts = self._here()
         parts.store.open()
         server = parts.serve(self.receive)
@@ -413,6 +469,64 @@ class Connector:
                 "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
             )
 
+    # -- entretien ----------------------------------------------------------------------------------------------
+
+    def parked(self) -> List[WebhookHistory]:
+        """
+        Les événements mis de côté : ceux dont le callback a échoué jusqu'au bout, et ceux qui sont illisibles.
+
+        ``last_error`` dit pourquoi.
+        """
+        return [event_of(work) for work in self._parked()]
+
+    def replay(self, event_key: Optional[str] = None) -> int:
+        """
+        Rappelle le callback des événements mis de côté, et rend leur nombre.
+
+        Ils gardent leur ``event_key``, et ``attempt`` continue. Un événement illisible est relu.
+
+        Args:
+            event_key: la clé d'un seul événement ; tous par défaut.
+        """
+        parts = self._here()
+        count = sum(parts.store.replay(work, next_round(work.attempts)) for work in self._parked(event_key))
+        parts.callbacks.notify()
+        return count
+
+    def _parked(self, event_key: Optional[str] = None) -> List[StoredEvent]:
+        environment, accounts = self._config.environment, list(self._config.accounts)
+        return self._here().store.parked(environment, accounts, event_key)
+
+    def purge(self, older_than_days: float) -> Purged:
+        """
+        Efface de la base les attentes et paiements finis, et le corps des événements traités, plus vieux que cela.
+
+        Les clés des événements restent pour toujours : répété après des années, un événement est encore reconnu. Ce
+        que FedaPay peut encore changer (moins de trois jours) et ce qui est mis de côté restent aussi.
+
+        Args:
+            older_than_days: âge en jours, 0 ou plus.
+
+        Raises:
+            ConfigError: ce n'est pas un nombre de jours.
+        """
+        return self._here().store.purge(days(older_than_days, "older_than_days") * 86400)
+
+    def import_async(self, path: Union[str, "os.PathLike[str]"]) -> int:
+        """
+        Reprend les attentes de la base du connecteur asynchrone, et rend le nombre de celles qui sont nouvelles.
+
+        Cette base n'est que lue. Chaque attente garde le temps qui lui reste, ses webhooks déjà reçus sont gardés
+        comme les autres. Recommencer ne change rien. Appeler ensuite ``restore``.
+
+        Args:
+            path: fichier SQLite du connecteur asynchrone, ``processes.db``.
+
+        Raises:
+            StoreError: le fichier n'existe pas, ou n'est pas une telle base.
+        """
+        return self._here().moving.import_file(Path(path))
+
     # -- reprendre et fermer ------------------------------------------------------------------------------------
 
     def restore(self) -> int:
@@ -420,7 +534,8 @@ class Connector:
         Reprend les attentes laissées ouvertes par un processus disparu, et rend leur nombre.
 
         Chacune va à un seul processus. FedaPay est interrogé sur chacune ; son résultat va au callback de
-        ``on_restored``. Les callbacks encore dus sont rappelés.
+        ``on_restored``. Les callbacks encore dus sont rappelés. Si aucun événement n'est venu depuis plus de vingt
+        minutes, ceux que FedaPay a gardés entre-temps sont lus, sans attendre qu'ils le soient.
 
         Raises:
             ConfigError: aucun callback de reprise n'est défini.
@@ -430,7 +545,9 @@ class Connector:
                 "Aucun callback de reprise : personne n'apprendrait la fin des attentes reprises. Appeler d'abord "
                 "on_restored (ou set_on_persited_listening_processes_loading_finished_callback)."
             )
-        return self._here().recovery.restore()
+        parts = self._here()
+        parts.moving.import_own()
+        return parts.recovery.restore()
 
     def close(self) -> None:
         """
@@ -476,62 +593,8 @@ class Connector:
     shutdown_cleanup = close
 
 
-class _Shared(type):
-    """Makes the class give its one instance, or say why it cannot."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        with _shared_lock:
-            shared = FedapayConnector._shared
-            if shared is None:
-                # Remembered only when complete: a failed construction leaves nothing behind.
-                shared = super().__call__(*args, **kwargs)
-                shared._arguments = _bound(args, kwargs, defaults=True)
-                FedapayConnector._shared = shared
-                return shared
-        differing = differences(shared._arguments, _bound(args, kwargs, defaults=False))
-        if differing:
-            raise ConfigError(
-                f"FedapayConnector existe déjà dans ce processus avec d'autres valeurs pour : {', '.join(differing)}. "
-                "L'appeler sans argument pour l'instance partagée, la fermer d'abord (shutdown_cleanup), ou utiliser "
-                "Connector pour un second compte."
-            )
-        return shared
-
-
-_shared_lock = threading.Lock()
-
-
-def _bound(args: Any, kwargs: Any, *, defaults: bool) -> Dict[str, Any]:
-    bound = inspect.signature(Connector.__init__).bind(None, *args, **kwargs)
-    if defaults:
-        bound.apply_defaults()
-    return {name: value for name, value in bound.arguments.items() if name != "self"}
-
-
-class FedapayConnector(Connector, metaclass=_Shared):
-    """
-    Le connecteur unique et partagé du processus : ``FedapayConnector()`` rend toujours le même.
-
-    Rappelé avec des arguments différents de ceux de la première fois, il lève ``ConfigError`` en les nommant. Après
-    ``shutdown_cleanup`` (ou ``close``), l'appel suivant en construit un nouveau. Ses arguments sont ceux de
-    ``Connector``.
-    """
-
-    _shared: ClassVar[Optional["FedapayConnector"]] = None
-    _arguments: Dict[str, Any]
-
-    def close(self) -> None:
-        """Ferme comme ``Connector.close`` ; l'appel suivant de ``FedapayConnector()`` en construit un nouveau."""
-        super().close()
-        with _shared_lock:
-            if FedapayConnector._shared is self:
-                FedapayConnector._shared = None
-
-    shutdown_cleanup = close
-
-
 def _payment_of(work: StoredEvent) -> PaymentHistory:
-    return PaymentHistory.from_dict(readable(work.body)[0])
+    return PaymentHistory.from_dict(contents(work))
 
 
 #: Weakly: the exit hook must not keep a forgotten connector alive.
@@ -542,35 +605,3 @@ _living: "weakref.WeakSet[Connector]" = weakref.WeakSet()
 def _close_at_exit() -> None:
     for connector in list(_living):
         connector._close_at_exit()
-
-
-def _log_to(config: Config) -> None:
-    """Attach the handlers that were asked for, once in a process, whatever other logging the program has."""
-    logger = logging.getLogger("fedapay_sync")
-    wanted: Dict[str, Callable[[], logging.Handler]] = {}
-    if config.print_log_to_console:
-        wanted["fedapay_sync console"] = logging.StreamHandler
-    if config.save_log_to_file:
-        wanted["fedapay_sync file"] = _log_file
-    present = {handler.name for handler in logger.handlers}
-    for name, make in wanted.items():
-        if name not in present:
-            handler = make()
-            handler.name = name
-            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-            logger.addHandler(handler)
-            logger.setLevel(logging.INFO)
-
-
-def _log_file() -> logging.Handler:
-    path = Path("logs") / "fedapay_sync.log"
-    try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        # Made private before anything is written to it.
-        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-        return logging.FileHandler(path, encoding="utf-8", delay=True)
-    except OSError as error:
-        raise ConfigError(
-            f"Le journal {path} ne peut pas être écrit ({error.strerror or error}). Lancer le programme dans un "
-            "dossier inscriptible, ou laisser save_log_to_file=False."
-        ) from None

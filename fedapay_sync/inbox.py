@@ -5,28 +5,29 @@ Whatever the way, a fact ends in the store under the same key, once; then it is 
 then callbacks run. Never in another order.
 """
 
+import dataclasses
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from .bells import Bells
-from .callbacks import Callbacks
+from .callbacks import Callbacks, Hopeless
 from .clock import SYSTEM_CLOCK, Clock
 from .config import AUTH_KEY, Config
 from .errors import ConfigError, EventError
 from .masking import get_logger
-from .models.event import TRANSACTION, event_from_transaction, identify
+from .models.event import TRANSACTION, Identity, event_from_transaction, identify
 from .schema import read_francs
 from .signature import verify
-from .store import Accepted, NewEvent
+from .store import LOCAL, UNREADABLE, Accepted, NewEvent, StoredEvent
 
 if TYPE_CHECKING:
     from .store import Store
 
 log = get_logger(__name__)
 
-#: The name under which a well signed message is set aside that we cannot read.
-UNREADABLE = "unreadable"
+#: What the key of a message says that FedaPay's API has not confirmed.
+_UNCONFIRMED = ":unconfirmed:"
 
 
 class Inbox:
@@ -40,6 +41,8 @@ class Inbox:
         self._bells = bells
         self._callbacks = callbacks
         self._clock = clock
+        #: Called with the id of a transaction whose end was told and is to be confirmed by FedaPay's API.
+        self.on_claim: Callable[[str], None] = lambda transaction_id: None
 
     def verify(self, payload: bytes, header: Optional[str]) -> None:
         """
@@ -79,7 +82,7 @@ class Inbox:
             event = _decoded(bytes(payload))
         except EventError as error:
             return self._set_aside(bytes(payload), error)
-        return self._keep(event, bytes(payload), "webhook")
+        return self._take(event, bytes(payload), "webhook")
 
     def save(self, event: Any) -> Accepted:
         """
@@ -108,35 +111,73 @@ class Inbox:
         except (TypeError, ValueError, RecursionError) as error:
             raise EventError(f"save_webhook : l'événement ne s'écrit pas en JSON ({type(error).__name__}).") from None
         # From the text, so that its parts are what JSON makes of them, whatever the program put in.
-        return self._keep(json.loads(text), text.encode("ascii"), "manual")
+        return self._take(json.loads(text), text.encode("ascii"), "manual")
 
     def take_status(self, transaction: Mapping[str, Any]) -> Accepted:
         """Take in a transaction just read from FedaPay, as the event it amounts to."""
         event = event_from_transaction(transaction)
         return self._keep(event, json.dumps(event, separators=(",", ":")).encode("ascii"), "status")
 
-    def _keep(self, event: Dict[str, Any], body: bytes, source: str) -> Accepted:
-        digest = hashlib.sha256(body).hexdigest()
-        environment, account = self._config.environment, self._config.account
+    def take_listed(self, event: Mapping[str, Any]) -> Accepted:
+        """Take in an event out of FedaPay's list, in the form that its webhook has."""
+        return self._keep(dict(event), json.dumps(event, separators=(",", ":")).encode("ascii"), "events")
+
+    def take_confirmed(self, event: Dict[str, Any], source: str) -> Accepted:
+        """Take in an event whose entity is by now what FedaPay's API says of it."""
+        return self._keep(event, json.dumps(event, separators=(",", ":")).encode("ascii"), source)
+
+    def reread(self, work: StoredEvent) -> None:
+        """
+        Try once more to read what was set aside; this version may know how.
+
+        Raises:
+            Hopeless: it does not.
+        """
         try:
-            identity = identify(event, environment=environment, account=account, body_sha256=digest)
+            event = _decoded(work.body)
+            self._identified(event, work.body)
+        except EventError as error:
+            raise Hopeless(error.message) from None
+        self._take(event, work.body, work.source)
+
+    def _take(self, event: Dict[str, Any], body: bytes, source: str) -> Accepted:
+        """What somebody told us: believed, or kept as a claim until FedaPay's API confirms it."""
+        return self._keep(event, body, source, is_claim=self._config.confirm_with_api)
+
+    def _identified(self, event: Mapping[str, Any], body: bytes, account: Optional[str] = None) -> Identity:
+        return identify(
+            event,
+            environment=self._config.environment,
+            account=account or self._config.account,
+            body_sha256=hashlib.sha256(body).hexdigest(),
+        )
+
+    def _keep(self, event: Dict[str, Any], body: bytes, source: str, *, is_claim: bool = False) -> Accepted:
+        try:
+            identity = self._identified(event, body)
         except EventError as error:
             return self._set_aside(body, error, source)
-        entity = event["entity"]
-        accepted = self._store.accept(
-            NewEvent(
-                **identity.__dict__,
-                environment=environment,
-                account=account,
-                source=source,
-                body=body,
-                body_sha256=digest,
-                received_at=self._clock.now(),
-                amount=_francs(entity.get("amount")) if identity.object == TRANSACTION else None,
-                currency_id=_currency_id(entity) if identity.object == TRANSACTION else None,
-            )
+        entity, config = event["entity"], self._config
+        digest = hashlib.sha256(body).hexdigest()
+        others = dict.fromkeys(account for account in config.accounts if account != config.account)
+        new = NewEvent(
+            **identity.__dict__,
+            environment=config.environment,
+            account=config.account,
+            source=source,
+            body=body,
+            body_sha256=digest,
+            received_at=self._clock.now(),
+            amount=_francs(entity.get("amount")) if identity.object == TRANSACTION else None,
+            currency_id=_currency_id(entity) if identity.object == TRANSACTION else None,
+            # Stored before a change of the API's key, the same fact lies under the old key's label.
+            also_known_as=tuple(self._identified(event, body, account).dedup_key for account in others),
         )
+        is_claim = is_claim and new.is_final
+        accepted = self._store.accept(_claim(new) if is_claim else new)
         self._tell(identity.name, identity.entity_id, accepted, source)
+        if is_claim:
+            self.on_claim(identity.entity_id)
         return accepted
 
     def _tell(self, name: str, entity_id: str, accepted: Accepted, source: str) -> None:
@@ -211,10 +252,38 @@ def _currency_id(entity: Mapping[str, Any]) -> Optional[int]:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def readable(body: bytes) -> Tuple[Dict[str, Any], Any]:
-    """A stored body as an event and its entity; empty where it was blanked or is none."""
+def _claim(event: NewEvent) -> NewEvent:
+    """
+    The event as something merely said: it ends nothing, and has a key of its own.
+
+    Under the true key it would make the true event, when that comes, a duplicate that nobody is told of.
+    """
+    readable = event.event_key if len(event.event_key) <= 130 else event.event_key[:130]
+    return dataclasses.replace(
+        event,
+        dedup_key=hashlib.sha256(f"{_UNCONFIRMED}{event.dedup_key}{event.body_sha256}".encode()).hexdigest(),
+        event_key=f"{readable}{_UNCONFIRMED}{event.body_sha256[:16]}",
+        is_final=False,
+        is_paid=False,
+        also_known_as=(),
+    )
+
+
+def is_claim(stored: StoredEvent) -> bool:
+    """Whether FedaPay's API has still to confirm what this event says."""
+    return _UNCONFIRMED in stored.event_key
+
+
+def contents(stored: StoredEvent) -> Dict[str, Any]:
+    """The event that a row holds; where its body was blanked, what the columns say of it."""
     try:
-        event = _decoded(body)
+        return _decoded(stored.body)
     except EventError:
-        return {}, None
-    return event, event.get("entity")
+        if stored.body or stored.source == LOCAL:
+            return {}
+    return {
+        "name": stored.name,
+        "object": stored.object,
+        "object_id": stored.entity_id,
+        "entity": {"klass": f"v1/{stored.object}", "id": stored.entity_id, "status": stored.status},
+    }

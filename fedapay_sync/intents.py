@@ -25,8 +25,10 @@ _WITHOUT_TRANSACTION = ("intent", "unknown", "failed")
 class Intent:
     """The row of one payment in the store: what may still be done under a merchant reference."""
 
-    def __init__(self, store: "Store", environment: str, account: str, reference: str) -> None:
+    def __init__(self, store: "Store", environment: str, account: str, reference: str, look_in: float) -> None:
         self._store = store
+        # Each touch puts the next look at the payment off by so many seconds.
+        self._look_in = look_in
         self.environment = environment
         self._account = account
         self.reference = reference
@@ -34,7 +36,7 @@ class Intent:
     def remember(self, amount: int, currency: str) -> Optional[Payment]:
         """Write the intent down; what was asked for before under that reference, if anything was."""
         return self._store.remember_intent(
-            self.environment, self._account, self.reference, amount=amount, currency=currency
+            self.environment, self._account, self.reference, amount=amount, currency=currency, look_in=self._look_in
         )
 
     def is_shared(self) -> bool:
@@ -76,5 +78,11 @@ class Intent:
 
     def _move(self, state: str, only_from: Tuple[str, ...], **changes: Any) -> bool:
         return self._store.set_payment(
-            self.environment, self._account, self.reference, state, only_from=only_from, **changes
+            self.environment,
+            self._account,
+            self.reference,
+            state,
+            only_from=only_from,
+            look_in=self._look_in,
+            **changes,
         )

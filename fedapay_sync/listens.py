@@ -6,17 +6,27 @@ wait is always read from the store, whoever put it there: a webhook in this proc
 cancel.
 """
 
-from typing import TYPE_CHECKING, Optional, Union
+import queue
+import threading
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
-from .bells import Bells
+from .bells import Bells, Pool
+from .callbacks import check_callback
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config, timeout_policy
 from .enums import RETRIED_STATUSES, OnTimeout
-from .errors import AmountMismatch, ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
+from .errors import (
+    AmountMismatch,
+    ApiError,
+    FedapayError,
+    InvalidArgument,
+    TransactionId,
+    TransportError,
+)
 from .masking import fingerprint, get_logger
 from .models import Outcome
-from .outcomes import Outcomes, still_pending, unknown
-from .resources.base import checked_id
+from .models.sent import checked_id
+from .outcomes import Outcomes, mismatched, still_pending, unknown
 from .watches import GRACE, LEASE, Wait, Watches
 
 if TYPE_CHECKING:
@@ -25,6 +35,19 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 DEFAULT_TIMEOUT = 600.0
+#: Where FedaPay did not answer at the deadline, a callback waits on for so long at least, in seconds.
+_AGAIN = 60.0
+
+
+class _Bell(threading.Event):
+    """Rings, and besides has something done for those who do not block a thread."""
+
+    then: Optional[Callable[[], None]] = None
+
+    def set(self) -> None:
+        super().set()
+        if self.then is not None:
+            self.then()
 
 
 class Listen(Wait):
@@ -37,7 +60,10 @@ class Listen(Wait):
 
     def __init__(self, listens: "Listens", id_transaction: TransactionId, deadline: float) -> None:
         super().__init__(id_transaction, deadline)
+        self._bell: _Bell = _Bell()
         self._listens = listens
+        self._callbacks: queue.SimpleQueue[Callable[[Outcome], Any]] = queue.SimpleQueue()
+        self._again: Callable[[], Listen] = lambda: self
 
     def result(self, timeout: Optional[float] = None) -> Outcome:
         """
@@ -56,6 +82,19 @@ class Listen(Wait):
     def done(self) -> bool:
         """Vrai si le résultat est connu."""
         return self._listens.look(self) is not None
+
+    def add_done_callback(self, callback: Callable[[Outcome], Any]) -> None:
+        """
+        Appelle cette fonction une fois, avec l'``Outcome``, sur un autre thread ; tout de suite s'il est connu.
+
+        Ce qu'elle lève est noté dans le journal. Si FedaPay ne répond pas à l'échéance, elle est appelée plus tard,
+        quand il a répondu. Si ce processus meurt avant, ``on_restored`` reçoit la fin dans un autre.
+
+        Raises:
+            ConfigError: ce n'est pas une fonction ordinaire.
+        """
+        check_callback(callback, "Le callback de l'attente")
+        self._listens.tell_later(self, callback)
 
     def cancel(self) -> bool:
         """Met fin à l'attente, pour tous ceux qui attendent cette transaction ; faux si elle est déjà finie."""
@@ -82,6 +121,7 @@ class Listens:
         self._watches = watches
         self._owner = owner
         self._clock = clock
+        self._pool = Pool("fedapay-listen", 4)
 
     def listen(
         self,
@@ -90,8 +130,11 @@ class Listens:
         *,
         on_timeout: Union[OnTimeout, str, None] = None,
         api_key: Optional[str] = None,
+        callback: Optional[Callable[[Outcome], Any]] = None,
     ) -> Listen:
         """Begin to wait, without blocking."""
+        if callback is not None:
+            check_callback(callback, "Le callback de l'attente")
         transaction_id, seconds = checked_id(id_transaction), checked_timeout(timeout)
         policy = self._config.on_timeout if on_timeout is None else timeout_policy(on_timeout)
         key = self._watches.key_for(transaction_id, api_key)
@@ -105,8 +148,13 @@ class Listens:
             lease=LEASE,
         )
         handle = Listen(self, id_transaction, self._clock.monotonic() + seconds)
+        handle._again = lambda: self.listen(
+            id_transaction, max(seconds, _AGAIN), on_timeout=on_timeout, api_key=api_key
+        )
         if record.is_open or self.look(handle) is None:
             self._watches.wait(handle, key, seconds, key_was_given=api_key is not None)
+        if callback is not None:
+            self.tell_later(handle, callback)
         return handle
 
     def finalise(
@@ -151,11 +199,19 @@ class Listens:
                 pass
         if timeout is not None and self._clock.monotonic() < handle._deadline + GRACE:
             raise TimeoutError(f"Pas encore de résultat pour la transaction {handle.id_transaction}.")
-        self._watches.leave(handle)
+        if handle._callbacks.empty():
+            self._watches.leave(handle)
         raise unknown(handle.id_transaction)
 
     def look(self, handle: Listen) -> Union[Outcome, FedapayError, None]:
         """The handle's own verdict, or what the store says of its transaction now, if it has ended."""
+        verdict = self._found(handle)
+        if verdict is not None and not handle._callbacks.empty():
+            # Whoever finds the end first has it told: the handle has left, and no bell rings for it any more.
+            self._hand_over(handle)
+        return verdict
+
+    def _found(self, handle: Listen) -> Union[Outcome, FedapayError, None]:
         if handle._verdict is None:
             try:
                 found: Union[Outcome, FedapayError, None] = self._outcomes.of(handle.id_transaction)
@@ -167,6 +223,56 @@ class Listens:
         if handle._verdict is not None:
             self._watches.leave(handle)
         return handle._verdict
+
+    def tell_later(self, handle: Listen, callback: Callable[[Outcome], Any]) -> None:
+        """Call that function once with the end of the wait, on a thread of ours."""
+        handle._callbacks.put(callback)
+        handle._bell.then = lambda: self._hand_over(handle)
+        # It may have rung already.
+        self._hand_over(handle)
+
+    def _hand_over(self, handle: Listen) -> None:
+        try:
+            self._pool.submit(lambda: self._tell(handle))
+        except RuntimeError as error:
+            # Whoever rings has others to ring for.
+            log.error("no thread for the callback of the wait for %s, trying again: %s", handle.id_transaction, error)
+            self._bells.later(1.0, lambda: self._hand_over(handle))
+
+    def _tell(self, handle: Listen) -> None:
+        verdict = self._found(handle)
+        if verdict is None:
+            return
+        while True:
+            try:
+                # Taken out before it is called: several bells may ring for one end.
+                callback = handle._callbacks.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(verdict, AmountMismatch):
+                verdict = mismatched(handle.id_transaction, verdict)
+            if isinstance(verdict, FedapayError):
+                self._tell_when_known(handle, callback)
+                continue
+            try:
+                callback(verdict)
+            except BaseException as error:  # edge of a thread: one program's mistake must not cost the others theirs
+                log.error(
+                    "callback of the wait for %s failed: %s: %s", handle.id_transaction, type(error).__name__, error
+                )
+
+    def _tell_when_known(self, handle: Listen, callback: Callable[[Outcome], Any]) -> None:
+        """FedaPay did not answer at the deadline. That is no end to tell, and a callback has nobody to ask again."""
+        try:
+            self.tell_later(handle._again(), callback)
+        except FedapayError as error:
+            log.warning("wait for %s not prolonged, again later: %s", handle.id_transaction, error)
+            handle._callbacks.put(callback)
+            self._bells.later(_AGAIN, lambda: self._hand_over(handle))
+
+    def close(self) -> None:
+        """Call nothing new but what has been handed over."""
+        self._pool.close()
 
     def cancel(self, id_transaction: TransactionId) -> bool:
         """End the wait for everybody, in every process. The transaction itself stays payable."""

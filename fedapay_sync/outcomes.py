@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, List, Optional
 from .config import Config
 from .enums import PAID_STATUSES, EventFutureStatus
 from .errors import AmountMismatch, InvalidArgument, StatusUnknown, TransactionId
-from .inbox import readable
+from .inbox import contents
 from .models import Outcome, Transaction, WebhookHistory
 from .store import StoredEvent
 
@@ -72,6 +72,11 @@ class Outcomes:
         )
 
 
+def mismatched(id_transaction: TransactionId, error: AmountMismatch) -> Outcome:
+    """What a callback is told where ``finalise`` raises."""
+    return Outcome(EventFutureStatus.RESOLVED, id_transaction=id_transaction, reason=error.message)
+
+
 def still_pending(id_transaction: TransactionId) -> Outcome:
     return Outcome(
         EventFutureStatus.TIMEOUT,
@@ -96,7 +101,7 @@ def unknown(id_transaction: TransactionId, cause: Optional[BaseException] = None
 
 def event_of(stored: StoredEvent) -> WebhookHistory:
     """A stored event as callbacks and outcomes show it."""
-    event, _ = readable(stored.body)
+    event = contents(stored)
     facts = {
         "name": stored.name,
         "event_key": stored.event_key,
@@ -105,6 +110,7 @@ def event_of(stored: StoredEvent) -> WebhookHistory:
         "suspect": stored.suspect,
         "repeats": stored.repeats,
         "source": stored.source,
+        "last_error": stored.last_error,
         "received_at": datetime.fromtimestamp(stored.received_at, timezone.utc),
     }
     with contextlib.suppress(InvalidArgument):

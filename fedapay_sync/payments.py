@@ -7,8 +7,7 @@ doubtful POST that reference is looked up before anything is sent again.
 
 import hashlib
 import json
-import secrets
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from .api import Api
 from .callbacks import Callbacks
@@ -26,32 +25,24 @@ from .errors import (
     InvalidCountryPaymentCombination,
     NotFound,
     OutcomeUnknown,
-    ServerFault,
     StoreError,
     TransactionId,
     TransportError,
     UnreadableAnswer,
 )
+from .followup import FollowUp
 from .intents import Intent
 from .masking import fingerprint, get_logger
 from .models import FedapayPay, PaiementSetup, Transaction, TransactionToken, UserData
 from .models.payment import phone_number
 from .models.request import transaction_request
-from .resources.transactions import checked_reference
+from .resources.creation import NO_ANSWER, new_reference, retold
 from .store import LOCAL, PAYMENT_NAME, NewEvent, Payment
 
 if TYPE_CHECKING:
     from .store import Store
 
 log = get_logger(__name__)
-
-#: Waits before the looks for a transaction whose creation had no answer, in seconds.
-_LOOKS = (0.0, 1.0, 3.0)
-#: No further look begins after so long, in seconds: each may be slow itself.
-_LOOKS_END = 20.0
-
-#: After these nobody knows whether FedaPay did what it was asked.
-_NO_ANSWER = (OutcomeUnknown, ServerFault, UnreadableAnswer)
 
 
 class Payments:
@@ -63,16 +54,16 @@ class Payments:
         store: "Store",
         api: Api,
         callbacks: Callbacks,
+        follow_up: FollowUp,
         clock: Clock = SYSTEM_CLOCK,
-        *,
-        pause: Callable[[float], object],
     ) -> None:
         self._config = config
         self._store = store
         self._transactions = api.transactions
+        self._intents = api.payment_intents
         self._callbacks = callbacks
+        self._follow_up = follow_up
         self._clock = clock
-        self._pause = pause
 
     def pay(
         self,
@@ -89,13 +80,12 @@ class Payments:
     ) -> FedapayPay:
         """Create a transaction, ask for its token if it came without, push it to the phone, owe the callback."""
         key = self._config.checked_key(api_key)
-        body = transaction_request(setup, client_infos, montant_paiement, callback_url, custom_metadata, description)
-        contact = self._contact(setup, client_infos, payment_contact)
-        reference = (
-            f"fs-{secrets.token_hex(16)}" if merchant_reference is None else checked_reference(merchant_reference)
+        body = transaction_request(
+            setup, client_infos, montant_paiement, callback_url, custom_metadata, description, merchant_reference
         )
-        body["merchant_reference"] = reference
-        row = Intent(self._store, self._config.environment, fingerprint(key), reference)
+        contact = self._contact(setup, client_infos, payment_contact)
+        reference = body.setdefault("merchant_reference", new_reference())
+        row = Intent(self._store, self._config.environment, fingerprint(key), reference, self._follow_up.expect(key))
         try:
             transaction = self._transaction(body, row, currency_of(setup.pays), key)
         except FedapayError as error:
@@ -148,9 +138,10 @@ class Payments:
             if found is not None:
                 return found
         try:
-            created = self._transactions.create(body, api_key=key)
-        except _NO_ANSWER as error:
-            return self._after_doubt(row, key, error)
+            created = self._transactions.create_new(body, api_key=key)
+        except NO_ANSWER:
+            row.note("unknown")
+            raise
         except (BadRequest, Conflict) as refusal:
             # A refusal of the reference may mean that another call under it, or an earlier one, had arrived after
             # all. If nobody else used the row, the transaction is somebody else's, and the refusal stands.
@@ -199,38 +190,14 @@ class Payments:
         except NotFound:
             return None
 
-    def _after_doubt(self, row: Intent, key: str, doubt: FedapayError) -> Transaction:
-        """The POST may have arrived: look for its transaction instead of sending it again."""
-        log.warning("creation had no answer (%s); looking for its merchant reference", doubt.code)
-        end = self._clock.monotonic() + _LOOKS_END
-        for wait in _LOOKS:
-            if wait:
-                self._pause(wait)
-            try:
-                found = self._found(row, key)
-            except (ApiError, TransportError) as error:
-                log.warning("looking for the merchant reference failed: %s", error.code)
-                if self._clock.monotonic() > end:
-                    break
-                continue
-            if found is not None:
-                return self._adopted(found, row, key)
-        row.note("unknown")
-        raise _retold(
-            doubt,
-            f"La transaction n'a pas été retrouvée sous merchant_reference={row.reference!r} : rappeler pay avec "
-            "cette même référence, qui la retrouvera si elle existe et ne la créera pas deux fois.",
-        )
-
     def _adopted(self, transaction: Transaction, row: Intent, key: str) -> Transaction:
         """Remember whose transaction it is, once it is certain that it is this payment's. The first one counts."""
         others = self._store.payment_of(row.environment, transaction.id)
-        owner = others.merchant_reference if others is not None else transaction.merchant_reference
-        if transaction.merchant_reference not in (None, row.reference) or owner not in (None, row.reference):
+        if others is not None and others.merchant_reference != row.reference:
             raise UnreadableAnswer(
-                f"FedaPay a répondu par une autre transaction ({transaction.id}, référence "
-                f"{transaction.merchant_reference or owner!r} au lieu de {row.reference!r}). Ne rien livrer sur sa "
-                "foi ; rappeler pay avec cette même référence, et prévenir FedaPay si cela dure."
+                f"FedaPay a répondu par la transaction {transaction.id}, qui est déjà celle d'un autre paiement "
+                f"({others.merchant_reference!r} au lieu de {row.reference!r}). Ne rien livrer sur sa foi ; rappeler "
+                "pay avec cette même référence, et prévenir FedaPay si cela dure."
             )
         try:
             first = row.adopt(transaction)
@@ -258,10 +225,10 @@ class Payments:
         if not waiting or contact is None or setup.method is None or transaction.mode or not row.claim_push():
             return FedapayPay(transaction, link, None, transaction.status)
         try:
-            intent = self._transactions.push(
+            intent = self._intents.create(
                 setup.method, link.token or "", number=contact, country=setup.pays.value, api_key=key
             )
-        except _NO_ANSWER as error:
+        except NO_ANSWER as error:
             # The prompt may be on the phone already: never a second one. Where it stands, FedaPay knows.
             log.warning("push of %s had no answer (%s); looking at the transaction", transaction.id, error.code)
             return self._after_doubtful_push(transaction, link, error, key)
@@ -338,14 +305,8 @@ def _about(error: FedapayError, id_transaction: TransactionId, reference: str) -
     """The error, saying which transaction it leaves behind."""
     error.id_transaction = id_transaction
     error.merchant_reference = reference
-    return _retold(
+    return retold(
         error,
         f"La transaction {id_transaction} existe chez FedaPay (merchant_reference={reference!r}) : rappeler pay avec "
         "cette référence la reprend sans en créer une autre.",
     )
-
-
-def _retold(error: FedapayError, more: str) -> FedapayError:
-    error.message = f"{error.message} {more}"
-    error.args = (error.message,)
-    return error

@@ -6,6 +6,7 @@ from .bells import Bells
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
 from .errors import FedapayError
+from .followup import FollowUp
 from .masking import get_logger
 from .store.owner import is_dead
 from .watches import LEASE, Watches
@@ -31,6 +32,7 @@ class Recovery:
         store: "Store",
         bells: Bells,
         watches: Watches,
+        follow_up: FollowUp,
         owner: str,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -38,6 +40,7 @@ class Recovery:
         self._store = store
         self._bells = bells
         self._watches = watches
+        self._follow_up = follow_up
         self._owner = owner
         self._clock = clock
         self._going_round = False
@@ -55,6 +58,7 @@ class Recovery:
             log.info("%d listens restored", len(adopted))
         if not self._going_round:
             self._going_round = True
+            self._follow_up.catch_up()
             self._bells.later(_ROUND, self._round)
         return len(adopted)
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional
 
 from .clock import SYSTEM_CLOCK
+from .config import is_reloader_child
 from .errors import InvalidArgument, PortUnavailable
 from .masking import get_logger
 
@@ -319,10 +320,15 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _explain(number: Optional[int]) -> str:
     if number in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", None)):
+        if is_reloader_child():
+            return (
+                "est pris par le premier des deux processus du rechargement automatique (debug=True), qui ne sert "
+                "rien. Lancer l'application par « flask run --debug », ou ne démarrer le serveur que dans le "
+                "processus où WERKZEUG_RUN_MAIN vaut « true »."
+            )
         return (
-            "est déjà pris par un autre programme, ou par un premier démarrage de celui-ci. Donner un autre "
-            "port, ou le port 0 pour en prendre un libre ; avec le rechargement automatique de Flask "
-            "(debug=True), ne démarrer le serveur que dans le processus où WERKZEUG_RUN_MAIN vaut « true »."
+            "est déjà pris par un autre programme, ou par un premier démarrage de celui-ci. Donner un autre port, ou "
+            "le port 0 pour en prendre un libre."
         )
     if number in (errno.EACCES, errno.EPERM):
         return "est interdit à ce programme : donner un port à partir de 1024, ou 0 pour un port libre."

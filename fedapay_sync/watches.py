@@ -15,12 +15,21 @@ from .callbacks import Callbacks
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
 from .enums import FINAL_STATUSES, EventFutureStatus
-from .errors import ApiError, FedapayError, StoreError, TransactionId, TransportError, UnreadableAnswer
+from .errors import (
+    ApiError,
+    FedapayError,
+    RateLimited,
+    ServerFault,
+    StoreError,
+    TransactionId,
+    TransportError,
+    UnreadableAnswer,
+)
 from .inbox import Inbox
-from .masking import get_logger
+from .masking import fingerprint, get_logger
 from .models import Outcome, Transaction
+from .models.sent import checked_id
 from .outcomes import interrupted, still_pending, unknown
-from .resources.base import checked_id
 from .store import Listen as ListenRecord
 
 if TYPE_CHECKING:
@@ -32,8 +41,8 @@ log = get_logger(__name__)
 GRACE = 30.0
 #: A process keeps a listen for so long without renewing it, in seconds.
 LEASE = 60.0
-#: After a timeout the payment is still looked at, more and more rarely, for so long, in seconds.
-AFTERWARDS = 48 * 3600.0
+#: A deadline that could not be decided is still to be decided for so long, in seconds.
+UNDECIDED = 48 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,8 @@ class Watches:
         self._deadlines = Pool("fedapay-deadline", 16)
         self._beating = False
         self._has_watched = False
+        # Keys that were given for one call, by fingerprint: in this process they are known until its end.
+        self._given_keys: Dict[str, str] = {}
         self._closed = False
         #: Set by whoever serves webhooks in this process: checks may then be rare.
         self.has_receiver = False
@@ -184,20 +195,34 @@ class Watches:
                 "l'identifiant tel que pay l'a rendu ; si c'est le cas, prévenir FedaPay.",
                 id_transaction=id_transaction,
             )
-        if _has_ended(transaction):
-            self._inbox.take_status(transaction.to_dict())
+        self.take(transaction)
         return transaction
+
+    def take(self, transaction: Transaction) -> None:
+        """What was read at FedaPay goes into the store, if it is an end."""
+        if has_ended(transaction):
+            self._inbox.take_status(transaction.to_dict())
 
     def check(self, transaction_id: str, key: str) -> bool:
         """Look at FedaPay; true if the payment has ended, and then the store knows it."""
-        return _has_ended(self.read(transaction_id, key))
+        return has_ended(self.read(transaction_id, key))
 
     def key_for(self, id_transaction: TransactionId, api_key: Optional[str]) -> str:
         """The key that the payment was made with: given, remembered by fingerprint, or the connector's own."""
         if api_key is not None:
-            return self._config.checked_key(api_key)
+            return self.remember_key(self._config.checked_key(api_key))
         payment = self._store.payment_of(self._config.environment, checked_id(id_transaction))
         return (payment and self._config.key_of(payment.account)) or self._config.api_key
+
+    def remember_key(self, key: str) -> str:
+        """Payments made with that key can be looked at by this process."""
+        self._given_keys[fingerprint(key)] = key
+        return key
+
+    def keys(self) -> Dict[str, str]:
+        """The keys that this process has, by fingerprint."""
+        config = self._config
+        return {**self._given_keys, **{fingerprint(key): key for key in (config.api_key, *config.api_keys)}}
 
     def _watch(
         self, transaction_id: str, key: str, *, first: Optional[float] = None, wait: Optional[Wait] = None
@@ -238,11 +263,11 @@ class Watches:
         try:
             record = self._store.listen(self._config.environment, watch.transaction_id)
             now = self._clock.now()
-            if record is None or record.state in ("resolved", "cancelled") or _is_long_past(record, now):
+            # Once nobody waits any more, the payment is followed up like any other (followup.py).
+            if record is None or not record.is_open or _is_long_past(record, now):
                 self._drop(watch)
                 return
-            if record.state in ("timed_out", "unknown"):
-                # Nobody waits any more, but a late payment must not go unnoticed.
+            if record.state == "unknown":
                 watch.interval = max(watch.interval, (self._clock.monotonic() - watch.started) / 10)
             if record.is_open and record.deadline <= now and watch.due <= self._clock.monotonic():
                 # The decision at the deadline is still owed: it failed, or whose it was died.
@@ -355,7 +380,7 @@ class Watches:
             # It changed this instant, or FedaPay failed, or its answer was lost: only another look can tell.
             log.info("delete of %s refused (%s); looking again", transaction_id, refusal)
             transaction = self.read(transaction_id, key)
-            if not _has_ended(transaction):
+            if not has_ended(transaction):
                 raise
             return transaction.is_deleted and not transaction.was_paid
         return True
@@ -373,10 +398,16 @@ class Watches:
             watch.timer.cancel()
 
 
-def _has_ended(transaction: Transaction) -> bool:
+def has_ended(transaction: Transaction) -> bool:
+    """Whether the transaction is in a state that ends waits."""
     # What FedaPay sent instead of a text was kept as it came, and may have no hash.
     return (isinstance(transaction.status, str) and transaction.status in FINAL_STATUSES) or transaction.is_deleted
 
 
+def may_pass(error: FedapayError) -> bool:
+    """Whether the same question may be answered later: FedaPay was not reached, is busy or fails."""
+    return isinstance(error, (TransportError, ServerFault, RateLimited, StoreError))
+
+
 def _is_long_past(record: ListenRecord, now: float) -> bool:
-    return record.state in ("timed_out", "unknown") and now - record.deadline > AFTERWARDS
+    return record.state == "unknown" and now - record.deadline > UNDECIDED

@@ -4,10 +4,12 @@ import os
 import socket
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
 import pytest
+from postgres_server import PostgresServer, running_or_skipped
 
 from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.clock import Clock
@@ -83,8 +85,27 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def db_url(tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/store/processes.db"
+
+
+@pytest.fixture
+def db_url(sqlite_url: str) -> str:
+    """The database of a test; a folder whose tests run on both has a fixture of its own under this name."""
+    return sqlite_url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A throwaway PostgreSQL for all tests of this worker; who stops it takes one of his own."""
+    with running_or_skipped() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """A schema of its own."""
+    return postgres_server.schema_url(f"t{uuid.uuid4().hex}")
 
 
 @pytest.fixture

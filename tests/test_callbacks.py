@@ -10,15 +10,17 @@ import signal
 import sys
 import threading
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from fedapay_sync.callbacks import MAX_ATTEMPTS, Callbacks, check_callback
+from fedapay_sync.callbacks import MAX_ATTEMPTS, Callbacks, Hopeless, check_callback, next_round
 from fedapay_sync.errors import ConfigError
 from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.store.owner import new_owner, retire
 
-CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",))
+CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -417,3 +419,142 @@ def test_what_cannot_be_called_is_refused(callback):
 def test_ordinary_callables_pass():
     check_callback(print, "Le callback")
     check_callback(lambda: None, "Le callback")
+
+
+# -- clocks and owners --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alive():
+    """The name of an owner that runs: this process."""
+    owner = new_owner()
+    yield owner
+    retire(owner)
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="the system does not tell who lives")
+
+
+@needs_proc
+def test_a_clock_that_jumps_ahead_takes_no_callback_from_a_process_that_lives(store, clock, start, alive, eventually):
+    """
+    An hour's jump ends every lease; only a death in the middle of a callback makes it run again.
+    """
+    calls, reached = [], threading.Event()
+
+    def slow(work):
+        calls.append("A")
+        reached.set()
+        start.release.wait(10)
+
+    store.accept(event(1))
+    start(slow, alive)
+    assert reached.wait(5)
+    clock.wall_ahead += 3600
+    other = start(lambda work: calls.append(f"B {work.entity_id}"), "B")
+    store.accept(event(2))
+    other.notify()
+    eventually(is_done(store, 2))
+    start.release.set()
+    eventually(is_done(store, 1))
+
+    assert [call for call in calls if call != "B 2"] == ["A"]
+    assert state(store, 1)[1] == 1
+
+
+@needs_proc
+def test_work_of_a_process_that_is_gone_is_taken_before_its_lease_ends(store, start, eventually):
+    """
+    Whatever the clock says: set back by an hour, it would make the lease an hour longer.
+    """
+    gone = new_owner()
+    store.accept(event(1))
+    assert store.claim(gone, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=3600, limit=1)
+    retire(gone)
+
+    calls = []
+    start(lambda work: calls.append(work.attempts), "B")
+    eventually(is_done(store, 1))
+    assert calls == [2]
+
+
+def test_a_clock_set_back_delays_no_callback_longer_than_its_own_pause(store, clock, start, eventually):
+    """
+    A day back, both for one that failed and for one whose owner nobody here can ask after.
+    """
+    store.accept(event(1))
+    store.accept(event(2))
+    one, _ = store.claim("B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=2)
+    store.give_back(one, "B", error="no", again_in=2)
+    clock.wall_ahead -= 86400
+
+    calls = []
+    callbacks = start(lambda work: calls.append((work.entity_id, work.attempts)))
+    eventually(is_done(store, 1))
+    clock.advance(61)
+    callbacks.notify()
+    eventually(is_done(store, 2))
+    assert calls == [("1", 2), ("2", 2)]
+
+
+# -- replay ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_replayed_callback_has_another_round_of_attempts(store, clock, start, eventually):
+    """
+    Its count goes on, and after as many failures it is parked again.
+    """
+    calls = []
+
+    def handler(work):
+        calls.append(work.attempts)
+        raise ValueError("no")
+
+    store.accept(event(1))
+    callbacks = start(handler)
+    for round_ in (1, 2):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            eventually(lambda count=attempt + (round_ - 1) * MAX_ATTEMPTS: len(calls) == count)
+            eventually(lambda: state(store, 1)[0] != "running")
+            clock.advance(4600)
+            callbacks.notify()
+        (parked,) = store.parked("sandbox", ["shop"])
+        assert parked.last_error == "ValueError: no"
+        assert len(calls) == round_ * MAX_ATTEMPTS
+        assert store.replay(parked, next_round(parked.attempts))
+        assert not store.replay(parked, next_round(parked.attempts))
+        callbacks.notify()
+
+    assert calls == sorted(set(calls))
+
+
+def test_a_hopeless_callback_is_parked_at_once(store, start, eventually):
+    def handler(work):
+        raise Hopeless("nobody can read it")
+
+    store.accept(event(1))
+    start(handler)
+    eventually(lambda: state(store, 1)[0] == "dead")
+    assert state(store, 1)[1:] == (1, "nobody can read it")
+
+
+def test_the_chore_is_done_a_piece_at_a_time_once_a_day(store, clock, start, eventually):
+    pieces = []
+
+    def chore():
+        pieces.append(clock.monotonic())
+        return len(pieces) < 3
+
+    callbacks = start(lambda work: None, chore=chore)
+    for count in (1, 2, 3):
+        clock.advance(61)
+        callbacks.notify()
+        eventually(lambda count=count: len(pieces) == count)
+    clock.advance(3600)
+    store.accept(event(1))
+    callbacks.notify()
+    eventually(is_done(store, 1))
+    assert len(pieces) == 3
+    clock.advance(86400)
+    callbacks.notify()
+    eventually(lambda: len(pieces) == 4)

@@ -318,6 +318,7 @@ def test_a_database_in_memory_is_refused(url):
         "mysql://boutique:mot/motdepasse@localhost/b",
         "mysql://boutique:mot@motdepasse@localhost/b",
         "mysql://[motdepasse",
+        "postgresql+psycopg2://boutique:motdepasse@localhost/b",
         "processes.db",
         "/var/lib/base.db",
         "sqlite:base.db",
@@ -342,6 +343,49 @@ def test_a_database_file_passes():
     """
     assert database_url("sqlite:///a/b.db") == "sqlite:///a/b.db"
     assert database_url("sqlite:////var/lib/b.db") == "sqlite:////var/lib/b.db"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://boutique:secret@localhost/b",
+        "postgres://boutique:s%2Fcret@db.example.com:6543/b?sslmode=require",
+        "postgresql:///b?host=/var/run/postgresql",
+        "postgresql://[::1]:5432/b",
+    ],
+)
+def test_a_database_server_passes(url, monkeypatch):
+    """
+    As it was given: psycopg2 reads it.
+    """
+    assert database_url(url) == url
+    monkeypatch.setenv("FEDAPAY_DB_URL", url)
+    assert database_url() == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://boutique:mot/motdepasse@localhost/b",
+        "postgresql://boutique:mot@motdepasse@localhost/b",
+        "postgresql://boutique:mot?motdepasse@localhost/b",
+        "postgresql://boutique:mot#motdepasse@localhost/b",
+        "postgresql://boutique:motdepasse@localhost:port/b",
+        "postgres://boutique:motdepasse@localhost",
+        "postgresql://boutique:motdepasse@/b",
+        "postgresql://",
+    ],
+)
+def test_an_unreadable_database_server_is_refused_without_its_password(url):
+    """
+    With an example, and how the signs that do not belong in a password are written.
+    """
+    said = refusal(db_url=url)
+
+    assert all(
+        word in said for word in ("FEDAPAY_DB_URL", "postgresql://utilisateur:mot-de-passe@hote:5432/base", "%40")
+    )
+    assert "boutique" not in said and "mot?" not in said
 
 
 @pytest.mark.parametrize("port", [0, 1, 3000, 65535])

@@ -8,11 +8,15 @@ import click
 
 from .._version import VERSION
 
-#: Command → the module that holds a click command of the same name, and its help. Imported when it is asked
-#: for: Flask and waitress are not needed to print a help page.
+#: Command → the module that holds a click command of the same name (``_`` for ``-``), and its help. Imported when it
+#: is asked for: Flask and waitress are not needed to print a help page.
 _COMMANDS: Dict[str, Tuple[str, str]] = {
     "demo": (".demo", "Essayer un paiement complet, sans compte ni réseau."),
     "emulator": (".emulator", "Servir un FedaPay à soi sur cette machine."),
+    "import-async": (".upkeep", "Reprendre les attentes du connecteur asynchrone."),
+    "parked": (".upkeep", "Montrer les événements mis de côté."),
+    "purge": (".upkeep", "Effacer ce qui est fini depuis longtemps."),
+    "replay": (".upkeep", "Rappeler le callback des événements mis de côté."),
 }
 
 _HEADINGS = {"Commands": "Commandes"}
@@ -44,7 +48,7 @@ class _Group(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(_COMMANDS[cmd_name][0], __name__)
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         command.context_class = _Context
         return command
 
@@ -107,6 +111,6 @@ def _name_of(error: click.BadParameter) -> str:
 @click.version_option(VERSION, "--version", message="fedapay-sync %(version)s", help="Montrer la version installée.")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Paiements FedaPay : essayer, et servir un émulateur."""
+    """Paiements FedaPay : essayer, servir un émulateur, entretenir la base."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -16,6 +16,7 @@ import pytest
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.store import Store
+from fedapay_sync.store.database import file_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
@@ -115,6 +116,7 @@ def test_a_wait_of_the_parent_is_ended_by_its_child(make_connector, emulator):
 
 
 @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="no /proc/locks")
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_a_child_holds_locks_of_its_own(store, db_url):
     """
     SQLite carries its memory of held locks over a fork, but the locks stay with the parent. Then a child locks
@@ -128,7 +130,7 @@ def test_a_child_holds_locks_of_its_own(store, db_url):
     def child():
         own = Store(db_url)
         own.remember_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF")
-        locks = len(locks_of(os.getpid(), own.path))
+        locks = len(locks_of(os.getpid(), file_of(db_url)))
         os.write(tell, b"x")
         os.read(go_on_reader, 1)
         own.remember_intent("sandbox", "shop", "CMD-2", amount=1, currency="XOF")

@@ -1,0 +1,89 @@
+"""``fedapay-sync parked``, ``replay``, ``purge`` and ``import-async``, as an operator types them."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fedapay_sync.cli import main
+from fedapay_sync.store import NewEvent, Store
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "async_processes.sql"
+
+
+@pytest.fixture
+def run(db_url):
+    """Runs a command on the test's database; gives its exit code and what it said."""
+
+    def run(*arguments, **environment):
+        done = CliRunner().invoke(main, arguments, env={"FEDAPAY_DB_URL": db_url, **environment})
+        return done.exit_code, done.output
+
+    return run
+
+
+@pytest.fixture
+def store(db_url):
+    store = Store(db_url)
+    store.accept(
+        NewEvent(
+            dedup_key="k", event_key="sandbox:shop:transaction:7:approved", environment="sandbox", account="shop",
+            name="transaction.approved", object="transaction", entity_id="7", status="approved", is_final=True,
+            is_paid=True, source="webhook", body=b'{"tel": "0164000001"}', body_sha256="", received_at=1.0,
+            work_state="dead", last_error="ValueError: la boutique dort",
+        )
+    )  # fmt: skip
+    yield store
+    store.close()
+
+
+def test_parked_events_are_shown_and_replayed(run, store):
+    """
+    With key and reason, without a customer's data; then there is none any more.
+    """
+    code, said = run("parked")
+    assert code == 0 and "sandbox:shop:transaction:7:approved" in said and "la boutique dort" in said
+    assert "1 événement mis de côté." in said and "0164" not in said
+
+    assert run("replay", "another")[0] == 1
+    assert run("replay", "sandbox:shop:transaction:7:approved") == (0, "1 événement à rappeler.\n")
+    assert run("replay") == (0, "0 événement à rappeler.\n")
+    assert run("parked") == (0, "0 événement mis de côté.\n")
+    claimed = store.claim("A", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1)
+    assert [work.entity_id for work in claimed] == ["7"]
+
+
+def test_purge_says_what_it_forgot(run, store):
+    run("replay")
+    assert run("purge", "--days", "30") == (0, "Effacé : 0 attente, 0 paiement, 1 corps d'événements.\n")
+    assert run("purge", "--days", "30") == (0, "Effacé : 0 attente, 0 paiement, 0 corps d'événements.\n")
+
+
+@pytest.mark.parametrize("days", [(), ("--days", "-1"), ("--days", "soon")])
+def test_purge_wants_a_number_of_days(run, store, days):
+    code, said = run("purge", *days)
+    assert code == 2 and "--days" in said
+
+
+@pytest.mark.parametrize("command", [("parked",), ("replay",), ("purge", "--days", "1")])
+def test_no_database_is_made_by_looking_for_one(run, db_url, command):
+    """
+    A wrong folder or a forgotten variable must not look like an empty shop.
+    """
+    code, said = run(*command)
+    assert code == 1 and "FEDAPAY_DB_URL" in said
+    assert not Path(db_url[len("sqlite:///") :]).exists()
+
+
+def test_the_asynchronous_database_is_imported(run, db_url, tmp_path, emulator):
+    path = tmp_path / "processes.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(FIXTURE.read_text(encoding="utf-8"))
+    database.close()
+    settings = {"FEDAPAY_API_URL": emulator.url, "FEDAPAY_API_KEY": emulator.secret_key}
+
+    assert run("import-async", str(path), **settings) == (0, "3 attentes à reprendre par restore.\n")
+    assert run("import-async", str(path), **settings) == (0, "0 attente à reprendre par restore.\n")
+    code, said = run("import-async", str(tmp_path / "nothing.db"), **settings)
+    assert code == 1 and "nothing.db n'existe pas" in said
