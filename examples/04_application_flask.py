@@ -53,8 +53,8 @@ def commander() -> Tuple[Dict[str, Any], int]:
         montant_paiement=1000,
     )
     commandes.setdefault(str(resp.id_transaction), "en attente")
-    # Sans bloquer : si le webhook se perd, ou si l'application redémarre, le paiement est lu chez FedaPay.
-    fedapay.listen(resp.id_transaction, timeout=24 * 3600)
+    # Rien d'autre à faire : si le webhook se perd, ou si l'application redémarre, le paiement est lu chez FedaPay et
+    # sa fin parvient à webhook_callback.
     return {"commande": str(resp.id_transaction), "lien": resp.payment_link}, 201
 
 

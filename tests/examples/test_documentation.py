@@ -15,10 +15,18 @@ from flask import Flask
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
-from fedapay_sync.emulator import SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET, Emulator
+from fedapay_sync.emulator import (
+    OAUTH_CLIENT_ID,
+    OAUTH_CLIENT_SECRET,
+    SANDBOX_SECRET_KEY,
+    SANDBOX_WEBHOOK_SECRET,
+    Emulator,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "README.en.md"]
+#: Pages whose blocks need nothing but an API.
+GUIDES = ["docs/api.md", "docs/emulateur.md"]
 MODULES = sorted(
     name
     for _, name, _ in pkgutil.walk_packages(fedapay_sync.__path__, "fedapay_sync.")
@@ -59,6 +67,39 @@ def test_the_python_blocks_of_a_page_run_one_after_the_other(page: str, tmp_path
 
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[0] in ("Payé", "paid")
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_the_python_blocks_of_a_guide_run_one_after_the_other(page: str, tmp_path: Path) -> None:
+    """
+    As one program, against the emulator.
+    """
+    with Emulator(delay=0) as emulator:
+        run = subprocess.run(
+            [sys.executable, "-c", "\n".join(blocks(page, "python"))],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONIOENCODING": "utf-8",
+                "FEDAPAY_API_URL": emulator.url,
+                "FEDAPAY_API_KEY": emulator.secret_key,
+            },
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_guide_is_run_or_has_nothing_to_run() -> None:
+    """
+    No page of docs has code that nobody tries.
+    """
+    written = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if blocks(f"docs/{path.name}", "python")}
+
+    assert written == set(GUIDES)
 
 
 def test_the_readme_names_the_keys_that_the_emulator_has() -> None:
@@ -109,6 +150,9 @@ def test_the_examples_of_docstrings_are_true(name: str, make_connector, tmp_path
         names = {
             "fedapay_sync": fedapay_sync,
             "connector": connector,
+            "integration": fedapay_sync.Integration(emulator.url, default_api_key=emulator.secret_key),
+            "OAUTH_CLIENT_ID": OAUTH_CLIENT_ID,
+            "OAUTH_CLIENT_SECRET": OAUTH_CLIENT_SECRET,
             "setup": setup,
             "client": client,
             "app": Flask("example"),

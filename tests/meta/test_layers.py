@@ -16,10 +16,11 @@ ROOT = Path(__file__).resolve().parents[2] / PACKAGE
 LAYERS = {
     "words": "errors enums catalogue clock masking",
     "shapes": "schema models signature config",
-    "doors": "answers transport store bells callbacks server",
+    "doors": "answers exchange outgoing sessions transport store bells callbacks server",
     "resources": "resources api integration",
-    "flow": "intents payments inbox outcomes watches listens recovery webhook_app",
-    "wiring": "assembly connector",
+    "flow": "intents payments inbox outcomes watches confirmation listens followup absences recovery moving "
+    "webhook_app",
+    "wiring": "surroundings assembly logbook connector shared",
     "faces": "flask django notebook cli testing emulator",
 }
 RANK = {unit: rank for rank, units in enumerate(LAYERS.values()) for unit in units.split()}
