@@ -2,7 +2,6 @@
 
 import gc
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -174,6 +173,15 @@ def test_many_waiters_on_one_transaction_get_one_answer(shop, emulator, in_threa
     assert len({outcome.webhooks[0].event_key for outcome in outcomes}) == 1
 
 
+def share_of_a_processor(seconds):
+    """
+    What this process used of one processor in the time that passed.
+    """
+    began, used = time.monotonic(), time.process_time()
+    threading.Event().wait(seconds)
+    return (time.process_time() - used) / (time.monotonic() - began)
+
+
 def test_b04_three_hundred_waiting_threads_are_cheap(shop, emulator, eventually):
     """
     300 threads of the program wait, with no loop to belong to; waiting costs almost no time of a processor.
@@ -187,16 +195,15 @@ def test_b04_three_hundred_waiting_threads_are_cheap(shop, emulator, eventually)
     for thread in threads:
         thread.start()
     eventually(lambda: sum(len(w.waits) for w in list(parts_of(shop).watches._open.values())) == 300)
-    began, used = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
-    threading.Event().wait(1.0)
-    now, elapsed = resource.getrusage(resource.RUSAGE_SELF), time.monotonic() - began
+    shares = [share_of_a_processor(0.3) for _ in range(8)]
     for each in ids:
         emulator.approve(each)
     for thread in threads:
         thread.join(10)
 
     assert len(outcomes) == 300 and all(outcome.paid for outcome in outcomes)
-    assert (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime) / elapsed < 0.4
+    # The least of them: what else ends or starts in this process is not the waiting's.
+    assert min(shares) < 0.2, shares
 
 
 # -- the deadline --------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def test_each_change_is_told_once_and_signed(api, emulator, receiver):
     created, then approved: two deliveries, both verifiable, none repeated.
     """
     created = api.create()
-    receiver.wait_for(1)
+    emulator.wait_for_deliveries()
     emulator.approve(created["id"])
     emulator.wait_for_deliveries()
 
