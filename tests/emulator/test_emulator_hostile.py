@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedapay_sync.emulator import Emulator
+from fedapay_sync.emulator import Emulator, tokens
 from fedapay_sync.emulator.bodies import read_body, read_form
 from fedapay_sync.emulator.refusal import Refusal
 
@@ -403,7 +403,9 @@ def test_what_is_made_for_an_account_is_its_own(api):
     assert answer.json()["v1/transaction"]["account_id"] == made["id"]
 
 
-@pytest.mark.parametrize("payload", ['{"sub":1e400,"exp":9e9}', '{"sub":"x","exp":9e9}', "[" * 100_000, "[]", "null", "\xff"])
+@pytest.mark.parametrize(
+    "payload", ['{"sub":1e400,"exp":9e9}', '{"sub":"x","exp":9e9}', "[" * 100_000, "[]", "null", "\xff"]
+)
 def test_a_forged_token_is_refused(payload, api):
     """
     Rightly signed and senseless inside: 400, not a fault of the emulator's.

@@ -543,7 +543,7 @@ def test_what_is_wrong_with_a_file_is_said_first(path, tmp_path):
     """
     Another emulator; a folder that is missing, by its name.
     """
-    with Emulator(state=path), pytest.raises(ConfigError, match="^Un autre émulateur utilise"):
+    with Emulator(state=path), pytest.raises(ConfigError, match=r"^Un autre émulateur utilise"):
         Emulator(state=path)
-    with pytest.raises(ConfigError, match="le dossier .*nowhere.* n'existe pas"):
+    with pytest.raises(ConfigError, match=r"le dossier .*nowhere.* n'existe pas"):
         Emulator(state=tmp_path / "nowhere" / "shop.fedapay")

@@ -506,7 +506,9 @@ def test_balance_and_payment_method_are_embedded_when_asked_for(api, emulator):
     assert "balance" not in api.get(created["id"])
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "JavaScript:x", " java\nscript:x", "data:text/html,x", "vbscript:x"])
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "JavaScript:x", " java\nscript:x", "data:text/html,x", "vbscript:x"]
+)
 def test_a_script_is_no_callback_url(url, api):
     """
     400 at creation and at update; a browser would run it.
