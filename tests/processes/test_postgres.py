@@ -16,6 +16,7 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
+import crash_points
 import pytest
 import requests
 from postgres_server import running_or_skipped
@@ -187,34 +188,17 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
 
 #: Accepts one event, and stops for ever before or after a statement.
 STOPS = """
-    import sys, threading
+    import crash_points
+    import sys
     from fedapay_sync.store import NewEvent, Store
-    from fedapay_sync.store.dialect import PostgresServer
-    url, when, statement = sys.argv[1:]
-    store = Store(url)
+    store = Store(sys.argv[1])
     store.open()
-
-    def stop():
-        print("there", flush=True)
-        threading.Event().wait()
-
-    execute = PostgresServer.execute_sql
-    def execute_until(self, sql, params=None, commit=None):
-        here = sql.lstrip().startswith(statement) and "READ ONLY" not in sql
-        if here and when == "before":
-            stop()
-        cursor = execute(self, sql, params)
-        if here:
-            stop()
-        return cursor
-
-    PostgresServer.execute_sql = execute_until
-    threading.Thread(target=lambda: store.accept(NewEvent(
+    crash_points.arm()
+    store.accept(NewEvent(
         dedup_key="key", event_key="key", environment="sandbox", account="shop", name="transaction.approved",
         object="transaction", entity_id="7", status="approved", is_final=True, is_paid=True, source="webhook",
         body=b"{}", body_sha256="", received_at=1.0,
-    )), daemon=True).start()
-    threading.Event().wait()
+    ))
 """
 EVENT = NewEvent(
     dedup_key="key", event_key="key", environment="sandbox", account="shop", name="transaction.approved",
@@ -230,8 +214,8 @@ def stopped(postgres_url):
 
     def start(when, statement):
         process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(STOPS), postgres_url, when, statement],
-            stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            [sys.executable, "-c", textwrap.dedent(STOPS), postgres_url], stdout=subprocess.PIPE, text=True,
+            env=crash_points.environment(f"{when} {statement}{crash_points.STOPS}"),
         )  # fmt: skip
         started.append(process)
         assert process.stdout.readline() == "there\n"
