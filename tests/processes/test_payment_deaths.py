@@ -7,16 +7,15 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
+import crash_points
 import pytest
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.store import Store
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+pytestmark = [pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL"), pytest.mark.faults(row=2)]
 
-ROOT = Path(__file__).resolve().parents[2]
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
 
@@ -41,6 +40,17 @@ def observe(exchange):
 
 Connector(url, api_key=key, db_url=db, observer=observe).pay(SETUP, CLIENT, 500, merchant_reference="CMD-1")
 os.kill(os.getpid(), signal.SIGKILL)
+"""
+)
+
+#: Dies at the named point, or waits.
+DIES_AT_A_POINT = (
+    "import crash_points"
+    + BEGINNING
+    + """
+connector = Connector(url, api_key=key, db_url=db)
+crash_points.arm()
+connector.finalise(connector.pay(SETUP, CLIENT, 500, merchant_reference="CMD-1").id_transaction)
 """
 )
 
@@ -85,13 +95,13 @@ def run(emulator, db_url):
     """Scripts in processes of their own, killed at the end if they still run."""
     started = []
 
-    def start(script, *arguments, url=None):
+    def start(script, *arguments, url=None, crash_at=""):
         process = subprocess.Popen(
             [sys.executable, "-c", script, url or emulator.url, emulator.secret_key, db_url, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=str(ROOT),
+            env=crash_points.environment(crash_at),
             text=True,
         )
         started.append(process)
@@ -195,6 +205,45 @@ def test_killed_after_the_push(run, reborn, emulator, db_url, eventually, clock,
     assert [(event.id_transaction, event.paid) for event in seen] == [(made["id"], True)]
     assert connector.pay(SETUP, CLIENT, 500, merchant_reference="CMD-1").id_transaction == made["id"]
     assert len(emulator.transactions) == len(pushes(emulator)) == 1
+
+
+#: Where pay and the wait after it are cut: each step of reliability.md 11 as it has just been done.
+STEPS = {
+    "P1 intent": "intents.remember:return",
+    "P2 created": "creation.create_new:return",
+    "P3 id stored": "intents.adopt:return",
+    "P4 link known": "payments._link:return",
+    "P5 about to prompt": "intents.claim_push:return",
+    "P5 prompted": "payment_intents.create:return",
+    "P6 waiting": "listens.open_listen:return",
+}
+DAILY = ("P3 id stored", "P6 waiting")
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(point, id=step, marks=() if step in DAILY else pytest.mark.long)
+        for step, point in STEPS.items()
+    ],
+)  # fmt: skip
+def test_killed_at_any_step_of_a_payment_there_is_one_transaction_and_one_prompt(
+    run, reborn, emulator, eventually, clock, point
+):
+    """
+    The restarted shop pays under the same reference: it is the same transaction, and its end is told once.
+    """
+    assert run(DIES_AT_A_POINT, crash_at=point).wait(30) == -signal.SIGKILL
+    connector, seen = reborn()
+
+    id_transaction = connector.pay(SETUP, CLIENT, 500, merchant_reference="CMD-1").id_transaction
+    emulator.approve(id_transaction)
+    eventually(lambda: seen or clock.advance(1.0), timeout=20)
+
+    assert [(event.id_transaction, event.paid) for event in seen] == [(id_transaction, True)]
+    assert [each["id"] for each in emulator.transactions] == [id_transaction]
+    # Whether a prompt that was about to go out has gone nobody can know: it is not sent again.
+    assert len(pushes(emulator)) == (0 if point == STEPS["P5 about to prompt"] else 1)
 
 
 def test_timeout_in_a_process_that_dies_and_paid_later(run, emulator, db_url, eventually, tmp_path):
