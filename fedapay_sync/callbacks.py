@@ -8,7 +8,7 @@ if it fails. Callbacks run on threads of their own, so that a slow one delays no
 import inspect
 import random
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from .bells import Pool
 from .clock import SYSTEM_CLOCK, Clock
@@ -97,6 +97,8 @@ class Callbacks:
         self._handlers: Dict[str, Handler] = {}
         self._lock = threading.Condition()
         self._running: Dict[int, StoredEvent] = {}
+        #: Callbacks that have ended, and whose end the store could not take yet: problem, and whether it is hopeless.
+        self._unsettled: Dict[int, Tuple[StoredEvent, Optional[str], bool]] = {}
         self._started = False
         self._taking = False
         self._here = threading.local()
@@ -163,6 +165,7 @@ class Callbacks:
             self._wake.wait(min(LOOK, self._lease / 4))
             self._wake.clear()
             try:
+                self._settle_again()
                 if self._clock.monotonic() - beat > self._lease / 4:
                     self._keep_leases()
                     beat = self._clock.monotonic()
@@ -252,17 +255,41 @@ class Callbacks:
             problem, hopeless = mask(error), True
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
             problem = f"{type(error).__name__}: {mask(error)}"
+        settled = True
         try:
             self._settle(work, problem, hopeless)
         except FedapayError as error:
-            # The lease will end and the callback runs again, with the same event key.
-            log.error("the end of the callback of %s could not be stored: %s", work.event_key, error)
+            # Still ours, and not to be called again while we live: its end is told as soon as the store takes it.
+            log.error("the end of the callback of %s could not be stored, trying again: %s", work.event_key, error)
+            settled = False
         finally:
             self._here.calling = False
-            with self._lock:
-                self._running.pop(work.id, None)
-                self._lock.notify_all()
+            if settled:
+                self._forget(work)
+            else:
+                with self._lock:
+                    self._unsettled[work.id] = (work, problem, hopeless)
             self._wake.set()
+
+    def _settle_again(self) -> None:
+        """Tell the store of the ends that it could not take before."""
+        with self._lock:
+            unsettled = list(self._unsettled.values())
+        for work, problem, hopeless in unsettled:
+            try:
+                self._settle(work, problem, hopeless)
+            except FedapayError:
+                if not self._closing:
+                    raise
+                # Once its lease has ended it is called again, with the same event key.
+                log.error("the end of the callback of %s was not stored; it will run again", work.event_key)
+            self._forget(work)
+
+    def _forget(self, work: StoredEvent) -> None:
+        with self._lock:
+            self._running.pop(work.id, None)
+            self._unsettled.pop(work.id, None)
+            self._lock.notify_all()
 
     def _settle(self, work: StoredEvent, problem: Optional[str], hopeless: bool) -> None:
         if problem is None:

@@ -277,6 +277,34 @@ def test_a_callback_three_leases_long_runs_once(store, db_url, clock, start, eve
     assert calls == [1]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be moved there")
+def test_an_end_that_the_store_cannot_take_is_told_later_and_not_called_again(store, clock, start, eventually, caplog):
+    """
+    A full disk, a lock, a server away: while the process lives the callback is not repeated for that, lease or not.
+    """
+    calls, reached = [], threading.Event()
+
+    def handler(work):
+        calls.append(work.attempts)
+        reached.set()
+        start.release.wait(10)
+
+    store.accept(event(1))
+    callbacks = start(handler)
+    assert reached.wait(5)
+    away = store.path.with_name("away.db")
+    store.path.rename(away)
+    start.release.set()
+    eventually(lambda: "could not be stored" in caplog.text)
+    clock.advance(61)
+    away.rename(store.path)
+    callbacks.notify()
+
+    eventually(is_done(store, 1))
+    eventually(callbacks.is_idle)
+    assert calls == [1]
+
+
 def test_others_go_on_while_one_hangs(store, start, eventually):
     """
     One slow shop function delays no other event.
