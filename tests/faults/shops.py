@@ -43,17 +43,29 @@ class Shop:
             crash_at: where it dies, in the words of ``crash_points``.
             deaf: it has no callback.
         """
-        effects = "" if deaf else str(self._effects)
-        arguments = [self._emulator.url, self._emulator.secret_key, self._emulator.webhook_secret, self._db_url]
+        variables = {**crash_points.environment(crash_at), **(environment or {})}
+        self._run([sys.executable, str(PROGRAM), *self._arguments(deaf=deaf), str(self.port)], variables)
+        assert self.process is not None and self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n", self.said()
+
+    def start_under_gunicorn(self, *options: str) -> None:
+        """The same, in workers of gunicorn; whoever calls waits for an answer."""
+        application = f"shop:app({', '.join(map(repr, self._arguments()))})"
+        variables = crash_points.environment()
+        variables["PYTHONPATH"] += f"{os.pathsep}{PROGRAM.parent}"
+        bind = ["-b", f"127.0.0.1:{self.port}", "--graceful-timeout", "4", *options]
+        self._run([sys.executable, "-m", "gunicorn", *bind, application], variables)
+
+    def _arguments(self, *, deaf: bool = False) -> List[str]:
+        shop = self._emulator
+        return [shop.url, shop.secret_key, shop.webhook_secret, self._db_url, "" if deaf else str(self._effects)]
+
+    def _run(self, command: List[str], environment: Dict[str, str]) -> None:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), *arguments, str(self.port), effects],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-                env={**crash_points.environment(crash_at), **(environment or {})},
-            )  # fmt: skip
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            )
         self.starts += 1
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n", self.said()
 
     @property
     def is_dead(self) -> bool:
@@ -65,20 +77,6 @@ class Shop:
         """As the kernel does it."""
         assert self.process is not None
         self.process.kill()
-        self._bury()
-
-    def end(self) -> int:
-        """As its owner does it, in a few seconds: the code that its process ended with."""
-        assert self.process is not None
-        if self.process.poll() is None and self.process.stdin is not None:
-            self.process.stdin.close()
-        try:
-            return self.process.wait(10)
-        finally:
-            self.kill()
-
-    def _bury(self) -> None:
-        assert self.process is not None
         self.process.wait(10)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
