@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -82,11 +83,11 @@ class Shop:
             if pipe is not None:
                 pipe.close()
 
-    def deliver(self, number: int) -> Optional[int]:
+    def deliver(self, number: int, padding: int = 0) -> Optional[int]:
         """Send the webhook of that payment once: the status of the answer; None if there was none."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("POST", "/webhooks", *self.webhook(number))
+            connection.request("POST", "/webhooks", *self.webhook(number, padding))
             answer = connection.getresponse()
             answer.read()
             return answer.status
@@ -95,9 +96,9 @@ class Shop:
         finally:
             connection.close()
 
-    def webhook(self, number: int) -> Any:
-        """Body and headers of it, signed now."""
-        entity = {"id": number, "klass": "v1/transaction", "status": "approved", "amount": 500}
+    def webhook(self, number: int, padding: int = 0) -> Any:
+        """Body and headers of it, signed now; larger by so many bytes."""
+        entity = {"id": number, "klass": "v1/transaction", "status": "approved", "amount": 500, "note": "x" * padding}
         event = {"name": "transaction.approved", "object": "transaction", "object_id": number, "entity": entity}
         body = json.dumps(event).encode()
         return body, {"X-FEDAPAY-SIGNATURE": sign(body, self._emulator.webhook_secret)}
@@ -113,6 +114,13 @@ class Shop:
     def said(self) -> str:
         """What the shop logged."""
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+
+def some_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def timed(verb: Any, *arguments: Any) -> Any:
