@@ -122,6 +122,25 @@ def test_a_database_of_a_newer_version_is_refused_each_time(store, make_store):
             remember(newer)
 
 
+def test_tables_that_are_gone_after_a_reconnection_are_not_made_anew(make_store, postgres_url, postgres_server,
+                                                                     sessions):  # fmt: skip
+    """
+    A standby without our data, a schema dropped by mistake: an error, and not an empty database in silence.
+    """
+    store = make_store(named(postgres_url))
+    store.open()
+    schema = postgres_url.partition("search_path%3D")[2]
+    postgres_server.execute(f'ALTER SCHEMA "{schema}" RENAME TO "{schema}_away"; CREATE SCHEMA "{schema}"')
+    for pid in sessions(named(postgres_url)):
+        postgres_server.execute(f"SELECT pg_terminate_backend({pid}, 5000)")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="vidée"):
+            remember(store)
+    postgres_server.execute(f'DROP SCHEMA "{schema}" CASCADE; ALTER SCHEMA "{schema}_away" RENAME TO "{schema}"')
+
+    assert remember(store) is None
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

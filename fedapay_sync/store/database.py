@@ -102,7 +102,7 @@ class FileConnection(Connection):
 
     Args:
         writes: take the lock file, from BEGIN to the return of COMMIT, and make the tables at first.
-        beside: another connection, whose file must be this one's too.
+        beside: another connection, whose file must be this one's too; closed after an error, both open anew.
     """
 
     def __init__(self, path: Path, *, writes: bool = False, beside: Optional["FileConnection"] = None) -> None:
@@ -113,6 +113,7 @@ class FileConnection(Connection):
         self._database: Optional[SqliteFile] = None
         self._pid = 0
         self._file: Optional[Tuple[int, int]] = None
+        self._times_closed = self._closed_beside = 0
 
     @contextlib.contextmanager
     def used(self) -> Iterator[SqliteFile]:
@@ -165,6 +166,10 @@ class FileConnection(Connection):
             raise StoreError(
                 f"La base {self._path} a disparu ou a été remplacée. La remettre en place, ou redémarrer le programme."
             )
+        if self._beside is not None and self._beside._times_closed != self._closed_beside:
+            # While one stays open, SQLite shares with all of the process what it knows of a file put right since.
+            self._close()
+            self._closed_beside = self._beside._times_closed
         if self._database is None:
             with _opening:
                 if any(each._pid != os.getpid() and each._file == found for each in list(_open.values())):
@@ -175,7 +180,7 @@ class FileConnection(Connection):
                 self._database, self._file, self._pid = _connect(self._path), found, os.getpid()
                 _open[id(self)] = self
             if self._process_lock is not None:
-                self._database.transact(migrate)
+                self._database.transact(lambda database: migrate(database, again=self.times_opened > 0))
             self.times_opened += 1
         return self._database
 
@@ -188,6 +193,7 @@ class FileConnection(Connection):
         database, self._database = self._database, None
         _open.pop(id(self), None)
         if database is not None:
+            self._times_closed += 1
             try:
                 database.close()
             except (peewee.PeeweeException, sqlite3.Error) as error:

@@ -23,14 +23,23 @@ STEPS: Tuple[Tuple[int, Sequence[str]], ...] = (
 )
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, *, again: bool = False) -> None:
     """
     Make the tables, or lead those that are there to the present version, inside the caller's transaction.
 
+    Args:
+        again: this process has had the database open before.
+
     Raises:
-        StoreError: the tables were made by a newer version of this package.
+        StoreError: the tables were made by a newer version of this package, or were there before and are gone.
     """
     stored = _stored_version(database)
+    if stored is None and again:
+        # New ones, made in silence, would hide that what was confirmed is lost.
+        raise StoreError(
+            "La base a été vidée pendant que ce programme tournait. Remettre une copie en place, ou redémarrer le "
+            "programme pour repartir d'une base neuve."
+        )
     if stored is not None and stored > SCHEMA_VERSION:
         raise StoreError(
             f"La base a été écrite par une version plus récente de fedapay_sync (schéma {stored}, celui-ci connaît "

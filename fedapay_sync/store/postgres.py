@@ -116,7 +116,8 @@ class ServerConnection(Connection):
         if link.database is None:
             link.database = self._connected(end)
             if self._writes:
-                link.database.transact(migrate, making=True)
+                again = self.times_opened > 0
+                link.database.transact(lambda database: migrate(database, again=again), making=True)
             self.times_opened += 1
         link.database.deadline = end
         return link.database
