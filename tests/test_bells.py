@@ -92,20 +92,23 @@ def test_a_commit_before_the_registration_is_heard(make_bells, fake):
 
 def test_no_wake_up_is_lost_between_look_and_registration(make_bells, fake):
     """
-    Many threads register while others commit; without the look at new keys some would sleep on until the full look,
-    which is out of reach here.
+    Many threads register at once what they have just committed; without the look at new keys some would sleep on until
+    the full look, which is out of reach here.
     """
     bells, slow = make_bells(poll=0.001, look=3600.0), []
-
-    def wait(key):
-        fake.commit(key)
-        with bells.subscribed(key) as bell:
-            if not bell.wait(5):
-                slow.append(key)
+    together = threading.Barrier(8)
 
     def work(first):
         for number in range(first, first + 100):
-            wait(str(number))
+            fake.commit(str(number))
+            # From here on nobody commits: no other sign makes the waker look.
+            together.wait(30)
+            with bells.subscribed(str(number)) as bell:
+                if not bell.wait(5):
+                    slow.append(number)
+            together.wait(30)
+            if slow:
+                break
 
     threads = [threading.Thread(target=work, args=(first,)) for first in range(0, 800, 100)]
     for thread in threads:
