@@ -75,6 +75,7 @@ def test_a_commit_rings(bells, fake):
         assert bell.wait(2)
 
 
+@pytest.mark.faults(row=13)
 def test_a_commit_before_the_registration_is_heard(make_bells, fake):
     """
     The version did not change since: only the key being new makes the waker look.
@@ -90,6 +91,7 @@ def test_a_commit_before_the_registration_is_heard(make_bells, fake):
             assert bell.wait(2)
 
 
+@pytest.mark.faults(row=13)
 def test_no_wake_up_is_lost_between_look_and_registration(make_bells, fake):
     """
     Many threads register at once what they have just committed; without the look at new keys some would sleep on until
@@ -118,6 +120,7 @@ def test_no_wake_up_is_lost_between_look_and_registration(make_bells, fake):
     assert slow == []
 
 
+@pytest.mark.faults(row=13)
 @pytest.mark.parametrize(("database", "bound"), [("sqlite_url", POLL + 0.1), ("postgres_url", POLL / 2)])
 def test_a_commit_of_another_process_is_heard_soon(request, database, bound):
     """

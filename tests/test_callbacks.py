@@ -135,6 +135,7 @@ def lines(effects):
     return effects.read_text().splitlines() if effects.exists() else []
 
 
+@pytest.mark.faults(row=13)
 def test_four_processes_run_each_event_once(store, db_url, tmp_path, eventually):
     """
     They share one file and are never told who takes what.
@@ -154,6 +155,7 @@ def all_done(store):
     return store._read(lambda database: database.execute_sql(query).fetchone()[0]) == 0
 
 
+@pytest.mark.faults(row=1)
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
 def test_a_callback_whose_process_is_killed_runs_again_with_the_same_key(store, db_url, tmp_path, eventually):
     """
@@ -179,6 +181,7 @@ async def asynchronous():
     """What nobody would await."""
 
 
+@pytest.mark.faults(row=15)
 @pytest.mark.parametrize(
     "misbehave",
     [
@@ -212,6 +215,7 @@ def test_a_callback_that_fails_is_called_again_later(store, clock, start, eventu
     assert calls == [("key-1", 1), ("key-1", 2)]
 
 
+@pytest.mark.faults(row=15)
 def test_a_callback_that_always_fails_is_parked(store, clock, start, eventually):
     """
     After so many attempts it is left alone, and others go on.
@@ -238,6 +242,7 @@ def test_a_callback_that_always_fails_is_parked(store, clock, start, eventually)
     assert calls == list(range(1, MAX_ATTEMPTS + 1))
 
 
+@pytest.mark.faults(row=15)
 def test_a_callback_that_always_takes_its_process_down_is_parked_too(store, clock, start, eventually):
     """
     It never comes back to be counted as failed; what counts is how often it was begun.
@@ -254,6 +259,7 @@ def test_a_callback_that_always_takes_its_process_down_is_parked_too(store, cloc
     assert calls == []
 
 
+@pytest.mark.faults(row=15)
 def test_a_callback_three_leases_long_runs_once(store, db_url, clock, start, eventually):
     """
     Its lease is kept while it runs, also while its connector is being closed.
@@ -305,6 +311,7 @@ def test_an_end_that_the_store_cannot_take_is_told_later_and_not_called_again(st
     assert calls == [1]
 
 
+@pytest.mark.faults(row=15)
 def test_others_go_on_while_one_hangs(store, start, eventually):
     """
     One slow shop function delays no other event.
@@ -464,6 +471,7 @@ def alive():
 needs_proc = pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="the system does not tell who lives")
 
 
+@pytest.mark.faults(row=8)
 @needs_proc
 def test_a_clock_that_jumps_ahead_takes_no_callback_from_a_process_that_lives(store, clock, start, alive, eventually):
     """
@@ -507,6 +515,7 @@ def test_work_of_a_process_that_is_gone_is_taken_before_its_lease_ends(store, st
     assert calls == [2]
 
 
+@pytest.mark.faults(row=8)
 def test_a_clock_set_back_delays_no_callback_longer_than_its_own_pause(store, clock, start, eventually):
     """
     A day back, both for one that failed and for one whose owner nobody here can ask after.

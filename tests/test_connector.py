@@ -662,6 +662,7 @@ def test_a_callback_that_uses_the_connector_while_it_closes_makes_no_second_one(
     assert connector._per_process.peek() is None
 
 
+@pytest.mark.faults(row=4)
 def test_a_script_that_simply_ends_does_not_cut_its_callback(emulator, tmp_path):
     """
     No close, as in a cron job: the callback that runs is waited for, and the next run has nothing to repeat.

@@ -388,6 +388,7 @@ def test_an_undecided_deadline_is_decided_when_fedapay_is_back(make_connector, e
     eventually(lambda: clock.advance(1) or state_of(connector, id_transaction) == "timed_out")
 
 
+@pytest.mark.faults(row=9)
 def test_a_payment_after_the_timeout_is_told_as_late_and_finalise_then_says_paid(
     shop, emulator, in_thread, waiting, eventually, clock
 ):
@@ -545,6 +546,7 @@ def test_a_longer_wait_after_a_timeout_watches_again(shop, emulator, in_thread, 
     assert second.result(5).paid
 
 
+@pytest.mark.faults(row=8)
 def test_a_wall_clock_set_back_neither_hurries_nor_prolongs_a_wait(shop, emulator, in_thread, waiting, clock):
     """
     Waiting goes by the monotonic clock.
@@ -905,6 +907,7 @@ def test_b08_ctrl_c_interrupts_promptly_and_keeps_the_row(make_connector, emulat
     assert store.listen("sandbox", id_transaction).state == "pending"
 
 
+@pytest.mark.faults(row=8)
 def test_a_wall_clock_set_forward_ends_no_wait_early(make_connector, emulator, clock, in_thread, waiting, eventually):
     """
     The first time synchronisation after a boot: nobody hears of a timeout, and nothing is deleted.

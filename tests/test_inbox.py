@@ -178,6 +178,7 @@ def test_a_second_refusal_is_another_event(shop, seen, quiet):
     assert len(seen) == len({event.event_key for event in seen}) == 2
 
 
+@pytest.mark.faults(row=9)
 def test_a_repeat_with_the_entity_of_now_is_still_the_same_fact(shop, seen, quiet):
     """
     FedaPay repeats ``approved`` after the settlement, with a newer ``updated_at``: the goods leave once.
@@ -215,6 +216,7 @@ def test_an_event_cannot_pretend_what_only_we_know(shop, seen, quiet):
     assert event.event_key != "x" and event.source == "manual"
 
 
+@pytest.mark.faults(row=9)
 def test_a_final_event_after_the_end_of_the_wait_is_told_as_late(connector, emulator, quiet):
     """
     A payment after the timeout is never dropped.

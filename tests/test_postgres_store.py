@@ -303,6 +303,7 @@ def test_a_wait_that_begins_while_its_webhook_arrives_misses_nothing(make_store)
     assert len(first.ended("sandbox", map(str, range(150)))) == 150
 
 
+@pytest.mark.faults(row=6)
 def test_a_foreign_lock_is_waited_out_and_one_without_end_is_told(store, postgres_url, make_store):
     """
     Two seconds are late; more than eight are an error, in time for FedaPay.

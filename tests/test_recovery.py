@@ -178,6 +178,7 @@ def test_the_long_named_setter_gets_status_and_webhooks(orphans, make_connector,
     assert status is RESOLVED and [webhook.name for webhook in webhooks] == ["transaction.declined"]
 
 
+@pytest.mark.faults(row=3)
 def test_a01_killed_right_after_restore_nothing_is_lost(orphans, child, reborn, emulator, eventually, tmp_path):
     """
     A1: a crash loop at start-up, the usual moment: every round takes them all again, none is lost, none told twice.
@@ -317,6 +318,7 @@ def test_a_deadline_that_passed_while_nobody_was_there_is_decided_by_fedapay(
     assert states(connector) == {}
 
 
+@pytest.mark.faults(row=8)
 def test_a_clock_set_back_does_not_prolong_a_restored_wait(orphans, reborn, emulator, clock, eventually):
     """
     At most the time that was asked for.

@@ -102,6 +102,7 @@ def test_starting_and_stopping_twice_changes_nothing():
     server.stop()
 
 
+@pytest.mark.faults(row=16)
 @linux_only
 @pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
 def test_a_hundred_rounds_answer_all_and_leave_no_thread_and_no_descriptor(host):
@@ -147,6 +148,7 @@ def test_requests_in_flight_at_stop_are_all_answered():
     assert [answer_of(each) for each in connections] == [b"HTTP/1.1 200 OK"] * 40
 
 
+@pytest.mark.faults(row=16)
 def test_stop_does_not_wait_longer_than_its_grace():
     """
     A request that hangs is cut at the end of the grace; stop comes back and the port is free.
@@ -225,6 +227,7 @@ def test_failed_starts_leave_nothing_behind():
         assert descriptors() <= before
 
 
+@pytest.mark.faults(row=11)
 def test_a_body_that_says_it_is_too_big_gets_413():
     """
     The limit is checked on the announced length; the application is not called.
@@ -236,6 +239,7 @@ def test_a_body_that_says_it_is_too_big_gets_413():
             assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.faults(row=11)
 def test_a_chunked_body_that_grows_too_big_gets_413():
     """
     Without an announced length the bytes are counted as they come.
@@ -249,6 +253,7 @@ def test_a_chunked_body_that_grows_too_big_gets_413():
         assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.faults(row=11)
 def test_a_hung_up_request_gets_no_answer_and_the_server_goes_on():
     """
     hang_up closes that one connection without a byte.
@@ -273,6 +278,7 @@ def test_the_answer_does_not_tell_what_serves():
         assert "Server" not in get(server.url).headers
 
 
+@pytest.mark.faults(row=16)
 @needs_ipv6
 def test_it_listens_on_ipv6():
     """

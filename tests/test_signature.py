@@ -52,6 +52,7 @@ def test_the_lengths_of_the_vectors_are_those_of_the_page():
     assert (len(BODY_A), len(BODY_B)) == (233, 129)
 
 
+@pytest.mark.faults(row=10)
 def test_one_good_signature_among_several_is_enough():
     """
     Vector D: the first one was made with another secret.
@@ -95,6 +96,7 @@ REJECTED = {
 }
 
 
+@pytest.mark.faults(row=10)
 @pytest.mark.parametrize("name", REJECTED)
 def test_a_header_that_proves_nothing_is_refused(name):
     """
@@ -107,6 +109,7 @@ def test_a_header_that_proves_nothing_is_refused(name):
     assert "Ayaba" not in str(refused.value)
 
 
+@pytest.mark.faults(row=10)
 def test_a_body_written_again_is_refused():
     """
     The signature is of the bytes, not of what they mean.
@@ -135,6 +138,7 @@ def test_order_blanks_case_and_unknown_keys_do_not_matter(header):
     assert verify(BODY_A, header, SECRET, now=T) == 0
 
 
+@pytest.mark.faults(row=10)
 def test_the_rank_of_the_secret_is_given():
     """
     During a change of secret both count, and the log can say which one it was.
@@ -155,6 +159,7 @@ def test_within_the_tolerance_it_is_accepted(drift):
     assert verify(BODY_A, HEADER_A, SECRET, now=T + drift) == 0
 
 
+@pytest.mark.faults(row=10)
 @pytest.mark.parametrize("drift", [-1e12, -301, -300.01, 300.01, 301, 1e12, float("nan"), float("inf")])
 def test_out_of_the_tolerance_it_is_refused(drift):
     """
@@ -233,6 +238,7 @@ def test_verify_raises_nothing_but_its_error(header, body):
         verify(body, header, SECRET, now=T)
 
 
+@pytest.mark.faults(row=10)
 @given(st.data())
 @settings(max_examples=300)
 def test_a_body_changed_anywhere_is_refused(data):

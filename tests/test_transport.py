@@ -59,6 +59,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.faults(row=12)
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_post_whose_answer_is_broken_reaches_the_server_once(fault):
     """
@@ -98,6 +99,7 @@ def test_other_methods_are_not_repeated_either(method):
             assert server.methods == [method]
 
 
+@pytest.mark.faults(row=12)
 def test_a_refused_connection_is_certainly_not_sent_and_tried_again():
     """
     Any method: the server has seen nothing.
@@ -122,6 +124,7 @@ def test_a_name_that_nobody_knows_is_certainly_not_sent(monkeypatch):
     assert type(error) is NotSent and "https://nobody.invalid" in error.message
 
 
+@pytest.mark.faults(row=12)
 def test_a_connection_that_is_reset_when_accepted_is_an_error_of_ours():
     """
     Sent or in doubt, as the moment of the reset has it: in neither case has the server read anything.
@@ -165,6 +168,7 @@ BODIES = {
 }
 
 
+@pytest.mark.faults(row=12)
 @pytest.mark.parametrize("status", STATUSES)
 def test_each_status_has_its_error_and_a_post_is_never_repeated(status):
     """
@@ -210,6 +214,7 @@ def test_a_get_is_not_asked_again_after_a_lasting_fault(status):
         assert len(server.requests) == 1
 
 
+@pytest.mark.faults(row=12)
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_retry_after_is_obeyed(status, form, clock):
@@ -224,6 +229,7 @@ def test_retry_after_is_obeyed(status, form, clock):
     assert len(pauses) == 1 and 5.5 < pauses[0] <= 7
 
 
+@pytest.mark.faults(row=12)
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_retry_after_that_is_too_long_is_an_error_at_once(status):
     """
@@ -247,6 +253,7 @@ def test_a_retry_after_that_means_nothing_is_ignored(value):
         assert len(pauses) == 1 and 0 <= pauses[0] <= 10
 
 
+@pytest.mark.faults(row=12)
 @pytest.mark.parametrize("raw", [http(204), http(200), http(200, b" \r\n"), b"HTTP/1.1 200 OK\r\nContent-Le"])
 def test_a_success_without_a_body_is_a_success(raw):
     """
@@ -276,6 +283,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.faults(row=12)
 @pytest.mark.parametrize("name", UNREADABLE)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_success_that_cannot_be_read_is_an_error_and_not_repeated(name, method):
@@ -309,6 +317,7 @@ def test_something_else_where_an_object_is_due_is_an_error(body):
         assert (caught.value.method, caught.value.path, caught.value.status) == ("GET", "/transactions/1", 200)
 
 
+@pytest.mark.faults(row=12)
 def test_attempts_and_pauses_end_with_the_budget(clock):
     """
     The second pause would end after it: the error comes now.
@@ -319,6 +328,7 @@ def test_attempts_and_pauses_end_with_the_budget(clock):
         assert len(server.requests) == 3
 
 
+@pytest.mark.faults(row=12)
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="no peak memory to reset here")
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("status", [200, 302, 400])

@@ -36,6 +36,7 @@ SLOW = {
 }
 
 
+@pytest.mark.faults(row=12)
 @pytest.mark.parametrize("part", SLOW)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_dripping_answer_ends_with_the_budget(part, method):
@@ -53,6 +54,7 @@ def test_a_dripping_answer_ends_with_the_budget(part, method):
         assert server.methods == [method]
 
 
+@pytest.mark.faults(row=12)
 def test_the_read_timeout_still_counts():
     """
     Silence ends before the budget does.
@@ -100,6 +102,7 @@ def test_what_little_time_one_call_had_left_is_not_the_next_ones():
         assert server.connections == 1
 
 
+@pytest.mark.faults(row=12)
 def test_a_server_that_takes_no_body_does_not_hold_us():
     """
     It accepts, and reads nothing: what is sent fills the buffers, then the budget ends it.

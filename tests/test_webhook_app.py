@@ -259,6 +259,7 @@ class Endless(io.RawIOBase):
         return len(buffer)
 
 
+@pytest.mark.faults(row=11)
 @pytest.mark.parametrize("kind", [Wsgi, Blueprint])
 def test_c01_a_chunked_giant_is_not_read_to_its_end(make_connector, kind):
     """
@@ -311,6 +312,7 @@ def served(make_connector):
     return Served(make_connector(use_listen_server=True, fedapay_webhooks_secret_key=SECRET))
 
 
+@pytest.mark.faults(row=11)
 def test_c01_a_giant_over_a_raw_socket_is_413(served):
     """
     C1: announced and never sent, or sent in chunks without end.
@@ -324,6 +326,7 @@ def test_c01_a_giant_over_a_raw_socket_is_413(served):
     assert not chunked or chunked.split()[1] == b"413"
 
 
+@pytest.mark.faults(row=11)
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -372,6 +375,7 @@ def test_spaces_and_further_parts_in_the_signature_are_accepted(endpoint, signed
     assert endpoint(GOOD, {signature.HEADER: header}).status == 200
 
 
+@pytest.mark.faults(row=9)
 def test_a12_the_same_event_twenty_times_is_one_callback(make_connector, signed, eventually, db_url):
     """
     A12: also after a restart, when nothing is remembered but what is on disk.

@@ -207,6 +207,7 @@ def test_an_operation_given_up_while_it_runs_is_not_committed(writer, path):
     assert values(path) == [2, 3]
 
 
+@pytest.mark.faults(row=6)
 def test_a_foreign_lock_of_two_seconds_is_waited_out(store, path):
     """
     A sqlite3 shell, a backup: late, but accepted.
@@ -236,6 +237,7 @@ def test_readers_do_not_wait_for_a_foreign_writer(store, path):
 # -- disk and file ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.faults(row=5)
 def test_a_full_disk_is_named_and_nothing_is_confirmed(store):
     """
     And when there is room again, so are writes, without a restart.
@@ -249,6 +251,7 @@ def test_a_full_disk_is_named_and_nothing_is_confirmed(store):
     assert remember(store, "CMD-after") is None
 
 
+@pytest.mark.faults(row=5)
 @pytest.mark.skipif(os.name == "nt", reason="no limit on the size of files")
 def test_a_file_that_may_not_grow_gives_our_error_and_recovers(tmp_path):
     """

@@ -141,6 +141,7 @@ def test_the_news_of_our_own_deletion_does_not_end_the_wait(store, make_event, l
     assert store.end_listen("sandbox", "100", "timed_out")
 
 
+@pytest.mark.faults(row=3)
 def test_the_news_of_a_deletion_whose_author_died_ends_the_wait_when_told_again(store, make_event, listen, clock):
     """
     Otherwise the listen would be watched for ever: its only final event is known already.

@@ -81,6 +81,7 @@ def run():
         process.stdout.close()
 
 
+@pytest.mark.faults(row=14)
 def test_after_a_fork_the_child_pays_and_so_does_the_parent(make_connector, emulator):
     """
     A connector used before the fork, as with ``gunicorn --preload``: no shared socket, thread or database handle.
@@ -115,6 +116,7 @@ def test_a_wait_of_the_parent_is_ended_by_its_child(make_connector, emulator):
     assert wait.result(10).paid
 
 
+@pytest.mark.faults(row=14)
 @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="no /proc/locks")
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_a_child_holds_locks_of_its_own(store, db_url):
@@ -152,6 +154,7 @@ def test_a_child_holds_locks_of_its_own(store, db_url):
         os.close(descriptor)
 
 
+@pytest.mark.faults(row=14)
 def test_forks_in_the_midst_of_writing_lose_nothing(store, db_url):
     """
     Ten children of a process that never stops writing; each of them writes too.
@@ -229,6 +232,7 @@ RECEIVER = """
 """
 
 
+@pytest.mark.faults(row=1)
 @pytest.mark.parametrize("round_", range(3))
 def test_what_was_acknowledged_before_a_kill_is_there(run, store, db_url, round_):
     """
@@ -248,6 +252,7 @@ def test_what_was_acknowledged_before_a_kill_is_there(run, store, db_url, round_
     assert len(claimed) == len(rows)
 
 
+@pytest.mark.faults(row=7)
 def test_a_killed_writer_leaves_no_lock_behind(run, store, db_url):
     """
     In the midst of a transaction, with the lock file held.
@@ -271,6 +276,7 @@ def test_a_killed_writer_leaves_no_lock_behind(run, store, db_url):
     assert store.remember_intent("sandbox", "shop", "X", amount=2, currency="XOF") is None
 
 
+@pytest.mark.faults(row=4)
 def test_sigterm_ends_a_script_and_keeps_its_waits(run, make_connector, emulator, db_url, eventually):
     """
     The server answers, the process ends by the signal, and the open wait is there for whoever restores it.

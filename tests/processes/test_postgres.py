@@ -234,6 +234,7 @@ def store(postgres_url):
     store.close()
 
 
+@pytest.mark.faults(row=1)
 @pytest.mark.parametrize(
     ("when", "statement", "kept"),
     [
@@ -260,6 +261,7 @@ def test_killed_at_any_point_of_a_write_it_is_whole_or_not_at_all(stopped, store
     assert [work.event_key for work in claimed] == ["key"]
 
 
+@pytest.mark.faults(row=7)
 def test_a_process_that_is_stopped_in_the_midst_of_a_write_holds_the_others_up_for_seconds_only(stopped, store):
     """
     The server ends its session; who waits is still in time.

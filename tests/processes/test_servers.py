@@ -157,6 +157,7 @@ def goes_through_a_payment(server, emulator, eventually, count=3):
     return numbers
 
 
+@pytest.mark.faults(row=14)
 @needs_gunicorn
 @pytest.mark.parametrize(
     "options",
@@ -171,6 +172,7 @@ def test_under_gunicorn_each_payment_is_told_once(serve, emulator, eventually, f
     goes_through_a_payment(server, emulator, eventually, count=6)
 
 
+@pytest.mark.faults(row=14)
 @needs_gunicorn
 def test_a_connector_used_before_gunicorns_fork_works_in_the_workers(serve, emulator, eventually, free_port):
     """
@@ -207,6 +209,7 @@ def test_finalise_in_a_threaded_worker_does_not_warn(serve, emulator, free_port)
     assert "RuntimeWarning" not in server.said()
 
 
+@pytest.mark.faults(row=14)
 @needs_uwsgi
 def test_under_uwsgi_with_threads_each_payment_is_told_once(serve, emulator, eventually, free_port):
     server = serve(

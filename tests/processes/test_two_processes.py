@@ -89,6 +89,7 @@ def run():
         process.communicate(timeout=10)
 
 
+@pytest.mark.faults(row=13)
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_share_the_events_and_the_callbacks_without_a_double(run, db_url, processes):
     """
@@ -111,6 +112,7 @@ def test_processes_share_the_events_and_the_callbacks_without_a_double(run, db_u
     store.close()
 
 
+@pytest.mark.faults(row=13)
 def test_a_wait_ends_when_the_webhook_lands_in_another_process(run, make_connector, emulator, db_url):
     """
     Ten payments, one after the other, each waited for here and told there.
@@ -138,6 +140,7 @@ def test_a_wait_ends_when_the_webhook_lands_in_another_process(run, make_connect
     assert sorted(late)[len(late) // 2] <= POLL + 0.1, late
 
 
+@pytest.mark.faults(row=13)
 def test_a_cancel_ends_the_wait_of_another_process(run, make_connector, emulator, db_url):
     """
     And that of a second one in this process.
