@@ -64,7 +64,8 @@ class HousekeepingVerbs(Opened):
         bodies = sum(self._blank(old, after) for after in range(0, self._last_event(), _BATCH))
         ended = (
             ListenRow.select(ListenRow.id)
-            .where(ListenRow.state.in_(("resolved", "timed_out", "cancelled")), ListenRow.closed_at < settled)
+            # What is being watched has no such time.
+            .where(ListenRow.closed_at < settled)
             .limit(_BATCH)
         )
         final = EventRow.select(EventRow.id).where(

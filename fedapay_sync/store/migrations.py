@@ -20,6 +20,8 @@ STEPS: Tuple[Tuple[int, Sequence[str]], ...] = (
             "UPDATE fp_payment SET run_after = NULL WHERE state = 'failed'",
         ),
     ),
+    # An index only.
+    (3, ()),
 )
 
 

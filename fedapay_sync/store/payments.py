@@ -1,8 +1,9 @@
 """The verbs of payments: what was asked for, written before FedaPay is asked."""
 
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Iterable, Optional, Sequence
 
 from ..errors import TransactionId
+from .beginnings import CHUNK, rows_of
 from .dialect import Database
 from .opened import Opened
 from .records import Payment
@@ -11,6 +12,8 @@ from .tables import PaymentRow
 
 #: A payment is looked at for the first time so many seconds after it was touched, unless said otherwise.
 LOOK_IN = 60.0
+
+_ACCOUNTS = "SELECT transaction_id, account FROM fp_payment WHERE environment = ? AND transaction_id IN ({})"
 
 
 class PaymentVerbs(Opened):
@@ -95,3 +98,11 @@ class PaymentVerbs(Opened):
     def payment_of(self, environment: str, transaction_id: TransactionId) -> Optional[Payment]:
         """What was asked for under that transaction, if this database saw it asked."""
         return self._read(lambda database: payment_of(database, environment, str(transaction_id)))
+
+    def accounts_of(self, environment: str, transaction_ids: Iterable[str]) -> Dict[str, str]:
+        """The accounts that asked for these transactions, of those that this database saw asked."""
+        ids = list(transaction_ids)
+        chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
+        return self._read(
+            lambda database: dict(row for each in chunks for row in rows_of(database, _ACCOUNTS, [environment], each))
+        )

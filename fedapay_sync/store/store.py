@@ -7,6 +7,7 @@ Truth lies in rows; what wakes threads (:mod:`fedapay_sync.bells`) only makes th
 from typing import Tuple
 
 from ..bells import Ear
+from .beginnings import BeginningVerbs
 from .events import EventVerbs
 from .housekeeping import HousekeepingVerbs
 from .listens import ListenVerbs
@@ -15,7 +16,7 @@ from .moving import MovingVerbs
 from .payments import PaymentVerbs
 
 
-class Store(EventVerbs, ListenVerbs, PaymentVerbs, LookVerbs, HousekeepingVerbs, MovingVerbs):
+class Store(EventVerbs, BeginningVerbs, ListenVerbs, PaymentVerbs, LookVerbs, HousekeepingVerbs, MovingVerbs):
     """The database of one connector in one process: events, listens, payments and looks at them."""
 
     def data_version(self) -> Tuple[int, object]:

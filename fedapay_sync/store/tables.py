@@ -8,7 +8,7 @@ from typing import Any
 
 import peewee
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: States of a listen in which somebody still watches the payment.
 OPEN_STATES = ("pending", "closing", "unknown")
@@ -121,6 +121,9 @@ ListenRow.add_index(
 )
 ListenRow.add_index(
     peewee.SQL("CREATE INDEX IF NOT EXISTS fp_listen_late ON fp_listen (run_after) WHERE state = 'timed_out'")
+)
+ListenRow.add_index(
+    peewee.SQL("CREATE INDEX IF NOT EXISTS fp_listen_ended ON fp_listen (closed_at) WHERE closed_at IS NOT NULL")
 )
 
 

@@ -1,6 +1,10 @@
 """What the verbs of listens promise."""
 
+from pathlib import Path
+
 import pytest
+
+from fedapay_sync.store.owner import new_owner, retire
 
 
 def test_a_listen_is_remembered_by_all(store, second, listen):
@@ -232,3 +236,147 @@ def test_an_unfinished_deletion_ends_with_the_next_wait(store, listen, adopt, ma
 
     assert listen(store, owner="B").state == "resolved"
     assert len(claim(store, kinds=["local.restored"])) == 1
+
+
+# -- many at once -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def open_many():
+    def open_many(store, ids, **changes):
+        facts = {"timeout": 600.0, "delete_at_deadline": False, "owner": "A", "lease": 60.0}
+        return store.open_many("sandbox", {str(each): "shop" for each in ids}, **{**facts, **changes})
+
+    return open_many
+
+
+def test_many_are_opened_as_one_would_be(store, second, listen, open_many, make_event, clock):
+    """
+    New, ended already, waited for by others longer and less long, timed out: each among the others.
+    """
+    store.accept(make_event("2"))
+    store.accept(make_event("2", name="transaction.declined"))
+    listen(second, "3", timeout=6000, owner="B")
+    listen(second, "4", timeout=6, owner="B")
+    listen(second, "5")
+    store.end_listen("sandbox", "5", "timed_out")
+    listen(second, "6")
+    store.end_listen("sandbox", "6", "timed_out")
+    store.accept(make_event("6"))
+    ids = ["1", "2", "3", "4", "5", "6", *range(100, 1100)]
+
+    opened = open_many(store, ids, delete_at_deadline=True)
+
+    assert set(opened) == set(map(str, ids))
+    assert [opened[each].state for each in "123456"] == [
+        "pending", "resolved", "pending", "pending", "pending", "resolved"
+    ]  # fmt: skip
+    assert opened["3"].timeout == 6000 and not opened["3"].delete_at_deadline
+    assert opened["4"].timeout == 600 and opened["4"].delete_at_deadline
+    assert opened == {each: second.listen("sandbox", each) for each in opened}
+    assert sorted(second.ended("sandbox", ["1", "2", "3", "4", "5", "6"])) == ["2", "6"]
+
+
+def test_a_second_time_changes_what_one_would_change(store, open_many, clock):
+    """
+    The same thousand, a little later, for longer.
+    """
+    first = open_many(store, range(1000))
+    clock.advance(30)
+    again = open_many(store, range(1000), timeout=6000)
+    assert all(again[each].deadline > first[each].deadline + 5000 for each in first)
+    assert len(store.open_listens("sandbox")) == 1000
+
+
+def test_an_end_that_was_known_closes_with_what_is_owed(store, second, open_many, adopt, make_event, claim, clock):
+    """
+    The listen of a dead process, in the midst of its deletion, among many new ones.
+    """
+    open_many(store, [1], timeout=5)
+    adopt(store, "B", dead=["A"])
+    clock.advance(6)
+    store.begin_closing("sandbox", "1", 30)
+    store.accept(make_event("1", name="transaction.deleted"))
+
+    assert open_many(second, range(1, 400), owner="B")["1"].state == "resolved"
+    assert len(claim(store, kinds=["local.restored"])) == 1
+
+
+def test_what_ended_lately_is_found_and_what_ended_long_ago_is_not(store, second, listen, clock):
+    """
+    Nor what a clock, set back since, has stamped with a time to come.
+    """
+    for number in ("1", "2", "3"):
+        listen(store, number)
+    clock.wall_ahead += 3600
+    store.end_listen("sandbox", "1", "cancelled")
+    clock.wall_ahead -= 3600
+    store.end_listen("sandbox", "2", "cancelled")
+    assert second.ended_lately("sandbox", 5) == ["2"]
+    assert second.ended_lately("live", 5) == []
+    clock.advance(10)
+    store.end_listen("sandbox", "3", "timed_out")
+    assert second.ended_lately("sandbox", 5) == ["3"]
+
+
+def test_many_are_adopted_by_one(store, second, open_many, adopt):
+    open_many(store, range(1000))
+    assert len(adopt(second, "B", dead=["A"])) == 1000
+    assert adopt(store, "C", dead=["A"]) == []
+    assert adopt(second, "B") == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="the system does not tell who lives")
+def test_a_clock_that_jumps_takes_nothing_from_a_living_process(store, second, listen, adopt, clock):
+    """
+    Its leases have ended by the wall clock, and it watches all the same; whoever joins does not become its owner.
+    """
+    living = new_owner()
+    listen(store, owner=living)
+    clock.wall_ahead += 3600
+    assert adopt(second) == []
+    listen(second, owner="B", timeout=6000)
+    retire(living)
+    assert adopt(second, "C") == ["100"]
+
+
+def test_what_is_given_up_is_not_watched_and_not_forgotten(store, second, listen, adopt, make_event, claim, clock):
+    """
+    Nothing is said of it; a payment that comes after all ends it, and is told.
+    """
+    listen(store, timeout=5)
+    assert not store.give_up("sandbox", "100")
+    clock.advance(6)
+    store.begin_closing("sandbox", "100", 30)
+    store.end_listen("sandbox", "100", "unknown")
+
+    assert store.give_up("sandbox", "100")
+    assert store.open_listens("sandbox") == [] and adopt(second, "B", dead=["A"]) == []
+    assert store.listen("sandbox", "100").state == "unknown"
+    assert store.purge(0).listens == 0
+
+    store.accept(make_event())
+    assert store.listen("sandbox", "100").state == "resolved"
+    assert len(claim(store, kinds=["local.restored"])) == 1
+
+
+def test_a_wait_for_what_was_given_up_begins_anew(store, listen, adopt, clock):
+    listen(store, timeout=5)
+    clock.advance(6)
+    store.begin_closing("sandbox", "100", 30)
+    store.end_listen("sandbox", "100", "unknown")
+    store.give_up("sandbox", "100")
+
+    assert listen(store, owner="B").state == "pending"
+    assert [each.transaction_id for each in store.open_listens("sandbox")] == ["100"]
+    assert store.ended("sandbox", ["100"]) == [] and adopt(store, "C", dead=["B"]) == ["100"]
+
+
+def test_what_was_given_up_long_ago_is_purged(store, listen, clock):
+    listen(store, timeout=5)
+    clock.advance(6)
+    store.begin_closing("sandbox", "100", 30)
+    store.end_listen("sandbox", "100", "unknown")
+    store.give_up("sandbox", "100")
+    clock.advance(4 * 86400)
+    assert store.purge(0).listens == 1
