@@ -17,7 +17,7 @@ from .inbox import Inbox
 from .masking import get_logger
 from .models import Event
 from .models.event import TRANSACTION
-from .watches import may_pass
+from .statuses import may_pass
 
 if TYPE_CHECKING:
     from .store import Store

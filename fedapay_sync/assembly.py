@@ -11,6 +11,7 @@ from .callbacks import Callbacks
 from .clock import Clock
 from .config import Config
 from .confirmation import Confirmation
+from .deadlines import GRACE, Deadlines
 from .exchange import Exchange
 from .followup import FollowUp
 from .inbox import Inbox
@@ -20,9 +21,10 @@ from .outcomes import Outcomes
 from .payments import Payments
 from .recovery import Recovery
 from .server import WebServer
+from .statuses import Statuses
 from .store.owner import new_owner, retire
 from .transport import Transport
-from .watches import GRACE, Pace, Watches
+from .watches import Pace, Watches
 from .webhook_app import MAX_BODY, Receive, application
 
 
@@ -49,31 +51,28 @@ class Parts:
         self.bells = Bells(
             ear=self.store.ear(),
             ended=lambda keys: self.store.ended(config.environment, keys),
+            lately=lambda seconds: self.store.ended_lately(config.environment, seconds),
             clock=clock,
         )
         self.callbacks = Callbacks(config, self.store, self.owner, clock, chore=self._blank_old_bodies)
         self._blanked = 0
         self.inbox = Inbox(config, self.store, self.bells, self.callbacks, clock)
         self.outcomes = Outcomes(config, self.store)
-        self.watches = Watches(
-            config,
-            self.store,
-            Api(self.quick, config.checked_key),
-            self.bells,
-            self.inbox,
-            self.callbacks,
-            self.owner,
-            clock,
-            pace=pace,
-        )
-        self.confirmation = Confirmation(self.inbox, self.watches)
+        quick = Api(self.quick, config.checked_key)
+        self.statuses = Statuses(config, self.store, quick, self.inbox)
+        deadlines = Deadlines(config, self.store, quick, self.bells, self.statuses, self.callbacks, clock)
+        self.watches = Watches(config, self.store, self.bells, self.statuses, deadlines, self.owner, clock, pace=pace)
+        self.confirmation = Confirmation(self.inbox, self.statuses)
         self.inbox.on_claim = self.confirmation.soon
-        self.listens = Listens(config, self.store, self.bells, self.outcomes, self.watches, self.owner, clock)
+        self.listens = Listens(
+            config, self.store, self.bells, self.outcomes, self.statuses, self.watches, self.owner, clock
+        )
         self.follow_up = FollowUp(
             config,
             self.store,
-            Api(self.quick, config.checked_key),
+            quick,
             self.bells,
+            self.statuses,
             self.watches,
             Absences(config, self.store, self.api, self.inbox, clock),
             clock,

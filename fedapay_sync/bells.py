@@ -8,12 +8,12 @@ polls only while somebody waits, and does no work itself: what is due goes to a 
 import contextlib
 import heapq
 import itertools
-import queue
 import threading
-from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from .clock import SYSTEM_CLOCK, Clock
 from .masking import get_logger
+from .pools import Action, Pool
 
 log = get_logger(__name__)
 
@@ -21,65 +21,63 @@ log = get_logger(__name__)
 POLL = 0.05
 #: A full look happens at least so often, whatever the signs say, in seconds.
 LOOK = 2.0
+#: What has ended is stamped a little before others can see it, and by clocks that may differ; in seconds. What this
+#: does not allow for is found by the full look.
+_MARGIN = 2.0
 
-Action = Callable[[], None]
+_making_events = threading.Lock()
 
 
-class Pool:
-    """A few daemon threads, started when needed. Not an executor: those keep a process from ending."""
+class Bell:
+    """
+    What a ``threading.Event`` is, without its kilobyte as long as nobody blocks.
 
-    def __init__(self, name: str, size: int) -> None:
-        self._name = name
-        self._size = size
-        self._lock = threading.Lock()
-        self._jobs: queue.SimpleQueue[Optional[Action]] = queue.SimpleQueue()
-        self._threads = 0
-        self._idle = 0
-        self._closed = False
+    Attributes:
+        then: what is done besides, whenever it rings, for those who do not block a thread.
+    """
 
-    def submit(self, action: Action) -> None:
-        """Run it soon, on one of the threads; not at all after the end."""
-        with self._lock:
-            if self._closed:
-                return
-            if self._idle > 0:
-                self._idle -= 1
-            elif self._threads < self._size:
-                name = f"{self._name}-{self._threads + 1}"
-                try:
-                    threading.Thread(target=self._run, name=name, daemon=True).start()
-                    self._threads += 1
-                except RuntimeError:
-                    # No more threads to be had here: those that there are will come to it.
-                    if not self._threads:
-                        raise
-            self._jobs.put(action)
+    __slots__ = ("_event", "_rung", "then")
 
-    def close(self) -> None:
-        """Let the threads end after what they have."""
-        with self._lock:
-            self._closed = True
-            for _ in range(self._threads):
-                self._jobs.put(None)
-            self._threads = 0
+    def __init__(self) -> None:
+        self._rung = False
+        self._event: Optional[threading.Event] = None
+        self.then: Optional[Action] = None
 
-    def _run(self) -> None:
-        while (action := self._jobs.get()) is not None:
-            try:
-                action()
-            except BaseException as error:  # edge of a thread: one failed action must not cost the others theirs
-                log.error("%s: an action failed: %s: %s", self._name, type(error).__name__, error)
-            with self._lock:
-                self._idle += 1
+    def set(self) -> None:
+        """Ring."""
+        self._rung = True
+        if self._event is not None:
+            self._event.set()
+        if self.then is not None:
+            self.then()
+
+    def clear(self) -> None:
+        """Be silent, until the next ring."""
+        self._rung = False
+        if self._event is not None:
+            self._event.clear()
+
+    def is_set(self) -> bool:
+        """Whether it has rung since it was silenced."""
+        return self._rung
+
+    def wait(self, seconds: float) -> bool:
+        """Until it rings, or for so long; whether it has rung."""
+        if self._event is None:
+            with _making_events:
+                self._event = self._event or threading.Event()
+        # The event first: whoever rings after this look finds it.
+        return self._rung or self._event.wait(seconds)
 
 
 class Timer:
-    """Something due later; may be called off."""
+    """Something due later, on the threads of a pool; may be called off."""
 
-    __slots__ = ("action",)
+    __slots__ = ("action", "pool")
 
-    def __init__(self, action: Action) -> None:
+    def __init__(self, action: Action, pool: Pool) -> None:
         self.action: Optional[Action] = action
+        self.pool = pool
 
     def cancel(self) -> None:
         """Call it off. An entry left in the heap costs nothing but its place until it is due."""
@@ -129,6 +127,7 @@ class Bells:
     Args:
         ear: how it hears of what other connections commit.
         ended: which of these keys have something to be woken for.
+        lately: all keys that have had something to be woken for in the last so many seconds.
     """
 
     def __init__(
@@ -136,15 +135,18 @@ class Bells:
         *,
         ear: Ear,
         ended: Callable[[List[str]], List[str]],
+        lately: Callable[[float], List[str]],
         clock: Clock = SYSTEM_CLOCK,
         look: float = LOOK,
     ) -> None:
         self._ear = ear
         self._ended = ended
+        self._lately = lately
         self._clock = clock
         self._look = look
         self._lock = threading.Lock()
-        self._waiting: Dict[str, Set[threading.Event]] = {}
+        # Tuples: a set would be the heaviest part of a wait, and hardly any key has a second one.
+        self._waiting: Dict[str, Tuple[Bell, ...]] = {}
         self._fresh: Set[str] = set()
         self._timers: List[Tuple[float, int, Timer]] = []
         self._order = itertools.count()
@@ -152,29 +154,35 @@ class Bells:
         self._thread: Optional[threading.Thread] = None
         self._closing = False
 
-    def add(self, key: str, bell: threading.Event) -> None:
+    def add(self, key: str, bell: Bell) -> None:
         """Ring that bell whenever the key has news."""
+        self.add_all([(key, bell)])
+
+    def add_all(self, bells: Iterable[Tuple[str, Bell]]) -> None:
+        """Ring each of these bells whenever its key has news."""
         with self._lock:
-            self._waiting.setdefault(key, set()).add(bell)
-            # What was committed between the caller's own look and this line would otherwise go unheard until the
-            # next full look.
-            self._fresh.add(key)
+            for key, bell in bells:
+                self._waiting[key] = (*self._waiting.get(key, ()), bell)
+                # What was committed between the caller's own look and this line would otherwise go unheard until the
+                # next full look.
+                self._fresh.add(key)
             self._start()
         self._ear.wake()
 
-    def remove(self, key: str, bell: threading.Event) -> None:
+    def remove(self, key: str, bell: Bell) -> None:
         """Stop ringing that bell."""
         with self._lock:
-            bells = self._waiting.get(key, set())
-            bells.discard(bell)
-            if not bells:
+            bells = tuple(each for each in self._waiting.get(key, ()) if each is not bell)
+            if bells:
+                self._waiting[key] = bells
+            else:
                 self._waiting.pop(key, None)
                 self._fresh.discard(key)
 
     @contextlib.contextmanager
-    def subscribed(self, key: str) -> Iterator[threading.Event]:
+    def subscribed(self, key: str) -> Iterator[Bell]:
         """A bell of one's own, for a while."""
-        bell = threading.Event()
+        bell = Bell()
         self.add(key, bell)
         try:
             yield bell
@@ -183,27 +191,28 @@ class Bells:
 
     def ring(self, key: str) -> None:
         """Wake those in this process who wait on that key; the others hear of the commit by themselves."""
-        with self._lock:
-            bells = list(self._waiting.get(key, ()))
-        for bell in bells:
+        for bell in self._waiting.get(key, ()):
             bell.set()
 
     def ring_all(self) -> None:
         """Wake everybody in this process."""
         with self._lock:
-            bells = [bell for each in self._waiting.values() for bell in each]
-        for bell in bells:
-            bell.set()
+            keys = list(self._waiting)
+        for key in keys:
+            self.ring(key)
 
-    def later(self, seconds: float, action: Action) -> Timer:
-        """Run the action on a worker thread in that many seconds."""
-        timer = Timer(action)
+    def later(self, seconds: float, action: Action, pool: Optional[Pool] = None) -> Timer:
+        """Run the action in that many seconds, on a thread of that pool or else of our own."""
+        timer = Timer(action, pool or self._pool)
         with self._lock:
             if self._closing:
                 return timer
-            heapq.heappush(self._timers, (self._clock.monotonic() + seconds, next(self._order), timer))
+            entry = (self._clock.monotonic() + seconds, next(self._order), timer)
+            heapq.heappush(self._timers, entry)
+            is_next = self._timers[0] is entry
             self._start()
-        self._ear.wake()
+        if is_next:
+            self._ear.wake()
         return timer
 
     def close(self) -> None:
@@ -228,51 +237,61 @@ class Bells:
 
     def _run(self) -> None:
         seen: object = None
-        looked = float("-inf")
+        looked = full = float("-inf")
         failing = False
         while True:
             with self._lock:
                 if self._closing:
                     break
                 due = self._due()
-                keys = list(self._waiting)
+                waits = bool(self._waiting)
                 fresh, self._fresh = self._fresh, set()
-            for action in due:
-                self._hand_over(action)
-            if keys:
+            for timer in due:
+                self._hand_over(timer)
+            if waits:
                 try:
                     # The version before the look: what is committed in between shows as a change next time.
-                    version = self._ear.version()
-                    if version != seen or self._clock.monotonic() - looked > self._look:
-                        seen, looked, fresh = version, self._clock.monotonic(), set(keys)
-                    for key in self._ended(list(fresh)) if fresh else ():
-                        self.ring(key)
-                    failing = False
+                    version, now = self._ear.version(), self._clock.monotonic()
+                    if now - full > self._look:
+                        full, fresh = now, self._keys()
+                    elif version != seen:
+                        self._ring_these(self._lately(now - looked + _MARGIN))
+                    self._ring_these(self._ended(list(fresh)) if fresh else ())
+                    seen, looked, failing = version, now, False
                 except Exception as error:  # edge of a thread: without it nobody here is ever woken again
                     if not failing:
                         log.error("looking at the store failed, going on: %s: %s", type(error).__name__, error)
-                    failing, seen = True, None
+                    failing, full = True, float("-inf")
             with self._lock:
                 pause = self._pause()
             # What was added meanwhile has called already, and there is no sleep.
             self._ear.sleep(pause)
         self._ear.close()
 
-    def _hand_over(self, action: Action) -> None:
+    def _keys(self) -> Set[str]:
+        with self._lock:
+            return set(self._waiting)
+
+    def _ring_these(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.ring(key)
+
+    def _hand_over(self, timer: Timer) -> None:
+        action = timer.action
+        if action is None:
+            return
         try:
-            self._pool.submit(action)
+            timer.pool.submit(action)
         except RuntimeError as error:
             log.error("no thread for a timer, trying again: %s", error)
-            self.later(1.0, action)
+            self.later(1.0, action, timer.pool)
 
-    def _due(self) -> List[Action]:
+    def _due(self) -> List[Timer]:
         now = self._clock.monotonic()
-        actions = []
+        due = []
         while self._timers and self._timers[0][0] <= now:
-            action = heapq.heappop(self._timers)[2].action
-            if action is not None:
-                actions.append(action)
-        return actions
+            due.append(heapq.heappop(self._timers)[2])
+        return due
 
     def _pause(self) -> Optional[float]:
         pauses = [self._ear.pause] if self._waiting else []

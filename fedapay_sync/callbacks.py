@@ -10,11 +10,11 @@ import random
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
-from .bells import Pool
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
 from .errors import ConfigError, FedapayError
 from .masking import get_logger, mask
+from .pools import Pool
 from .store import StoredEvent
 
 if TYPE_CHECKING:

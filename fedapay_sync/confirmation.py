@@ -9,15 +9,15 @@ event, and a claim that it does not bear out is told as suspect.
 
 from typing import Any, Dict, Optional
 
-from .bells import Pool
 from .callbacks import ROUND
 from .enums import PAID_STATUSES
 from .errors import FedapayError, NotFound
 from .inbox import Inbox, contents
 from .masking import get_logger
 from .models import Transaction
+from .pools import Pool
+from .statuses import Statuses
 from .store import StoredEvent
-from .watches import Watches
 
 log = get_logger(__name__)
 
@@ -32,9 +32,9 @@ class Unconfirmed(FedapayError):
 class Confirmation:
     """What is done about the claims of one connector."""
 
-    def __init__(self, inbox: Inbox, watches: Watches) -> None:
+    def __init__(self, inbox: Inbox, statuses: Statuses) -> None:
         self._inbox = inbox
-        self._watches = watches
+        self._statuses = statuses
         self._pool = Pool("fedapay-confirm", 4)
 
     def soon(self, transaction_id: str) -> None:
@@ -54,7 +54,7 @@ class Confirmation:
         """
         transaction: Optional[Transaction] = None
         try:
-            transaction = self._watches.read(work.entity_id)
+            transaction = self._statuses.read(work.entity_id)
         except NotFound:
             log.info("FedaPay does not know transaction %s", work.entity_id)
         event = _borne_out(work, transaction)
@@ -72,7 +72,7 @@ class Confirmation:
 
     def _ask(self, transaction_id: str) -> None:
         try:
-            self._watches.read(transaction_id)
+            self._statuses.read(transaction_id)
         except FedapayError as error:
             log.warning("status of %s, told by a webhook, not confirmed yet: %s", transaction_id, error)
 

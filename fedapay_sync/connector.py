@@ -9,7 +9,7 @@ import dataclasses
 import os
 import weakref
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from .api import Api
 from .assembly import Parts, PerProcess
@@ -17,11 +17,12 @@ from .callbacks import check_callback, next_round
 from .clock import SYSTEM_CLOCK, Clock
 from .config import AUTH_KEY, DEFAULT_PORT, days, is_reloader_parent
 from .config import build as build_config
+from .deadlines import DEFAULT_TIMEOUT
 from .enums import EventFutureStatus, OnTimeout
 from .errors import AmountMismatch, ConfigError, TransactionId
 from .exchange import Exchange
 from .inbox import contents, is_claim
-from .listens import DEFAULT_TIMEOUT, Listen
+from .listens import Listen
 from .logbook import log_to
 from .masking import get_logger
 from .models import (
@@ -216,7 +217,7 @@ class Connector:
             NotFound: FedaPay ne connaît pas cette transaction.
             TransportError: FedaPay n'a pas répondu.
         """
-        return self._here().watches.read(id_transaction, api_key)
+        return self._here().statuses.read(id_transaction, api_key)
 
     def get_transaction_by_merchant_reference(self, merchant_id: str, api_key: Optional[str] = None) -> Transaction:
         """
@@ -235,7 +236,7 @@ class Connector:
             TransactionIsNotPendingAnymore: elle n'est plus en attente ; lire son statut.
         """
         parts = self._here()
-        deleted = parts.api.transactions.delete(id_transaction, api_key=parts.watches.key_for(id_transaction, api_key))
+        deleted = parts.api.transactions.delete(id_transaction, api_key=parts.statuses.key_for(id_transaction, api_key))
         parts.listens.cancel(id_transaction)
         return deleted
 
@@ -300,6 +301,41 @@ class Connector:
         return self._here().listens.listen(
             id_transaction, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback
         )
+
+    def listen_many(
+        self,
+        ids: Iterable[TransactionId],
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+        callback: Optional[OutcomeCallback] = None,
+    ) -> List[Listen]:
+        """
+        Commence à attendre plusieurs transactions sans bloquer, des milliers s'il le faut ; rend une attente pour
+        chacune, dans le même ordre.
+
+        Comme autant d'appels à ``listen``, en quelques écritures au lieu de milliers. Les premières lectures de statut
+        sont espacées d'un cinquième de seconde, pour ménager FedaPay ; les webhooks n'attendent pas.
+
+        Args:
+            ids: identifiants FedaPay.
+            timeout: délai de chacune, en secondes.
+            on_timeout: ``"keep"`` ou ``"delete"``, pour ces attentes.
+            api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
+            callback: fonction appelée une fois pour chacune avec son ``Outcome``, sur un autre thread.
+
+        Raises:
+            InvalidArgument: ce n'est pas une liste d'identifiants ; rien n'est attendu.
+            StoreError: la base n'a pas tout écrit. Ce qui l'a été reste suivi ; rappeler avec la même liste est sans
+                danger, et le callback n'est alors appelé qu'une fois.
+
+        Example:
+            >>> attentes = connector.listen_many([paiement.id_transaction])
+            >>> attentes[0].result().paid
+            True
+        """
+        return self._here().listens.listen_many(ids, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback)
 
     def cancel_listen(self, transaction_id: TransactionId) -> bool:
         """Met fin à l'attente d'une transaction, partout, sans toucher à la transaction ; faux s'il n'y en a pas."""

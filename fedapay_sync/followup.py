@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Optional
 
 from .absences import Absences
 from .api import Api
-from .bells import Bells, Pool, Timer
+from .bells import Bells, Timer
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
 from .enums import RETRIED_STATUSES
@@ -20,8 +20,10 @@ from .errors import FedapayError, NotFound
 from .intents import Intent
 from .masking import get_logger
 from .models import Transaction
+from .pools import Pool
+from .statuses import Statuses, has_ended, may_pass
 from .store import WATCHED, Look
-from .watches import Pace, Watches, has_ended, may_pass
+from .watches import Pace, Watches
 
 if TYPE_CHECKING:
     from .store import Store
@@ -58,6 +60,7 @@ class FollowUp:
         store: "Store",
         api: Api,
         bells: Bells,
+        statuses: Statuses,
         watches: Watches,
         absences: Absences,
         clock: Clock = SYSTEM_CLOCK,
@@ -68,6 +71,7 @@ class FollowUp:
         self._store = store
         self._transactions = api.transactions
         self._bells = bells
+        self._statuses = statuses
         self._watches = watches
         self._absences = absences
         self._clock = clock
@@ -89,7 +93,7 @@ class FollowUp:
 
     def expect(self, key: str) -> float:
         """In how many seconds a payment that is touched now, with that key, is to be looked at; this process will."""
-        self._watches.remember_key(key)
+        self._statuses.remember_key(key)
         seconds = self.interval(0)
         self._started = True
         self._again(seconds + _GAP)
@@ -154,7 +158,7 @@ class FollowUp:
 
     def _look_if_due(self) -> float:
         """Make the look that is due, if one is; seconds until the next one may be."""
-        environment, keys = self._config.environment, self._watches.keys()
+        environment, keys = self._config.environment, self._statuses.keys()
         due = self._store.next_look(environment, keys)
         wait = _ROUND if due is None else due - self._clock.now()
         if wait > 0:
@@ -169,7 +173,7 @@ class FollowUp:
         subject = look.transaction_id or look.merchant_reference
         try:
             if look.transaction_id is not None:
-                self._settle(look, self._watches.read(look.transaction_id, key))
+                self._settle(look, self._statuses.read(look.transaction_id, key))
             else:
                 self._adopt(look, self._transactions.by_merchant_reference(str(look.merchant_reference), api_key=key))
         except NotFound:
@@ -215,7 +219,7 @@ class FollowUp:
         Intent(self._store, environment, look.account, reference, self.interval(0)).adopt(transaction)
         log.info("transaction %s found for an intent whose creation had no answer", transaction.id)
         if has_ended(transaction):
-            self._watches.take(transaction)
+            self._statuses.take(transaction)
 
     def _not_found(self, look: Look) -> None:
         now = self._clock.now()

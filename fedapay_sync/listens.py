@@ -6,48 +6,31 @@ wait is always read from the store, whoever put it there: a webhook in this proc
 cancel.
 """
 
-import queue
-import threading
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+import functools
+from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Sequence, Union
 
-from .bells import Bells, Pool
+from .bells import Bells
 from .callbacks import check_callback
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config, timeout_policy
+from .deadlines import DEFAULT_TIMEOUT, GRACE, Verdict, Wait, checked_timeout
 from .enums import RETRIED_STATUSES, OnTimeout
-from .errors import (
-    AmountMismatch,
-    ApiError,
-    FedapayError,
-    InvalidArgument,
-    TransactionId,
-    TransportError,
-)
+from .errors import AmountMismatch, ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
 from .masking import fingerprint, get_logger
 from .models import Outcome
 from .models.sent import checked_id
-from .outcomes import Outcomes, mismatched, still_pending, unknown
-from .watches import GRACE, LEASE, Wait, Watches
+from .outcomes import Outcomes, still_pending, unknown
+from .statuses import Statuses
+from .telling import AGAIN, Telling
+from .watches import LEASE, SPACING, Watches
 
 if TYPE_CHECKING:
     from .store import Store
 
 log = get_logger(__name__)
 
-DEFAULT_TIMEOUT = 600.0
-#: Where FedaPay did not answer at the deadline, a callback waits on for so long at least, in seconds.
-_AGAIN = 60.0
-
-
-class _Bell(threading.Event):
-    """Rings, and besides has something done for those who do not block a thread."""
-
-    then: Optional[Callable[[], None]] = None
-
-    def set(self) -> None:
-        super().set()
-        if self.then is not None:
-            self.then()
+#: So many waits begin in one commit: webhooks get their turn in between.
+_BATCH = 1000
 
 
 class Listen(Wait):
@@ -58,12 +41,17 @@ class Listen(Wait):
         id_transaction: transaction attendue.
     """
 
-    def __init__(self, listens: "Listens", id_transaction: TransactionId, deadline: float) -> None:
-        super().__init__(id_transaction, deadline)
-        self._bell: _Bell = _Bell()
+    __slots__ = ("_listens",)
+
+    def __init__(
+        self,
+        listens: "Listens",
+        id_transaction: TransactionId,
+        deadline: float,
+        again: "Callable[[TransactionId], Listen]",
+    ) -> None:
+        super().__init__(id_transaction, deadline, again)
         self._listens = listens
-        self._callbacks: queue.SimpleQueue[Callable[[Outcome], Any]] = queue.SimpleQueue()
-        self._again: Callable[[], Listen] = lambda: self
 
     def result(self, timeout: Optional[float] = None) -> Outcome:
         """
@@ -94,7 +82,7 @@ class Listen(Wait):
             ConfigError: ce n'est pas une fonction ordinaire.
         """
         check_callback(callback, "Le callback de l'attente")
-        self._listens.tell_later(self, callback)
+        self._listens.telling.when_it_ends(self, callback)
 
     def cancel(self) -> bool:
         """Met fin à l'attente, pour tous ceux qui attendent cette transaction ; faux si elle est déjà finie."""
@@ -110,6 +98,7 @@ class Listens:
         store: "Store",
         bells: Bells,
         outcomes: Outcomes,
+        statuses: Statuses,
         watches: Watches,
         owner: str,
         clock: Clock = SYSTEM_CLOCK,
@@ -118,44 +107,62 @@ class Listens:
         self._store = store
         self._bells = bells
         self._outcomes = outcomes
+        self._statuses = statuses
         self._watches = watches
         self._owner = owner
         self._clock = clock
-        self._pool = Pool("fedapay-listen", 4)
+        self.telling = Telling(bells, self._found)
 
-    def listen(
+    def listen(self, id_transaction: TransactionId, timeout: float = DEFAULT_TIMEOUT, **asked: Any) -> Listen:
+        """Begin to wait, without blocking; see :meth:`listen_many`."""
+        (handle,) = self.listen_many([id_transaction], timeout, **asked)
+        return handle
+
+    def listen_many(
         self,
-        id_transaction: TransactionId,
+        ids: Iterable[TransactionId],
         timeout: float = DEFAULT_TIMEOUT,
         *,
         on_timeout: Union[OnTimeout, str, None] = None,
         api_key: Optional[str] = None,
         callback: Optional[Callable[[Outcome], Any]] = None,
-    ) -> Listen:
-        """Begin to wait, without blocking."""
+    ) -> List[Listen]:
+        """Begin to wait for each of these, without blocking."""
         if callback is not None:
             check_callback(callback, "Le callback de l'attente")
-        transaction_id, seconds = checked_id(id_transaction), checked_timeout(timeout)
+        shown, seconds = _checked_ids(ids), checked_timeout(timeout)
         policy = self._config.on_timeout if on_timeout is None else timeout_policy(on_timeout)
-        key = self._watches.key_for(transaction_id, api_key)
-        record = self._store.open_listen(
-            self._config.environment,
-            transaction_id,
-            account=fingerprint(key),
-            timeout=seconds,
-            delete_at_deadline=policy == OnTimeout.DELETE,
-            owner=self._owner,
-            lease=LEASE,
-        )
-        handle = Listen(self, id_transaction, self._clock.monotonic() + seconds)
-        handle._again = lambda: self.listen(
-            id_transaction, max(seconds, _AGAIN), on_timeout=on_timeout, api_key=api_key
-        )
-        if record.is_open or self.look(handle) is None:
-            self._watches.wait(handle, key, seconds, key_was_given=api_key is not None)
+        keys = self._statuses.keys_for(map(str, shown), api_key)
+        labels = {key: fingerprint(key) for key in set(keys.values())}
+        again = functools.partial(self.listen, timeout=max(seconds, AGAIN), on_timeout=on_timeout, api_key=api_key)
+        handles: List[Listen] = []
+        for start in range(0, len(shown), _BATCH):
+            part = shown[start : start + _BATCH]
+            records = self._store.open_many(
+                self._config.environment,
+                {str(each): labels[keys[str(each)]] for each in part},
+                timeout=seconds,
+                delete_at_deadline=policy == OnTimeout.DELETE,
+                owner=self._owner,
+                lease=LEASE,
+            )
+            deadline = self._clock.monotonic() + seconds
+            begun = [Listen(self, each, deadline, again) for each in part]
+            still_open = [each for each in begun if records[str(each.id_transaction)].is_open]
+            self._watches.wait_all(
+                [(each, keys[str(each.id_transaction)]) for each in still_open],
+                key_was_given=api_key is not None,
+                after=start * SPACING,
+            )
+            for each in begun:
+                if not records[str(each.id_transaction)].is_open:
+                    each._bell.set()
+            handles += begun
+        # Only now: if the store fails in the midst, whoever tries again has nothing called twice.
         if callback is not None:
-            self.tell_later(handle, callback)
-        return handle
+            for each in handles:
+                self.telling.when_it_rings(each, callback)
+        return handles
 
     def finalise(
         self,
@@ -167,9 +174,9 @@ class Listens:
     ) -> Outcome:
         """Wait for the end, at most ``timeout`` and the grace."""
         if checked_timeout(timeout) == 0:
-            return self._look_once(id_transaction, self._watches.key_for(id_transaction, api_key))
+            return self._look_once(id_transaction, self._statuses.key_for(id_transaction, api_key))
         handle = self.listen(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
-        if handle._verdict is not None:
+        if handle._bell.is_set() and self.look(handle) is not None:
             # It had ended before we came; if the payer may have tried again since, FedaPay knows.
             self._look_again(handle, api_key)
         try:
@@ -195,26 +202,31 @@ class Listens:
             if remaining <= 0:
                 break
             # Sliced: before 3.14 nothing interrupts a longer wait on Windows, and tests hold the clock.
-            while (remaining := end - self._clock.monotonic()) > 0 and not handle._bell.wait(min(remaining, 0.2)):
+            # And another thread that asks the same handle may have silenced the bell, and found the end.
+            while (
+                (remaining := end - self._clock.monotonic()) > 0
+                and handle._verdict is None
+                and not handle._bell.wait(min(remaining, 0.2))
+            ):
                 pass
         if timeout is not None and self._clock.monotonic() < handle._deadline + GRACE:
             raise TimeoutError(f"Pas encore de résultat pour la transaction {handle.id_transaction}.")
-        if handle._callbacks.empty():
+        if not handle._callbacks:
             self._watches.leave(handle)
         raise unknown(handle.id_transaction)
 
-    def look(self, handle: Listen) -> Union[Outcome, FedapayError, None]:
+    def look(self, handle: Listen) -> Verdict:
         """The handle's own verdict, or what the store says of its transaction now, if it has ended."""
         verdict = self._found(handle)
-        if verdict is not None and not handle._callbacks.empty():
+        if verdict is not None and handle._callbacks:
             # Whoever finds the end first has it told: the handle has left, and no bell rings for it any more.
-            self._hand_over(handle)
+            self.telling.hand_over(handle)
         return verdict
 
-    def _found(self, handle: Listen) -> Union[Outcome, FedapayError, None]:
+    def _found(self, handle: Wait) -> Verdict:
         if handle._verdict is None:
             try:
-                found: Union[Outcome, FedapayError, None] = self._outcomes.of(handle.id_transaction)
+                found: Verdict = self._outcomes.of(handle.id_transaction)
             except AmountMismatch as error:
                 found = error
             # Never back to None: the deadline may have spoken meanwhile.
@@ -224,55 +236,9 @@ class Listens:
             self._watches.leave(handle)
         return handle._verdict
 
-    def tell_later(self, handle: Listen, callback: Callable[[Outcome], Any]) -> None:
-        """Call that function once with the end of the wait, on a thread of ours."""
-        handle._callbacks.put(callback)
-        handle._bell.then = lambda: self._hand_over(handle)
-        # It may have rung already.
-        self._hand_over(handle)
-
-    def _hand_over(self, handle: Listen) -> None:
-        try:
-            self._pool.submit(lambda: self._tell(handle))
-        except RuntimeError as error:
-            # Whoever rings has others to ring for.
-            log.error("no thread for the callback of the wait for %s, trying again: %s", handle.id_transaction, error)
-            self._bells.later(1.0, lambda: self._hand_over(handle))
-
-    def _tell(self, handle: Listen) -> None:
-        verdict = self._found(handle)
-        if verdict is None:
-            return
-        while True:
-            try:
-                # Taken out before it is called: several bells may ring for one end.
-                callback = handle._callbacks.get_nowait()
-            except queue.Empty:
-                return
-            if isinstance(verdict, AmountMismatch):
-                verdict = mismatched(handle.id_transaction, verdict)
-            if isinstance(verdict, FedapayError):
-                self._tell_when_known(handle, callback)
-                continue
-            try:
-                callback(verdict)
-            except BaseException as error:  # edge of a thread: one program's mistake must not cost the others theirs
-                log.error(
-                    "callback of the wait for %s failed: %s: %s", handle.id_transaction, type(error).__name__, error
-                )
-
-    def _tell_when_known(self, handle: Listen, callback: Callable[[Outcome], Any]) -> None:
-        """FedaPay did not answer at the deadline. That is no end to tell, and a callback has nobody to ask again."""
-        try:
-            self.tell_later(handle._again(), callback)
-        except FedapayError as error:
-            log.warning("wait for %s not prolonged, again later: %s", handle.id_transaction, error)
-            handle._callbacks.put(callback)
-            self._bells.later(_AGAIN, lambda: self._hand_over(handle))
-
     def close(self) -> None:
         """Call nothing new but what has been handed over."""
-        self._pool.close()
+        self.telling.close()
 
     def cancel(self, id_transaction: TransactionId) -> bool:
         """End the wait for everybody, in every process. The transaction itself stays payable."""
@@ -291,7 +257,7 @@ class Listens:
             return
         transaction_id = str(handle.id_transaction)
         try:
-            self._watches.check(transaction_id, self._watches.key_for(transaction_id, api_key))
+            self._statuses.check(transaction_id, self._statuses.key_for(transaction_id, api_key))
         except (ApiError, TransportError) as error:
             log.info("looking again at %s failed, what was known stands: %s", transaction_id, error.code)
             return
@@ -304,24 +270,19 @@ class Listens:
         if outcome is None or outcome.webhooks is None or outcome.reason in RETRIED_STATUSES:
             # How an earlier wait ended says nothing about now.
             try:
-                self._watches.check(transaction_id, key)
+                self._statuses.check(transaction_id, key)
             except (ApiError, TransportError) as error:
                 raise unknown(id_transaction, error) from error
             outcome = self._outcomes.of(id_transaction)
         return outcome if outcome is not None and outcome.webhooks else still_pending(id_transaction)
 
 
-def checked_timeout(timeout: float) -> float:
-    """
-    Seconds to wait.
-
-    Raises:
-        InvalidArgument: no number of seconds, negative, not finite, or more than a month.
-    """
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout <= 31 * 86400:
+def _checked_ids(ids: Iterable[TransactionId]) -> Sequence[TransactionId]:
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         raise InvalidArgument(
-            f"timeout={timeout!r} : un nombre de secondes de 0 (regarder une fois) à {31 * 86400} est attendu ; "
-            "600 par défaut.",
-            field="timeout",
+            f"ids={ids!r} : une liste d'identifiants FedaPay est attendue ; pour un seul, appeler listen.", field="ids"
         )
-    return float(timeout)
+    shown = list(ids)
+    for each in shown:
+        checked_id(each)
+    return shown

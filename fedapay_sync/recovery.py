@@ -9,16 +9,13 @@ from .errors import FedapayError
 from .followup import FollowUp
 from .masking import get_logger
 from .store.owner import is_dead
-from .watches import LEASE, Watches
+from .watches import LEASE, SPACING, Watches
 
 if TYPE_CHECKING:
     from .store import Store
 
 log = get_logger(__name__)
 
-#: First looks at restored payments are spread over time, so many seconds apart: FedaPay is not to be stormed at
-#: the moment when it, or we, just came back.
-_SPACING = 0.2
 #: How often we look for listens whose process has died since, in seconds.
 _ROUND = 20.0
 
@@ -51,9 +48,10 @@ class Recovery:
         adopted = self._store.adopt_listens(
             self._config.environment, self._owner, LEASE, is_dead=is_dead, can_watch=self._can_watch
         )
+        accounts = {each.account for each in adopted}
+        keys = {each: self._config.key_of(each) or self._config.api_key for each in accounts}
         for place, record in enumerate(adopted):
-            key = self._config.key_of(record.account) or self._config.api_key
-            self._watches.resume(record, key, after=place * _SPACING)
+            self._watches.resume(record, keys[record.account], after=place * SPACING)
         if adopted:
             log.info("%d listens restored", len(adopted))
         if not self._going_round:

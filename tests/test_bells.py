@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import fedapay_sync
-from fedapay_sync.bells import POLL, Bells, Ear, Pool
+from fedapay_sync.bells import POLL, Bell, Bells, Ear
 from fedapay_sync.errors import StoreError
+from fedapay_sync.pools import Pool
 from fedapay_sync.store import Store
 
 ROOT = Path(fedapay_sync.__file__).parents[1]
@@ -24,8 +25,9 @@ class FakeStore:
 
     def __init__(self):
         self.number = 0
-        self.finished = set()
+        self.finished = {}
         self.asked = []
+        self.since = []
         self.counted = 0
         self.problem = None
 
@@ -39,8 +41,12 @@ class FakeStore:
         self.asked.append(list(keys))
         return [key for key in keys if key in self.finished]
 
+    def lately(self, seconds):
+        self.since.append(seconds)
+        return [key for key, when in self.finished.items() if when > time.monotonic() - seconds]
+
     def commit(self, *keys):
-        self.finished.update(keys)
+        self.finished.update(dict.fromkeys(keys, time.monotonic()))
         self.number += 1
 
 
@@ -55,7 +61,7 @@ def make_bells(fake):
 
     def make(**changes):
         ear = Ear(fake.version, changes.pop("poll", POLL))
-        made.append(Bells(**{"ear": ear, "ended": fake.ended, **changes}))
+        made.append(Bells(**{"ear": ear, "ended": fake.ended, "lately": fake.lately, **changes}))
         return made[-1]
 
     yield make
@@ -76,17 +82,15 @@ def test_a_commit_rings(bells, fake):
 
 
 @pytest.mark.faults(row=13)
-def test_a_commit_before_the_registration_is_heard(make_bells, fake):
+def test_a_commit_before_the_registration_is_heard(make_bells, fake, eventually):
     """
     The version did not change since: only the key being new makes the waker look.
     """
     bells = make_bells(look=3600.0)
     with bells.subscribed("other"):
+        eventually(lambda: fake.asked)
         fake.commit("7")
-        seen = len(fake.asked)
-        deadline = time.monotonic() + 2
-        while ["other"] not in fake.asked[seen:] and time.monotonic() < deadline:
-            threading.Event().wait(0.005)
+        eventually(lambda: fake.since)
         with bells.subscribed("7") as bell:
             assert bell.wait(2)
 
@@ -142,7 +146,12 @@ def test_a_commit_of_another_process_is_heard_soon(request, database, bound):
         store.close()
         """
     )
-    bells = Bells(ear=store.ear(), ended=lambda keys: store.ended("sandbox", keys), look=3600.0)
+    bells = Bells(
+        ear=store.ear(),
+        ended=lambda keys: store.ended("sandbox", keys),
+        lately=lambda seconds: store.ended_lately("sandbox", seconds),
+        look=3600.0,
+    )
     late = []
     with subprocess.Popen(
         [sys.executable, "-c", script, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -330,3 +339,65 @@ def test_a_pool_keeps_few_threads_and_uses_those_that_are_free(eventually):
     pool.submit(lambda: ran.append("after"))
     eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("test-pool")])
     assert "after" not in ran
+
+
+def test_a_bell_is_silent_until_it_rings_and_after_it_is_silenced():
+    """
+    As an Event: waited for or not, before and after.
+    """
+    bell, rung = Bell(), []
+    assert not bell.wait(0) and not bell.is_set()
+    bell.then = lambda: rung.append(bell.is_set())
+    bell.set()
+    assert bell.wait(0) and bell.is_set() and rung == [True]
+    bell.clear()
+    assert not bell.wait(0) and not bell.is_set()
+    bell.set()
+    assert bell.wait(0) and rung == [True, True]
+
+
+def test_a_bell_wakes_whoever_waits_however_close_it_rings():
+    """
+    Two who begin to wait in the moment in which it rings.
+    """
+    slow = []
+
+    def wait(bell):
+        if not bell.wait(5):
+            slow.append(bell)
+
+    for _ in range(300):
+        bell = Bell()
+        waiters = [threading.Thread(target=wait, args=(bell,)) for _ in range(2)]
+        for waiter in waiters:
+            waiter.start()
+        bell.set()
+        for waiter in waiters:
+            waiter.join(10)
+    assert slow == []
+
+
+def test_after_a_commit_what_ended_lately_is_asked_for_and_not_every_key(make_bells, fake, eventually):
+    """
+    Since the last look and a little more; the keys themselves are asked about when they are new, all at once.
+    """
+    bells = make_bells(look=3600.0)
+    bells.add_all((str(number), Bell()) for number in range(1000))
+    eventually(lambda: fake.asked)
+    with bells.subscribed("new") as bell:
+        eventually(lambda: ["new"] in fake.asked)
+        fake.commit("new")
+        assert bell.wait(2)
+    assert sorted(map(len, fake.asked)) == [1, 1000]
+    assert fake.since and all(2 <= seconds < 3 for seconds in fake.since)
+
+
+def test_a_timer_runs_on_the_pool_it_was_given(bells):
+    """
+    Not on the timers' own threads, which nothing may hold up.
+    """
+    pool, names, done = Pool("test-other", 1), [], threading.Event()
+    bells.later(0.01, lambda: (names.append(threading.current_thread().name), done.set()), pool)
+    assert done.wait(2)
+    pool.close()
+    assert names == ["test-other-1"]

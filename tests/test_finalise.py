@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, PaiementSetup, Pays, TransactionStatus, UserData
+from fedapay_sync.deadlines import GRACE
 from fedapay_sync.errors import AmountMismatch, ConfigError, InvalidArgument, StatusUnknown
-from fedapay_sync.watches import GRACE, Pace
+from fedapay_sync.watches import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")

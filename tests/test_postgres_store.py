@@ -428,7 +428,12 @@ def test_through_a_pooler_the_waker_asks_instead_of_listening(make_store, postgr
         for number in range(5):
             wait_for(store, number)
         ear = store.ear()
-        bells = Bells(ear=ear, ended=lambda keys: store.ended("sandbox", keys), look=3600.0)
+        bells = Bells(
+            ear=ear,
+            ended=lambda keys: store.ended("sandbox", keys),
+            lately=lambda seconds: store.ended_lately("sandbox", seconds),
+            look=3600.0,
+        )
         for number in map(str, range(5)):
             with bells.subscribed(number) as bell:
                 assert not bell.wait(2 * POLL)
@@ -446,7 +451,12 @@ def test_the_waker_sleeps_on_the_line_and_asks_nothing(make_store, postgres_url,
     store, other = make_store(), make_store()
     wait_for(store, 1)
     asked = []
-    bells = Bells(ear=store.ear(), ended=lambda keys: asked.append(keys) or store.ended("sandbox", keys), look=3600.0)
+    bells = Bells(
+        ear=store.ear(),
+        ended=lambda keys: asked.append(keys) or store.ended("sandbox", keys),
+        lately=lambda seconds: store.ended_lately("sandbox", seconds),
+        look=3600.0,
+    )
     with bells.subscribed("1") as bell:
         assert not bell.wait(1.2)
         assert len(asked) <= 2

@@ -488,3 +488,47 @@ def test_a_webhook_that_is_quicker_than_restore_is_told_too(make_connector, emul
 
     eventually(lambda: told)
     assert [(outcome.id_transaction, outcome.paid) for outcome in told] == [(id_transaction, True)]
+
+
+def test_what_fedapay_never_told_is_given_up_after_two_days_and_told_when_it_is_paid_after_all(
+    orphans, reborn, emulator, clock, eventually
+):
+    """
+    Not watched for ever, not restored at each start, never called anything that nobody knows.
+    """
+    (id_transaction,) = orphans(timeout=60)
+    emulator.fail_next("/v1/transactions/", method="GET", status=500, times=10_000)
+    connector, told = reborn(clock=clock)
+    connector.restore()
+    eventually(lambda: clock.advance(1) or connector._per_process.get().store.ended("sandbox", [str(id_transaction)]))
+    clock.advance(47 * 3600)
+    connector._per_process.get().recovery.restore()
+    assert list(states(connector)) == [str(id_transaction)]
+
+    eventually(lambda: clock.advance(1800) or not states(connector), timeout=20)
+    eventually(lambda: not connector._per_process.get().watches._open)
+    assert connector.restore() == 0 and told == []
+
+    emulator._front._faults.clear()
+    emulator.approve(id_transaction)
+    assert connector.check_status(id_transaction).was_paid
+    eventually(lambda: told)
+    assert [(outcome.id_transaction, outcome.paid) for outcome in told] == [(id_transaction, True)]
+
+
+def test_a_wall_clock_set_forward_takes_no_listen_from_a_living_process(
+    make_connector, child, reborn, clock, emulator, eventually
+):
+    """
+    The first time synchronisation after a boot: by the new time every lease has ended, and nobody has died.
+    """
+    shop = make_connector(pace=NEVER)
+    id_transaction = shop.pay(SETUP, CLIENT, 500).id_transaction
+    waiter = child(WAITER, 600, id_transaction)
+    assert waiter.line() == "waiting"
+    connector, _ = reborn(clock=clock, pace=NEVER)
+    clock.wall_ahead += 7200
+
+    assert connector.restore() == 0
+    waiter.kill()
+    assert connector.restore() == 1

@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parents[2] / PACKAGE
 LAYERS = {
     "words": "errors enums catalogue clock masking",
     "shapes": "schema models signature config",
-    "doors": "answers exchange outgoing sessions transport store bells callbacks server",
+    "doors": "answers exchange outgoing sessions transport store bells pools callbacks server",
     "resources": "resources api integration",
-    "flow": "intents payments inbox outcomes watches confirmation listens followup absences recovery moving "
-    "webhook_app",
+    "flow": "intents payments inbox outcomes statuses deadlines watches confirmation telling listens followup absences "
+    "recovery moving webhook_app",
     "wiring": "surroundings assembly logbook connector shared",
     "faces": "flask django notebook cli testing emulator",
 }

@@ -162,7 +162,12 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
     """
     store, other = Store(url), Store(url)
     ear = store.ear()
-    bells = Bells(ear=ear, ended=lambda keys: store.ended("sandbox", keys), look=3600.0)
+    bells = Bells(
+        ear=ear,
+        ended=lambda keys: store.ended("sandbox", keys),
+        lately=lambda seconds: store.ended_lately("sandbox", seconds),
+        look=3600.0,
+    )
     try:
         for number in ("1", "2"):
             other.open_listen(
