@@ -1,15 +1,20 @@
-"""Ten thousand open listens with a callback each, what they cost, and how late the callbacks are."""
+"""Ten thousand open listens: what it costs to begin, keep and restore them, and how late their deadlines are."""
 
+import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from fedapay_sync.bells import Bells, Ear
+from fedapay_sync.config import build
+from fedapay_sync.deadlines import Deadlines, Wait, Watch
 from fedapay_sync.store import NewEvent
 from fedapay_sync.watches import Pace
 
 NEVER = Pace(first=10_000, factor=2, longest=10_000)
 COUNT = 10_000
+#: Beside other jobs, half as good is good enough.
+ALLOWANCE = 2 if os.environ.get("CI") else 1
 
 
 def approved(number, now):
@@ -26,38 +31,123 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-def test_ten_thousand_listens_are_rows_and_heap_entries(make_connector, eventually):
+def share(values, part):
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+def held(name, value, bound, unit):
+    """Print a figure beside its bound, and hold it to that."""
+    print(f"\n{name}: {value:.3g} {unit} (at most {bound * ALLOWANCE:g})", end="")
+    assert value <= bound * ALLOWANCE
+
+
+def test_ten_thousand_listens_are_rows_and_heap_entries(make_connector, eventually, tmp_path):
     """
     No thread each; what lands in another process wakes each of them soon, and each callback is called once.
     """
     told = {}
-    connector = make_connector(pace=NEVER)
-    connector.listen(1, timeout=86400)
-    threads, memory, begun = threading.active_count(), resident(), time.monotonic()
 
     def note(outcome):
         told.setdefault(outcome.id_transaction, []).append(time.monotonic())
 
-    # Many of the program's threads at once: their commits are grouped.
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda number: connector.listen(number, timeout=86400, callback=note), range(2, COUNT + 2)))
-    set_up, each = time.monotonic() - begun, (resident() - memory) / COUNT
-    extra = threading.active_count() - threads
+    set_up, sizes = [], []
+    for turn in range(3):
+        connector = make_connector(pace=NEVER, db_url=f"sqlite:///{tmp_path}/{turn}/processes.db")
+        connector.listen(1, timeout=86400)
+        threads, memory, begun = threading.active_count(), resident(), time.monotonic()
+        handles = connector.listen_many(range(2, COUNT + 2), timeout=86400, callback=note)
+        set_up.append(time.monotonic() - begun)
+        sizes.append((resident() - memory) / COUNT)
+        extra = threading.active_count() - threads
+    assert len(handles) == COUNT
+    begun = time.monotonic()
+    for number in range(COUNT + 2, COUNT + 302):
+        connector.listen(number, timeout=86400)
+    alone = (time.monotonic() - begun) / 300
 
     # As another process commits them: this one hears of it by data_version.
-    other = make_connector()._per_process.get().store
+    other = make_connector(db_url=f"sqlite:///{tmp_path}/2/processes.db")._per_process.get().store
     committed = {}
     for number in range(2, COUNT + 2, 100):
         other.accept(approved(number, time.time()))
         committed[number] = time.monotonic()
     eventually(lambda: len(told) == len(committed), timeout=60)
-    late = sorted(told[number][0] - moment for number, moment in committed.items())
-    print(
-        f"\n{COUNT} listens: set up in {set_up:.1f} s, {each:.0f} bytes each, {extra} threads more; callback after "
-        f"{late[len(late) // 2] * 1000:.0f} ms (median), {late[-1] * 1000:.0f} ms (longest)"
-    )
+    late = [told[number][0] - moment for number, moment in committed.items()]
 
+    held(f"{COUNT} listens set up together, median of 3", share(set_up, 0.5), 1.0, "s")
+    # The first: later ones find memory that earlier ones have left.
+    held("memory of each", sizes[0] / 1000, 5.0, "kB")
+    held("one alone, with its own commit", alone * 1000, 5.0, "ms")
+    held("callback after a commit elsewhere, median", share(late, 0.5) * 1000, 80, "ms")
+    held("callback after a commit elsewhere, longest", max(late) * 1000, 200, "ms")
     assert all(len(times) == 1 for times in told.values())
     assert extra <= 8
-    assert each < 10_000
-    assert late[-1] < 5
+
+
+def test_ten_thousand_deadlines_come_in_time_and_never_early(eventually):
+    """
+    Spread over four seconds; what they do first, the claim in the store, is when they have come.
+    """
+    begun = {}
+
+    class Rows:
+        """A store in which no wait is open any more by the time anybody decides."""
+
+        def begin_closing(self, environment, transaction_id, lease):
+            begun[transaction_id] = time.monotonic()
+
+        def listen(self, environment, transaction_id):
+            return None
+
+    class Nothing:
+        """What no deadline comes to here."""
+
+        transactions = None
+
+    bells = Bells(ear=Ear(lambda: 0), ended=lambda keys: [], lately=lambda seconds: [])
+    config = build(
+        fedapay_api_url="http://127.0.0.1:9", use_listen_server=False, listen_server_endpoint_name=None,
+        listen_server_port=0, fedapay_webhooks_secret_key=None, print_log_to_console=False, save_log_to_file=False,
+        callback_timeout=1, db_url=None, api_key_given="sk_sandbox_bench", host="127.0.0.1", on_timeout="keep",
+        api_keys=(), confirm_with_api=False, keep_bodies_days=None,
+    )  # fmt: skip
+    deadlines = Deadlines(config, Rows(), Nothing(), bells, Nothing(), Nothing())
+    waits = {}
+    start = time.monotonic() + 1.0
+    for number in range(COUNT):
+        # Set in another order than they are due.
+        due = start + (number * 7919 % COUNT) * 4.0 / COUNT
+        wait = Wait(number, due, Wait)
+        watch = Watch(str(number), "", 0.0, 1.0)
+        watch.waits = (wait,)
+        waits[str(number)] = wait
+        bells.add(str(number), wait._bell)
+        deadlines.set(watch, wait, due - time.monotonic())
+    eventually(lambda: len(begun) == COUNT, timeout=60)
+    bells.close()
+    deadlines.close()
+    late = [begun[number] - wait._deadline for number, wait in waits.items()]
+
+    held("deadline begun late, median", share(late, 0.5) * 1000, 20, "ms")
+    held("deadline begun late, p99", share(late, 0.99) * 1000, 50, "ms")
+    assert min(late) >= 0
+
+
+def test_ten_thousand_listens_are_restored_at_once(make_connector):
+    """
+    What this machine does of it; the looks at FedaPay come later, five a second.
+    """
+    gone = make_connector(pace=NEVER)
+    gone.listen_many(range(1, COUNT + 1), timeout=86400)
+    gone.close()
+    took = []
+    for _ in range(3):
+        connector = make_connector(pace=NEVER)
+        connector.on_restored(lambda outcome: None)
+        connector._per_process.get().store.open()
+        begun = time.monotonic()
+        assert connector.restore() == COUNT
+        took.append(time.monotonic() - begun)
+        connector.close()
+
+    held(f"{COUNT} listens restored, median of 3", share(took, 0.5) * 1000, 500, "ms")
