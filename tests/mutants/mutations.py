@@ -1,0 +1,154 @@
+"""
+The package with one mistake in it, and what has to notice.
+
+A mutation is a text and what stands in its place. It is looked for in all files, so that it survives a move; where it
+is not there exactly once, whoever changed it is told to say what the mistake looks like now.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import List, NamedTuple, Optional
+
+import fedapay_sync
+
+TESTS = Path(__file__).resolve().parents[1]
+PACKAGE = Path(fedapay_sync.__file__).resolve().parent
+
+_PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(TESTS))
+_MACHINE = (str(TESTS / "contract" / "store_machine.py"), "{folder}")
+_BELLS = (
+    *_PYTEST,
+    f"{TESTS}/test_bells.py::test_a_commit_before_the_registration_is_heard",
+    f"{TESTS}/test_bells.py::test_no_wake_up_is_lost_between_look_and_registration",
+)
+_OTHER_KEYS = (
+    *_PYTEST,
+    f"{TESTS}/contract/test_store_other_keys.py::test_two_processes_that_take_it_at_once_store_it_once[postgres]",
+)
+
+#: What a copy of the package is put to: arguments of Python, with the folder that it may use.
+TRIALS = {"machine": _MACHINE, "bells": _BELLS, "other keys": _OTHER_KEYS}
+
+
+class Mutation(NamedTuple):
+    """
+    A mistake.
+
+    Attributes:
+        why: what the one who notices says.
+    """
+
+    text: str
+    instead: str
+    why: str
+    trial: str = "machine"
+
+
+#: Those that reliability.md 12.2 names, and row 17 of 12.1.
+NAMED = {
+    "claim ignores a live lease": Mutation(
+        "if _is_abandoned(each, owner, now)]", "if each.lease_owner != owner]", "two live owners"
+    ),
+    "a duplicate re-arms the work": Mutation(
+        "    if not new:\n        return Accepted(",
+        "    if not new:\n"
+        "        again = EventRow.update(work_state='ready', lease_owner=None, run_after=0)\n"
+        "        again.where(EventRow.dedup_key == event.dedup_key).execute(database)\n"
+        "        return Accepted(",
+        "done work came again",
+    ),
+    "done without fencing": Mutation(
+        "last_error=None, **changes\n        ).where(*_fence(work, owner))",
+        "last_error=None, **changes\n        ).where(EventRow.id == work.id)",
+        "a loser finished the winner's row",
+    ),
+    "the waker does not look at who has just come": Mutation(
+        "self._fresh.add(key)", "pass", "test_a_commit_before_the_registration_is_heard", "bells"
+    ),
+}
+
+#: Others that a tired hand might make.
+OTHERS = {
+    "a heartbeat without fencing": Mutation(
+        "run_after=self._clock.now() + lease).where(*_fence(work, owner))",
+        "run_after=self._clock.now() + lease).where(EventRow.id == work.id)",
+        "a loser kept the winner's lease",
+    ),
+    "a failure without fencing": Mutation(
+        "last_error=_storable(error)[:500],\n        ).where(*_fence(work, owner))",
+        "last_error=_storable(error)[:500],\n        ).where(EventRow.id == work.id)",
+        "a loser finished the winner's row",
+    ),
+    "work of the dead is left alone": Mutation(
+        "(held_by == owner or not is_alive(held_by))", "is_alive(held_by)", "assert set(self.accepted) == "
+    ),
+    "nothing is ever late": Mutation('in ("timed_out", "cancelled")\n', "in ()\n", "late is what comes after the end"),
+    "an event ends no wait": Mutation(
+        'close_listen(database, listen, "resolved", event.received_at)', "pass", "a final event left a wait open"
+    ),
+    "a wait does not look back": Mutation(
+        "final = newest_final(database, environment, str(transaction_id))",
+        "final = None",
+        "a wait ends at once where the end is known",
+    ),
+    "a wait leaves resolved": Mutation(
+        'if row is None or row["state"] not in only_from:', "if row is None:", "an end was undone"
+    ),
+    "a second wait shortens the first": Mutation(
+        'if row["deadline"] <= fresh["deadline"]:', "if fresh:", "a wait shortened another"
+    ),
+    "a decision is taken before its time": Mutation(
+        "ListenRow.deadline <= now + 0.05,", "ListenRow.deadline <= now + 60,", "decided early"
+    ),
+    "two decide at the deadline": Mutation(
+        '((ListenRow.state == "closing") & (ListenRow.run_after <= now))',
+        '(ListenRow.state == "closing")',
+        "two decide at once",
+    ),
+    "a wait is restored from under the living": Mutation(
+        'if row["owner"] is not None and row["run_after"] > now and not is_gone(row["owner"]):',
+        "if False:",
+        "two restored one wait",
+    ),
+    "a restored end is told to nobody": Mutation(
+        '"run_after": now + lease, "owed": 1,', '"run_after": now + lease, "owed": 0,', "a restored end not told"
+    ),
+    "a server's transactions run side by side": Mutation(
+        "LOCK TABLE fp_meta IN EXCLUSIVE MODE",
+        "SELECT 1",
+        "test_two_processes_that_take_it_at_once_store_it_once",
+        "other keys",
+    ),
+}
+
+
+def copied(folder: Path, mutation: Optional[Mutation] = None) -> Path:
+    """A folder with a copy of the package, the mistake made in it."""
+    shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    if mutation is None:
+        return folder
+    sources = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.py")}
+    found: List[Path] = [path for path, source in sources.items() for _ in range(source.count(mutation.text))]
+    if len(found) != 1:
+        raise LookupError(f"{len(found)} times in the package, not once: {mutation.text!r}")
+    found[0].write_text(sources[found[0]].replace(mutation.text, mutation.instead), encoding="utf-8")
+    return folder
+
+
+def tried(trial: str, package: Path) -> "subprocess.CompletedProcess[str]":
+    """Put the package in that folder to the trial, in a process of its own."""
+    folder = package / "databases"
+    folder.mkdir()
+    return subprocess.run(
+        [sys.executable, *(part.format(folder=folder) for part in TRIALS[trial])],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
