@@ -5,190 +5,20 @@ Un argument l'emporte sur la variable d'environnement.
 """
 
 import importlib.util
-import ipaddress
-import os
-import sys
 import urllib.parse
 from dataclasses import dataclass
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
-from .enums import Environment, OnTimeout
+from .credentials import api_key, api_url, environment_of_key, environment_of_url, split, webhook_secrets
+from .enums import OnTimeout
 from .errors import ConfigError
 from .masking import fingerprint, mask
-
-API_URL = "FEDAPAY_API_URL"
-API_KEY = "FEDAPAY_API_KEY"
-AUTH_KEY = "FEDAPAY_AUTH_KEY"
-ENDPOINT_NAME = "FEDAPAY_ENDPOINT_NAME"
-DB_URL = "FEDAPAY_DB_URL"
+from .variables import API_KEY, AUTH_KEY, DB_URL, ENDPOINT_NAME, from_environment
 
 DEFAULT_ENDPOINT_NAME = "webhooks"
 DEFAULT_DB_URL = "sqlite:///fedapay_connector_persisted_data/processes.db"
 DEFAULT_PORT = 3000
 _SERVER = "postgresql://utilisateur:mot-de-passe@hote:5432/base"
-
-SANDBOX_URL = "https://sandbox-api.fedapay.com"
-LIVE_URL = "https://api.fedapay.com"
-
-#: Hosts of FedaPay whose environment is certain (documentation, page « sending requests »).
-_HOSTS = {"sandbox-api.fedapay.com": Environment.sandbox, "api.fedapay.com": Environment.live}
-
-
-def from_environment(name: str, default: Optional[str] = None) -> Optional[str]:
-    """An environment variable as it is now; an empty one counts as absent."""
-    value = os.environ.get(name, "").strip()
-    return value or default
-
-
-def is_reloader_child() -> bool:
-    """Whether Flask's or Django's reloader started this process: it serves, and its parent only watches files."""
-    return "true" in (os.environ.get("WERKZEUG_RUN_MAIN"), os.environ.get("RUN_MAIN"))
-
-
-def is_reloader_parent() -> bool:
-    """
-    Whether this process only watches files and will start another one that serves.
-
-    Certain only where the command line says so: who calls ``app.run(debug=True)`` later tells nobody now.
-    """
-    arguments = sys.argv[1:]
-    if is_reloader_child():
-        return False
-    if os.environ.get("FLASK_RUN_FROM_CLI") == "true" and "run" in arguments:
-        debug = os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no")
-        return "--no-reload" not in arguments and (debug or "--reload" in arguments)
-    return "django" in sys.modules and "runserver" in arguments and "--noreload" not in arguments
-
-
-def is_loopback(url: str) -> bool:
-    """Whether that URL stays on this machine."""
-    host = _split(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        # A name. One that begins with 127. is somebody else's machine.
-        return False
-
-
-def _split(url: Any) -> urllib.parse.SplitResult:
-    """The parts of a URL; of what is none, no parts."""
-    try:
-        parts = urllib.parse.urlsplit(url if isinstance(url, str) else "")
-        _ = parts.port
-    except ValueError:
-        return urllib.parse.urlsplit("")
-    return parts
-
-
-def api_url(given: Optional[str] = None, source: str = f"{API_URL} ou fedapay_api_url") -> str:
-    """
-    The base of the API, without ``/v1`` and without a final slash.
-
-    Raises:
-        ConfigError: missing, not a URL, or not https on a foreign host.
-    """
-    url = given or from_environment(API_URL)
-    if not url:
-        raise ConfigError(
-            f"Adresse de l'API FedaPay manquante. Définir {source} : "
-            f"{SANDBOX_URL} pour essayer, {LIVE_URL} pour encaisser."
-        )
-    parts = _split(url.strip() if isinstance(url, str) else url)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-    ):
-        raise ConfigError(
-            f"Adresse de l'API FedaPay illisible : {mask(url)!r}. Une adresse comme {SANDBOX_URL} est attendue."
-        )
-    if parts.scheme == "http" and not is_loopback(url):
-        raise ConfigError(
-            f"Adresse de l'API FedaPay en clair : {mask(url)}. La clé API circulerait à découvert ; "
-            "écrire https:// (http:// n'est admis que sur cette machine)."
-        )
-    path = parts.path.rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path[:-3] if path.endswith('/v1') else path}"
-
-
-def api_key(given: Optional[str], url: str, source: str = f"{API_KEY} ou api_key") -> str:
-    """
-    A key that may be sent to that URL.
-
-    Raises:
-        ConfigError: missing, or certainly not a secret key of that environment.
-    """
-    if not isinstance(given, str) or not given.strip():
-        raise ConfigError(
-            f"Clé API FedaPay manquante. Définir {source} avec la clé secrète du tableau de bord FedaPay "
-            "(sk_sandbox_… pour essayer, sk_live_… pour encaisser)."
-        )
-    key = given.strip()
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigError(
-            "Clé API FedaPay illisible : elle contient des espaces ou des caractères invisibles. La recopier."
-        )
-    if key.startswith("pk_"):
-        raise ConfigError(
-            f"{mask(key)} est une clé publique : elle ne sert que dans une page web. "
-            "Donner la clé secrète, qui commence par sk_."
-        )
-    if key.startswith("wh_"):
-        raise ConfigError(
-            f"{mask(key)} est un secret de webhook : il va dans {AUTH_KEY}. "
-            "Donner ici la clé secrète de l'API, qui commence par sk_."
-        )
-    expected, actual = environment_of_url(url), environment_of_key(key)
-    if expected and actual and expected != actual:
-        raise ConfigError(
-            f"{mask(key)} est une clé {actual}, mais {url} est l'adresse {expected}. Prendre la clé "
-            f"sk_{expected}_…, ou l'adresse {SANDBOX_URL if actual == Environment.sandbox else LIVE_URL}."
-        )
-    return key
-
-
-def environment_of_key(key: str) -> Optional[Environment]:
-    """The environment that a key's prefix tells, if it does."""
-    for each in Environment:
-        if key.startswith(f"sk_{each.value}_"):
-            return each
-    return None
-
-
-def environment_of_url(url: str) -> Optional[Environment]:
-    """The environment of one of FedaPay's own hosts."""
-    return _HOSTS.get(_split(url).hostname or "")
-
-
-def webhook_secrets(given: Union[str, Sequence[str], None]) -> Tuple[str, ...]:
-    """
-    The webhook secrets, several of them while one replaces another; empty if none is configured.
-
-    Raises:
-        ConfigError: a key of the API where a webhook secret belongs.
-    """
-    value = given if given else from_environment(AUTH_KEY)
-    listed = value.split(",") if isinstance(value, str) else value or ()
-    if not isinstance(listed, (list, tuple)) or not all(isinstance(each, str) for each in listed):
-        raise ConfigError(
-            f"Secret de webhook illisible : {type(value).__name__}. Donner le secret wh_… en texte, ou une liste "
-            "de tels textes pendant un changement de secret."
-        )
-    secrets = tuple(each.strip() for each in listed if each.strip())
-    for secret in secrets:
-        if not secret.isascii() or not secret.isprintable() or " " in secret:
-            raise ConfigError(
-                "Secret de webhook illisible : il contient des espaces ou des caractères invisibles. Le recopier "
-                "du tableau de bord FedaPay, page Webhooks."
-            )
-        if secret.startswith(("sk_", "pk_")):
-            raise ConfigError(
-                f"{mask(secret)} est une clé de l'API, pas un secret de webhook. Donner le secret wh_… affiché "
-                "dans le tableau de bord FedaPay, page Webhooks."
-            )
-    return secrets
 
 
 @dataclass(frozen=True, repr=False)
@@ -325,7 +155,7 @@ def database_url(given: Optional[str] = None) -> str:
             f"{DB_URL}={mask(url)} ne peut pas garder les paiements en attente : une base en mémoire disparaît "
             "avec le processus. Donner un fichier, par exemple sqlite:///dossier/base.db."
         )
-    if _split(url).scheme != "sqlite" or not url.startswith("sqlite:///"):
+    if split(url).scheme != "sqlite" or not url.startswith("sqlite:///"):
         raise ConfigError(
             f"{DB_URL}={mask(url)} n'est pas une base connue de cette version. Donner un fichier SQLite, "
             "sqlite:///dossier/base.db (chemin relatif) ou sqlite:////var/lib/boutique/base.db (absolu), ou un "
@@ -335,7 +165,7 @@ def database_url(given: Optional[str] = None) -> str:
 
 
 def _server_url(url: str) -> str:
-    parts = _split(url)
+    parts = split(url)
     settings = urllib.parse.parse_qs(parts.query)
     has_server = bool(parts.hostname or "host" in settings)
     has_name = bool(parts.path.strip("/") or "dbname" in settings)

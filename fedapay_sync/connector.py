@@ -15,7 +15,7 @@ from .api import Api
 from .assembly import Parts, PerProcess
 from .callbacks import check_callback, next_round
 from .clock import SYSTEM_CLOCK, Clock
-from .config import AUTH_KEY, DEFAULT_PORT, days, is_reloader_parent
+from .config import DEFAULT_PORT, days
 from .config import build as build_config
 from .deadlines import DEFAULT_TIMEOUT
 from .enums import EventFutureStatus, OnTimeout
@@ -38,6 +38,7 @@ from .models import (
 from .outcomes import event_of, mismatched
 from .store import PAYMENT_NAME, RESTORED_NAME, UNREADABLE, Purged, StoredEvent
 from .surroundings import warn_where_waiting_blocks, warn_without_threads
+from .variables import AUTH_KEY, is_reloader_parent
 from .watches import Pace
 from .webhook_app import Receive, WebhookApp
 

@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Dict, Optional, Pattern
+from typing import Any, Callable, Dict, Optional, Pattern
 
 from .answers import decoded
+from .errors import ConfigError
 from .masking import mask
 
 BLOT = "***"
@@ -120,3 +121,18 @@ def _key(key: str) -> str:
 def _is_no_secret(name: str) -> bool:
     """Asked of FedaPay's few hundred names again and again."""
     return mask(name) == name
+
+
+def checked_observer(observer: Any) -> Optional[Callable[[Exchange], object]]:
+    """
+    A function that may be told of each attempt, or None.
+
+    Raises:
+        ConfigError: what cannot be called.
+    """
+    if observer is None or callable(observer):
+        told: Optional[Callable[[Exchange], object]] = observer
+        return told
+    raise ConfigError(
+        f"observer : une fonction qui prend un Exchange est attendue, ou None ; reçu {type(observer).__name__}."
+    )

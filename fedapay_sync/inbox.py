@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 from .bells import Bells
 from .callbacks import Callbacks, Hopeless
 from .clock import SYSTEM_CLOCK, Clock
-from .config import AUTH_KEY, Config
+from .config import Config
 from .errors import ConfigError, EventError
 from .masking import get_logger
 from .models.event import TRANSACTION, Identity, event_from_transaction, identify
 from .schema import read_francs
 from .signature import verify
 from .store import LOCAL, UNREADABLE, Accepted, NewEvent, StoredEvent
+from .variables import AUTH_KEY
 
 if TYPE_CHECKING:
     from .store import Store

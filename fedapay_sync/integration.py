@@ -8,12 +8,11 @@ import logging
 from typing import Any, Callable, Mapping, Optional, Tuple
 
 from .api import Api
-from .config import API_KEY, API_URL, from_environment
-from .config import api_key as checked_key
-from .config import api_url as checked_url
+from .credentials import api_key as checked_key
+from .credentials import api_url as checked_url
 from .enums import TypesPaiement
 from .errors import ConfigError, InvalidArgument, TransactionId
-from .exchange import Exchange
+from .exchange import Exchange, checked_observer
 from .models import (
     Balance,
     Currency,
@@ -29,7 +28,8 @@ from .models import (
 )
 from .models.paged import PagedList
 from .models.request import checked_client, checked_setup, transaction_request
-from .transport import BUDGET, TIMEOUTS, Transport, checked_observer
+from .transport import BUDGET, TIMEOUTS, Transport
+from .variables import API_KEY, API_URL, from_environment
 
 Params = Optional[Mapping[str, Any]]
 

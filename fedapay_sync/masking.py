@@ -7,7 +7,10 @@ Better one mask too many: a text that merely looks like a key, a token, a phone 
 import hashlib
 import logging
 import re
-from typing import Pattern, Tuple
+from decimal import Decimal
+from enum import Enum
+from numbers import Real
+from typing import Any, Pattern, Tuple
 
 _RULES: Tuple[Tuple[Pattern[str], str], ...] = (
     # sk_live_abc → sk_live_***: kind and environment help a reader, the rest is the secret. Without an
@@ -49,6 +52,19 @@ def mask(text: object) -> str:
     for pattern, replacement in _RULES:
         masked = pattern.sub(replacement, masked)
     return masked
+
+
+def shown(value: Any) -> str:
+    """A value as an error may quote it: short, and without a secret that was given in the wrong place."""
+    if type(value) is str:
+        return repr(mask(value))[:80]
+    try:
+        # What holds other values could hold a customer's.
+        text = repr(value) if isinstance(value, (bytes, Real, Decimal, Enum)) or not value else ""
+    except (ValueError, TypeError):  # a number of too many digits, or what is neither true nor false
+        text = ""
+    # Behind the letter of an escape a number of a phone would not be recognized.
+    return mask(text)[:80] if text and "\\" not in text else f"un {type(value).__name__}"
 
 
 def fingerprint(secret: str) -> str:

@@ -14,7 +14,7 @@ from ._version import VERSION
 from .enums import MethodesPaiement
 from .errors import InvalidArgument
 from .masking import mask
-from .models.sent import HEADER_NAME, HEADER_VALUE, Moment
+from .models.fields import HEADER_NAME, HEADER_VALUE, Moment
 
 # Nobody needs them; FedaPay writes them into its log of calls. The last three are what older clients send.
 _HEADERS = {

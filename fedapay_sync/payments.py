@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from .api import Api
 from .callbacks import Callbacks
-from .catalogue import SANDBOX_METHOD, currency_of
+from .catalogue import currency_of
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
-from .enums import FINAL_STATUSES, Environment, Monnaies, TypesPaiement
+from .enums import FINAL_STATUSES, Monnaies
 from .errors import (
     AmountMismatch,
     ApiError,
@@ -22,7 +22,6 @@ from .errors import (
     Conflict,
     FedapayError,
     InvalidArgument,
-    InvalidCountryPaymentCombination,
     NotFound,
     OutcomeUnknown,
     StoreError,
@@ -34,7 +33,7 @@ from .followup import FollowUp
 from .intents import Intent
 from .masking import fingerprint, get_logger
 from .models import FedapayPay, PaiementSetup, Transaction, TransactionToken, UserData
-from .models.payment import phone_number
+from .models.payment import contact_of
 from .models.request import transaction_request
 from .resources.creation import NO_ANSWER, new_reference, retold
 from .store import LOCAL, PAYMENT_NAME, NewEvent, Payment
@@ -83,7 +82,7 @@ class Payments:
         body = transaction_request(
             setup, client_infos, montant_paiement, callback_url, custom_metadata, description, merchant_reference
         )
-        contact = self._contact(setup, client_infos, payment_contact)
+        contact = contact_of(setup, client_infos, payment_contact, self._config.environment)
         reference = body.setdefault("merchant_reference", new_reference())
         row = Intent(self._store, self._config.environment, fingerprint(key), reference, self._follow_up.expect(key))
         try:
@@ -98,35 +97,6 @@ class Payments:
         except FedapayError as error:
             raise _about(error, transaction.id, reference)  # noqa: B904 - the same error, told better
         return payment
-
-    def _contact(
-        self, setup: PaiementSetup, client: Optional[UserData], payment_contact: Optional[str]
-    ) -> Optional[str]:
-        """The number to push to; None where the payer chooses on the payment page."""
-        if setup.type_paiement == TypesPaiement.AVEC_REDIRECTION:
-            return None
-        if self._config.environment == Environment.sandbox and setup.method != SANDBOX_METHOD:
-            # FedaPay answers « Opération non autorisée », which tells nobody what to do.
-            raise InvalidCountryPaymentCombination(
-                f"{setup.method.name if setup.method else 'Cette méthode'} n'existe pas en sandbox : seule momo_test "
-                "y est admise (method=MethodesPaiement.momo_test, numéro 0164000001 pour un paiement accepté).",
-                field="method",
-            )
-        if self._config.environment == Environment.live and setup.method == SANDBOX_METHOD:
-            raise InvalidCountryPaymentCombination(
-                "momo_test n'existe qu'en sandbox : choisir l'opérateur du client, par exemple "
-                "method=MethodesPaiement.mtn_open au Bénin.",
-                field="method",
-            )
-        if payment_contact is not None:
-            return phone_number(payment_contact, "payment_contact")
-        if client is None or client.tel is None:
-            raise InvalidArgument(
-                "Aucun numéro à débiter : donner payment_contact ou client_infos.tel, ou choisir "
-                "type_paiement=TypesPaiement.AVEC_REDIRECTION.",
-                field="payment_contact",
-            )
-        return client.tel
 
     # -- creation -----------------------------------------------------------------------------------------------
 

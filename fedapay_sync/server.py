@@ -15,9 +15,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional
 
 from .clock import SYSTEM_CLOCK
-from .config import is_reloader_child
 from .errors import InvalidArgument, PortUnavailable
 from .masking import get_logger
+from .variables import is_reloader_child
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -24,8 +24,9 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
-from .config import from_environment, is_loopback
+from .credentials import is_loopback
 from .masking import mask
+from .variables import from_environment
 
 _PROXIES = tuple(
     each for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY") for each in (name, name.lower())

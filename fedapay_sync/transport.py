@@ -5,8 +5,6 @@ What may be repeated is decided here and nowhere else: a connection that never o
 failed on the way or was answered 429, 502, 503 or 504. A POST that may have arrived is never repeated blindly.
 """
 
-import random
-import ssl
 import threading
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -15,16 +13,16 @@ import requests
 import urllib3.exceptions
 from requests.auth import AuthBase
 
-from .answers import MAX_BODY, READ_AGAIN, Answer, judged
+from .answers import MAX_BODY, Answer, judged
 from .clock import SYSTEM_CLOCK, Clock
-from .errors import ApiError, ConfigError, FedapayError, NotSent, OutcomeUnknown, TransportError
-from .exchange import Exchange, observed
-from .masking import get_logger, mask
-from .models.payment import shown
+from .errors import ApiError, ConfigError, FedapayError, TransportError
+from .exchange import Exchange, checked_observer, observed
+from .failures import transport_error, wait_before_repeating
+from .masking import get_logger, shown
 from .outgoing import all_headers, encoded, query, quoted
-from .sessions import NoSuchBundle, Sessions, call_of, was_sent
+from .sessions import Sessions, call_of
 
-__all__ = ["BUDGET", "TIMEOUTS", "Transport", "checked_observer", "quoted"]
+__all__ = ["BUDGET", "TIMEOUTS", "Transport", "quoted"]
 
 log = get_logger(__name__)
 
@@ -34,10 +32,6 @@ TIMEOUTS = (5.0, 30.0)
 #: and each further address that a name has may add one connect timeout.
 BUDGET = 60.0
 _ATTEMPTS = 4
-_MAX_RETRY_AFTER = 30.0
-_RETRIED_STATUSES = frozenset({429, 502, 503, 504})
-#: Causes that the next attempt would meet again.
-_LASTING = frozenset({"SSLCertVerificationError", "NoSuchBundle", "InvalidURL", "LocationParseError"})
 
 
 class _Bearer(AuthBase):
@@ -148,7 +142,7 @@ class Transport:
             try:
                 return self._attempt(request, attempt, end)
             except (TransportError, ApiError) as error:
-                wait = _wait_before_repeating(method, error, attempt)
+                wait = wait_before_repeating(method, error, attempt)
                 if wait is None:
                     raise
                 problem = error
@@ -216,7 +210,7 @@ class Transport:
                 ) as response:
                     return _Reply(response.status_code, _body(response), response.headers.get("Retry-After"))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            problem = _transport_error(request.method, request.path, error, self._base_url)
+            problem = transport_error(request.method, request.path, error, self._base_url)
         # Out here, so that the original is not even its context: it carries the request with its key.
         raise problem
 
@@ -239,21 +233,6 @@ class Transport:
             self._observer(seen)
         except Exception as failure:  # edge of a thread: the user's code, and no failure of the call
             log.error("observer failed (%s); the call is not affected", type(failure).__name__)
-
-
-def checked_observer(observer: Any) -> Optional[Callable[[Exchange], object]]:
-    """
-    A function that may be told of each attempt, or None.
-
-    Raises:
-        ConfigError: what cannot be called.
-    """
-    if observer is None or callable(observer):
-        told: Optional[Callable[[Exchange], object]] = observer
-        return told
-    raise ConfigError(
-        f"observer : une fonction qui prend un Exchange est attendue, ou None ; reçu {type(observer).__name__}."
-    )
 
 
 def _checked_timeouts(timeouts: Any) -> Tuple[float, float]:
@@ -282,63 +261,3 @@ def _body(response: requests.Response) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
     return b"".join(chunks)
-
-
-def _backoff(attempt: int) -> float:
-    """Full jitter, at most 10 s."""
-    return random.uniform(0, min(0.5 * 2 ** (attempt - 1), 10.0))
-
-
-def _wait_before_repeating(method: str, error: Exception, attempt: int) -> Optional[float]:
-    """Seconds to wait before the same call is made again, or None where it must not be."""
-    if isinstance(error, NotSent):
-        return None if error.cause in _LASTING else _backoff(attempt)
-    if method != "GET":
-        return None
-    if isinstance(error, OutcomeUnknown):
-        return _backoff(attempt)
-    if getattr(error, "status", 0) not in _RETRIED_STATUSES:
-        return None
-    asked: Optional[float] = getattr(error, "retry_after", None)
-    if asked is None:
-        return _backoff(attempt)
-    return asked if asked <= _MAX_RETRY_AFTER else None
-
-
-def _transport_error(method: str, path: str, error: BaseException, base_url: str) -> TransportError:
-    cause = _cause(error)
-    facts = {"method": method, "path": mask(path), "cause": type(cause).__name__}
-    where = f"{method} {mask(path)} ({mask(base_url)}, {type(cause).__name__})"
-    if not was_sent():
-        return NotSent(
-            f"FedaPay est injoignable : {where}. Rien n'a été envoyé. {_advice(error, cause)}, puis recommencer.",
-            **facts,
-        )
-    advice = (
-        READ_AGAIN
-        if method == "GET"
-        else "La requête est peut-être arrivée : relire l'objet chez FedaPay avant de la refaire."
-    )
-    return OutcomeUnknown(f"Pas de réponse lisible de FedaPay : {where}. {advice}", **facts)
-
-
-def _advice(error: BaseException, cause: BaseException) -> str:
-    """What to look at when no connection opens."""
-    if isinstance(cause, NoSuchBundle):
-        return f"Le fichier de certificats {mask(cause)} n'existe pas : vérifier REQUESTS_CA_BUNDLE"
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return (
-            "Le certificat du serveur n'est pas reconnu : vérifier FEDAPAY_API_URL et l'heure de la machine ; derrière "
-            "un proxy d'entreprise, donner son fichier de certificats dans REQUESTS_CA_BUNDLE"
-        )
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "Le proxy ne laisse pas passer : vérifier HTTPS_PROXY et NO_PROXY"
-    return "Vérifier la connexion et FEDAPAY_API_URL"
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The error at the bottom, beneath requests' and urllib3's wrappers."""
-    for inner in (getattr(error, "reason", None), *getattr(error, "args", ())):
-        if isinstance(inner, BaseException):
-            return _cause(inner)
-    return error

@@ -7,9 +7,11 @@ import pickle
 import pytest
 
 from fedapay_sync import config
-from fedapay_sync.config import Config, api_key, api_url, build, database_url, from_environment, webhook_secrets
+from fedapay_sync.config import Config, build, database_url
+from fedapay_sync.credentials import api_key, api_url, webhook_secrets
 from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import ConfigError
+from fedapay_sync.variables import from_environment
 
 SANDBOX = "https://sandbox-api.fedapay.com"
 LIVE = "https://api.fedapay.com"

@@ -8,11 +8,12 @@ from typing import Iterator, List, Optional
 import click
 
 from ..callbacks import next_round
-from ..config import DB_URL, database_url
+from ..config import database_url
 from ..connector import Connector
 from ..errors import FedapayError
 from ..store import UNREADABLE, StoredEvent
 from ..store.store import Store
+from ..variables import DB_URL
 
 _HELP = click.help_option("--help", "-h", help="Montrer cette aide.")
 

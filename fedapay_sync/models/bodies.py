@@ -11,7 +11,7 @@ import marshmallow
 from marshmallow import fields
 
 from ..errors import InvalidArgument
-from .sent import (
+from .fields import (
     Amount,
     Country,
     Email,

@@ -2,17 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
-from enum import Enum
-from numbers import Real
 from typing import Any, ClassVar, Optional, Tuple, Type, TypeVar, Union
 
 import marshmallow.validate
 
-from ..catalogue import COUNTRIES, push_methods
-from ..enums import MethodesPaiement, Pays, TransactionStatus, TypesPaiement
+from ..catalogue import COUNTRIES, SANDBOX_METHOD, push_methods
+from ..enums import Environment, MethodesPaiement, Pays, TransactionStatus, TypesPaiement
 from ..errors import InvalidArgument, InvalidCountryPaymentCombination
-from ..masking import get_logger, mask
+from ..masking import get_logger, shown
 from ..schema import read_francs
 from .base import Model
 from .transaction import PaymentIntent, Transaction, TransactionToken
@@ -25,19 +22,6 @@ _email = marshmallow.validate.Email()
 _PHONE = re.compile(r"\+?[0-9]{6,20}\Z")
 #: More francs than that, the database cannot write down.
 MAX_AMOUNT = 10**15
-
-
-def shown(value: Any) -> str:
-    """A value as an error may quote it: short, and without a secret that was given in the wrong place."""
-    if type(value) is str:
-        return repr(mask(value))[:80]
-    try:
-        # What holds other values could hold a customer's.
-        text = repr(value) if isinstance(value, (bytes, Real, Decimal, Enum)) or not value else ""
-    except (ValueError, TypeError):  # a number of too many digits, or what is neither true nor false
-        text = ""
-    # Behind the letter of an escape a number of a phone would not be recognized.
-    return mask(text)[:80] if text and "\\" not in text else f"un {type(value).__name__}"
 
 
 def word(kind: Type[W], value: Any, field: str) -> W:
@@ -193,6 +177,42 @@ def _check_combination(country: Pays, method: Optional[MethodesPaiement]) -> Non
         f"{problem}. {remedy}, ou type_paiement=TypesPaiement.AVEC_REDIRECTION pour la page de paiement.",
         field="method",
     )
+
+
+def contact_of(
+    setup: PaiementSetup, client: Optional[UserData], payment_contact: Optional[str], environment: str
+) -> Optional[str]:
+    """
+    The number to push to; None where the payer chooses on the payment page.
+
+    Raises:
+        InvalidCountryPaymentCombination: that environment has no such method.
+        InvalidArgument: no number, or none that could be one.
+    """
+    if setup.type_paiement == TypesPaiement.AVEC_REDIRECTION:
+        return None
+    if environment == Environment.sandbox and setup.method != SANDBOX_METHOD:
+        # FedaPay answers « Opération non autorisée », which tells nobody what to do.
+        raise InvalidCountryPaymentCombination(
+            f"{setup.method.name if setup.method else 'Cette méthode'} n'existe pas en sandbox : seule momo_test "
+            "y est admise (method=MethodesPaiement.momo_test, numéro 0164000001 pour un paiement accepté).",
+            field="method",
+        )
+    if environment == Environment.live and setup.method == SANDBOX_METHOD:
+        raise InvalidCountryPaymentCombination(
+            "momo_test n'existe qu'en sandbox : choisir l'opérateur du client, par exemple "
+            "method=MethodesPaiement.mtn_open au Bénin.",
+            field="method",
+        )
+    if payment_contact is not None:
+        return phone_number(payment_contact, "payment_contact")
+    if client is None or client.tel is None:
+        raise InvalidArgument(
+            "Aucun numéro à débiter : donner payment_contact ou client_infos.tel, ou choisir "
+            "type_paiement=TypesPaiement.AVEC_REDIRECTION.",
+            field="payment_contact",
+        )
+    return client.tel
 
 
 @dataclass(frozen=True)

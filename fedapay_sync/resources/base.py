@@ -5,10 +5,10 @@ from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Option
 
 from ..answers import Answer
 from ..errors import InvalidArgument, TransactionId
+from ..masking import shown
 from ..models import Model
 from ..models.bodies import Body, checked
 from ..models.paged import PagedList
-from ..models.payment import shown
 from ..models.sent import checked_id
 from ..transport import Transport
 

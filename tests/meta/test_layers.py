@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2] / PACKAGE
 
 LAYERS = {
     "words": "errors enums catalogue clock masking",
-    "shapes": "schema models signature config",
-    "doors": "answers exchange outgoing sessions transport store bells pools callbacks server",
+    "shapes": "schema models signature variables credentials config",
+    "doors": "answers exchange outgoing sessions failures transport store bells pools callbacks server",
     "resources": "resources api integration",
     "flow": "intents payments inbox outcomes statuses deadlines watches confirmation telling listens followup absences "
     "recovery moving webhook_app",
