@@ -12,7 +12,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 from .credentials import api_key, api_url, environment_of_key, environment_of_url, split, webhook_secrets
 from .enums import OnTimeout
 from .errors import ConfigError
-from .masking import fingerprint, mask
+from .masking import fingerprint, mask, shown
 from .variables import API_KEY, AUTH_KEY, DB_URL, ENDPOINT_NAME, from_environment
 
 DEFAULT_ENDPOINT_NAME = "webhooks"
@@ -119,14 +119,21 @@ def build(
         db_url=database_url(db_url),
         callback_timeout=_seconds(callback_timeout, "callback_timeout"),
         on_timeout=timeout_policy(on_timeout),
-        api_keys=tuple(
-            api_key(each, url, "api_keys") for each in ([api_keys] if isinstance(api_keys, str) else api_keys)
-        ),
+        api_keys=tuple(api_key(each, url, "api_keys") for each in _listed(api_keys)),
         confirm_with_api=bool(confirm_with_api),
         keep_bodies_days=None if keep_bodies_days is None else days(keep_bodies_days, "keep_bodies_days"),
         print_log_to_console=bool(print_log_to_console),
         save_log_to_file=bool(save_log_to_file),
     )
+
+
+def _listed(keys: Any) -> Sequence[Any]:
+    """One key, or several of them."""
+    if isinstance(keys, str):
+        return [keys]
+    if not isinstance(keys, (list, tuple, set, frozenset)):
+        raise ConfigError(f'api_keys={shown(keys)} : une liste de clés API est attendue, par exemple ["sk_live_…"].')
+    return list(keys)
 
 
 def timeout_policy(value: Union[OnTimeout, str]) -> OnTimeout:
@@ -135,7 +142,7 @@ def timeout_policy(value: Union[OnTimeout, str]) -> OnTimeout:
         return OnTimeout(value)
     except ValueError:
         raise ConfigError(
-            f"on_timeout={value!r} : « keep » (garder le lien payable, par défaut) ou « delete » "
+            f"on_timeout={shown(value)} : « keep » (garder le lien payable, par défaut) ou « delete » "
             "(annuler la transaction à l'échéance) est attendu."
         ) from None
 
@@ -190,7 +197,7 @@ def _endpoint(given: Optional[str]) -> str:
         part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in path.split("/")
     ):
         raise ConfigError(
-            f"listen_server_endpoint_name={name!r} : un chemin simple est attendu, par exemple « webhooks »."
+            f"listen_server_endpoint_name={shown(name)} : un chemin simple est attendu, par exemple « webhooks »."
         )
     return path
 
@@ -199,7 +206,7 @@ def _port(given: Optional[int]) -> int:
     port = DEFAULT_PORT if given is None else given
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigError(
-            f"listen_server_port={given!r} : un nombre entier de 0 à 65535 est attendu (0 prend un port libre)."
+            f"listen_server_port={shown(given)} : un nombre entier de 0 à 65535 est attendu (0 prend un port libre)."
         )
     return port
 
@@ -207,7 +214,7 @@ def _port(given: Optional[int]) -> int:
 def _seconds(given: Optional[float], name: str) -> float:
     value = 10.0 if given is None else given
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
-        raise ConfigError(f"{name}={given!r} : un nombre de secondes, 0 ou plus, est attendu.")
+        raise ConfigError(f"{name}={shown(given)} : un nombre de secondes, 0 ou plus, est attendu.")
     return float(value)
 
 
@@ -219,7 +226,7 @@ def days(given: float, name: str) -> float:
         ConfigError: it is none.
     """
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given <= 36500:
-        raise ConfigError(f"{name}={given!r} : un nombre de jours de 0 à 36500 est attendu.")
+        raise ConfigError(f"{name}={shown(given)} : un nombre de jours de 0 à 36500 est attendu.")
     return float(given)
 
 

@@ -490,3 +490,28 @@ def test_differences_are_named():
     What the second call says otherwise.
     """
     assert config.differences({"a": 1, "b": 2}, {"b": 2, "c": None, "a": 3, "d": 4}) == ["a", "d"]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["listen_server_endpoint_name", "listen_server_port", "callback_timeout", "on_timeout", "keep_bodies_days"],
+)
+@pytest.mark.parametrize("secret", ["sk_live_Zq81", "wh_live_7Qd2 ", "fp_key_live_Ab12?"])
+def test_a_key_pasted_into_the_wrong_argument_is_not_shown(argument, secret):
+    """
+    The error names the argument, and not the key.
+    """
+    said = refusal(**{argument: secret + " "})
+
+    assert said.startswith(argument)
+    assert "***" in said and not any(part in said for part in ("Zq81", "7Qd2", "Ab12"))
+
+
+@pytest.mark.parametrize("keys", [5, None, {"sk_live_Zq81": 1}, True])
+def test_what_is_no_list_of_keys_is_refused(keys):
+    """
+    With what is expected, and without what may be a key.
+    """
+    said = refusal(api_keys=keys)
+
+    assert "api_keys=" in said and "une liste de clés API est attendue" in said and "Zq81" not in said
