@@ -20,7 +20,7 @@ from .config import build as build_config
 from .deadlines import DEFAULT_TIMEOUT
 from .enums import EventFutureStatus, OnTimeout
 from .errors import AmountMismatch, ConfigError, TransactionId
-from .exchange import Exchange
+from .exchange import Exchange, checked_observer
 from .inbox import contents, is_claim
 from .listens import Listen
 from .logbook import log_to
@@ -126,7 +126,8 @@ class Connector:
         )
         self._callbacks: Dict[str, Callable[[StoredEvent], Any]] = {}
         self._has_receiver = False
-        self._per_process = PerProcess(lambda: self._made(clock, pace, observer))
+        told = checked_observer(observer)
+        self._per_process = PerProcess(lambda: self._made(clock, pace, told))
         log_to(self._config)
         _living.add(self)
 

@@ -689,3 +689,12 @@ begun.wait(10)
 
     assert done.returncode == 0, done.stderr
     assert said.read_text().split() == ["1"]
+
+
+@pytest.mark.parametrize("observer", [5, "print", {}])
+def test_what_is_no_observer_is_refused_at_once(make_connector, observer):
+    """
+    Where it is written, and not at the first call to FedaPay.
+    """
+    with pytest.raises(ConfigError, match="observer : une fonction"):
+        make_connector(observer=observer)
