@@ -94,7 +94,7 @@ class EventError(FedapayError):
 
 
 class StoreError(FedapayError):
-    """La base locale n'a pas pu garder ou lire ce qui lui était confié ; rien n'a été confirmé."""
+    """La base, fichier ou serveur, n'a pas pu garder ou lire ce qui lui était confié ; rien n'a été confirmé."""
 
 
 class PortUnavailable(FedapayError, OSError):

@@ -62,7 +62,7 @@ class Intent:
             return str(transaction.id)
         row = self._store.payment_under(self.environment, self._account, self.reference)
         if row is None or row.transaction_id is None:
-            raise StoreError("La base locale a perdu ce paiement en cours de route : quelqu'un l'a-t-il effacée ?")
+            raise StoreError("La base a perdu ce paiement en cours de route : quelqu'un en a-t-il effacé les lignes ?")
         return row.transaction_id
 
     def claim_push(self) -> bool:
