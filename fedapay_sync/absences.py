@@ -4,6 +4,10 @@ Reading up on an absence: what happened at FedaPay while nobody was here to hear
 FedaPay repeats a webhook for some twenty minutes. What it told later lies in ``/v1/events``, and comes in from there
 under the same key as the webhook would have. The filters of that list are not documented: nothing else may depend on
 this going well.
+
+Who is here may miss webhooks as well: the network, the disk or FedaPay fails for a while, or FedaPay has switched the
+webhook off. A payment of ours is looked at by itself (``followup.py``); of one that another program began only the
+events tell. So they are read once an hour where webhooks are to come in.
 """
 
 import threading
@@ -34,6 +38,9 @@ _OVERLAP = 3600.0
 _PAGES = 50
 #: Seconds between two pages.
 _GAP = 0.2
+#: Where webhooks are to come in, the events are read so many seconds after the last time at the latest, and a process
+#: asks every :data:`SHORTEST` seconds whether it is time.
+_EVERY = 3600.0
 #: Reading belongs to whoever began it for so long, in seconds; then another may.
 _LEASE = 600.0
 #: After a failure it is tried again so many seconds later.
@@ -53,6 +60,8 @@ class Absences:
         self._here_since = clock.now()
         self._suspected = False
         self._open = False
+        self._every: Optional[float] = None
+        self._ask_at = 0.0
         self._closed = threading.Event()
 
     def suspect(self) -> None:
@@ -60,17 +69,31 @@ class Absences:
         if not self._suspected:
             self._suspected = self._open = True
 
+    def expect_webhooks(self) -> None:
+        """They are to come in here, and may get lost: from time to time, see whether they did."""
+        self.suspect()
+        self._every = _EVERY
+        now = self._clock.monotonic()
+        if now >= self._ask_at:
+            self._ask_at, self._open = now + SHORTEST, True
+
     def close(self) -> None:
         """Stop reading after the page that is being read."""
         self._closed.set()
 
     def read(self) -> None:
-        """Read up on it, if there was one and nobody else does. On a thread that may be held up."""
+        """Read what is owed to be read, if nobody else does. On a thread that may be held up."""
         if not self._open:
             return
         environment, accounts = self._config.environment, self._config.accounts
         self._open, since = self._store.begin_catching_up(
-            environment, accounts, before=self._here_since, shortest=SHORTEST, longest=LONGEST, lease=_LEASE
+            environment,
+            accounts,
+            before=self._here_since,
+            shortest=SHORTEST,
+            longest=LONGEST,
+            lease=_LEASE,
+            every=self._every,
         )
         if since is None:
             return
@@ -78,9 +101,9 @@ class Absences:
         try:
             found = [self._take_in(key, since) for key in (self._config.api_key, *self._config.api_keys)]
             done = None not in found
-            log.info("after an absence: %d new events read from FedaPay", sum(each or 0 for each in found))
+            log.info("%d new events read from FedaPay's list", sum(each or 0 for each in found))
         except FedapayError as error:
-            log.warning("reading FedaPay's events after an absence failed, again later: %s", error)
+            log.warning("reading FedaPay's events failed, again later: %s", error)
         self._open = not done
         self._store.end_catching_up(environment, since=None if done else since, again_in=SHORTEST if done else _AGAIN)
 
@@ -97,7 +120,7 @@ class Absences:
             if may_pass(error):
                 raise
             # An old key, or a list that is not what we think: asked again it would be the same.
-            log.warning("FedaPay's events after an absence not read: %s", error)
+            log.warning("FedaPay's events not read: %s", error)
         if self._closed.is_set():
             return None
         # As they happened: of two ends, the one that is stored last counts.
@@ -120,7 +143,7 @@ class Absences:
         for number, page in enumerate(first.pages(), 1):
             yield from page.items
             if number == _PAGES:
-                log.warning("more than %d pages of events after an absence; the older ones are left", _PAGES)
+                log.warning("more than %d pages of events; the older ones are left", _PAGES)
                 return
             if self._closed.wait(_GAP):
                 return

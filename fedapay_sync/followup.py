@@ -148,7 +148,7 @@ class FollowUp:
             # A program that has not used the database so far gets none because of us.
             if self._store.is_open:
                 if self._watches.has_receiver:
-                    self._absences.suspect()
+                    self._absences.expect_webhooks()
                 self._absences.read()
                 pause = self._look_if_due()
         except FedapayError as error:

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+import requests
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.watches import Pace
@@ -185,3 +186,52 @@ def test_a_key_that_is_no_longer_valid_does_not_hide_the_others(away, shop, emul
 
     eventually(lambda: [event for event in seen if event.paid])
     assert {event.id_transaction for event in seen} == {id_transaction} and len(lists(emulator)) == 2
+
+
+def made_elsewhere(emulator):
+    """A transaction of the same account that another program makes and whose customer pays; no webhook comes of it."""
+    created = requests.post(
+        f"{emulator.url}/v1/transactions",
+        json={"description": "Caisse", "amount": 700, "currency": {"iso": "XOF"}},
+        headers={"Authorization": f"Bearer {emulator.secret_key}"},
+        timeout=10,
+    )
+    (transaction,) = created.json().values()
+    emulator.approve(transaction["id"])
+    return transaction["id"]
+
+
+def test_a_webhook_lost_while_the_shop_was_there_is_found_within_two_hours(shop, emulator, clock, eventually):
+    """
+    Of a transaction that this shop never made, and at which nobody looks by himself: told once, from the events.
+    """
+    connector, seen = shop()
+    absences = connector._per_process.get().follow_up._absences
+    eventually(lambda: clock.advance(0.5) or (absences._suspected and not absences._open))
+    start = clock.now()
+    lost = made_elsewhere(emulator)
+
+    def paid():
+        return [event for event in seen if event.paid]
+
+    eventually(lambda: paid() or clock.advance(20), timeout=30)
+    assert clock.now() - start < 2 * HOUR
+    assert [(event.id_transaction, event.late, event.source) for event in paid()] == [(lost, False, "events")]
+
+    connector.save_webhook({"name": "transaction.approved", "entity": emulator.transaction(lost)})
+    readings = len(lists(emulator))
+    eventually(lambda: len(lists(emulator)) > readings or clock.advance(20), timeout=30)
+    assert len(paid()) == 1
+
+
+def test_two_processes_that_stay_read_the_events_about_once_an_hour(shop, emulator, clock, eventually):
+    """
+    Together, not each.
+    """
+    shop(), shop()
+    start = clock.now()
+
+    # In small steps: a reading must not seem to outlast its lease.
+    eventually(lambda: len(lists(emulator)) >= 3 or clock.advance(10), timeout=60)
+
+    assert 3 * HOUR <= clock.now() - start <= 5 * HOUR

@@ -95,18 +95,27 @@ class LookVerbs(Opened):
     # -- an absence ---------------------------------------------------------------------------------------------
 
     def begin_catching_up(
-        self, environment: str, accounts: Iterable[str], *, before: float, shortest: float, longest: float, lease: float
+        self,
+        environment: str,
+        accounts: Iterable[str],
+        *,
+        before: float,
+        shortest: float,
+        longest: float,
+        lease: float,
+        every: Optional[float] = None,
     ) -> Tuple[bool, Optional[float]]:
         """
-        Take it upon us to read up on an absence: whether there was one, and, if it is ours to read up on, when the
-        last event before it had come.
+        Take it upon us to read what FedaPay told while nobody heard it: whether that is owed, and, if it is ours to
+        do, from when on.
 
-        An absence stays known until :meth:`end_catching_up`, whatever comes in meanwhile.
+        What is owed stays so until :meth:`end_catching_up`, whatever comes in meanwhile.
 
         Args:
-            before: only what came before counts: since then somebody is here.
-            shortest: seconds without any event that count as an absence.
+            before: since then somebody is here; what came before tells whether there was an absence.
+            shortest: seconds without any event, and without such a reading, that count as an absence.
             longest: seconds after which nobody would know what to do with what he reads.
+            every: without an absence it is owed so many seconds after the last time; None if it is not.
         """
         now = self._clock.now()
         newest_query = EventRow.select(peewee.fn.MAX(EventRow.received_at)).where(
@@ -116,14 +125,29 @@ class LookVerbs(Opened):
             EventRow.received_at < before,
         )
 
+        def owed_since(database: Database, read_at: float) -> Optional[float]:
+            heard = max(newest_query.scalar(database) or 0.0, read_at)
+            if now - longest <= heard <= before - shortest:
+                return heard
+            if every is None or now - longest <= read_at <= now < read_at + every:
+                return None
+            if read_at > now:
+                # The clock was set back since.
+                return now - every
+            return read_at if read_at >= now - longest else None
+
         def take(database: Database) -> Tuple[bool, Optional[float]]:
             turn = _turn(database, f"events:{environment}")
+            # Once done, it is not done again for so long.
+            read_at = turn["run_after"] - shortest
             since = turn["since"]
             if since is None:
-                newest = newest_query.scalar(database)
-                if newest is None or not now - longest <= newest <= before - shortest:
+                since = owed_since(database, read_at)
+                if since is None:
+                    if every is not None and read_at < now - longest:
+                        # For the first time, or after too long: from now on.
+                        _take_turn(database, turn, now + shortest, None)
                     return False, None
-                since = newest
             if not _is_free(turn, now, lease):
                 return turn["since"] is not None, None
             return True, since if _take_turn(database, turn, now + lease, since) else None
@@ -131,7 +155,7 @@ class LookVerbs(Opened):
         return self._write(take)
 
     def end_catching_up(self, environment: str, *, since: Optional[float], again_in: float) -> None:
-        """The absence is read up on (``since`` None), or is to be tried again; not before so many seconds."""
+        """It is done (``since`` None), or is to be tried again; not before so many seconds."""
         query = TurnRow.update(since=since, run_after=self._clock.now() + again_in).where(
             TurnRow.name == f"events:{environment}"
         )

@@ -184,9 +184,11 @@ def test_a_clock_set_back_holds_up_no_look(store, payment, clock):
 # -- an absence ----------------------------------------------------------------------------------------------------
 
 
-def begin(store, clock, before=None):
+def begin(store, clock, before=None, every=None):
     before = clock.now() if before is None else before
-    return store.begin_catching_up("sandbox", ["shop"], before=before, shortest=1200, longest=30 * 24 * HOUR, lease=600)
+    return store.begin_catching_up(
+        "sandbox", ["shop"], before=before, shortest=1200, longest=30 * 24 * HOUR, lease=600, every=every
+    )
 
 
 def test_an_empty_database_was_not_absent(store, clock):
@@ -219,3 +221,55 @@ def test_an_absence_is_read_up_on_by_one_and_stays_known_until_it_is(store, seco
     assert begin(store, clock) == (True, last)
     store.end_catching_up("sandbox", since=None, again_in=1200)
     assert begin(second, clock, start) == (False, None)
+
+
+def test_what_is_read_every_hour_is_read_by_one_from_the_last_time_on(store, second, clock):
+    """
+    The first time only notes the hour: what came before is none of this shop's. Without an interval nothing is owed.
+    """
+    start = clock.now()
+    assert begin(store, clock, start, every=HOUR) == (False, None)
+    clock.advance(0.9 * HOUR)
+    assert begin(store, clock, start, every=HOUR) == (False, None)
+    clock.advance(0.2 * HOUR)
+    assert begin(store, clock, start) == (False, None)
+    owed, since = begin(store, clock, start, every=HOUR)
+    assert owed and since == pytest.approx(start, abs=5)
+    assert begin(second, clock, start, every=HOUR) == (True, None)
+
+    store.end_catching_up("sandbox", since=None, again_in=1200)
+    done = clock.now()
+    assert begin(second, clock, start, every=HOUR) == (False, None)
+    clock.advance(1.1 * HOUR)
+    owed, since = begin(second, clock, start, every=HOUR)
+    assert owed and since == pytest.approx(done, abs=5)
+
+
+def test_a_reading_counts_as_having_been_there(store, make_event, clock):
+    """
+    A quiet night is no absence where the events were read in it.
+    """
+    store.accept(make_event(received_at=clock.now()))
+    clock.advance(8 * HOUR)
+    assert begin(store, clock)[0]
+    store.end_catching_up("sandbox", since=None, again_in=1200)
+    clock.advance(600)
+    assert begin(store, clock) == (False, None)
+    clock.advance(HOUR)
+    assert begin(store, clock)[0]
+
+
+def test_a_clock_set_back_does_not_put_the_reading_off(store, clock):
+    """
+    Nor does one that jumped ahead by more than anybody would read make it read everything.
+    """
+    start = clock.now()
+    begin(store, clock, start, every=HOUR)
+    clock.wall_ahead -= 48 * HOUR
+    owed, since = begin(store, clock, clock.now(), every=HOUR)
+    assert owed and since == pytest.approx(clock.now() - HOUR, abs=5)
+    store.end_catching_up("sandbox", since=None, again_in=1200)
+    clock.advance(31 * 24 * HOUR)
+    assert begin(store, clock, start, every=HOUR) == (False, None)
+    clock.advance(1.1 * HOUR)
+    assert begin(store, clock, start, every=HOUR)[0]
