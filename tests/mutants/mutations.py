@@ -53,11 +53,9 @@ NAMED = {
         "if _is_abandoned(each, owner, now)]", "if each.lease_owner != owner]", "two live owners"
     ),
     "a duplicate re-arms the work": Mutation(
-        "    if not new:\n        return Accepted(",
-        "    if not new:\n"
-        "        again = EventRow.update(work_state='ready', lease_owner=None, run_after=0)\n"
-        "        again.where(EventRow.dedup_key == event.dedup_key).execute(database)\n"
-        "        return Accepted(",
+        "ours = new and listen is not None",
+        "ours = (new or not database.execute_sql(\"UPDATE fp_event SET work_state = 'ready', lease_owner = NULL, \"\n"
+        "        f\"run_after = 0 WHERE dedup_key = '{event.dedup_key}'\")) and listen is not None",
         "done work came again",
     ),
     "done without fencing": Mutation(
@@ -87,7 +85,9 @@ OTHERS = {
     ),
     "nothing is ever late": Mutation('in ("timed_out", "cancelled")\n', "in ()\n", "late is what comes after the end"),
     "an event ends no wait": Mutation(
-        'close_listen(database, listen, "resolved", event.received_at)', "pass", "a final event left a wait open"
+        'if listen is not None and listen["state"] in OPEN_STATES and not ours:',
+        "if listen is None and ours:",
+        "a final event left a wait open",
     ),
     "a wait does not look back": Mutation(
         "final = newest_final(database, environment, str(transaction_id))",
