@@ -10,6 +10,7 @@ import random
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
+from .attempts import is_last, is_one_too_many, longest_pause
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
 from .errors import ConfigError, FedapayError
@@ -32,11 +33,6 @@ LOOK = 2.0
 WORKERS = 4
 #: How long closing waits for the looking thread once nothing runs, in seconds.
 _FAREWELL = 1.0
-#: After so many failures, most of a day, an event is parked.
-MAX_ATTEMPTS = 30
-#: The one more attempt is not made: it tells that the last one ended with its process. Replayed, a parked event begins
-#: another round of attempts.
-ROUND = MAX_ATTEMPTS + 1
 #: What a clock set back has put off too long is looked for so often, in seconds.
 _MEND = 60.0
 #: Old bodies are blanked so often, in seconds; the first time soon after the start.
@@ -184,7 +180,7 @@ class Callbacks:
         now = self._clock.monotonic()
         if now >= self._mend_due:
             self._mend_due = now + _MEND
-            if self._store.hasten(_longest, self._lease):
+            if self._store.hasten(longest_pause, self._lease):
                 log.warning("the clock was set back: owed callbacks brought forward")
                 self._wake.set()
         if self._chore is not None and now >= self._chore_due:
@@ -238,10 +234,10 @@ class Callbacks:
     def _call(self, work: StoredEvent) -> None:
         kind = work.name if work.source == "local" else "webhook"
         problem: Optional[str] = None
-        hopeless = work.attempts % ROUND in (MAX_ATTEMPTS, 0)
+        hopeless = is_last(work.attempts)
         self._here.calling = True
         try:
-            if work.attempts % ROUND == 0:
+            if is_one_too_many(work.attempts):
                 # One that takes its process down each time would do so for ever.
                 raise RuntimeError("every attempt ended with the process that made it")
             handler = self._handlers[kind]
@@ -255,27 +251,23 @@ class Callbacks:
             problem, hopeless = mask(error), True
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
             problem = f"{type(error).__name__}: {mask(error)}"
-        settled = True
         try:
             self._settle(work, problem, hopeless)
         except FedapayError as error:
             # Still ours, and not to be called again while we live: its end is told as soon as the store takes it.
             log.error("the end of the callback of %s could not be stored, trying again: %s", work.event_key, error)
-            settled = False
+            with self._lock:
+                self._unsettled[work.id] = (work, problem, hopeless)
         finally:
             self._here.calling = False
-            if settled:
-                self._forget(work)
-            else:
-                with self._lock:
-                    self._unsettled[work.id] = (work, problem, hopeless)
+            with self._lock:
+                if work.id not in self._unsettled:
+                    self._forget(work)
             self._wake.set()
 
     def _settle_again(self) -> None:
         """Tell the store of the ends that it could not take before."""
-        with self._lock:
-            unsettled = list(self._unsettled.values())
-        for work, problem, hopeless in unsettled:
+        for work, problem, hopeless in list(self._unsettled.values()):
             try:
                 self._settle(work, problem, hopeless)
             except FedapayError:
@@ -283,38 +275,23 @@ class Callbacks:
                     raise
                 # Once its lease has ended it is called again, with the same event key.
                 log.error("the end of the callback of %s was not stored; it will run again", work.event_key)
-            self._forget(work)
+            with self._lock:
+                self._forget(work)
 
     def _forget(self, work: StoredEvent) -> None:
-        with self._lock:
-            self._running.pop(work.id, None)
-            self._unsettled.pop(work.id, None)
-            self._lock.notify_all()
+        self._running.pop(work.id, None)
+        self._unsettled.pop(work.id, None)
+        self._lock.notify_all()
 
     def _settle(self, work: StoredEvent, problem: Optional[str], hopeless: bool) -> None:
         if problem is None:
             if not self._store.finish(work, self._owner, blank=self._config.keep_bodies_days == 0):
                 log.warning("lease lost before the callback of %s ended; it may run twice", work.event_key)
             return
-        again = None if hopeless else _longest(work.attempts) * random.uniform(0.6, 1.0)
+        again = None if hopeless else longest_pause(work.attempts) * random.uniform(0.6, 1.0)
         self._store.give_back(work, self._owner, error=problem, again_in=again)
         if again is None:
             log.error("callback of %s failed %d times and is parked: %s", work.event_key, work.attempts, problem)
         else:
-            log.warning(
-                "callback of %s failed (attempt %d), again in %.0f s: %s",
-                work.event_key,
-                work.attempts,
-                again,
-                problem,
-            )
-
-
-def next_round(attempts: int) -> int:
-    """The count of attempts from which another round of them begins."""
-    return -(-attempts // ROUND) * ROUND
-
-
-def _longest(attempts: int) -> float:
-    """The longest pause after so many attempts: from 2.5 s, doubling, to 75 min; a database may be away for a night."""
-    return min(2.5 * float(2 ** (max(attempts % ROUND, 1) - 1)), 4500.0)
+            text = "callback of %s failed (attempt %d), again in %.0f s: %s"
+            log.warning(text, work.event_key, work.attempts, again, problem)

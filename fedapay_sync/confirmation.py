@@ -9,7 +9,7 @@ event, and a claim that it does not bear out is told as suspect.
 
 from typing import Any, Dict, Optional
 
-from .callbacks import ROUND
+from .attempts import ROUND
 from .enums import PAID_STATUSES
 from .errors import FedapayError, NotFound
 from .inbox import Inbox, contents

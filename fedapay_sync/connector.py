@@ -13,7 +13,8 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 
 from .api import Api
 from .assembly import Parts, PerProcess
-from .callbacks import check_callback, next_round
+from .attempts import next_round
+from .callbacks import check_callback
 from .clock import SYSTEM_CLOCK, Clock
 from .config import DEFAULT_PORT, days
 from .config import build as build_config

@@ -15,7 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fedapay_sync.callbacks import MAX_ATTEMPTS, Callbacks, Hopeless, check_callback, next_round
+from fedapay_sync.attempts import MAX_ATTEMPTS, next_round
+from fedapay_sync.callbacks import Callbacks, Hopeless, check_callback
 from fedapay_sync.errors import ConfigError
 from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.store.owner import new_owner, retire

@@ -7,7 +7,7 @@ from typing import Iterator, List, Optional
 
 import click
 
-from ..callbacks import next_round
+from ..attempts import next_round
 from ..config import database_url
 from ..connector import Connector
 from ..errors import FedapayError

@@ -1,0 +1,27 @@
+"""How often a callback that fails is called again, and after which pauses."""
+
+#: After so many failures, most of a day, an event is parked.
+MAX_ATTEMPTS = 30
+#: The one more attempt is not made: it tells that the last one ended with its process. Replayed, a parked event begins
+#: another round of attempts.
+ROUND = MAX_ATTEMPTS + 1
+
+
+def is_last(attempts: int) -> bool:
+    """Whether nothing is tried after so many attempts."""
+    return attempts % ROUND in (MAX_ATTEMPTS, 0)
+
+
+def is_one_too_many(attempts: int) -> bool:
+    """Whether every attempt of the round ended with the process that made it."""
+    return attempts % ROUND == 0
+
+
+def next_round(attempts: int) -> int:
+    """The count of attempts from which another round of them begins."""
+    return -(-attempts // ROUND) * ROUND
+
+
+def longest_pause(attempts: int) -> float:
+    """The longest pause after so many attempts: from 2.5 s, doubling, to 75 min; a database may be away for a night."""
+    return min(2.5 * float(2 ** (max(attempts % ROUND, 1) - 1)), 4500.0)
