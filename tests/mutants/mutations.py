@@ -90,15 +90,15 @@ OTHERS = {
         "a final event left a wait open",
     ),
     "a wait does not look back": Mutation(
-        "final = newest_final(database, environment, str(transaction_id))",
-        "final = None",
+        "finals = dict(rows_of(database, _NEWEST_FINAL, [asked.environment], ids))",
+        "finals: Dict[str, int] = {}",
         "a wait ends at once where the end is known",
     ),
     "a wait leaves resolved": Mutation(
         'if row is None or row["state"] not in only_from:', "if row is None:", "an end was undone"
     ),
     "a second wait shortens the first": Mutation(
-        'if row["deadline"] <= fresh["deadline"]:', "if fresh:", "a wait shortened another"
+        'if row["deadline"] <= asked.deadline:', "if term:", "a wait shortened another"
     ),
     "a decision is taken before its time": Mutation(
         "ListenRow.deadline <= now + 0.05,", "ListenRow.deadline <= now + 60,", "decided early"
@@ -109,12 +109,12 @@ OTHERS = {
         "two decide at once",
     ),
     "a wait is restored from under the living": Mutation(
-        'if row["owner"] is not None and row["run_after"] > now and not is_gone(row["owner"]):',
-        "if False:",
+        '(is_left(row, now, lives) or is_gone(row["owner"])) and has_key(row["account"])',
+        'has_key(row["account"])',
         "two restored one wait",
     ),
     "a restored end is told to nobody": Mutation(
-        '"run_after": now + lease, "owed": 1,', '"run_after": now + lease, "owed": 0,', "a restored end not told"
+        "owed = 1, state = 'pending'", "owed = 0, state = 'pending'", "a restored end not told"
     ),
     "a server's transactions run side by side": Mutation(
         "LOCK TABLE fp_meta IN EXCLUSIVE MODE",
