@@ -12,7 +12,7 @@ from .dialect import Database
 from .opened import Opened
 from .owner import is_alive
 from .records import Listen
-from .rows import close_listen, listen_of
+from .rows import close_listens, listen_of
 from .tables import OPEN_STATES, ListenRow
 
 #: So many transactions go into a statement. The oldest SQLite takes 999 parameters.
@@ -160,7 +160,7 @@ def _joined(
 ) -> Dict[str, Any]:
     """What changes in a row that is there already; one that has ended with a final event stays as it is."""
     if row["state"] in OPEN_STATES and final is not None:
-        close_listen(database, row, "resolved", asked.now)
+        close_listens(database, [(row, asked.now)], "resolved")
         row["state"] = "resolved"
         return {}
     lease = {"owner": asked.owner, "run_after": asked.now + asked.lease}

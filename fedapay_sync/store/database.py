@@ -248,6 +248,8 @@ def _connect(path: Path) -> SqliteFile:
             ("journal_mode", journal),
             ("synchronous", "FULL"),
             ("foreign_keys", 1),
+            # What a statement of many rows writes down to undo itself needs no file of its own.
+            ("temp_store", "MEMORY"),
         ],
         check_same_thread=False,
         thread_safe=False,

@@ -5,12 +5,13 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 import peewee
 
 from ..errors import TransactionId
+from .arrivals import accept_all
 from .dialect import Database
 from .opened import Opened
 from .owner import is_alive, is_dead
-from .records import LOCAL, PAYMENT_NAME, RESTORED_NAME, Accepted, NewEvent, Payment, StoredEvent
-from .rows import close_listen, event_columns, insert_event, is_paid_already, listen_row, payment_of, stored_event
-from .tables import OPEN_STATES, EventRow
+from .records import LOCAL, PAYMENT_NAME, RESTORED_NAME, Accepted, NewEvent, StoredEvent
+from .rows import EventFacts, event_columns, insert_events, stored_event
+from .tables import EventRow
 
 #: In the words of the partial index: with parameters in it, the planner could not know that the index applies.
 _OWED: Any = peewee.SQL("work_state IN ('ready','running')")
@@ -30,7 +31,7 @@ class EventVerbs(Opened):
         Raises:
             StoreError: not committed; whoever brought it must bring it again.
         """
-        return self._write(lambda database: _accept(database, event))
+        return self._write_together(accept_all, event)
 
     def final_events(self, environment: str, transaction_id: TransactionId) -> List[StoredEvent]:
         """The final events of a transaction, oldest first."""
@@ -47,7 +48,7 @@ class EventVerbs(Opened):
 
     def owe_payment_callback(self, event: NewEvent) -> bool:
         """Store that a payment callback is owed; false if it was already."""
-        return self._write(lambda database: insert_event(database, event))
+        return self._write(lambda database: insert_events(database, [EventFacts(event)]) == 1)
 
     # -- the work that callbacks are ----------------------------------------------------------------------------
 
@@ -187,40 +188,6 @@ def _is_abandoned(work: _Candidate, owner: str, now: float) -> bool:
     """
     held_by = work.lease_owner or ""
     return is_dead(held_by) or (work.run_after <= now and (held_by == owner or not is_alive(held_by)))
-
-
-def _accept(database: Database, event: NewEvent) -> Accepted:
-    listen = payment = None
-    if event.is_final:
-        listen = listen_row(database, event.environment, event.entity_id)
-        payment = payment_of(database, event.environment, event.entity_id)
-    late = listen is not None and listen["state"] in ("timed_out", "cancelled")
-    suspect = payment is not None and event.is_paid and _differs(payment, event)
-    repeats = event.is_paid and is_paid_already(database, event.environment, event.entity_id)
-    new = not _is_known(database, event.also_known_as) and insert_event(
-        database, event, late=late, suspect=suspect, repeats=repeats
-    )
-    # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait. Told
-    # again it is: whoever was deleting has died meanwhile, or somebody else did it first.
-    ours = new and listen is not None and listen["state"] == "closing" and event.name == "transaction.deleted"
-    if listen is not None and listen["state"] in OPEN_STATES and not ours:
-        close_listen(database, listen, "resolved", event.received_at)
-    if not new:
-        return Accepted(new=False, is_final=event.is_final)
-    return Accepted(new=True, is_final=event.is_final, late=late, suspect=suspect)
-
-
-def _is_known(database: Database, dedup_keys: Sequence[str]) -> bool:
-    if not dedup_keys:
-        return False
-    query = EventRow.select(EventRow.id).where(EventRow.dedup_key.in_(list(dedup_keys)))
-    return bool(list(query.limit(1).tuples().execute(database)))
-
-
-def _differs(payment: Payment, event: NewEvent) -> bool:
-    other_amount = event.amount is not None and event.amount != payment.amount
-    currencies = (event.currency_id, payment.currency_id)
-    return other_amount or (None not in currencies and currencies[0] != currencies[1])
 
 
 def _storable(text: str) -> str:

@@ -8,7 +8,7 @@ from .dialect import Database
 from .opened import Opened
 from .owner import is_alive
 from .records import Listen
-from .rows import close_listen, listen_of, listen_row
+from .rows import close_listens, listen_of, listen_row
 from .tables import OPEN_STATES, ListenRow
 
 # In SQL text: ten thousand rows take Peewee several times as long as SQLite.
@@ -182,5 +182,5 @@ def _end(
         ListenRow.update(state=state).where(ListenRow.id == row["id"]).execute(database)
         database.announce()
     else:
-        close_listen(database, row, state, now)
+        close_listens(database, [(row, now)], state)
     return True

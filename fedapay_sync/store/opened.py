@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, Tuple, TypeVar
+from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar
 
 import peewee
 
@@ -14,6 +14,7 @@ from .connection import Connection
 from .dialect import Database
 from .writer import Writer
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 #: How long closing waits for verbs that are under way, in seconds.
@@ -95,6 +96,11 @@ class Opened:
     def _write(self, operation: Callable[[Database], T]) -> T:
         with self._in_use() as (writer, _):
             return writer.run(operation)
+
+    def _write_together(self, work: Callable[[Database, List[S]], List[T]], thing: S) -> T:
+        """Do to that thing, with all others that wait for the same, what gives a result for each of them."""
+        with self._in_use() as (writer, _):
+            return writer.run_together(work, thing)
 
     def _write_soon(self, operation: Callable[[Database], Any]) -> None:
         """Hand in a write for whose commit nobody waits."""

@@ -5,11 +5,10 @@ Whoever wants something written hands in a function of the database and waits fo
 meanwhile is committed together: on a slow disk that is the difference between 40 and 600 webhooks a second.
 """
 
+import itertools
 import queue
 import sqlite3
 import threading
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Callable, List, Optional, Tuple, TypeVar, cast
 
 import peewee
@@ -21,8 +20,10 @@ from .dialect import ConnectionLost, Database
 
 log = get_logger(__name__)
 
+S = TypeVar("S")
 T = TypeVar("T")
 Operation = Callable[[Database], Any]
+Work = Callable[[Database, List[Any]], List[Any]]
 
 #: How long a caller waits for its commit, in seconds. Longer would let FedaPay give up; shorter would refuse webhooks
 #: that the disk is about to take, and ten refusals switch a webhook off.
@@ -30,17 +31,52 @@ PATIENCE = 10.0
 _BATCH = 64
 
 
-class _Job:
-    """An operation, and what its caller and the writer agree on: given up, or about to be committed, never both."""
+class Job:
+    """
+    Something to be written, what came of it, and what its caller and the writer agree on: given up, or about to be
+    committed, never both.
 
-    def __init__(self, operation: Operation) -> None:
-        self.operation = operation
-        self.future: Future[Any] = Future()
+    Args:
+        work: gives a result for each thing that it is done to.
+        thing: the one of these that is ours.
+    """
+
+    def __init__(self, work: Work, thing: Any) -> None:
+        self.work = work
+        self.thing = thing
         self.given_up = False
         self.committing = False
+        self._value: Any = None
+        self._problem: Optional[BaseException] = None
+        # Held until it is known. A bare lock: a Future is a condition, and costs more than the row.
+        self._unknown = threading.Lock()
+        self._unknown.acquire()
+
+    def done(self) -> bool:
+        """Whether it is known what came of it."""
+        return not self._unknown.locked()
+
+    def result(self, timeout: float) -> Any:
+        """
+        What came of it, once it is committed.
+
+        Raises:
+            TimeoutError: not in that many seconds.
+        """
+        if not self._unknown.acquire(timeout=timeout):
+            raise TimeoutError
+        self._unknown.release()
+        if self._problem is not None:
+            raise self._problem
+        return self._value
+
+    def end(self, value: Any, problem: Optional[BaseException] = None) -> None:
+        """Tell whoever waits."""
+        self._value, self._problem = value, problem
+        self._unknown.release()
 
 
-_Result = Tuple[_Job, Any, Optional[BaseException]]
+_Result = Tuple[Job, Any, Optional[BaseException]]
 
 
 class _GivenUp(Exception):
@@ -52,7 +88,7 @@ class Writer:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._jobs: queue.SimpleQueue[Optional[_Job]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Optional[Job]] = queue.SimpleQueue()
         self._deciding = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="fedapay-writer", daemon=True)
@@ -73,24 +109,20 @@ class Writer:
         Raises:
             StoreError: not committed in time, and it never will be; or refused by the database.
         """
-        job = self._submitted(operation)
-        try:
-            return cast(T, job.future.result(timeout=patience))
-        except FutureTimeout:
-            with self._deciding:
-                job.given_up = not job.committing
-        try:
-            # On its way to the disk: only the disk knows the answer, and it comes soon or never.
-            return cast(T, job.future.result(timeout=0 if job.given_up else patience))
-        except FutureTimeout:
-            raise StoreError(
-                f"La base n'a pas répondu en {patience:g} s : un autre programme la tient, ou le disque est "
-                "trop lent. Rien n'a été confirmé."
-            ) from None
+        return cast(T, self._awaited(self.submit(operation), patience))
 
-    def submit(self, operation: Operation) -> "Future[Any]":
+    def run_together(self, work: Callable[[Database, List[S]], List[T]], thing: S, patience: float = PATIENCE) -> T:
+        """
+        The same for work that is done at once to all things that wait for it next to each other.
+
+        Args:
+            work: gives a result for each thing, in their order. When it raises, it is done to each thing alone.
+        """
+        return cast(T, self._awaited(self._submitted(Job(work, thing)), patience))
+
+    def submit(self, operation: Operation) -> Job:
         """Hand in an operation; it may run more than once if its neighbours in the batch fail."""
-        return self._submitted(operation).future
+        return self._submitted(Job(lambda database, _: [operation(database)], None))
 
     def close(self, timeout: float = 3.0) -> None:
         """Write what was handed in, then end."""
@@ -99,13 +131,27 @@ class Writer:
             self._jobs.put(None)
         self._thread.join(timeout)
 
-    def _submitted(self, operation: Operation) -> _Job:
-        job = _Job(operation)
+    def _submitted(self, job: Job) -> Job:
         with self._deciding:
             if self._closed:
                 raise StoreError("La base a été fermée. Rien n'a été confirmé.")
             self._jobs.put(job)
         return job
+
+    def _awaited(self, job: Job, patience: float) -> Any:
+        try:
+            return job.result(patience)
+        except TimeoutError:
+            with self._deciding:
+                job.given_up = not job.committing
+        try:
+            # On its way to the disk: only the disk knows the answer, and it comes soon or never.
+            return job.result(0 if job.given_up else patience)
+        except TimeoutError:
+            raise StoreError(
+                f"La base n'a pas répondu en {patience:g} s : un autre programme la tient, ou le disque est "
+                "trop lent. Rien n'a été confirmé."
+            ) from None
 
     def _run(self) -> None:
         closing = False
@@ -115,9 +161,9 @@ class Writer:
                 self._work(batch)
         self.connection.close()
 
-    def _next_batch(self) -> Tuple[List[_Job], bool]:
+    def _next_batch(self) -> Tuple[List[Job], bool]:
         """What is waiting, and whether we are asked to end after it."""
-        jobs: List[_Job] = []
+        jobs: List[Job] = []
         job = self._jobs.get()
         while job is not None:
             jobs.append(job)
@@ -129,7 +175,7 @@ class Writer:
                 return jobs, False
         return jobs, True
 
-    def _work(self, batch: List[_Job]) -> None:
+    def _work(self, batch: List[Job]) -> None:
         results: List[_Result]
         try:
             with self.connection.used() as database:
@@ -140,14 +186,11 @@ class Writer:
             self.connection.close()
         # Only now, after the commit, does anybody hear of it.
         for job, value, problem in results:
-            if problem is None:
-                job.future.set_result(value)
-            else:
-                job.future.set_exception(
-                    problem if isinstance(problem, FedapayError) else self.connection.explained(problem)
-                )
+            if problem is not None and not isinstance(problem, FedapayError):
+                problem = self.connection.explained(problem)
+            job.end(value, problem)
 
-    def _commit_all(self, database: Database, batch: List[_Job]) -> List[_Result]:
+    def _commit_all(self, database: Database, batch: List[Job]) -> List[_Result]:
         """One transaction for all; if one of them fails, a transaction for each, so that none pays for another."""
         jobs = [job for job in batch if not job.given_up]
         begun = False
@@ -155,7 +198,9 @@ class Writer:
         def work(db: Database) -> List[Any]:
             nonlocal begun
             begun = True
-            values = [job.operation(db) for job in jobs]
+            values: List[Any] = []
+            for todo, group in itertools.groupby(jobs, key=lambda job: job.work):
+                values += todo(db, [job.thing for job in group])
             with self._deciding:
                 if any(job.given_up for job in jobs):
                     raise _GivenUp
