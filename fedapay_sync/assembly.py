@@ -92,6 +92,8 @@ class Parts:
                 host=config.host,
                 port=config.port,
                 name="fedapay-webhooks",
+                # As many webhooks as wait for a commit at the same time, and share it.
+                threads=16,
                 max_body=MAX_BODY,
             )
         self.server.start()

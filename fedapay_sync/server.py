@@ -6,15 +6,12 @@ envoie un octet par seconde garde sa connexion.
 """
 
 import errno
-import logging
 import os
 import socket
 import threading
-import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
-from .clock import SYSTEM_CLOCK
 from .errors import InvalidArgument, PortUnavailable
 from .masking import get_logger
 from .variables import is_reloader_child
@@ -22,16 +19,15 @@ from .variables import is_reloader_child
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+    from .serving import Running
+
 log = get_logger(__name__)
-_quiet = get_logger(f"{__name__}.queue")
-_quiet.setLevel(logging.ERROR)
 
 #: Taille admise d'un corps, en octets. Un webhook de FedaPay en fait quelques milliers.
 MAX_BODY = 262_144
 
-_MAX_HEADERS = 16_384
+#: Clients that the kernel keeps in line for us.
 _BACKLOG = 1024
-_TICK = 0.005
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -80,7 +76,7 @@ class WebServer:
         self._max_body = max_body
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._running: Optional[_Running] = None
+        self._running: Optional[Running] = None
 
     @property
     def host(self) -> str:
@@ -121,9 +117,11 @@ class WebServer:
                 # The loop died by itself: what it left open would hold the port against us.
                 self._running.stop(0.0)
                 self._running = None
+            from .serving import Running  # lazily: waitress is loaded by whoever serves
+
             listener = _bind(self._host, self._port)
             self._port = listener.getsockname()[1]
-            self._running = _Running(self._app, listener, self._name, self._threads, self._max_body)
+            self._running = Running(self._app, listener, self._name, self._threads, self._max_body, _BACKLOG)
         log.info("server %s started on port %d", self._name, self._port)
 
     def stop(self, grace: float = 5.0) -> None:
@@ -174,121 +172,6 @@ def hang_up(environ: Mapping[str, Any]) -> None:
     channel = environ["waitress.client_disconnected"].__self__
     with suppress(OSError, AttributeError):  # the client was quicker
         channel.socket.shutdown(socket.SHUT_RDWR)
-
-
-class _Running:
-    """
-    One waitress server, from its bound socket to its last thread.
-
-    waitress 3.0 has no graceful stop. This one uses three names outside its documented API: thunks given to
-    ``trigger.pull_trigger`` (run in the loop's thread), ``active_channels`` and ``_map``.
-    """
-
-    def __init__(self, app: "WSGIApplication", listener: socket.socket, name: str, threads: int, max_body: int) -> None:
-        # Imported here so that `import fedapay_sync` stays light.
-        from waitress.server import create_server  # type: ignore[import-untyped,unused-ignore]
-
-        try:
-            self._server: Any = create_server(
-                app,
-                sockets=[listener],
-                threads=threads,
-                connection_limit=200,
-                max_request_body_size=max_body,
-                max_request_header_size=_MAX_HEADERS,
-                channel_timeout=15,
-                cleanup_interval=5,
-                # select() dies in a process with more than 1,024 descriptors.
-                asyncore_use_poll=True,
-                ident=None,
-                clear_untrusted_proxy_headers=True,
-                backlog=_BACKLOG,
-            )
-        except BaseException:
-            listener.close()
-            raise
-        # A request that waits for a free thread is no news; waitress warns of each.
-        self._server.task_dispatcher.queue_logger = _quiet
-        self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
-        self._thread.start()
-
-    @property
-    def is_alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def stop(self, grace: float) -> None:
-        """Four steps, in this order; the other way round waitress truncates answers or leaves its threads."""
-        end = SYSTEM_CLOCK.monotonic() + grace
-        # 1. Nobody new; the port is free.
-        self._in_loop(self._close_listener)
-        # Two turns of the loop: whatever had reached us by then is read, and counted as busy below.
-        self._in_loop(lambda: None)
-        self._in_loop(lambda: None)
-        # 2. What runs is answered and flushed.
-        while self._is_busy() and SYSTEM_CLOCK.monotonic() < end:
-            time.sleep(_TICK)
-        # 3. The workers end.
-        dispatcher = self._server.task_dispatcher
-        dispatcher.shutdown(cancel_pending=True, timeout=max(0.05, end - SYSTEM_CLOCK.monotonic()))
-        # 4. An empty map ends the loop.
-        self._in_loop(self._close_rest)
-        self._thread.join(max(1.0, end - SYSTEM_CLOCK.monotonic()))
-        # Not in the loop: it may run a thunk before pull_trigger() has written its byte, and a byte for a
-        # closed descriptor lands in whatever file got that number next. A late worker would do the same.
-        if not self._thread.is_alive() and not dispatcher.threads:
-            self._server.trigger.close()
-
-    def drop_inherited(self) -> None:
-        """
-        Close a forked child's copies of the descriptors; the parent's stay open.
-
-        Kept, they would hold the parent's port after its death, with nobody there to answer. Only close(): a
-        shutdown() would reach through to the parent's connections.
-        """
-        for channel in list(self._server.active_channels.values()):
-            if channel.socket is not None:
-                channel.socket.close()
-        if self._server.socket is not None:
-            self._server.socket.close()
-        self._server.trigger.close()
-
-    def _close_listener(self) -> None:
-        # Clients in the kernel's queue believe they are connected: closing now would reset them.
-        known = -1
-        while known != len(self._server._map):
-            known = len(self._server._map)
-            self._server.handle_accept()
-        self._server.accepting = False
-        self._server.del_channel()
-        self._server.socket.close()
-
-    def _is_busy(self) -> bool:
-        dispatcher = self._server.task_dispatcher
-        return bool(dispatcher.queue or dispatcher.active_count > 0) or any(
-            channel.requests or channel.total_outbufs_len for channel in list(self._server.active_channels.values())
-        )
-
-    def _close_rest(self) -> None:
-        for channel in list(self._server.active_channels.values()):
-            channel.handle_close()
-        self._server._map.clear()
-
-    def _in_loop(self, action: Callable[[], None]) -> None:
-        """Run it in the loop's thread, and wait: closing a socket under a poll() that holds it is a race."""
-        done = threading.Event()
-
-        def run() -> None:
-            try:
-                action()
-            finally:
-                done.set()
-
-        if self._thread.is_alive():
-            self._server.trigger.pull_trigger(run)
-            while not done.wait(0.2) and self._thread.is_alive():
-                pass
-        if not done.is_set():
-            run()
 
 
 def _bind(host: str, port: int) -> socket.socket:
