@@ -7,7 +7,7 @@ writes what came of it to stdout.
 
 import json
 import re
-import select
+import selectors
 import socket
 import sys
 import time
@@ -79,17 +79,19 @@ class Client:
 
 def send_all(clients: List[Client], messages: Iterator[Tuple[int, bytes]]) -> List[Tuple[int, int, float, float]]:
     """For each message its number, the status of its answer, when it was sent and when it was answered."""
-    poll, by_number, done = select.epoll(), {each.socket.fileno(): each for each in clients}, []
+    waiting, done = selectors.DefaultSelector(), []
     busy = 0
     for client in clients:
-        poll.register(client.socket, select.EPOLLIN)
+        waiting.register(client.socket, selectors.EVENT_READ, client)
         for number, message in messages:
             client.send(number, message)
             busy += 1
             break
     while busy:
-        for descriptor, _ in poll.poll(60):
-            client = by_number[descriptor]
+        ready = waiting.select(60)
+        assert ready, f"{busy} of {len(clients)} connections had no answer in 60 s"
+        for key, _ in ready:
+            client = key.data
             status = client.status()
             if status:
                 done.append((client.number, status, client.sent, time.monotonic()))
@@ -98,7 +100,7 @@ def send_all(clients: List[Client], messages: Iterator[Tuple[int, bytes]]) -> Li
                     client.send(number, message)
                     busy += 1
                     break
-    poll.close()
+    waiting.close()
     return done
 
 

@@ -4,14 +4,14 @@ import contextlib
 import statistics
 
 import pytest
-from measures import NUMBERS, ROUNDS, Load, at_least, at_most, bare, load, milliseconds, ours, percentile
+from measures import FULL, NUMBERS, ROUNDS, Load, at_least, at_most, bare, load, milliseconds, ours, percentile
 from postgres_server import running_or_skipped
 
 #: Of the bare endpoint's requests a second, in the same run.
 SHARE, SHARE_OF_TWO = 0.40, 0.25
 #: Seconds: p99 with 32 connections; the longest with two processes.
 LATEST, LATEST_OF_TWO = 0.150, 0.500
-COUNT = 3000
+COUNT = 3000 if FULL else 1500
 
 
 def compared(floor_urls, our_urls, connections, count=COUNT):
