@@ -26,7 +26,7 @@ _EVENT_COLUMNS = (
 MOST = 50
 
 #: What is to be known of a listen to end it.
-LISTEN_COLUMNS = ("id", "environment", "transaction_id", "account", "state", "owed", "owner", "created_at")
+LISTEN_COLUMNS = ("environment", "transaction_id", "id", "owed", "account", "state", "owner", "created_at")
 
 
 class EventFacts(NamedTuple):

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
+from load import WARM
+
 import fedapay_sync
 
 ROOT = Path(fedapay_sync.__file__).parents[1]
@@ -119,7 +121,7 @@ class Numbers:
 NUMBERS = Numbers()
 
 
-def load(urls: Sequence[str], connections: int, numbers: range, warm: int = 10) -> Load:
+def load(urls: Sequence[str], connections: int, numbers: range, warm: int = WARM) -> Load:
     """Send a webhook for each of the numbers, over so many connections that are kept."""
     order = {"urls": list(urls), "connections": connections, "first": numbers[0], "count": len(numbers), "warm": warm}
     done = subprocess.run(
