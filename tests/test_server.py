@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -276,6 +277,41 @@ def test_the_answer_does_not_tell_what_serves():
     """
     with WebServer(hello) as server:
         assert "Server" not in get(server.url).headers
+
+
+def test_an_answer_comes_in_one_piece():
+    """
+    Header and body, and the next one on the same connection likewise.
+    """
+    with WebServer(hello) as server, socket.create_connection((server.host, server.port), timeout=10) as connection:
+        for _ in range(3):
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+            assert connection.recv(65536).endswith(b"\r\n\r\n3")
+
+
+def test_an_answer_that_is_begun_and_not_yet_whole_keeps_no_core_busy():
+    """
+    What is held back until then is not asked about again and again.
+    """
+    begun, go_on = threading.Event(), threading.Event()
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "9")])
+        yield b"begin"
+        begun.set()
+        go_on.wait(10)
+        yield b" end"
+
+    with WebServer(app) as server, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(get, server.url)
+        assert begun.wait(10)
+        used = time.process_time()
+        threading.Event().wait(1)
+        used = time.process_time() - used
+        go_on.set()
+
+        assert answer.result(10).content == b"begin end"
+    assert used < 0.5
 
 
 @pytest.mark.faults(row=16)
