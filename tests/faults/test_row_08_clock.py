@@ -4,6 +4,7 @@ import glob
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import crash_points
 import pytest
@@ -18,6 +19,8 @@ pytestmark = [
 
 #: How long the shop waits for its payment, and how long its callback takes.
 TIMEOUT = 4.0
+#: So much later than that of a worker whose clock did not jump may a wait end; a busy machine needs some of it.
+LATE = 2.0
 
 #: One worker of a shop: waits for a payment that nobody pays, while a callback runs that outlasts its lease if the
 #: wall clock is believed.
@@ -53,7 +56,7 @@ def test_a_clock_that_jumps_an_hour_ends_no_wait_early_or_late_and_repeats_no_ca
     emulator, db_url, tmp_path, eventually, jump
 ):
     """
-    Two workers see the jump while they wait and while one of them is in a callback.
+    Two workers see the jump while they wait and while one of them is in a callback; a third one does not see it.
     """
     effects, offset = tmp_path / "effects", tmp_path / "offset"
     offset.write_text("+0")
@@ -67,9 +70,9 @@ def test_a_clock_that_jumps_an_hour_ends_no_wait_early_or_late_and_repeats_no_ca
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, emulator.url, emulator.secret_key, db_url, str(effects), str(TIMEOUT)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables,
         )
-        for _ in range(2)
+        for variables in (environment, environment, crash_points.environment())
     ]  # fmt: skip
     try:
         for worker in workers:
@@ -78,15 +81,17 @@ def test_a_clock_that_jumps_an_hour_ends_no_wait_early_or_late_and_repeats_no_ca
         staged = tmp_path / "staged"
         staged.write_text(jump)
         os.replace(staged, offset)
-        for worker in workers:
-            status, waited, by_the_wall = worker.stdout.readline().split()
-            assert status == "TIMEOUT"
-            assert TIMEOUT <= float(waited) <= TIMEOUT + 1
-            assert abs(float(by_the_wall)) > 3000, "the clock did not jump"
+        told = [worker.stdout.readline().split() for worker in workers]
+        assert {status for status, _, _ in told} == {"TIMEOUT"}
+        *waited, calm = (float(seconds) for _, seconds, _ in told)
+        assert min(waited) >= TIMEOUT and max(waited) <= calm + LATE
+        assert [abs(float(by_the_wall)) > 3000 for _, _, by_the_wall in told] == [True, True, False]
         for worker in workers:
             worker.communicate(timeout=20)
     finally:
         for worker in workers:
             worker.kill()
             worker.communicate(timeout=10)
-    assert len(effects.read_text().splitlines()) == 1
+    # Whoever believes that an hour has gone reads up on FedaPay's events, and tells of what it finds there, too.
+    told = Counter(effects.read_text().splitlines())
+    assert [key for key in told if key.endswith(":approved")] and set(told.values()) == {1}
