@@ -1,7 +1,7 @@
 """The HTTP face of the emulated FedaPay: addresses, the key, envelopes, errors."""
 
 import hmac
-from typing import Any, Callable, Iterable, Mapping, Optional, cast
+from typing import Any, Callable, Iterable, Mapping, cast
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -9,11 +9,10 @@ from werkzeug.routing import BaseConverter
 
 from ..errors import ConfigError
 from ..masking import get_logger
-from . import page, shapes
+from . import shapes
 from .bodies import read_body, read_form
 from .books import Books
 from .calls import Call, Created, Handler, Route, id_of
-from .ledger import Ledger
 from .logs import Logs
 from .refusal import CRASHED, INVALID_KEY, MALFORMED, NOT_FOUND, TOO_LARGE, Refusal
 from .shapes import Record
@@ -24,7 +23,6 @@ _MAX_BODY = 262_144
 _WITH_BODY = frozenset({"POST", "PUT"})
 # The API reference shows a bare list here, and every client sends an object.
 _WITH_LIST = frozenset({"/v1/payouts/start"})
-_RECEIPT = "/v1/transactions/receipt"
 
 
 class _Reference(BaseConverter):
@@ -46,18 +44,16 @@ class Api:
     def __init__(
         self,
         books: Books,
-        ledger: Ledger,
         logs: Logs,
         routes: Iterable[Route],
         is_key: Callable[[str], bool],
         without_key: Iterable[str],
     ) -> None:
         self._books = books
-        self._ledger = ledger
         self._logs = logs
         self._routes = list(routes)
         self._is_key = is_key
-        self._without_key = frozenset({_RECEIPT, *without_key})
+        self._without_key = frozenset(without_key)
 
     def build(self) -> Flask:
         """The WSGI application."""
@@ -69,27 +65,12 @@ class Api:
         app.url_map.converters["reference"] = _Reference
         for method, rule, handler in self._routes:
             self._add(app, method, rule, handler)
-        app.add_url_rule(_RECEIPT, view_func=self._receipt, endpoint="receipt")
-        app.add_url_rule("/process/<path:token>", view_func=self._payment_page, endpoint="process")
         app.before_request(self._check_key)
         app.register_error_handler(Refusal, self._refused)
         app.register_error_handler(HTTPException, self._http_error)
         app.register_error_handler(ConfigError, self._not_kept)
         app.register_error_handler(Exception, self._crashed)
         return app
-
-    # Pages for the payer; no key
-
-    def _payment_page(self, token: str) -> Response:
-        return self._html(page.payment, token)
-
-    def _receipt(self) -> Response:
-        return self._html(page.receipt, request.args.get("token", ""))
-
-    def _html(self, render: Callable[[Optional[Record]], str], token: str) -> Response:
-        with self._books.together():
-            record = self._ledger.by_token(token)
-            return Response(render(record), 200 if record else 404, headers=page.HEADERS)
 
     # Inside
 
@@ -109,14 +90,12 @@ class Api:
     def _check_key(self) -> None:
         """Before anything else, so that a stranger learns nothing, not even which addresses there are."""
         g.call, g.account_id = Call(), None
-        if not request.path.startswith("/v1"):
-            return
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         with self._books.lock:
             known = scheme.lower() == "bearer" and self._is_key(key.strip())
         if not known and request.path not in self._without_key:
             raise Refusal(401, INVALID_KEY)
-        g.logged = request.path != _RECEIPT
+        g.logged = True
         g.call = Call(query=read_form(request.query_string), headers=cast(Mapping[str, str], request.headers))
         acting = request.headers.get("FedaPay-Account")
         if acting:

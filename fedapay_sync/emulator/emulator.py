@@ -15,6 +15,7 @@ from .rules import SANDBOX_SECRET_KEY, rules_of
 from .settings import Settings
 from .shapes import Record
 from .tables import FileState, State
+from .web import Site, two_doors
 
 # Larger than any body the API itself refuses with a JSON answer.
 _MAX_BODY = 4 * 1024 * 1024
@@ -107,7 +108,8 @@ class Emulator(Controls):
                 webhook_timeout=webhook_timeout,
                 retry_factor=retry_factor,
             )
-            self._front = Front(self._parts.api())
+            site = Site(lambda: [self._parts], host)
+            self._front = Front(two_doors(self._parts.api(), site.build()))
             self._server = WebServer(self._front, host=host, port=port, name="fedapay-emulator", max_body=_MAX_BODY)
         except BaseException:
             kept.close()

@@ -48,11 +48,11 @@ class Ledger:
         """The transaction of that reference of the merchant's, or Refusal 404."""
         return self._found(self._table.first(merchant_reference=reference))
 
-    def by_token(self, token: str) -> Optional[Record]:
-        """The transaction that a good token still gives access to."""
+    def by_token(self, token: str, *, stale: bool = False) -> Optional[Record]:
+        """The transaction that a good token still gives access to; ``stale``: or once gave."""
         with self.books.lock:
             self.age()
-            return self._table.get(tokens.subject(token, self.books.now()))
+            return self._table.get(tokens.subject(token, 0 if stale else self.books.now()))
 
     def newest_first(self) -> List[Record]:
         """Every transaction."""

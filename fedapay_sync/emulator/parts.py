@@ -67,7 +67,7 @@ class Parts:
 
     def api(self) -> Flask:
         """The API in front of all parts."""
-        return Api(self.books, self.ledger, self._logs, self._routes(), self._is_key, {TOKEN_PATH}).build()
+        return Api(self.books, self._logs, self._routes(), self._is_key, {TOKEN_PATH}).build()
 
     def _routes(self) -> List[Route]:
         others = (Currencies(), Events(self.books), self.accounts, Pages(self.books), Invoices(self.books))

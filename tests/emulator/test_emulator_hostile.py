@@ -210,7 +210,7 @@ def test_a_page_for_a_wrong_token_says_so(api):
     answer = api("GET", "/process/<script>alert(1)</script>")
     assert answer.status_code == 404
     assert "plus valable" in answer.text
-    assert "script" not in answer.text
+    assert "alert" not in answer.text
 
 
 def test_garbage_on_the_wire_does_not_stop_it(api, emulator):

@@ -389,12 +389,12 @@ def test_a_receipt_has_a_link_that_can_be_renewed(hand_clock, client_of):
         emulator.approve(id)
         url = api("POST", f"/v1/transactions/{id}/receipt_url").json()["url"]
         assert url == api.get(id)["receipt_url"]
-        assert "15000 XOF" in requests.get(url, timeout=10).text
+        assert "15\u202f625" in requests.get(url, timeout=10).text
         hand_clock.passed += 24 * 3600 + 1
         assert requests.get(url, timeout=10).status_code == 404
         again = api("POST", f"/v1/transactions/{id}/receipt_url", data={"force": "true"}).json()["url"]
         assert again != url
-        assert "15000 XOF" in requests.get(again, timeout=10).text
+        assert "15\u202f625" in requests.get(again, timeout=10).text
 
 
 # Numbers, faults, keys

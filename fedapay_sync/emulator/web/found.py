@@ -1,0 +1,44 @@
+"""What stands behind a token, and what a page tells of it."""
+
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+
+from ..parts import Parts
+from ..rules import CURRENCIES
+from ..shapes import Record
+
+#: The shops whose transactions the pages show.
+Shops = Callable[[], Sequence[Parts]]
+
+
+class Found(NamedTuple):
+    """
+    A transaction, and the shop that it belongs to.
+
+    Attributes:
+        fresh: the token still opens it; else its day is over.
+    """
+
+    shop: Parts
+    record: Record
+    fresh: bool
+
+
+def found(shops: Shops, token: str) -> Optional[Found]:
+    """The transaction of a token of ours, also of one that is too old; None for anything else."""
+    for stale in (False, True):
+        for shop in shops():
+            record = shop.ledger.by_token(token, stale=stale)
+            if record is not None:
+                return Found(shop, record, not stale)
+    return None
+
+
+def facts(at: Found) -> Dict[str, Any]:
+    """What every page says of a transaction."""
+    record = at.record
+    return {
+        "shop": at.shop.accounts.told(record["account_id"], in_full=False)["name"],
+        "iso": next(each["iso"] for each in CURRENCIES if each["id"] == record["currency_id"]),
+        **{name: record[name] for name in ("id", "amount", "amount_debited", "description", "reference", "status")},
+        "approved_at": record["approved_at"],
+    }

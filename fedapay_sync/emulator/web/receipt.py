@@ -1,0 +1,19 @@
+"""The receipt of a payment, as its payer may open and print it."""
+
+from flask import Flask, Response, render_template, request
+
+from ...enums import PAID_STATUSES
+from .doors import RECEIPT
+from .found import Shops, facts, found
+
+
+def add_receipt(app: Flask, shops: Shops) -> None:
+    """The page of the receipt."""
+
+    def receipt() -> Response:
+        at = found(shops, request.args.get("token", ""))
+        paid = at is not None and at.fresh and at.record["status"] in PAID_STATUSES
+        about = facts(at) if at is not None and paid else None
+        return Response(render_template("receipt.html", about=about), 200 if paid else 404)
+
+    app.add_url_rule(RECEIPT, "receipt", receipt)
