@@ -132,7 +132,7 @@ def test_webhooks_that_come_first_do_not_hide_the_absence(away, shop, emulator, 
     connector.save_webhook({"name": "transaction.approved", "entity": emulator.transaction(later)})
     eventually(lambda: seen)
     assert [event.id_transaction for event in seen] == [later]
-    emulator._front._faults.clear()
+    emulator.faults.clear()
 
     eventually(lambda: len(seen) == 2 or clock.advance(1.0))
     assert seen[1].id_transaction == missed and seen[1].source == "events"

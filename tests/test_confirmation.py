@@ -191,7 +191,7 @@ def test_without_an_answer_it_is_tried_again_later(shop, seen, emulator, tell, c
         handle.result()
     assert seen == []
 
-    emulator._front._faults.clear()
+    emulator.faults.clear()
     settle(shop, clock, eventually, lambda: seen and quiet(shop))
     assert [(event.suspect, event.paid) for event in seen] == [(False, True)]
 
@@ -205,7 +205,7 @@ def test_a_claim_outlives_its_process(make_shop, emulator, tell, clock, eventual
     emulator.fail_next("/v1/transactions/", method="GET", status=500, times=1000)
     tell(first, number)
     first.close()
-    emulator._front._faults.clear()
+    emulator.faults.clear()
 
     second, seen = make_shop(confirm_with_api=False), []
     second.on_webhook(seen.append)

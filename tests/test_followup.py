@@ -263,7 +263,7 @@ def test_fedapay_down_ends_nothing(shop, emulator, passes, clock, db_url):
     passes(lambda: len(looks(emulator)) >= 5)
     emulator.approve(id_transaction, force=True)
     assert not is_over(db_url) and seen == []
-    emulator._front._faults.clear()
+    emulator.faults.clear()
 
     passes(lambda: [event for event in seen if event.paid], step=60.0)
     passes(lambda: is_over(db_url))

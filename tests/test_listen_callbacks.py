@@ -97,7 +97,7 @@ def test_without_an_answer_at_the_deadline_the_callback_is_told_later(shop, emul
     clock.advance(31)
     eventually(handle.done)
     emulator.approve(number)
-    emulator._front._faults.clear()
+    emulator.faults.clear()
 
     def later():
         clock.advance(20)

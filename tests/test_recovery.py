@@ -214,7 +214,7 @@ def test_a02_fedapay_down_at_restore_loses_nothing(orphans, reborn, emulator, ev
     assert connector.restore() == 3
     eventually(lambda: clock.advance(0.1) or len(set(gets(emulator))) == 3)
     assert told == [] and sorted(states(connector)) == sorted(map(str, ids))
-    emulator._front._faults.clear()
+    emulator.faults.clear()
 
     eventually(lambda: clock.advance(0.5) or len(told) == 3)
     assert all(outcome.paid for outcome in told)

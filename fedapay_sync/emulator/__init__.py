@@ -13,8 +13,9 @@ Il ne partage avec le reste du paquet que le vocabulaire, la signature et le ser
 de ses erreurs.
 """
 
-from .deliveries import Delivery
+from .clockwork import EmulatorClock
 from .emulator import Emulator
+from .faults import Fault, Faults
 from .front import ApiRequest
 from .oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
 from .rules import (
@@ -23,7 +24,9 @@ from .rules import (
     SANDBOX_SECRET_KEY,
     SANDBOX_WEBHOOK_SECRET,
 )
+from .sender import Delivery
 from .settings import Settings
+from .shop import Shop
 
 __all__ = [
     "LIVE_SECRET_KEY",
@@ -35,5 +38,9 @@ __all__ = [
     "ApiRequest",
     "Delivery",
     "Emulator",
+    "EmulatorClock",
+    "Fault",
+    "Faults",
     "Settings",
+    "Shop",
 ]

@@ -5,6 +5,7 @@ from typing import List, Optional
 from . import plain
 from .books import Books
 from .calls import Call, Route
+from .fields import text
 from .plain import Plain
 from .refusal import NOT_ALLOWED, Refusal, both
 from .rules import ACCOUNT
@@ -35,14 +36,21 @@ class Accounts(Plain):
         both("La création du compte a échoué", "Account creation failed"),
         both("La mise à jour du compte a échoué", "Account update failed"),
     )
-    readers = dict.fromkeys(["name", "timezone", "country", *_BUSINESS], plain.text)
+    readers = dict.fromkeys(["name", "timezone", "country", *_BUSINESS], text)
     required = ("name",)
 
     def __init__(self, books: Books) -> None:
         super().__init__(books)
-        if self._table.get(ACCOUNT["id"]) is None:
-            now = books.stamp()
-            self._table.keep({**self.blank(), **ACCOUNT, "created_at": now, "updated_at": now})
+        self.open()
+
+    def open(self) -> None:
+        """There is a first account from the beginning; a name that the shop was given takes its old one's place."""
+        own, now = self._books.account, self._books.stamp()
+        kept = self._table.get(own["id"])
+        if kept is None:
+            self._table.keep({**self.blank(), **own, "created_at": now, "updated_at": now})
+        elif own["name"] not in (ACCOUNT["name"], kept["name"]):
+            self._table.keep({**kept, "name": own["name"], "updated_at": now})
 
     def routes(self) -> List[Route]:
         return [("GET", "/v1/accounts/light", self.light), *super().routes()]
@@ -58,11 +66,11 @@ class Accounts(Plain):
 
     def told(self, account_id: Optional[int], *, in_full: bool) -> Record:
         """An account as webhooks carry it: as the API has it, or short."""
-        record = self._table.get(account_id) or self.found(str(ACCOUNT["id"]))
-        return self.shown(record) if in_full else pick({"klass": "v1/account", **record}, list(ACCOUNT))
+        record = self._table.get(account_id) or self.found(str(self._books.account["id"]))
+        return self.shown(record) if in_full else pick({"klass": "v1/account", **record}, list(self._books.account))
 
     def delete(self, call: Call, number: str) -> None:
-        if self.found(number)["id"] == ACCOUNT["id"]:
+        if self.found(number)["id"] == self._books.account["id"]:
             # Every other record belongs to it.
             raise Refusal(403, NOT_ALLOWED)
         super().delete(call, number)

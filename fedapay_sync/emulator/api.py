@@ -7,6 +7,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
+from ..enums import Environment
 from ..errors import ConfigError
 from ..masking import get_logger
 from . import shapes
@@ -23,6 +24,7 @@ _MAX_BODY = 262_144
 _WITH_BODY = frozenset({"POST", "PUT"})
 # The API reference shows a bare list here, and every client sends an object.
 _WITH_LIST = frozenset({"/v1/payouts/start"})
+_OTHER = {Environment.sandbox: "sk_live_", Environment.live: "sk_sandbox_"}
 
 
 class _Reference(BaseConverter):
@@ -94,7 +96,8 @@ class Api:
         with self._books.lock:
             known = scheme.lower() == "bearer" and self._is_key(key.strip())
         if not known and request.path not in self._without_key:
-            raise Refusal(401, INVALID_KEY)
+            elsewhere = key.strip().startswith(_OTHER[self._books.rules.environment])
+            raise Refusal(self._books.settings.other_environment_status if elsewhere else 401, INVALID_KEY)
         g.logged = True
         g.call = Call(query=read_form(request.query_string), headers=cast(Mapping[str, str], request.headers))
         acting = request.headers.get("FedaPay-Account")
@@ -131,7 +134,10 @@ class Api:
         return Response(text, status, content_type="application/json; charset=utf-8")
 
     def _refused(self, refusal: Refusal) -> Response:
-        return self._written(refusal.to_dict(g.call.locale), refusal.status)
+        status = refusal.status
+        if status == 400 and refusal.errors:
+            status = self._books.settings.invalid_status
+        return self._written(refusal.to_dict(g.call.locale), status)
 
     def _http_error(self, error: HTTPException) -> Response:
         # To FedaPay's router a wrong method is an unknown address.

@@ -1,54 +1,57 @@
-"""What all parts of the emulated FedaPay share: one lock, time, ids, tables, the journal of events."""
+"""What all parts of one shop share: its tables and journals, time, ids, and steps that are kept whole."""
 
-import threading
 from contextlib import contextmanager
 from typing import Callable, Dict, Iterator, List, Optional
 
-from ..clock import Clock
 from ..errors import ConfigError
 from . import shapes
+from .common import Common
 from .journal import Journal
 from .rules import ACCOUNT, Rules
-from .settings import Settings
 from .shapes import Record, stamp
-from .tables import State, Table
+from .states import State
+from .tables import Table
 
 #: Called for each event, under the lock of the books: (name, kind of object, its id, entity, full answer).
 Announce = Callable[[str, str, int, Record, Record], None]
 
 _KEPT_EVENTS = 50_000
 
-__all__ = ["Announce", "Books", "Settings"]
-
 
 class Books:
-    """One merchant account in one environment."""
+    """
+    One shop of one environment.
+
+    Args:
+        account: the shop, in the short form that webhooks carry.
+    """
 
     def __init__(
         self,
         rules: Rules,
-        clock: Clock,
-        base_url: Callable[[], str],
+        common: Common,
         announce: Announce,
         *,
         state: Optional[State] = None,
-        settings: Optional[Settings] = None,
+        account: Optional[Record] = None,
     ) -> None:
-        self.lock = threading.RLock()
+        self.common = common
+        self.lock = common.lock
         self.rules = rules
-        self.clock = clock
-        self.base_url = base_url
-        self.state = state or State()
-        self.settings = settings or Settings()
+        self.clock = common.clock
+        self.base_url = common.base_url
+        self.next_id = common.next_id
+        self.settings = common.settings
+        self.state = common.file if state is None else state
+        self.account: Record = account or ACCOUNT
         self._announce = announce
         #: The account that acts in the call being answered.
-        self.account_id: int = ACCOUNT["id"]
+        self.account_id: int = self.account["id"]
         self._tables: Dict[str, Table] = {}
         self._journals: List[Journal] = []
         self._after_reload: List[Callable[[], object]] = []
         self._depth = 0
         self._stale = False
-        self._last_id = self.state.last_number()
         self._claim()
         self.events = self.journal("events", _KEPT_EVENTS)
 
@@ -63,7 +66,7 @@ class Books:
         with self.lock:
             if self._depth == 0:
                 if self._stale:
-                    self._reload()
+                    self.reload()
                 self.state.begin()
             self._depth += 1
             try:
@@ -77,11 +80,11 @@ class Books:
     def acting_as(self, account_id: Optional[int]) -> Iterator[None]:
         """Under the lock: what is made belongs to that account, or else to the first one."""
         with self.lock:
-            self.account_id = account_id or ACCOUNT["id"]
+            self.account_id = account_id or self.account["id"]
             try:
                 yield
             finally:
-                self.account_id = ACCOUNT["id"]
+                self.account_id = self.account["id"]
 
     def after_reload(self, action: Callable[[], object]) -> None:
         """What to do when the file refused a step and the records were read anew."""
@@ -106,31 +109,34 @@ class Books:
         with self.lock:
             # The text of now: the record behind the entity goes on changing.
             text = shapes.compact(entity)
-            account_id = entity.get("account_id") or ACCOUNT["id"]
+            account_id = entity.get("account_id") or self.account["id"]
             self.events.add(self.stamp(), account_id, type=name, entity=text, object_id=number, object=kind)
             self._announce(name, kind, number, entity, answer)
 
-    def open(self) -> bool:
-        """Take the file again and read it, if there is one that was let go."""
+    def reopen(self) -> None:
+        """Read all anew, from a file that was let go and taken again."""
         with self.lock:
-            if self.state.is_open:
-                return False
-            self.state.open()
             self._claim()
-            self._last_id = max(self._last_id, self.state.last_number())
             self._load()
-            return True
 
-    def close(self) -> None:
-        """Let go of the file, if there is one."""
+    def clear(self) -> None:
+        """Forget everything; whoever empties the file calls it for each shop of it."""
         with self.lock:
-            self.state.close()
+            for table in self._tables.values():
+                table.clear()
+            for journal in self._journals:
+                journal.clear()
+            self._claim()
+            for action in self._after_reload:
+                action()
 
-    def next_id(self) -> int:
-        """From the clock, so that an old store never meets a new payment under one id."""
+    def reload(self) -> None:
+        """What the file says, and nothing else, holds."""
         with self.lock:
-            self._last_id = max(self._last_id + 1, int(self.clock.now() * 1000))
-            return self._last_id
+            self._load()
+            self._stale = False
+            for action in self._after_reload:
+                action()
 
     def now(self) -> float:
         """Seconds since 1970 by the emulator's clock."""
@@ -146,14 +152,8 @@ class Books:
         except ConfigError:
             # Ids are not taken back: a timer of a step that never was finds nothing.
             self._stale = True
-            self._reload()
+            self.reload()
             raise
-
-    def _reload(self) -> None:
-        self._load()
-        self._stale = False
-        for action in self._after_reload:
-            action()
 
     def _load(self) -> None:
         for table in self._tables.values():

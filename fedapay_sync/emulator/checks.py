@@ -5,7 +5,7 @@ import os
 from typing import Any, Collection, Dict, FrozenSet, Mapping, Optional, Union
 
 from ..errors import InvalidArgument
-from . import webhooks
+from . import places
 
 #: Kinds of objects that have events.
 OBJECTS = ("transaction", "customer", "payout")
@@ -20,6 +20,13 @@ def seconds(name: str, value: Any, *, above_zero: bool = False) -> float:
 def factor(name: str, value: Any) -> float:
     """What a time is multiplied by."""
     return _number(name, value, "un nombre, 0 ou plus,")
+
+
+def share(name: str, value: Any) -> float:
+    """A probability."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise _wrong(name, value, "un nombre de 0 à 1, 0 non compris,")
+    return float(value)
 
 
 def yes_no(name: str, value: Any) -> bool:
@@ -62,7 +69,7 @@ def header_text(name: str, value: Any) -> str:
 def headers(name: str, value: Optional[Mapping[str, str]]) -> Dict[str, str]:
     """Names and values that HTTP can carry; values may be secrets, and are not repeated."""
     try:
-        read = webhooks.headers(dict(value or {}))
+        read = places.headers(dict(value or {}))
         if all(isinstance(each, str) for each in (value or {}).values()):
             return read
     except (ValueError, TypeError):
@@ -76,7 +83,7 @@ def headers(name: str, value: Optional[Mapping[str, str]]) -> Dict[str, str]:
 def address(name: str, value: Any) -> str:
     """Where a webhook can be sent."""
     try:
-        return webhooks.address(value)
+        return places.address(value)
     except ValueError:
         raise _wrong(name, value, "une adresse http:// ou https://") from None
 
@@ -90,6 +97,17 @@ def objects(name: str, value: Any) -> FrozenSet[str]:
         if each not in OBJECTS:
             raise _wrong(name, value, expected)
     return frozenset(value)
+
+
+def shops(name: str, value: Any) -> Dict[str, str]:
+    """Secret keys and the names of their shops."""
+    sound = value is None or isinstance(value, Mapping)
+    if not sound or not all(isinstance(each, str) and each.strip() for each in (value or {}).values()):
+        # The keys are not repeated.
+        raise InvalidArgument(
+            f"{name} : {{clé secrète: nom}} est attendu, comme {{'sk_sandbox_b': 'Boutique B'}}.", field=name
+        )
+    return dict(value or {})
 
 
 def state(name: str, value: Any) -> Optional[str]:

@@ -4,16 +4,14 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Deque, Dict, List, Mapping, Optional, Set, Tuple, Union
+from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Union
 
-import requests
-
-from .. import signature
 from ..clock import SYSTEM_CLOCK
 from ..errors import ConfigError, InvalidArgument
 from ..masking import get_logger, mask
 from .books import Books
-from .receivers import call
+from .faults import Fault
+from .sender import Delivery, Sender
 from .shapes import Record
 from .timers import RETRY, Timers
 
@@ -24,69 +22,36 @@ _LONGEST_WAIT = 120
 _THREADS = 4
 _GRACE = 1.0
 _KEPT = 2000
-# What an endpoint's own headers may not replace: the delivery would no longer be one.
-_OURS = frozenset({"content-type", "content-length", "transfer-encoding", "host", signature.HEADER.lower()})
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """
-    Un essai de livraison d'un webhook.
-
-    Attributes:
-        event: nom de l'événement, comme ``transaction.approved``.
-        object_id: identifiant de l'objet concerné.
-        url: adresse appelée.
-        attempt: rang de l'essai, de 1 à 10.
-        status: code HTTP de la réponse, ou ``None`` s'il n'y en a pas eu.
-        error: nom de l'erreur quand il n'y a pas eu de réponse.
-        headers: en-têtes envoyés, signature comprise.
-        body: corps envoyé, octet pour octet.
-        time: instant de l'essai, en secondes Unix.
-        webhook_id: identifiant du webhook livré, comme dans ``/v1/webhooks``.
-    """
-
-    event: str
-    object_id: int
-    url: str
-    attempt: int
-    status: Optional[int] = None
-    error: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
-    time: float = 0.0
-    webhook_id: int = 0
-
-    @property
-    def succeeded(self) -> bool:
-        """Vrai si la réponse était un 2xx, seul succès pour FedaPay."""
-        return self.status is not None and 200 <= self.status < 300
+_ON_THE_WAY = ("webhook.drop", "webhook.delay", "webhook.reorder", "webhook.duplicate")
 
 
 @dataclass
 class _Lane:
-    """What waits for one endpoint, and who sends it."""
+    """What waits for one endpoint, and who sends it. The jobs of a batch are sent one after another."""
 
-    ready: Deque[Record] = field(default_factory=deque)
+    ready: Deque[List[Record]] = field(default_factory=deque)
     threads: List[threading.Thread] = field(default_factory=list)
+    held: List[Record] = field(default_factory=list)
+    wanted: int = 0
 
 
 class Deliveries:
     """
     Sends events to endpoints, each through its own few threads: one that does not answer holds up no other.
 
-    A job is a record (what to send, to which endpoint, which attempt is next, when), kept until it has succeeded
-    or is given up. ``stop`` is a pause: what waits is sent after the next ``start``, by another process if the
-    state is in a file. Works under the lock of the books, which is not held while a receiver is called.
+    A job is a record (what to send, to which endpoint, which attempt is next, when, which fault it has met), kept
+    until it has succeeded or is given up. ``stop`` is a pause: what waits is sent after the next ``start``, by
+    another process if the state is in a file. Works under the lock of the books, which is not held while a receiver
+    is called.
     """
 
-    def __init__(self, books: Books, timers: Timers, *, secret: str, timeout: float, retry_factor: float) -> None:
+    def __init__(self, books: Books, timers: Timers, sender: Sender, *, retry_factor: float) -> None:
         self._books = books
         self._timers = timers
+        self._sender = sender
+        self._faults = books.common.faults
         self._endpoints = books.table("webhooks")
         self._jobs = books.table("deliveries")
-        self.secret = secret
-        self.timeout = timeout
         self.retry_factor = retry_factor
         self._changed = threading.Condition(books.lock)
         # Counts the starts; 0 while stopped. A timer of an earlier run does nothing: a start plans everything anew.
@@ -121,7 +86,16 @@ class Deliveries:
                     "Livraison inconnue de l'émulateur : donner un élément de deliveries, ou son rang.",
                     field="delivery",
                 )
-            self._add(**chosen[0])
+            self._add(**{name: value for name, value in chosen[0].items() if name != "fault"})
+
+    def clear(self) -> None:
+        """Forget what waits and what was made; the jobs are gone with the records."""
+        with self._changed:
+            for lane in self._lanes.values():
+                lane.ready.clear()
+                lane.held = []
+            self._log.clear()
+            self._changed.notify_all()
 
     def wait(self, timeout: float) -> None:
         """Until nothing is left to deliver, or TimeoutError."""
@@ -140,6 +114,7 @@ class Deliveries:
             self._run = self._starts
             for lane in self._lanes.values():
                 lane.ready.clear()
+                lane.held = []
             for job in self._jobs:
                 if job["id"] not in self._calling:
                     self._plan(job, max(0.0, job["due"] - self._books.now()))
@@ -178,8 +153,59 @@ class Deliveries:
                 self._queue(job)
 
     def _queue(self, job: Record) -> None:
-        lane = self._lanes.setdefault(job["webhook_id"], _Lane())
-        lane.ready.append(job)
+        """Time to send it; faults are met once, before the first attempt."""
+        if job["attempt"] > 1 or "fault" in job:
+            self._put(job)
+        elif self._lane(job).held:
+            self._hold(job)
+        else:
+            self._meet(job, self._faults.of_webhook(*_ON_THE_WAY))
+
+    def _meet(self, job: Record, fault: Optional[Fault]) -> None:
+        """What a fault makes of a webhook on its way."""
+        if fault is None:
+            self._put(job)
+            return
+        job = {**job, "fault": fault.name}
+        endpoint = self._endpoints.get(job["webhook_id"])
+        if fault.name == "webhook.drop":
+            if endpoint and endpoint["enabled"]:
+                self._log.append((self._sender.delivery(job, endpoint, error="Dropped"), job))
+            self._jobs.erase(job)
+            self._changed.notify_all()
+        elif fault.name == "webhook.delay":
+            seconds = fault.options["seconds"]
+            self._plan(self._jobs.keep({**job, "due": self._books.now() + seconds}), seconds)
+        elif fault.name == "webhook.reorder":
+            self._hold(job, fault)
+        else:
+            for _ in range(fault.options["copies"] - 1):
+                self._put(self._jobs.keep({**job, "id": self._books.next_id()}))
+            self._put(self._jobs.keep(job))
+
+    def _hold(self, job: Record, fault: Optional[Fault] = None) -> None:
+        """Until there are as many as the fault wants, or its time is over."""
+        lane, run = self._lane(job), self._run
+        lane.held.append({**job, "fault": "webhook.reorder"})
+        if fault is not None:
+            lane.wanted, held = fault.options["count"], lane.held
+            self._timers.after(fault.options["within"], lambda: self._let_go(lane, held, run))
+        if len(lane.held) >= lane.wanted:
+            self._let_go(lane, lane.held, run)
+
+    def _let_go(self, lane: _Lane, held: List[Record], run: int) -> None:
+        with self._changed:
+            if run == self._run and lane.held is held:
+                lane.held = []
+                self._put(*reversed(held))
+
+    def _lane(self, job: Record) -> _Lane:
+        return self._lanes.setdefault(job["webhook_id"], _Lane())
+
+    def _put(self, *jobs: Record) -> None:
+        """Have them sent, one after another; each call is a batch of its own."""
+        lane = self._lane(jobs[0])
+        lane.ready.append(list(jobs))
         # A forked child inherits the objects, and threads that are none.
         lane.threads = [each for each in lane.threads if each.is_alive()]
         if len(lane.threads) < _THREADS:
@@ -191,95 +217,65 @@ class Deliveries:
         """Do what waits in the lane, until nothing does."""
         while True:
             with self._changed:
-                job = self._next(lane)
-                if not job:
+                run = self._run
+                if not run or not lane.ready:
                     lane.threads.remove(threading.current_thread())
                     return
-                self._calling.add(job["id"])
-                endpoint = dict(self._endpoints.get(job["webhook_id"]) or {})
-            delivery = None
-            # What is meant for an endpoint that is off or gone is dropped.
-            if endpoint.get("enabled"):
-                delivery = self._try(job, endpoint)
-            # At once: whoever sees the delivery may count on what follows from it.
-            with self._changed:
-                if delivery is not None:
-                    self._log.append((delivery, job))
-                try:
-                    self._settle(job, delivery)
-                except ConfigError as error:
-                    # Not sent once more: only what became of it is still to be written down.
-                    log.warning("webhook not settled yet: %s", error)
-                    self._timers.after(RETRY, partial(self._settle, job, delivery))
+                batch = lane.ready.popleft()
+            for job in batch:
+                self._do(job, run)
 
-    def _next(self, lane: _Lane) -> Record:
-        """What to send; nothing, an empty record."""
-        while self._run and lane.ready:
-            job = lane.ready.popleft()
+    def _do(self, job: Record, run: int) -> None:
+        with self._changed:
             kept = self._jobs.get(job["id"])
-            # A state file that refused the event, or this attempt at it, has taken it back.
-            if kept is not None and kept["attempt"] == job["attempt"]:
-                return job
-        return {}
-
-    def _try(self, job: Record, endpoint: Record) -> Delivery:
-        try:
-            return self._attempt(job, endpoint)
-        except Exception as error:  # edge of a thread
-            log.exception("emulator could not send %s", job["event"])
-            return self._delivery(job, endpoint, error=type(error).__name__)
-
-    def _attempt(self, job: Record, endpoint: Record) -> Delivery:
-        body = job["body"].encode("utf-8")
-        headers = {
-            "User-Agent": "FedaPay (emulateur)",
-            **{name: value for name, value in endpoint["http_headers"].items() if name.lower() not in _OURS},
-            "Content-Type": "application/json",
-            # Real time, whatever the emulator's clock says: the receiver compares it with its own.
-            signature.HEADER: signature.sign(body, self.secret),
-        }
-        status, error = None, ""
-        try:
-            status = call(endpoint["url"], body, headers, timeout=self.timeout, verify=endpoint["ssl_verify"])
-        except (requests.RequestException, ValueError, OSError) as caught:
-            error = type(caught).__name__
-        log.info("webhook sent: %s, attempt %d, answer %s", job["event"], job["attempt"], status or error)
-        return self._delivery(job, endpoint, status=status, error=error, headers=headers)
-
-    def _delivery(self, job: Record, endpoint: Record, **seen: Any) -> Delivery:
-        return Delivery(
-            event=job["event"],
-            object_id=job["object_id"],
-            url=endpoint["url"],
-            attempt=job["attempt"],
-            body=job["body"].encode("utf-8"),
-            time=self._books.now(),
-            webhook_id=job["webhook_id"],
-            **seen,
-        )
+            # A pause ends a batch. A state file that refused the event, or this attempt at it, has taken it back.
+            if run != self._run or kept is None or kept["attempt"] != job["attempt"]:
+                return
+            self._calling.add(job["id"])
+            endpoint = dict(self._endpoints.get(job["webhook_id"]) or {})
+        # What is meant for an endpoint that is off or gone is dropped.
+        delivery = self._sender.attempt(job, endpoint) if endpoint.get("enabled") else None
+        # At once: whoever sees the delivery may count on what follows from it.
+        with self._changed:
+            if delivery is not None:
+                self._log.append((delivery, job))
+            try:
+                self._settle(job, delivery)
+            except ConfigError as error:
+                # Not sent once more: only what became of it is still to be written down.
+                log.warning("webhook not settled yet: %s", error)
+                self._timers.after(RETRY, partial(self._settle, job, delivery))
 
     def _settle(self, job: Record, delivery: Optional[Delivery]) -> None:
         """Write down what became of a job, and plan the next attempt."""
         with self._changed:
             wait, again = 0.0, None
             with self._books.together():
-                if delivery is None or delivery.succeeded:
+                if self._jobs.get(job["id"]) is None:
+                    pass  # forgotten while the receiver was called
+                elif delivery is None or self._is_done(delivery):
                     self._jobs.erase(job)
-                elif job["attempt"] < MAX_ATTEMPTS:
-                    wait = min(2 ** job["attempt"], _LONGEST_WAIT) * self.retry_factor
-                    again = {**job, "attempt": job["attempt"] + 1, "due": self._books.now() + wait}
-                    self._jobs.keep(again)
                 else:
-                    self._give_up(delivery)
-                    self._jobs.erase(job)
+                    if job["attempt"] >= self._books.settings.disable_after:
+                        self._give_up(delivery)
+                    if job["attempt"] < MAX_ATTEMPTS:
+                        wait = min(2 ** job["attempt"], _LONGEST_WAIT) * self.retry_factor
+                        again = {**job, "attempt": job["attempt"] + 1, "due": self._books.now() + wait}
+                        self._jobs.keep(again)
+                    else:
+                        self._jobs.erase(job)
             self._calling.discard(job["id"])
             if again:
                 self._plan(again, wait)
             self._changed.notify_all()
+
+    def _is_done(self, delivery: Delivery) -> bool:
+        moved = delivery.status is not None and 300 <= delivery.status < 400
+        return delivery.succeeded or (moved and self._books.settings.redirect_succeeds)
 
     def _give_up(self, delivery: Delivery) -> None:
         endpoint = self._endpoints.get(delivery.webhook_id)
         # Not an address that has been corrected since.
         if endpoint and endpoint["disable_on_error"] and endpoint["enabled"] and endpoint["url"] == delivery.url:
             self._endpoints.keep({**endpoint, "enabled": False, "updated_at": self._books.stamp()})
-            log.warning("webhook disabled after %d failed attempts: %s", MAX_ATTEMPTS, mask(delivery.url))
+            log.warning("webhook disabled after %d failed attempts: %s", delivery.attempt, mask(delivery.url))

@@ -1,27 +1,29 @@
-"""L'émulateur lui-même : il réunit registres, API, webhooks et minuterie."""
+"""L'émulateur lui-même : des boutiques, derrière une seule adresse."""
 
 import os
-from typing import List, Mapping, Optional, Sequence, Union
+from typing import Dict, List, Mapping, Optional, Sequence, Union
 
 from ..clock import SYSTEM_CLOCK, Clock
+from ..errors import ConfigError, InvalidArgument
+from ..masking import mask
 from ..server import WebServer
-from . import checks, shapes
-from .books import Books
-from .controls import Controls
-from .deliveries import Delivery
-from .front import ApiRequest, Fault, Front
-from .parts import Parts
-from .rules import SANDBOX_SECRET_KEY, rules_of
+from . import checks
+from .clockwork import EmulatorClock
+from .common import Common
+from .counter import Counter
+from .faults import ApiFault, Faults
+from .front import ApiRequest, Front
+from .rules import SANDBOX_SECRET_KEY
 from .settings import Settings
-from .shapes import Record
-from .tables import FileState, State
+from .shop import Habits, Shop
+from .states import FileState, State
 from .web import Site, two_doors
 
 # Larger than any body the API itself refuses with a JSON answer.
 _MAX_BODY = 4 * 1024 * 1024
 
 
-class Emulator(Controls):
+class Emulator(Shop):
     """
     Un FedaPay à soi, sur cette machine : l'API, les webhooks signés, et un payeur qui obéit.
 
@@ -37,17 +39,21 @@ class Emulator(Controls):
         webhook_headers: en-têtes ajoutés à chaque livraison à cette adresse.
         webhook_objects: objets dont les événements sont livrés : ``"transaction"``, ``"customer"``, ``"payout"``
             (les noms des événements de dépôts sont devinés). FedaPay les livre tous, sauf choix du tableau de bord.
-        webhook_entity: ``"record"`` (forme des événements) ou ``"api"`` (forme des réponses, objets compris).
         webhook_timeout: secondes laissées au receveur pour toute sa réponse.
         disable_on_error: couper le webhook de ``webhook_url`` après dix essais sans succès, comme FedaPay.
         delay: secondes avant que le payeur réponde ; ``None`` : jamais de lui-même.
         host: adresse d'écoute.
         port: port d'écoute ; 0 prend un port libre et le garde d'un démarrage à l'autre.
         clock: horloge des dates et des minuteries ; les signatures portent l'heure réelle.
+        time_factor: secondes de cette horloge pour une seconde réelle.
         retry_factor: multiplie l'attente entre deux essais de livraison (2, 4, 8… 120 s).
         state: fichier qui garde tout d'un démarrage à l'autre, même après un arrêt brutal ; ``None`` : rien ne
             survit à l'objet.
         settings: ce que les sources ne disent pas de FedaPay, comme les dépôts ouverts ou fermés ; copiés.
+        shops: autres boutiques du même émulateur, ``{clé secrète: nom}`` ; chacune a ses transactions, ses clients,
+            ses soldes et ses webhooks. Voir ``shop``. La clé ``secret_key`` peut y être, pour donner un nom à la
+            première.
+        webhook_entity: le réglage du même nom, qui l'emporte sur ``settings``.
 
     Raises:
         InvalidArgument: une valeur n'est pas de celles attendues.
@@ -67,55 +73,58 @@ class Emulator(Controls):
         webhook_url: Optional[str] = None,
         webhook_headers: Optional[Mapping[str, str]] = None,
         webhook_objects: Sequence[str] = ("transaction",),
-        webhook_entity: str = "record",
+        webhook_entity: Optional[str] = None,
         webhook_timeout: float = 10.0,
         disable_on_error: bool = True,
         delay: Optional[float] = None,
         host: str = "127.0.0.1",
         port: int = 0,
         clock: Clock = SYSTEM_CLOCK,
+        time_factor: float = 1.0,
         retry_factor: float = 1.0,
         state: Union[str, "os.PathLike[str]", None] = None,
         settings: Optional[Settings] = None,
+        shops: Optional[Mapping[str, str]] = None,
     ) -> None:
-        rules = rules_of(secret_key)
-        self.secret_key = secret_key
-        self._settings = Settings()
-        if settings is not None:
-            self._settings.take(settings)
-        self._objects = checks.objects("webhook_objects", webhook_objects)
-        self._entity = checks.one_of("webhook_entity", webhook_entity, ("record", "api"))
-        delay = None if delay is None else checks.seconds("delay", delay)
-        retry_factor = checks.factor("retry_factor", retry_factor)
-        webhook_timeout = checks.seconds("webhook_timeout", webhook_timeout, above_zero=True)
-        disable_on_error = checks.yes_no("disable_on_error", disable_on_error)
+        names = checks.shops("shops", shops)
+        habits = Habits(
+            delay=None if delay is None else checks.seconds("delay", delay),
+            objects=checks.objects("webhook_objects", webhook_objects),
+            webhook_timeout=checks.seconds("webhook_timeout", webhook_timeout, above_zero=True),
+            retry_factor=checks.factor("retry_factor", retry_factor),
+            disable_on_error=checks.yes_no("disable_on_error", disable_on_error),
+        )
         webhook_headers = checks.headers("webhook_headers", webhook_headers)
         if webhook_url is not None:
             checks.address("webhook_url", webhook_url)
-        secret = rules.webhook_secret if webhook_secret is None else checks.text("webhook_secret", webhook_secret)
         path = checks.state("state", state)
-        kept = State() if path is None else FileState(path)
+        common = Common(lambda: self.url, EmulatorClock(clock, time_factor))
+        if settings is not None:
+            common.settings.take(settings)
+        if webhook_entity is not None:
+            common.settings.webhook_entity = webhook_entity
+        common.file = State() if path is None else FileState(path)
         try:
-            self._books = Books(rules, clock, lambda: self.url, self._announce, state=kept, settings=self._settings)
-            self._parts = Parts(
-                self._books,
-                secret_key=secret_key,
-                delay=delay,
+            common.take_up()
+            super().__init__(
+                common,
+                secret_key,
+                habits,
+                name=names.pop(secret_key, None),
+                webhook_secret=webhook_secret,
                 webhook_url=webhook_url,
                 webhook_headers=webhook_headers,
-                disable_on_error=disable_on_error,
-                webhook_secret=secret,
-                webhook_timeout=webhook_timeout,
-                retry_factor=retry_factor,
             )
-            site = Site(lambda: [self._parts], host)
-            self._front = Front(two_doors(self._parts.api(), site.build()))
+            others = [Shop(common, key, habits, name=name, first=False) for key, name in names.items()]
+            self._shops: Dict[str, Shop] = {each.secret_key: each for each in (self, *others)}
+            parts = [each._parts for each in self._shops.values()]
+            site = Site(lambda: parts, host)
+            self._front = Front(two_doors(Counter(parts), site.build()), common.faults)
             self._server = WebServer(self._front, host=host, port=port, name="fedapay-emulator", max_body=_MAX_BODY)
         except BaseException:
-            kept.close()
+            common.file.close()
             raise
-        self._webhooks = self._parts.webhooks
-        self._deliveries = self._parts.deliveries
+        common.clock.on_advance(before=common.keep_time, after=self._catch_up)
         self._resumed = False
 
     # Running
@@ -130,27 +139,31 @@ class Emulator(Controls):
         """
         # Under the lock: the first call waits until what the file says has been taken up again.
         self._front.let_go(False)
-        with self._books.lock:
-            reopened = self._books.open()
+        with self._common.lock:
+            reopened = self._reopen()
             try:
                 self._server.start()
             except BaseException:
                 if reopened:
-                    self._books.close()
+                    self._common.file.close()
                 raise
             if reopened or not self._resumed:
-                self._parts.resume()
+                for shop in self._shops.values():
+                    shop._parts.resume()
                 self._resumed = True
-        self._parts.timers.start()
-        self._deliveries.start()
+        for shop in self._shops.values():
+            shop._parts.timers.start()
+            shop._parts.deliveries.start()
 
     def stop(self) -> None:
         """Ferme le port et le fichier d'état, suspend webhooks et minuteries ; ``start`` reprend où l'on en était."""
         self._front.let_go(True)
         self._server.stop()
-        self._parts.timers.stop()
-        self._deliveries.stop()
-        self._books.close()
+        for shop in self._shops.values():
+            shop._parts.timers.stop()
+        for shop in self._shops.values():
+            shop._parts.deliveries.stop()
+        self._common.let_go()
 
     def __enter__(self) -> "Emulator":
         self.start()
@@ -159,64 +172,72 @@ class Emulator(Controls):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def reset(self) -> None:
+        """
+        Oublie tout ce qui est arrivé, dans toutes les boutiques et dans le fichier d'état : objets, événements,
+        livraisons, appels reçus, pannes demandées.
+
+        Restent les clés, les réglages, l'adresse de ``webhook_url``, et l'heure : elle ne recule jamais.
+
+        Raises:
+            ConfigError: le fichier d'état n'a pas pu être vidé ; rien n'est oublié.
+        """
+        self._check_open()
+        self._common.faults.clear()
+        try:
+            with self._parts.books.together():
+                self._common.file.clear()
+                self._common.keep_time(self.clock.ahead)
+                for shop in self._shops.values():
+                    shop._parts.clear()
+        except ConfigError:
+            for shop in self._shops.values():
+                shop._parts.books.reload()
+            raise
+        self._front.forget()
+
     @property
     def url(self) -> str:
         """Adresse à donner au client à la place de ``https://sandbox-api.fedapay.com``."""
         return self._server.url
 
     @property
+    def clock(self) -> EmulatorClock:
+        """L'heure de l'émulateur, que ``clock.advance(hours=24)`` fait sauter."""
+        return self._common.clock
+
+    @property
+    def faults(self) -> Faults:
+        """Les pannes demandées : ``faults.webhook.duplicate(times=2)``, ``faults.api.slow(seconds=3)``…"""
+        return self._common.faults
+
+    @property
     def settings(self) -> Settings:
         """Ce que les sources ne disent pas de FedaPay ; chaque réglage peut changer à tout moment."""
-        return self._settings
+        return self._common.settings
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        self._settings.take(settings)
-
-    # The merchant's dashboard
+        self._common.settings.take(settings)
 
     @property
-    def webhook_url(self) -> Optional[str]:
-        """Adresse prévenue, parmi celles de ``/v1/webhooks`` ; la changer réactive un webhook coupé."""
-        return self._webhooks.url
+    def shops(self) -> List[Shop]:
+        """Les boutiques, l'émulateur lui-même en tête."""
+        return list(self._shops.values())
 
-    @webhook_url.setter
-    def webhook_url(self, url: Optional[str]) -> None:
-        self._check_open()
-        self._webhooks.url = None if url is None else checks.address("webhook_url", url)
-
-    @property
-    def webhook_secret(self) -> str:
-        """Secret qui signe tous les webhooks ; peut être changé à tout moment."""
-        return self._deliveries.secret
-
-    @webhook_secret.setter
-    def webhook_secret(self, secret: str) -> None:
-        self._deliveries.secret = checks.text("webhook_secret", secret)
-
-    @property
-    def webhook_enabled(self) -> bool:
-        """Faux quand dix essais sans succès ont coupé le webhook de ``webhook_url``."""
-        return self._webhooks.enabled
-
-    @property
-    def deliveries(self) -> List[Delivery]:
-        """Essais de livraison, du plus ancien au plus récent (les 2000 derniers)."""
-        return self._deliveries.made
-
-    def wait_for_deliveries(self, timeout: float = 10) -> None:
+    def shop(self, secret_key: str) -> Shop:
         """
-        Attend qu'il ne reste aucun webhook à livrer, nouveaux essais compris.
+        La boutique d'une clé.
 
         Raises:
-            TimeoutError: il en reste à l'échéance.
+            InvalidArgument: aucune n'a cette clé.
         """
-        self._deliveries.wait(timeout)
-
-    def redeliver(self, delivery: Union[int, Delivery]) -> None:
-        """Livre encore une fois le même événement : même corps, signature fraîche."""
-        self._check_open()
-        self._deliveries.send_again(delivery)
+        if secret_key not in self._shops:
+            raise InvalidArgument(
+                f"Aucune boutique de l'émulateur n'a la clé {mask(secret_key)}. Les donner par shops= ou --shop.",
+                field="secret_key",
+            )
+        return self._shops[secret_key]
 
     # What happened
 
@@ -240,7 +261,7 @@ class Emulator(Controls):
         wait: float = 0.0,
     ) -> None:
         """
-        Fait échouer les prochains appels dont le chemin commence ainsi.
+        Fait échouer les prochains appels dont le chemin commence ainsi ; ``faults.api`` a les pannes courantes.
 
         Args:
             path_prefix: début du chemin, comme ``/v1/transactions``.
@@ -258,15 +279,34 @@ class Emulator(Controls):
         Raises:
             InvalidArgument: une valeur n'est pas de celles attendues.
         """
-        extra = dict(headers or {})
-        raw = body.encode("utf-8") if isinstance(body, str) else body
-        self._front.add_fault(Fault(path_prefix, method, status, raw, content_type, extra, cut, applied, wait, times))
+        fault = ApiFault(
+            "api.fail_next",
+            path=path_prefix,
+            method=method,
+            status=status,
+            body=body,
+            content_type=content_type,
+            headers=headers,
+            cut=cut,
+            applied=applied,
+            wait=wait,
+            times=times,
+            shown={"status": status, "cut": cut},
+        )
+        self._common.faults.keep(fault)
 
     # Inside
 
-    def _announce(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
-        """Called by the books under their lock: only queues."""
-        if kind in self._objects:
-            shown = entity if self._entity == "record" else answer
-            account = self._parts.accounts.told(entity.get("account_id"), in_full=self._entity == "api")
-            self._webhooks.send(name, number, shapes.webhook_body(name, kind, number, shown, account))
+    def _reopen(self) -> bool:
+        """Take the file again, if there is one that was let go."""
+        if self._common.file.is_open:
+            return False
+        self._common.file.open()
+        self._common.take_up()
+        for shop in self._shops.values():
+            shop._parts.books.reopen()
+        return True
+
+    def _catch_up(self) -> None:
+        for shop in self._shops.values():
+            shop._parts.catch_up()

@@ -21,6 +21,15 @@ NOT_POSITIVE = both("doit être supérieur à 0", "must be greater than 0")
 BAD_NUMBER = both("Le numéro de téléphone n'est pas valide", "The phone number is invalid")
 
 
+def text(value: Any) -> str:
+    """A text; a number is taken for one, as forms do."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise ValueError(INVALID)
+    return value
+
+
 class Fields:
     """Reads fields one by one and gathers what is wrong with them."""
 

@@ -1,21 +1,22 @@
-"""What stands before the API: a record of each call, and the faults that a test asked for."""
+"""What stands before the API: a record of each call, and the faults that were asked for."""
 
 import io
 import json
+import re
 import threading
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Deque, Iterable, List, NamedTuple
 
-from ..errors import InvalidArgument
+from ..clock import SYSTEM_CLOCK
 from ..server import hang_up
-from . import checks
+from .faults import Faults
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _KEPT = 5000
 _KEPT_BODY = 16_384
+_KIND = re.compile(r"[a-z]{2}_(live|sandbox)_")
 
 
 class ApiRequest(NamedTuple):
@@ -27,12 +28,22 @@ class ApiRequest(NamedTuple):
         path: chemin, sans paramètres.
         body: corps reçu, dans la limite de 16 kio.
         status: code HTTP répondu ; 0 si la connexion a été coupée sans réponse.
+        query: paramètres, comme ils étaient écrits.
+        key: clé reçue, masquée.
+        time: instant de l'appel, en secondes Unix réelles.
+        seconds: temps de la réponse.
+        fault: panne qui l'a frappé, comme ``api.slow``.
     """
 
     method: str
     path: str
     body: bytes
     status: int
+    query: str = ""
+    key: str = ""
+    time: float = 0.0
+    seconds: float = 0.0
+    fault: str = ""
 
     @property
     def json(self) -> Any:
@@ -40,53 +51,13 @@ class ApiRequest(NamedTuple):
         return json.loads(self.body)
 
 
-@dataclass(eq=False)
-class Fault:
-    """What to do instead of answering, or instead of letting the answer out."""
-
-    path_prefix: str
-    method: Optional[str]
-    status: int
-    body: bytes
-    content_type: str
-    headers: Dict[str, str]
-    cut: Optional[str]
-    applied: bool
-    wait: float
-    left: int = field(default=1)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.path_prefix, str) or not self.path_prefix.startswith("/v1"):
-            raise InvalidArgument(
-                f"path_prefix={self.path_prefix!r} : le début d'un chemin de l'API est attendu, comme "
-                "/v1/transactions.",
-                field="path_prefix",
-            )
-        if self.method is not None:
-            self.method = checks.text("method", self.method).upper()
-        checks.one_of("cut", self.cut, ("before", "during", "after", None))
-        checks.whole("status", self.status, 200, 599)
-        checks.whole("times", self.left, 1)
-        checks.yes_no("applied", self.applied)
-        self.wait = checks.seconds("wait", self.wait)
-        if not isinstance(self.body, bytes):
-            raise InvalidArgument(f"body={self.body!r} : des octets ou un texte sont attendus.", field="body")
-        checks.header_text("content_type", self.content_type)
-        for name, value in self.headers.items():
-            checks.header_text("headers", name)
-            checks.header_text("headers", value)
-
-    def matches(self, method: str, path: str) -> bool:
-        return path.startswith(self.path_prefix) and self.method in (None, method)
-
-
 class Front:
     """WSGI middleware around the API."""
 
-    def __init__(self, app: "WSGIApplication") -> None:
+    def __init__(self, app: "WSGIApplication", faults: Faults) -> None:
         self._app = app
+        self._faults = faults
         self._lock = threading.Lock()
-        self._faults: List[Fault] = []
         self._requests: Deque[ApiRequest] = deque(maxlen=_KEPT)
         self._stopping = threading.Event()
 
@@ -95,25 +66,38 @@ class Front:
         with self._lock:
             return list(self._requests)
 
+    def forget(self) -> None:
+        """As if nobody had called."""
+        with self._lock:
+            self._requests.clear()
+
     def let_go(self, stopping: bool) -> None:
         """While stopping, nobody waits any longer."""
         (self._stopping.set if stopping else self._stopping.clear)()
-
-    def add_fault(self, fault: Fault) -> None:
-        with self._lock:
-            self._faults.append(fault)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         if not path.startswith("/v1"):
             return self._app(environ, start_response)
+        began, monotonic = SYSTEM_CLOCK.now(), SYSTEM_CLOCK.monotonic()
         body = environ["wsgi.input"].read()
         environ["wsgi.input"] = io.BytesIO(body)
-        fault = self._take(method, path)
+        fault = self._faults.of_call(method, path)
 
         def record(status: int) -> None:
+            request = ApiRequest(
+                method,
+                path,
+                body[:_KEPT_BODY],
+                status,
+                query=environ.get("QUERY_STRING", ""),
+                key=_key(environ),
+                time=began,
+                seconds=SYSTEM_CLOCK.monotonic() - monotonic,
+                fault=fault.name if fault else "",
+            )
             with self._lock:
-                self._requests.append(ApiRequest(method, path, body[:_KEPT_BODY], status))
+                self._requests.append(request)
 
         def recording(status: str, headers: Any, exc_info: Any = None) -> Any:
             record(int(status.split(" ", 1)[0]))
@@ -125,6 +109,8 @@ class Front:
             # The client is gone before it is done: what he looks up at once, he does not find yet.
             hang_up(environ)
         self._stopping.wait(fault.wait)
+        if fault.status == 0 and fault.cut is None:
+            return self._app(environ, recording)
         if fault.applied or fault.cut in ("during", "after"):
             for _ in self._app(environ, lambda *_: lambda _: None):
                 pass
@@ -141,13 +127,9 @@ class Front:
         start_response("500 Cut", [])
         return []
 
-    def _take(self, method: str, path: str) -> Optional[Fault]:
-        """The first fault that is meant for this call, one use of it spent."""
-        with self._lock:
-            for fault in self._faults:
-                if fault.matches(method, path):
-                    fault.left -= 1
-                    if fault.left <= 0:
-                        self._faults.remove(fault)
-                    return fault
-            return None
+
+def _key(environ: "WSGIEnvironment") -> str:
+    """What kind of key it was, and not the key."""
+    key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")[2].strip()
+    known = _KIND.match(key)
+    return f"{known.group()}***" if known else "***" if key else ""

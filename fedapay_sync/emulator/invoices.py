@@ -3,13 +3,14 @@
 from typing import Mapping
 
 from . import plain
+from .fields import text
 from .plain import Payable
 from .refusal import both
 
 _READERS: Mapping[str, plain.Reader] = {
     **dict.fromkeys(
         "number status discount_type notes due_at sent_at paid_at partially_paid_at".split(),
-        plain.text,
+        text,
     ),
     **dict.fromkeys(
         """

@@ -5,7 +5,7 @@ from typing import Any, Deque, Dict, Iterator, Optional
 
 from . import shapes
 from .shapes import Record
-from .tables import State
+from .states import State
 
 
 class Journal:
@@ -27,6 +27,11 @@ class Journal:
         """Read all records anew."""
         self._records = deque(self._state.read(self._kind))
         self._by_id = {each["id"]: each for each in self._records}
+
+    def clear(self) -> None:
+        """Forget all records; the state is not told."""
+        self._records.clear()
+        self._by_id.clear()
 
     def add(self, stamp: str, account_id: int, **known: Any) -> Record:
         """Write something down about an account, and forget the oldest if there are too many."""

@@ -71,7 +71,7 @@ class Ledger:
 
     def is_payable(self, record: Record) -> bool:
         """Whether a payer could still pay it."""
-        return not record["deleted_at"] and _S.approved in TRANSITIONS.get(record["status"], ())
+        return not record["deleted_at"] and self._may(record, _S.approved)
 
     # Changes that the API asks for
 
@@ -110,6 +110,8 @@ class Ledger:
 
     def delete(self, record: Record) -> None:
         """Soft: it stays readable, and can no longer be paid."""
+        if record["deleted_at"] and self.books.settings.delete_again_status == 404:
+            raise Refusal(404, NOT_FOUND)
         if record["status"] != _S.pending or record["deleted_at"]:
             raise Refusal(403, NOT_ALLOWED)
         record["deleted_at"] = self._touch(record)
@@ -153,7 +155,7 @@ class Ledger:
                     f"L'émulateur n'a pas de transaction {number} : donner un identifiant rendu par l'API.",
                     field="id",
                 )
-            allowed = status in TRANSITIONS.get(record["status"], ()) and not record["deleted_at"]
+            allowed = self._may(record, status) and not record["deleted_at"]
             if attempt is not None and not (
                 allowed and record["status"] == _S.pending and record["attempt"] == attempt
             ):
@@ -189,6 +191,13 @@ class Ledger:
             self.age()
 
     # Inside
+
+    def _may(self, record: Record, status: str) -> bool:
+        """Whether it may go there; whether a refusal is the end is not known of FedaPay."""
+        before = record["status"]
+        if status == _S.approved and before in (_S.declined, _S.canceled):
+            return bool(getattr(self.books.settings, f"{before}_payable"))
+        return status in TRANSITIONS.get(before, ())
 
     def _embedded(self, record: Record, name: str) -> Any:
         if name == "customer":

@@ -4,6 +4,7 @@ from typing import List, Mapping
 
 from . import plain
 from .calls import Call, Route
+from .fields import text
 from .plain import Payable
 from .refusal import both
 from .shapes import Record, pick
@@ -11,7 +12,7 @@ from .shapes import Record, pick
 _LIGHT = "id name reference description created_at updated_at".split()
 
 _READERS: Mapping[str, plain.Reader] = {
-    **dict.fromkeys("name description callback_url image_url thank_you long_description".split(), plain.text),
+    **dict.fromkeys("name description callback_url image_url thank_you long_description".split(), text),
     "reference": plain.reference,
     "amount": plain.amount,
     "published": plain.boolean,

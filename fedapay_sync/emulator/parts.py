@@ -20,6 +20,7 @@ from .oauth import TOKEN_PATH, OAuth
 from .pages import Pages
 from .payouts import Payouts
 from .pushes import Pushes
+from .sender import Sender
 from .timers import Timers
 from .transactions import Transactions
 from .webhooks import Webhooks
@@ -43,9 +44,8 @@ class Parts:
     ) -> None:
         self.books = books
         self.timers = Timers(books.clock)
-        self.deliveries = Deliveries(
-            books, self.timers, secret=webhook_secret, timeout=webhook_timeout, retry_factor=retry_factor
-        )
+        self.sender = Sender(books, webhook_secret, webhook_timeout)
+        self.deliveries = Deliveries(books, self.timers, self.sender, retry_factor=retry_factor)
         self.webhooks = Webhooks(
             books, self.deliveries, url=webhook_url, headers=webhook_headers, disable_on_error=disable_on_error
         )
@@ -57,7 +57,22 @@ class Parts:
         self.accounts = Accounts(books)
         self._logs = Logs(books)
         self._oauth = OAuth(books)
-        self._is_key = key_check(secret_key, self._oauth.is_token)
+        #: Whether a text opens the API of this shop.
+        self.is_key = key_check(secret_key, self._oauth.is_token)
+
+    def clear(self) -> None:
+        """Begin anew; the file is emptied by whoever calls."""
+        url = self.webhooks.url
+        self.timers.clear()
+        self.deliveries.clear()
+        self.books.clear()
+        self.accounts.open()
+        self.webhooks.url = url
+
+    def catch_up(self) -> None:
+        """After the clock has jumped: all that time brings has been brought."""
+        self.ledger.age()
+        self.timers.catch_up()
 
     def resume(self) -> None:
         """Take up again what the records say was under way."""
@@ -67,7 +82,7 @@ class Parts:
 
     def api(self) -> Flask:
         """The API in front of all parts."""
-        return Api(self.books, self._logs, self._routes(), self._is_key, {TOKEN_PATH}).build()
+        return Api(self.books, self._logs, self._routes(), self.is_key, {TOKEN_PATH}).build()
 
     def _routes(self) -> List[Route]:
         others = (Currencies(), Events(self.books), self.accounts, Pages(self.books), Invoices(self.books))

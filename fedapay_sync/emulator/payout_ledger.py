@@ -38,8 +38,7 @@ class PayoutLedger:
     """
     The payouts of one account.
 
-    No balance is charged: when FedaPay does it, and whether it gives back what failed, nobody wrote down. A payout
-    that failed cannot be started again, which is not known either: the safer guess for who tests with it.
+    No balance is charged: when FedaPay does it, and whether it gives back what failed, nobody wrote down.
 
     Fields of ours in a record: ``description``, which no answer shows; ``number``, whom it goes to; ``began`` and
     ``due``, when it was started and when it is to be sent; ``touched``, the time of ``updated_at``.
@@ -172,7 +171,8 @@ class PayoutLedger:
     def _check(self, order: Order, recent: "Counter[str]") -> None:
         """Refuse what may not start; ``recent`` counts what each number got, this order then included."""
         record = self.get(order.id)
-        if not _is_pending(record):
+        again = record["status"] == "failed" and self.books.settings.failed_payout_restarts
+        if not (again or _is_pending(record)):
             raise Refusal(400, START_FAILED, {"id": [_NOT_PENDING]})
         if record["currency_id"] == _XOF and record["amount"] > _MOST:
             raise Refusal(400, START_FAILED, {"amount": [_TOO_MUCH]})

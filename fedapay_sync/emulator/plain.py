@@ -26,15 +26,6 @@ _LETTERS = string.ascii_letters + string.digits
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def text(value: Any) -> str:
-    """A text; a number is taken for one, as forms do."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise ValueError(INVALID)
-    return value
-
-
 def number(value: Any) -> Union[int, float]:
     """Any number, or the text of one; whole when it can be."""
     written = "" if isinstance(value, bool) else str(value)

@@ -42,7 +42,7 @@ class Pushes:
             raise missing("token")
         record = self._ledger.by_token(token)
         if record is None:
-            raise Refusal(400, BAD_TOKEN)
+            raise Refusal(self._ledger.books.settings.bad_token_status, BAD_TOKEN)
         if not self._ledger.is_payable(record):
             raise Refusal(400, NOT_ALLOWED)
         number = fields.pushed_number(call.body, self._ledger.customer_of(record).get("phone"))

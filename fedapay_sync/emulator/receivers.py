@@ -3,19 +3,28 @@
 import socket
 import threading
 from contextlib import suppress
-from typing import Any, List, Mapping
+from typing import Any, List, Mapping, NamedTuple
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 # Later than the socket's own timeout, which says better what was waited for.
 _GRACE = 0.25
+_KEPT = 2000
 
 
-def call(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, verify: bool) -> int:
+class Answer(NamedTuple):
+    """What a receiver said: the status, and how its body begins."""
+
+    status: int
+    body: bytes
+
+
+def call(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, verify: bool) -> Answer:
     """
-    Deliver a body; the status of the answer.
+    Deliver a body.
 
     Raises:
         requests.RequestException, ValueError, OSError: there was none in time.
@@ -33,9 +42,16 @@ def call(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, v
                 # Cut in the middle of its headers, an answer looks complete.
                 if deadline.passed:
                     raise requests.ReadTimeout
-                return response.status_code
+                return Answer(response.status_code, _beginning(response))
     finally:
         deadline.end()
+
+
+def _beginning(response: requests.Response) -> bytes:
+    """For whoever looks for his mistake; an answer without it is an answer all the same."""
+    with suppress(HTTPError, OSError, ValueError):
+        return bytes(response.raw.read(_KEPT, decode_content=True))
+    return b""
 
 
 class _Deadline:

@@ -5,7 +5,7 @@ from typing import Callable, Dict, List, Optional, Tuple
 from . import shapes
 from .books import Books
 from .payout_ledger import SHOWN as PAYOUT_SHOWN
-from .rules import ACCOUNT, charge
+from .rules import charge
 from .shapes import Record
 
 #: Every event that can be asked for, by kind of object. Nobody has recorded those of payouts, expired and refunded.
@@ -36,7 +36,7 @@ def _transaction(what: str, books: Books) -> Record:
         customer_id=books.next_id(),
         currency_id=1,
         metadata={},
-        account_id=ACCOUNT["id"],
+        account_id=books.account["id"],
         payment_token=None,
         created_at=shapes.stamp(now),
         updated_at=shapes.stamp(now),
@@ -61,7 +61,7 @@ def _customer(what: str, books: Books) -> Record:
             "firstname": "Ayaba",
             "lastname": "Hounkpatin",
             "email": "ayaba.hounkpatin@example.bj",
-            "account_id": ACCOUNT["id"],
+            "account_id": books.account["id"],
             "phone_number_id": books.next_id(),
             "created_at": now,
             "updated_at": now,
@@ -87,7 +87,7 @@ def _payout(what: str, books: Books) -> Record:
         "started_at": now if begun else None,
         f"{what}_at": now,
         "metadata": {},
-        "account_id": ACCOUNT["id"],
+        "account_id": books.account["id"],
     }
     return shapes.pick(known, PAYOUT_SHOWN)
 

@@ -8,7 +8,6 @@ from typing import Any, Dict, List, Optional
 
 from ..catalogue import COUNTRIES
 from ..enums import Pays
-from .rules import ACCOUNT
 
 Record = Dict[str, Any]
 
@@ -137,9 +136,9 @@ def log_answer(record: Record) -> Record:
     return {"klass": "v1/log", **pick(record, _LOG)}
 
 
-def webhook_body(name: str, kind: str, object_id: int, entity: Record, account: Optional[Record] = None) -> bytes:
+def webhook_body(name: str, kind: str, object_id: int, entity: Record, account: Record) -> bytes:
     """The body of a delivery, byte for byte what is signed."""
-    body = {"name": name, "object": kind, "object_id": object_id, "entity": entity, "account": account or ACCOUNT}
+    body = {"name": name, "object": kind, "object_id": object_id, "entity": entity, "account": account}
     text = compact(body)
     for plain, escaped in _ESCAPES:
         text = text.replace(plain, escaped)

@@ -5,27 +5,28 @@ import itertools
 import threading
 from typing import Callable, List, Optional, Tuple
 
-from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import ConfigError
 from ..masking import get_logger
+from .clockwork import EmulatorClock
 
 log = get_logger("fedapay_sync.emulator")
 
-# A clock handed in by a test may jump while the thread waits; so long may it stay unnoticed.
-_SLICE = 0.05
 #: Seconds until what a state file refused is tried again.
 RETRY = 1.0
+# No action takes so long; whoever waits for one that hangs goes on.
+_PATIENCE = 10.0
 
 
 class Timers:
     """A heap of things to do. ``stop`` is a pause: what is due is done after the next ``start``."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: EmulatorClock) -> None:
         self._clock = clock
         self._heap: List[Tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._thread: Optional[threading.Thread] = None
+        self._acting = False
 
     def after(self, seconds: float, action: Callable[[], object]) -> None:
         """Run ``action`` in the timer thread, ``seconds`` from now."""
@@ -48,6 +49,18 @@ class Timers:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
+    def catch_up(self) -> None:
+        """After the clock has jumped: return when all that is due has been done. Never under a lock of actions."""
+        with self._changed:
+            self._changed.notify_all()
+            if self._thread is not threading.current_thread():
+                self._changed.wait_for(lambda: not (self._thread and (self._acting or self._is_due())), _PATIENCE)
+
+    def clear(self) -> None:
+        """Forget all that was to be done."""
+        with self._changed:
+            self._heap.clear()
+
     def _run(self) -> None:
         while True:
             action = self._next()
@@ -64,13 +77,15 @@ class Timers:
 
     def _next(self) -> Optional[Callable[[], object]]:
         with self._changed:
+            self._acting = False
+            self._changed.notify_all()
             while self._thread is threading.current_thread():
-                if not self._heap:
-                    self._changed.wait()
-                    continue
-                left = self._heap[0][0] - self._clock.monotonic()
-                if left <= 0:
+                if self._is_due():
+                    self._acting = True
                     return heapq.heappop(self._heap)[2]
-                # Not longer than a day: threading refuses to wait for centuries.
-                self._changed.wait(min(left, 86_400.0 if self._clock is SYSTEM_CLOCK else _SLICE))
+                left = self._heap[0][0] - self._clock.monotonic() if self._heap else None
+                self._changed.wait(None if left is None else max(0.0, self._clock.real(left)))
             return None
+
+    def _is_due(self) -> bool:
+        return bool(self._heap) and self._heap[0][0] <= self._clock.monotonic()

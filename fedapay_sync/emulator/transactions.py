@@ -8,7 +8,7 @@ from .calls import Call, Created, Route, id_of
 from .fields import INVALID, TAKEN, Fields, items_of
 from .filters import select
 from .ledger import Ledger
-from .refusal import NOT_ALLOWED, Refusal, both, in_words_of, missing
+from .refusal import NOT_ALLOWED, NOT_FOUND, Refusal, both, in_words_of, missing
 from .rules import CURRENCIES, KNOWN_MODES, charge
 from .shapes import Record
 
@@ -113,7 +113,10 @@ class Transactions:
         return call.page("v1/transactions", records, lambda each: self._shown(each, call))
 
     def retrieve(self, call: Call, number: str) -> Record:
-        return self._one(self._ledger.get(id_of(number)), call)
+        record = self._ledger.get(id_of(number))
+        if record["deleted_at"] and not self._settings.deleted_readable:
+            raise Refusal(404, NOT_FOUND)
+        return self._one(record, call)
 
     def retrieve_by_reference(self, call: Call, reference: str) -> Record:
         return self._one(self._ledger.by_merchant_reference(reference), call)
@@ -173,7 +176,7 @@ class Transactions:
         token, mode = (self._named(call, name) for name in ("token", "mode"))
         record = self._ledger.by_token(token)
         if record is None:
-            raise Refusal(400, BAD_TOKEN)
+            raise Refusal(self._settings.bad_token_status, BAD_TOKEN)
         if mode not in KNOWN_MODES:
             raise Refusal(400, NOT_ALLOWED)
         rate = self._ledger.books.rules.rate(mode)

@@ -1,52 +1,19 @@
 """The merchant's webhooks: where events are delivered, as ``/v1/webhooks`` shows and changes it."""
 
-import re
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
-from urllib.parse import urlsplit
+from typing import ClassVar, List, Mapping, Optional, Tuple
 
-from . import plain, shapes
+from . import places, plain, shapes
 from .books import Books
 from .calls import Call, Route
 from .deliveries import Deliveries
-from .fields import INVALID
 from .plain import Errors, Plain, Reader
 from .refusal import Refusal, both
-from .rules import ACCOUNT
 from .samples import sample
 from .shapes import Record, pick
 
 _SHOWN = "id url enabled ssl_verify disable_on_error account_id http_headers created_at updated_at".split()
 _FLAGS = ("enabled", "ssl_verify", "disable_on_error")
 _NO_EVENT = both("L'évenement n'existe pas", "The event does not exist")
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}\Z")
-_HEADER_VALUE = re.compile(r"([!-~\xa0-\xff]([ -~\t\xa0-\xff]{0,4000}[!-~\xa0-\xff])?)?\Z")
-
-
-def address(value: Any) -> str:
-    """Where a webhook can be sent; plain http as well, or no shop could be tried on one machine."""
-    if not isinstance(value, str) or not value.isprintable() or " " in value or len(value) > 2000:
-        raise ValueError(INVALID)
-    try:
-        parts = urlsplit(value)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound:
-        raise ValueError(INVALID)
-    return value
-
-
-def headers(value: Any) -> Dict[str, str]:
-    """Names and values that HTTP can carry; PHP writes none of them as an empty list."""
-    if value == []:
-        return {}
-    if not isinstance(value, dict):
-        raise ValueError(INVALID)
-    read = {name: plain.text(each) for name, each in value.items()}
-    if not all(_HEADER_NAME.match(name) and _HEADER_VALUE.match(each) for name, each in read.items()):
-        raise ValueError(INVALID)
-    return read
 
 
 class Webhooks(Plain):
@@ -62,9 +29,9 @@ class Webhooks(Plain):
         both("La mise à jour du webhook a échoué", "Webhook update failed"),
     )
     readers: ClassVar[Mapping[str, Reader]] = {
-        "url": address,
+        "url": places.address,
         **dict.fromkeys(_FLAGS, plain.boolean),
-        "http_headers": headers,
+        "http_headers": places.headers,
     }
     required = ("url",)
 
@@ -99,7 +66,7 @@ class Webhooks(Plain):
         kind, event = self._made_up(call)
         name, entity = event["name"], event["entity"]
         if record["enabled"]:
-            body = shapes.webhook_body(name, kind, entity["id"], entity)
+            body = shapes.webhook_body(name, kind, entity["id"], entity, self._books.account)
             self._deliveries.send(record["id"], name, entity["id"], body)
         return event
 
@@ -138,7 +105,7 @@ class Webhooks(Plain):
     # What Plain asks
 
     def blank(self) -> Record:
-        return {**dict.fromkeys(_FLAGS, True), "http_headers": {}, "account_id": ACCOUNT["id"]}
+        return {**dict.fromkeys(_FLAGS, True), "http_headers": {}, "account_id": self._books.account["id"]}
 
     def settle(self, given: Record, errors: Errors, own_id: int) -> None:
         # Null is no flag, and no header: the first leaves what is there, the second takes all away.

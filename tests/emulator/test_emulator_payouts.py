@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedapay_sync.clock import SYSTEM_CLOCK
 from fedapay_sync.emulator import Emulator, payout_orders
 from fedapay_sync.emulator.balances import Balances
 from fedapay_sync.emulator.books import Books
 from fedapay_sync.emulator.calls import Call
+from fedapay_sync.emulator.common import Common
 from fedapay_sync.emulator.customers import Customers
 from fedapay_sync.emulator.payouts import Payouts
 from fedapay_sync.emulator.refusal import Refusal
@@ -492,8 +492,8 @@ def test_no_body_of_a_start_breaks_it(body):
     """
     if not isinstance(body, dict):
         body = {"payouts": body}
-    books = Books(rules_of(SANDBOX_SECRET_KEY), SYSTEM_CLOCK, lambda: "", lambda *_: None)
-    payouts = Payouts(books, Customers(books), Balances(books), Timers(SYSTEM_CLOCK))
+    books = Books(rules_of(SANDBOX_SECRET_KEY), Common(), lambda *_: None)
+    payouts = Payouts(books, Customers(books), Balances(books), Timers(books.clock))
     made = payouts.create(Call({**GOOD, "include": ""})).answer["v1/payout"]
     listed = body.get("payouts")
     for item in listed if isinstance(listed, list) else []:

@@ -1,0 +1,145 @@
+"""Une boutique de l'émulateur : ses livres à elle, derrière sa clé."""
+
+from dataclasses import dataclass
+from typing import AbstractSet, Any, Dict, List, Mapping, Optional, Union
+
+from ..masking import fingerprint
+from . import checks, shapes
+from .books import Books
+from .common import Common
+from .controls import Controls
+from .parts import Parts
+from .rules import ACCOUNT, Rules, rules_of
+from .sender import Delivery
+from .shapes import Record
+from .states import Drawer
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What the shops of one emulator have in common: how their payers, operators and webhooks behave."""
+
+    delay: Optional[float]
+    objects: AbstractSet[str]
+    webhook_timeout: float
+    retry_factor: float
+    disable_on_error: bool
+
+
+class Shop(Controls):
+    """
+    Une boutique : une clé secrète, et ce qui n'est qu'à elle : transactions, clients, dépôts, soldes, webhooks.
+
+    Rendue par ``emulator.shop(clé)`` ; l'émulateur lui-même est sa première boutique.
+    """
+
+    def __init__(
+        self,
+        common: Common,
+        secret_key: str,
+        habits: Habits,
+        *,
+        name: Optional[str] = None,
+        first: bool = True,
+        webhook_secret: Optional[str] = None,
+        webhook_url: Optional[str] = None,
+        webhook_headers: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        rules = rules_of(secret_key)
+        self.secret_key = secret_key
+        self._common = common
+        self._objects = habits.objects
+        self._parts = Parts(
+            Books(
+                rules,
+                common,
+                self._announce,
+                state=common.file if first else Drawer(common.file, fingerprint(secret_key)),
+                account=_account(secret_key, name, first=first),
+            ),
+            secret_key=secret_key,
+            delay=habits.delay,
+            webhook_url=webhook_url,
+            webhook_headers=webhook_headers,
+            disable_on_error=habits.disable_on_error,
+            webhook_secret=_secret(rules, webhook_secret),
+            webhook_timeout=habits.webhook_timeout,
+            retry_factor=habits.retry_factor,
+        )
+
+    @property
+    def name(self) -> str:
+        """Nom que portent ses webhooks et ses pages de paiement."""
+        with self._common.lock:
+            return str(self._parts.accounts.told(None, in_full=False)["name"])
+
+    # The merchant's dashboard
+
+    @property
+    def webhook_url(self) -> Optional[str]:
+        """Adresse prévenue, parmi celles de ``/v1/webhooks`` ; la changer réactive un webhook coupé."""
+        return self._parts.webhooks.url
+
+    @webhook_url.setter
+    def webhook_url(self, url: Optional[str]) -> None:
+        self._check_open()
+        self._parts.webhooks.url = None if url is None else checks.address("webhook_url", url)
+
+    @property
+    def webhook_secret(self) -> str:
+        """Secret qui signe tous les webhooks ; peut être changé à tout moment."""
+        return self._parts.sender.secret
+
+    @webhook_secret.setter
+    def webhook_secret(self, secret: str) -> None:
+        self._parts.sender.secret = checks.text("webhook_secret", secret)
+
+    @property
+    def webhook_enabled(self) -> bool:
+        """Faux quand dix essais sans succès ont coupé le webhook de ``webhook_url``."""
+        return self._parts.webhooks.enabled
+
+    @property
+    def deliveries(self) -> List[Delivery]:
+        """Essais de livraison, du plus ancien au plus récent (les 2000 derniers)."""
+        return self._parts.deliveries.made
+
+    def wait_for_deliveries(self, timeout: float = 10) -> None:
+        """
+        Attend qu'il ne reste aucun webhook à livrer, nouveaux essais compris.
+
+        Raises:
+            TimeoutError: il en reste à l'échéance.
+        """
+        self._parts.deliveries.wait(timeout)
+
+    def redeliver(self, delivery: Union[int, Delivery]) -> None:
+        """Livre encore une fois le même événement : même corps, signature fraîche."""
+        self._check_open()
+        self._parts.deliveries.send_again(delivery)
+
+    # Inside
+
+    def _announce(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
+        """Called by the books under their lock: only queues."""
+        settings = self._common.settings
+        if kind not in self._objects or (name == "transaction.expired" and not settings.expiry_webhook):
+            return
+        as_api = settings.webhook_entity == "api"
+        account = self._parts.accounts.told(entity.get("account_id"), in_full=as_api)
+        shown = answer if as_api else entity
+        self._parts.webhooks.send(name, number, shapes.webhook_body(name, kind, number, shown, account))
+
+
+def _secret(rules: Rules, given: Optional[str]) -> str:
+    return rules.webhook_secret if given is None else checks.text("webhook_secret", given)
+
+
+def _account(secret_key: str, name: Optional[str], *, first: bool) -> Dict[str, Any]:
+    """The account that a key opens, always the same for the same key."""
+    if first:
+        return {**ACCOUNT, **({} if name is None else {"name": name})}
+    mark = fingerprint(secret_key)
+    # Beside the ids that the clock gives, and beside the first shop's.
+    number = ACCOUNT["id"] + 1 + int(mark, 16) % 10_000_000
+    return {**ACCOUNT, "id": number, "name": name or f"Boutique {mark[:4]}", "reference": f"acc_{mark[:5]}"}
