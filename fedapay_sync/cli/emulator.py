@@ -1,6 +1,5 @@
 """``fedapay-sync emulator`` : l'émulateur, jusqu'à Ctrl-C ou SIGTERM."""
 
-import ipaddress
 import math
 import os
 import re
@@ -11,6 +10,8 @@ from typing import Any, Dict, Optional, Tuple
 import click
 
 from ..emulator import SANDBOX_SECRET_KEY, Emulator, Settings
+from ..emulator.access import is_loopback
+from ..emulator.fault_words import CATALOGUE, add_text
 from ..emulator.settings import set_from_text
 from ..errors import ConfigError, InvalidArgument, PortUnavailable
 
@@ -36,6 +37,22 @@ def _settings(_: click.Context, __: click.Parameter, values: Tuple[str, ...]) ->
         except InvalidArgument as error:
             raise click.BadParameter(str(error)) from None
     return settings
+
+
+def _shops(_: click.Context, __: click.Parameter, values: Tuple[str, ...]) -> Dict[str, str]:
+    shops = {}
+    for each in values:
+        key, equals, name = each.partition("=")
+        if not equals or not name.strip():
+            # The key is not repeated.
+            raise click.BadParameter("CLÉ=NOM est attendu, comme sk_sandbox_b=Boutique B.")
+        shops[key] = name
+    return shops
+
+
+def _settings_help() -> str:
+    choices = ", ".join(f"{each.name}={'|'.join(each.written)}" for each in Settings.known())
+    return f"Ce que FedaPay ne dit pas de lui-même ; peut être répété. {choices}."
 
 
 def _url(_: click.Context, __: click.Parameter, value: Optional[str]) -> Optional[str]:
@@ -111,11 +128,35 @@ def _number(kind: type, low: float, high: float, expected: str) -> Any:
     multiple=True,
     metavar="NOM=VALEUR",
     callback=_settings,
-    help="Ce que FedaPay ne dit pas de lui-même ; peut être répété. create_status=200|201, delete_status=200|204, "
-    "fees_by=payer|merchant, credit_at=transfer|approval, link_in_answer=oui|non, strict_numbers=oui|non.",
+    help=_settings_help(),
+)
+@click.option(
+    "--time-factor",
+    default="1",
+    metavar="N",
+    callback=_number(float, 1, 1_000_000, "un nombre de 1 à 1000000"),
+    help="Secondes de l'émulateur pour une seconde réelle (1) : --time-factor 3600 fait d'un jour 24 secondes.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="PANNE:MOT=VALEUR,…",
+    help="Panne demandée dès le départ, comme webhook.duplicate:times=2 ou api.slow:seconds=3,probability=0.2,seed=1 ; "
+    f"peut être répétée. Pannes : {', '.join(CATALOGUE)}.",
+)
+@click.option(
+    "--shop",
+    "shops",
+    multiple=True,
+    metavar="CLÉ=NOM",
+    callback=_shops,
+    help="Une boutique de plus, avec ses propres livres ; peut être répétée.",
 )
 @click.help_option("--help", "-h", help="Montrer cette aide.")
-def emulator(host: str, state: Optional[str], payouts: bool, settings: Settings, **options: Any) -> None:
+def emulator(
+    host: str, state: Optional[str], payouts: bool, settings: Settings, faults: Tuple[str, ...], **options: Any
+) -> None:
     """
     Servir un FedaPay à soi sur cette machine.
 
@@ -124,6 +165,8 @@ def emulator(host: str, state: Optional[str], payouts: bool, settings: Settings,
     settings.payouts = settings.payouts and payouts
     try:
         fedapay = Emulator(host=host, state=state, settings=settings, **options)
+        for fault in faults:
+            add_text(fedapay.faults, fault)
     except (InvalidArgument, ConfigError) as error:
         raise click.UsageError(str(error)) from None
     # Both end the wait below by an exception: setting an Event in a handler can deadlock with its own wait().
@@ -144,15 +187,20 @@ def emulator(host: str, state: Optional[str], payouts: bool, settings: Settings,
 
 
 def _announce(fedapay: Emulator, host: str, state: Optional[str]) -> None:
-    if not _is_loopback(host):
+    if not is_loopback(host):
         click.echo(
             f"Attention : {host} est joignable depuis d'autres machines, et la clé de l'émulateur n'est pas un secret.",
             err=True,
         )
-    click.echo(f"Clé API : {fedapay.secret_key}", err=True)
+    for shop in fedapay.shops:
+        click.echo(f"Clé API : {shop.secret_key} ({shop.name})", err=True)
     click.echo(f"Secret des webhooks : {fedapay.webhook_secret}", err=True)
     click.echo(f"Webhooks : {fedapay.webhook_url or 'aucun (--webhook-url)'}", err=True)
     click.echo(f"État : {state or 'en mémoire, perdu à la fin (--state)'}", err=True)
+    for fault in fedapay.faults.active:
+        seed = "" if fault.seed is None else f", graine {fault.seed}"
+        click.echo(f"Panne demandée : {fault.name}{seed}", err=True)
+    click.echo(f"Tableau de bord : {fedapay.desk_url}", err=True)
     # Programs wait for this line; the last to be written, and flushed.
     click.echo(f"FedaPay emulator: {fedapay.url}")
 
@@ -163,10 +211,3 @@ def _wait_for_ever() -> None:
     never = threading.Event()
     while not never.wait(timeout):
         pass
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,18 +1,20 @@
 """L'émulateur lui-même : des boutiques, derrière une seule adresse."""
 
 import os
-from typing import Dict, List, Mapping, Optional, Sequence, Union
+from typing import Mapping, Optional, Sequence, Union
+
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from ..clock import SYSTEM_CLOCK, Clock
-from ..errors import ConfigError, InvalidArgument
-from ..masking import mask
 from ..server import WebServer
 from . import checks
+from .access import TOKEN_WORD, Access
 from .clockwork import EmulatorClock
 from .common import Common
 from .counter import Counter
-from .faults import ApiFault, Faults
-from .front import ApiRequest, Front
+from .desk import Desk
+from .front import Front
+from .remote import PREFIX, Remote
 from .rules import SANDBOX_SECRET_KEY
 from .settings import Settings
 from .shop import Habits, Shop
@@ -23,7 +25,7 @@ from .web import Site, two_doors
 _MAX_BODY = 4 * 1024 * 1024
 
 
-class Emulator(Shop):
+class Emulator(Desk):
     """
     Un FedaPay à soi, sur cette machine : l'API, les webhooks signés, et un payeur qui obéit.
 
@@ -98,7 +100,7 @@ class Emulator(Shop):
         if webhook_url is not None:
             checks.address("webhook_url", webhook_url)
         path = checks.state("state", state)
-        common = Common(lambda: self.url, EmulatorClock(clock, time_factor))
+        common = Common(lambda: self._server.url, EmulatorClock(clock, time_factor))
         if settings is not None:
             common.settings.take(settings)
         if webhook_entity is not None:
@@ -116,10 +118,12 @@ class Emulator(Shop):
                 webhook_headers=webhook_headers,
             )
             others = [Shop(common, key, habits, name=name, first=False) for key, name in names.items()]
-            self._shops: Dict[str, Shop] = {each.secret_key: each for each in (self, *others)}
+            self._shops = {each.secret_key: each for each in (self, *others)}
             parts = [each._parts for each in self._shops.values()]
-            site = Site(lambda: parts, host)
-            self._front = Front(two_doors(Counter(parts), site.build()), common.faults)
+            pages = two_doors(Counter(parts), Site(lambda: parts, host).build())
+            self._access = Access(host)
+            controls = Remote(self, self._access).build()
+            self._front = Front(DispatcherMiddleware(pages, {PREFIX: controls}), common.faults)
             self._server = WebServer(self._front, host=host, port=port, name="fedapay-emulator", max_body=_MAX_BODY)
         except BaseException:
             common.file.close()
@@ -172,128 +176,11 @@ class Emulator(Shop):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def reset(self) -> None:
-        """
-        Oublie tout ce qui est arrivé, dans toutes les boutiques et dans le fichier d'état : objets, événements,
-        livraisons, appels reçus, pannes demandées.
-
-        Restent les clés, les réglages, l'adresse de ``webhook_url``, et l'heure : elle ne recule jamais.
-
-        Raises:
-            ConfigError: le fichier d'état n'a pas pu être vidé ; rien n'est oublié.
-        """
-        self._check_open()
-        self._common.faults.clear()
-        try:
-            with self._parts.books.together():
-                self._common.file.clear()
-                self._common.keep_time(self.clock.ahead)
-                for shop in self._shops.values():
-                    shop._parts.clear()
-        except ConfigError:
-            for shop in self._shops.values():
-                shop._parts.books.reload()
-            raise
-        self._front.forget()
-
     @property
-    def url(self) -> str:
-        """Adresse à donner au client à la place de ``https://sandbox-api.fedapay.com``."""
-        return self._server.url
-
-    @property
-    def clock(self) -> EmulatorClock:
-        """L'heure de l'émulateur, que ``clock.advance(hours=24)`` fait sauter."""
-        return self._common.clock
-
-    @property
-    def faults(self) -> Faults:
-        """Les pannes demandées : ``faults.webhook.duplicate(times=2)``, ``faults.api.slow(seconds=3)``…"""
-        return self._common.faults
-
-    @property
-    def settings(self) -> Settings:
-        """Ce que les sources ne disent pas de FedaPay ; chaque réglage peut changer à tout moment."""
-        return self._common.settings
-
-    @settings.setter
-    def settings(self, settings: Settings) -> None:
-        self._common.settings.take(settings)
-
-    @property
-    def shops(self) -> List[Shop]:
-        """Les boutiques, l'émulateur lui-même en tête."""
-        return list(self._shops.values())
-
-    def shop(self, secret_key: str) -> Shop:
-        """
-        La boutique d'une clé.
-
-        Raises:
-            InvalidArgument: aucune n'a cette clé.
-        """
-        if secret_key not in self._shops:
-            raise InvalidArgument(
-                f"Aucune boutique de l'émulateur n'a la clé {mask(secret_key)}. Les donner par shops= ou --shop.",
-                field="secret_key",
-            )
-        return self._shops[secret_key]
-
-    # What happened
-
-    @property
-    def requests(self) -> List[ApiRequest]:
-        """Appels reçus par l'API, du plus ancien au plus récent (les 5000 derniers)."""
-        return self._front.requests
-
-    def fail_next(
-        self,
-        path_prefix: str,
-        *,
-        method: Optional[str] = None,
-        status: int = 500,
-        body: Union[bytes, str] = b"",
-        content_type: str = "text/html",
-        headers: Optional[Mapping[str, str]] = None,
-        times: int = 1,
-        cut: Optional[str] = None,
-        applied: bool = False,
-        wait: float = 0.0,
-    ) -> None:
-        """
-        Fait échouer les prochains appels dont le chemin commence ainsi ; ``faults.api`` a les pannes courantes.
-
-        Args:
-            path_prefix: début du chemin, comme ``/v1/transactions``.
-            method: méthode HTTP visée ; ``None`` : toutes.
-            status: code répondu à la place de FedaPay.
-            body: corps répondu ; un texte est écrit en UTF-8.
-            content_type: type du corps.
-            headers: en-têtes de plus, comme ``{"Retry-After": "1"}``.
-            times: nombre d'appels touchés.
-            cut: ``"before"`` coupe la connexion sans rien faire, ``"during"`` avant que l'opération soit faite
-                (``wait`` secondes plus tard), ``"after"`` une fois qu'elle l'est.
-            applied: faire l'opération, et répondre qu'elle a échoué.
-            wait: secondes d'attente ; ``stop`` ne les attend pas.
-
-        Raises:
-            InvalidArgument: une valeur n'est pas de celles attendues.
-        """
-        fault = ApiFault(
-            "api.fail_next",
-            path=path_prefix,
-            method=method,
-            status=status,
-            body=body,
-            content_type=content_type,
-            headers=headers,
-            cut=cut,
-            applied=applied,
-            wait=wait,
-            times=times,
-            shown={"status": status, "cut": cut},
-        )
-        self._common.faults.keep(fault)
+    def desk_url(self) -> str:
+        """Adresse à ouvrir dans un navigateur ; hors de cette machine, elle porte le jeton de cet émulateur-ci."""
+        token = self._access.token
+        return f"{self.url}/" if token is None else f"{self.url}/?{TOKEN_WORD}={token}"
 
     # Inside
 

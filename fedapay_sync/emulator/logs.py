@@ -22,7 +22,9 @@ _NOT_RECORDED = "{}"
 
 #: A key, or the value of a field that holds one; what begins a text stays, so that one still sees whose it was.
 _KEYS = re.compile(r"\b((?:sk|pk|wh)_(?:live|sandbox)_)[A-Za-z0-9_-]+")
-_SECRET = re.compile(r'("(?:client_secret|access_token|api_key|secret_key|private_key|password)":)"(?:[^"\\]|\\.)*"')
+_NAMES = "client_secret|access_token|api_key|secret_key|private_key|password"
+_SECRET = re.compile(rf'("(?:{_NAMES})"\s*:\s*)"(?:[^"\\]|\\.)*"')
+_IN_FORM = re.compile(rf"((?:^|&)(?:{_NAMES})=)[^&\s]+")
 # Where a client says who it is, newest form first.
 _VERSION = ("X-FedaPay-Lib-Version", "X-Version")
 _SOURCE = ("X-FedaPay-Lib", "X-Source")
@@ -63,7 +65,7 @@ class Logs:
             self._books.stamp(),
             self._books.account_id,
             method=method,
-            url=_masked(path),
+            url=masked(path),
             status=status,
             ip_address=address or "",
             version=_said(call.headers, _VERSION),
@@ -91,11 +93,13 @@ def _opened(answer: Any) -> Any:
 
 def _text(value: Any) -> str:
     text = shapes.compact({} if value is None else value)
-    return _masked(text) if len(text) <= _LONGEST else _NOT_RECORDED
+    return masked(text) if len(text) <= _LONGEST else _NOT_RECORDED
 
 
-def _masked(text: str) -> str:
-    return _SECRET.sub(r'\1"[FILTERED]"', _KEYS.sub(r"\1***", text))
+def masked(text: str) -> str:
+    """A text that may be shown: keys and secrets are blotted out."""
+    text = _SECRET.sub(r'\1"[FILTERED]"', _KEYS.sub(r"\1***", text))
+    return _IN_FORM.sub(r"\1[FILTERED]", text)
 
 
 def _said(headers: Mapping[str, str], names: Any) -> str:
