@@ -18,6 +18,7 @@ from .emulator import Emulator
 from .faults import Fault, Faults
 from .front import ApiRequest
 from .oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
+from .phones import Phone, Prompt
 from .rules import (
     LIVE_SECRET_KEY,
     LIVE_WEBHOOK_SECRET,
@@ -41,6 +42,8 @@ __all__ = [
     "EmulatorClock",
     "Fault",
     "Faults",
+    "Phone",
+    "Prompt",
     "Settings",
     "Shop",
 ]

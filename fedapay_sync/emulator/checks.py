@@ -5,7 +5,7 @@ import os
 from typing import Any, Collection, Dict, FrozenSet, Mapping, Optional, Union
 
 from ..errors import InvalidArgument
-from . import places
+from . import phone_numbers, places
 
 #: Kinds of objects that have events.
 OBJECTS = ("transaction", "customer", "payout")
@@ -86,6 +86,14 @@ def address(name: str, value: Any) -> str:
         return places.address(value)
     except ValueError:
         raise _wrong(name, value, "une adresse http:// ou https://") from None
+
+
+def phone(name: str, value: Any) -> str:
+    """A telephone number, digits with at most a plus before them."""
+    number = phone_numbers.written(value) if isinstance(value, str) else None
+    if number is None:
+        raise _wrong(name, value, "un numéro de téléphone de 8 à 15 chiffres")
+    return number
 
 
 def objects(name: str, value: Any) -> FrozenSet[str]:

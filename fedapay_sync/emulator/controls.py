@@ -5,7 +5,9 @@ from typing import Any, Dict, List, Union
 
 from ..enums import TransactionStatus
 from ..errors import InvalidArgument
+from . import checks
 from .parts import Parts
+from .phones import Phone
 from .refusal import Refusal
 from .shapes import Record
 
@@ -67,6 +69,19 @@ class Controls:
         """Le dépôt démarré n'aboutit pas : il devient ``failed``. Voir ``send_payout``."""
         self._check_open()
         self._parts.payouts.fail(_number(id))
+
+    def phone(self, number: str) -> Phone:
+        """
+        Le téléphone de ce numéro, écrit avec ou sans indicatif : ce qu'on lui demande, et ce qu'il répond.
+
+        Raises:
+            InvalidArgument: ce n'est pas un numéro de téléphone.
+
+        Example:
+            >>> emulator.phone("0164000001").prompts
+            []
+        """
+        return Phone(checks.phone("number", number), lambda: [self._parts.phones], self._check_open)
 
     # What happened
 

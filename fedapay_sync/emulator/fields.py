@@ -3,11 +3,11 @@
 import re
 from typing import Any, Dict, List, Optional
 
+from .phone_numbers import written
 from .refusal import Refusal, both, missing
 from .rules import find_currency
 
 _WHOLE = re.compile(r"\+?[0-9]{1,30}\Z")
-_PHONE = re.compile(r"\+?[0-9]{8,15}\Z")
 # No source gives a maximum; what no bank can count is a slip or an attack.
 _TOO_MUCH = 10**30
 _SCRIPTS = frozenset({"javascript", "data", "vbscript"})
@@ -148,8 +148,7 @@ def phone_of(value: Any) -> Optional[str]:
     if not isinstance(value, dict):
         return None
     country = value.get("country", "bj")
-    number = re.sub(r"[ .-]", "", str(value.get("number", "")))
-    return number if isinstance(country, str) and len(country) == 2 and _PHONE.match(number) else None
+    return written(value.get("number", "")) if isinstance(country, str) and len(country) == 2 else None
 
 
 def pushed_number(body: Dict[str, Any], fallback: Optional[str]) -> str:

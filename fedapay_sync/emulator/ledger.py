@@ -26,7 +26,8 @@ class Ledger:
     The transactions of one merchant account in one environment.
 
     Fields of ours in a record: ``touched`` is the time of ``updated_at``, ``attempt`` which attempt to pay is the
-    current one, ``prompted`` the number it went to, ``due`` when ``turns`` is what becomes of it.
+    current one, ``prompted`` the number it went to (or ``card`` the brand of a card), ``asking`` whether that phone
+    still shows it, ``due`` when ``turns`` is what becomes of it.
     """
 
     def __init__(self, books: Books, customers: Customers, balances: Balances, timers: Timers) -> None:
@@ -132,11 +133,20 @@ class Ledger:
         record["receipt_token"] = tokens.issue(record["id"], self.books.now() + EXPIRY)
         self._table.keep(record)
 
-    def attempt(self, record: Record, mode: str, number: str) -> None:
-        """The payer is prompted, perhaps once more."""
+    def attempt(self, record: Record, mode: str, number: Optional[str], card: Optional[str] = None) -> None:
+        """The payer is prompted on that number, perhaps once more; or he gives the number of a card."""
         # An id, so that no attempt has the number of one that the state file refused; nor the answer of another.
-        record.update(mode=mode, prompted=number, status=_S.pending.value, attempt=self.books.next_id(), answer=None)
+        record.update(mode=mode, status=_S.pending.value, attempt=self.books.next_id(), answer=None)
+        record.update(prompted=number, card=card, asking=number is not None)
         self._touch(record)
+        self._table.keep(record)
+
+    def unanswered(self, record: Record, error_code: Optional[str] = None) -> None:
+        """The prompt is gone from the phone, and the transaction stays pending."""
+        record.update(asking=False, answer=None)
+        if error_code is not None:
+            record["last_error_code"] = error_code
+            self._touch(record)
         self._table.keep(record)
 
     # Changes that payers, operators and time make
@@ -241,7 +251,7 @@ class Ledger:
         customer = self.customer_of(record)
         paid_by = {name: customer.get(name) for name in ("email", "lastname", "firstname")}
         phone = record.get("prompted") or customer.get("phone")
-        method = shapes.payment_method(self.books.next_id(), mode, phone, at)
+        method = shapes.payment_method(self.books.next_id(), mode, phone, at, record.get("card"))
         record.update(operator_share(record["amount"]))
         record["metadata"] = {
             "paid_customer": paid_by,

@@ -19,6 +19,7 @@ from .logs import Logs
 from .oauth import TOKEN_PATH, OAuth
 from .pages import Pages
 from .payouts import Payouts
+from .phones import Phones
 from .pushes import Pushes
 from .sender import Sender
 from .timers import Timers
@@ -52,9 +53,10 @@ class Parts:
         self.customers = Customers(books)
         self.balances = Balances(books)
         self.ledger = Ledger(books, self.customers, self.balances, self.timers)
-        self.pushes = Pushes(self.ledger, self.timers, delay)
-        self.payouts = Payouts(books, self.customers, self.balances, self.timers, delay)
         self.accounts = Accounts(books)
+        self.phones = Phones(self.ledger, self.accounts)
+        self.pushes = Pushes(self.ledger, self.phones, self.timers, delay)
+        self.payouts = Payouts(books, self.customers, self.balances, self.timers, delay)
         self._logs = Logs(books)
         self._oauth = OAuth(books)
         #: Whether a text opens the API of this shop.
@@ -77,6 +79,7 @@ class Parts:
     def resume(self) -> None:
         """Take up again what the records say was under way."""
         self.ledger.resume()
+        self.phones.resume()
         self.pushes.resume()
         self.payouts.resume()
 

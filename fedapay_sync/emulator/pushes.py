@@ -1,4 +1,4 @@
-"""``POST /v1/{mode}``: a payer is prompted on his phone, and answers after a while."""
+"""``POST /v1/{mode}``, and the payment page: a payer is prompted on his phone, and answers after a while."""
 
 from typing import List, Optional
 
@@ -6,6 +6,7 @@ from ..enums import TransactionStatus
 from . import fields, shapes
 from .calls import Call, Route
 from .ledger import Ledger
+from .phones import Phones
 from .refusal import NOT_ALLOWED, NOT_FOUND, Refusal, missing
 from .rules import KNOWN_MODES
 from .shapes import Record
@@ -23,13 +24,19 @@ class Pushes:
         delay: seconds until a payer answers; None: never by himself.
     """
 
-    def __init__(self, ledger: Ledger, timers: Timers, delay: Optional[float]) -> None:
+    def __init__(self, ledger: Ledger, phones: Phones, timers: Timers, delay: Optional[float]) -> None:
         self._ledger = ledger
+        self._phones = phones
         self._timers = timers
         self._delay = delay
 
     def routes(self) -> List[Route]:
         return [("POST", "/v1/<mode>", self.push)]
+
+    @property
+    def answer_alone(self) -> bool:
+        """Whether payers answer without a person."""
+        return self._delay is not None
 
     def push(self, call: Call, mode: str) -> Record:
         rules = self._ledger.books.rules
@@ -46,8 +53,7 @@ class Pushes:
         if not self._ledger.is_payable(record):
             raise Refusal(400, NOT_ALLOWED)
         number = fields.pushed_number(call.body, self._ledger.customer_of(record).get("phone"))
-        self._ledger.attempt(record, mode, number)
-        self._prompt(record, number)
+        self.ask(record, mode, number)
         intent = {
             "klass": "v1/payment_intent",
             "id": self._ledger.books.next_id(),
@@ -57,6 +63,12 @@ class Pushes:
         }
         return {"v1/payment_intent": intent}
 
+    def ask(self, record: Record, mode: str, number: str) -> None:
+        """The operator asks on that phone."""
+        self._ledger.attempt(record, mode, number)
+        self._phones.ring(record)
+        self._think(record, number)
+
     def resume(self) -> None:
         """After records were read from a file: payers who were thinking then go on doing so."""
         with self._ledger.books.together():
@@ -64,7 +76,9 @@ class Pushes:
                 if record["status"] == _S.pending and record.get("answer"):
                     self._expect(record)
 
-    def _prompt(self, record: Record, number: str) -> None:
+    # Inside
+
+    def _think(self, record: Record, number: str) -> None:
         if self._delay is None:
             return
         agrees = self._ledger.books.rules.payer_agrees(number, strict=self._ledger.books.settings.strict_numbers)
@@ -74,6 +88,18 @@ class Pushes:
         self._expect(record)
 
     def _expect(self, record: Record) -> None:
-        number, status, attempt = record["id"], record["answer"], record["attempt"]
+        number, attempt = record["id"], record["attempt"]
         left = max(0.0, record["answer_due"] - self._ledger.books.now())
-        self._timers.after(left, lambda: self._ledger.move(number, status, attempt=attempt))
+        self._timers.after(left, lambda: self._answer(number, attempt))
+
+    def _answer(self, number: int, attempt: int) -> None:
+        """What the payer of that number does by himself, unless a person has his phone in hand."""
+        with self._ledger.books.together():
+            record = self._ledger.books.table("transactions").get(number)
+            if record is None or record["attempt"] != attempt or not record["answer"]:
+                return
+            if self._phones.is_held(record["prompted"]):
+                record["answer"] = None
+                self._ledger.books.table("transactions").keep(record)
+            else:
+                self._ledger.move(number, record["answer"], attempt=attempt)

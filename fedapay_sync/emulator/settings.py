@@ -81,6 +81,19 @@ class Settings:
         "en sandbox, seuls les numéros de test écrits 01 et huit chiffres paient",
         "les rapports diffèrent : huit chiffres, +229 et huit chiffres, ou 01 et huit chiffres seulement",
     )
+    wrong_pin: str = _guess(
+        ("declined", "canceled"), "ce que devient le paiement d'un code secret faux", "inconnu"
+    )
+    no_money: str = _guess(
+        ("canceled", "declined"),
+        "ce que devient un paiement quand le solde manque",
+        "canceled est dans la documentation et a été observé ; declined selon d'autres",
+    )
+    refusal: str = _guess(
+        ("declined", "pending"),
+        "ce que devient un paiement refusé sur le téléphone ; pending porte API_ERROR",
+        "declined est dans la documentation ; pending a été vu chez Celtiis",
+    )
     webhook_entity: str = _guess(
         ("record", "api"),
         "forme de l'objet dans un webhook : celle des événements, ou celle des réponses, objets compris",
@@ -158,6 +171,7 @@ FIXED = (
     "Les corps de 401, 404, 403 et d'une référence déjà prise : aucun n'a été enregistré.",
     "Les attentes entre deux essais d'un webhook : 2, 4, 8… 120 secondes ; le guide ne donne que le plafond.",
     "Le délai laissé à un webhook pour répondre : dix secondes.",
+    "Le mode d'un paiement par carte, et ce qu'en dit payment_method ; les cartes d'essai sont celles de l'émulateur.",
     "Les montants minimal et maximal par mode, et la longueur des textes : aucun.",
     "per_page n'a pas de maximum, et search cherche dans référence, description, nom et courriel du client.",
     "PUT /v1/transactions ne change jamais status.",

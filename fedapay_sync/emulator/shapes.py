@@ -4,7 +4,7 @@ import json
 import secrets
 import string
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Set
 
 from ..catalogue import COUNTRIES
 from ..enums import Pays
@@ -103,22 +103,37 @@ def customer_record(record: Record) -> Record:
     return pick(record, _CUSTOMER_RECORD)
 
 
-def payment_method(number: int, mode: str, phone: Optional[str], at: str) -> Record:
-    """How a payer paid. The brand is the mode's first word, which fits the one that was recorded."""
-    country = next((each for each, known in COUNTRIES.items() if mode in {one.name for one in known.push}), Pays.benin)
-    code = COUNTRIES[country].dialling_code
-    digits = (phone or "").lstrip("+")
+def payment_method(number: int, mode: str, phone: Optional[str], at: str, card: Optional[str] = None) -> Record:
+    """
+    How a payer paid. The brand is the mode's first word, which fits the one that was recorded.
+
+    Nobody has recorded that of a card: its brand, and no country or number.
+    """
+    if card is not None:
+        how: Record = {"brand": card, "method": "card", "country": None, "number": None}
+    else:
+        how = {"brand": mode.partition("_")[0], "method": "phone", **_of_phone(mode, phone)}
     return {
         "klass": "v1/payment_method",
         "id": number,
-        "brand": mode.partition("_")[0],
-        "method": "phone",
-        "country": country.value.upper(),
-        "number": (digits if digits.startswith(code) and len(digits) > 10 else code + digits) if digits else None,
+        **how,
         "created_at": at,
         "updated_at": at,
         "deleted_at": None,
     }
+
+
+def _of_phone(mode: str, phone: Optional[str]) -> Record:
+    country = next((each for each in COUNTRIES if mode in _modes_of(each)), Pays.benin)
+    code = COUNTRIES[country].dialling_code
+    digits = (phone or "").lstrip("+")
+    number = (digits if digits.startswith(code) and len(digits) > 10 else code + digits) if digits else None
+    return {"country": country.value.upper(), "number": number}
+
+
+def _modes_of(country: Pays) -> Set[str]:
+    known = COUNTRIES[country]
+    return {each.name for each in known.push} | set(known.page_only)
 
 
 def event_answer(event: Record) -> Record:
