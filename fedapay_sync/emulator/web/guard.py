@@ -6,7 +6,7 @@ or, when it has given its name our address (DNS rebinding), in ``Host``.
 """
 
 import ipaddress
-from typing import Collection, Mapping
+from typing import Collection, Optional, Protocol
 from urllib.parse import urlsplit
 
 from ...errors import InvalidArgument
@@ -14,23 +14,28 @@ from ...errors import InvalidArgument
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 
+class Headers(Protocol):
+    """Headers of a request, found by any case."""
+
+    def get(self, key: str) -> Optional[str]: ...
+
+
 class Forbidden(InvalidArgument):
     """Une page étrangère, ou un nom étranger à cette machine."""
 
 
-def check(headers: Mapping[str, str], host: str = "127.0.0.1", allowed: Collection[str] = ()) -> None:
+def check(headers: Headers, host: str = "127.0.0.1", allowed: Collection[str] = ()) -> None:
     """
     Refuse a call to phone, dashboard or controls that does not come from where it should.
 
     Args:
-        headers: those of the request, found by any case.
         host: the address that the emulator listens on.
         allowed: names by which it may be called besides that one and those of this machine.
 
     Raises:
         Forbidden: a French sentence says which header is wrong, and what to do.
     """
-    called = headers.get("Host", "")
+    called = headers.get("Host") or ""
     name = _name(called)
     if not _is_ours(name, host, allowed):
         raise Forbidden(

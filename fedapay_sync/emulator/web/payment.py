@@ -1,17 +1,209 @@
 """The hosted payment page: where a payer chooses how to pay, waits, and sees what came of it."""
 
-from flask import Flask, Response, render_template
+from typing import Any, Dict, Optional
 
-from .found import Shops, facts, found
+from flask import Flask, Response, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from ...catalogue import COUNTRIES
+from ...enums import PAID_STATUSES, Environment, Pays, TransactionStatus
+from .. import cards
+from ..offers import countries, home_of, operators
+from ..phone_numbers import FORMS, national
+from ..rules import CARD_MODE, charge
+from ..shapes import Record
+from .found import Found, Shops, facts, found
+from .shop_return import shop_url
+from .words import shown
+
+_S = TransactionStatus
+_BACK_AFTER = 5
 
 
 def add_payment(app: Flask, shops: Shops) -> None:
     """The page behind the link of a transaction."""
+    page = _PaymentPage(shops)
+    app.add_url_rule("/process/<token>", "payment", page.show, methods=["GET"])
+    app.add_url_rule("/process/<token>", "pay", page.pay, methods=["POST"])
+    app.add_url_rule("/process/<token>/etat", "payment_state", page.state)
+    # What is in the address and is no token: a slash, or worse.
+    app.add_url_rule("/process/<path:token>", "no_payment", page.show)
 
-    def page(token: str) -> Response:
-        at = found(shops, token)
-        open_ = at is not None and at.fresh and not at.record["deleted_at"]
-        about = facts(at) if at is not None and open_ else None
-        return Response(render_template("payment.html", about=about), 200 if open_ else 404)
 
-    app.add_url_rule("/process/<path:token>", "payment", page)
+class _PaymentPage:
+    def __init__(self, shops: Shops) -> None:
+        self._shops = shops
+
+    def show(self, token: str) -> AnyResponse:
+        """Whatever there is to say of that transaction now."""
+        at = found(self._shops, token)
+        if at is None:
+            return _closed("unknown", 404)
+        with at.shop.books.together():
+            return _page(at, token)
+
+    def state(self, token: str) -> Dict[str, Any]:
+        """For the page itself: another text when it has something else to show."""
+        at = found(self._shops, token)
+        return {"state": _state(at) if at is not None else None}
+
+    def pay(self, token: str) -> AnyResponse:
+        at = found(self._shops, token)
+        if at is None:
+            return _closed("unknown", 404)
+        with at.shop.books.together():
+            # A second window, a click too late: the page says what has become of it.
+            if at.fresh and at.shop.ledger.is_payable(at.record):
+                card = request.form.get("moyen") == "carte"
+                wrong = _pay_by_card(at) if card else _pay_by_phone(at)
+                if wrong:
+                    return _form(at, token, wrong)
+        return _follow(token)
+
+
+def _follow(token: str) -> AnyResponse:
+    """On to what comes of it; ``suite`` tells the payer who sees the end from the one who opens an old link."""
+    return redirect(url_for("payment", token=token, suite=1, locale="en" if g.locale == "en" else None), 303)
+
+
+def _page(at: Found, token: str) -> AnyResponse:
+    record = at.record
+    if record["deleted_at"]:
+        return _closed("deleted", 410)
+    if record["status"] in PAID_STATUSES:
+        return _result(at, token, "paid" if "suite" in request.args else "paid_before")
+    if not at.fresh or record["status"] == _S.expired:
+        return _closed("expired", 410)
+    if "changer" in request.args and at.shop.ledger.is_payable(record):
+        return _form(at, token, {})
+    if record["status"] == _S.pending:
+        if not record["attempt"]:
+            return _form(at, token, {})
+        return _wait(at, token) if "suite" in request.args else _follow(token)
+    return _result(at, token, record["status"])
+
+
+def _closed(why: str, status: int) -> Response:
+    return Response(render_template("closed.html", why=why), status)
+
+
+def _form(at: Found, token: str, wrong: Dict[str, str]) -> Response:
+    rules, about = at.shop.books.rules, facts(at)
+    offered = countries(rules, about["iso"])
+    customer = at.shop.ledger.customer_of(at.record)
+    home = home_of(customer, offered)
+    country = _country(offered) or home
+    known = national(home, customer.get("phone") or "") if country is home else None
+    names = operators(rules, country)
+    fees = {mode: _price(at, mode) - at.record["amount"] for mode in [*names, CARD_MODE]}
+    page = render_template(
+        "payment.html",
+        about=about,
+        token=token,
+        wrong=wrong,
+        countries={each.value: COUNTRIES[each] for each in offered},
+        country=country.value,
+        code=COUNTRIES[country].dialling_code,
+        form=FORMS[country],
+        operators=names,
+        fees=fees,
+        card=request.values.get("moyen") == "carte",
+        card_mode=CARD_MODE,
+        # Never what was typed of a card.
+        operator=request.form.get("operateur", ""),
+        number=shown(request.form.get("numero", known or ""), 40),
+        cards=cards,
+        sandbox=rules.environment is Environment.sandbox and at.shop.pushes.answer_alone,
+        back=shop_url(at.record["callback_url"], at.record["id"], at.record["status"]),
+    )
+    return Response(page, 400 if wrong else 200)
+
+
+def _wait(at: Found, token: str) -> Response:
+    record = at.record
+    page = render_template(
+        "wait.html",
+        about=facts(at),
+        token=token,
+        state=_state(at),
+        number=record["prompted"] or "",
+        price=_price(at, record["mode"]),
+        again=_as_sent(at),
+        back=shop_url(record["callback_url"], record["id"], record["status"]),
+    )
+    return Response(page)
+
+
+def _result(at: Found, token: str, what: str) -> Response:
+    record = at.record
+    page = render_template(
+        "result.html",
+        about=facts(at),
+        token=token,
+        what=what,
+        good=what in ("paid", "paid_before"),
+        back=shop_url(record["callback_url"], record["id"], record["status"]),
+        back_after=_BACK_AFTER if what == "paid" else None,
+        receipt=record.get("receipt_token"),
+        again=at.fresh and at.shop.ledger.is_payable(record),
+    )
+    return Response(page)
+
+
+def _pay_by_phone(at: Found) -> Dict[str, str]:
+    """Ask on the payer's phone; or what is wrong, by field."""
+    rules = at.shop.books.rules
+    country = _country(countries(rules, facts(at)["iso"]))
+    if country is None:
+        return {"pays": "choose_country"}
+    mode = request.form.get("operateur", "")
+    number = national(country, request.form.get("numero", "")[:40])
+    wrong = {
+        **({} if mode in operators(rules, country) else {"operateur": "choose_operator"}),
+        **({} if number else {"numero": "wrong_number"}),
+    }
+    if not wrong and number:
+        at.shop.pushes.ask(at.record, mode, number)
+    return wrong
+
+
+def _pay_by_card(at: Found) -> Dict[str, str]:
+    """Debit the card; or what is wrong, by field."""
+    given = {name: request.form.get(name, "")[:40] for name in ("carte", "expire", "code")}
+    today = at.shop.books.stamp()
+    brand = cards.brand_of(given["carte"])
+    wrong = {
+        **({} if brand else {"carte": "wrong_card"}),
+        **({} if cards.lives(given["expire"], int(today[:4]), int(today[5:7])) else {"expire": "wrong_expiry"}),
+        **({} if cards.is_code(given["code"]) else {"code": "wrong_code"}),
+    }
+    if not wrong:
+        card = cards.read(given["carte"])
+        at.shop.ledger.attempt(at.record, CARD_MODE, None, card=card.brand)
+        at.shop.ledger.move(at.record["id"], card.status)
+    return wrong
+
+
+def _country(offered: Any) -> Optional[Pays]:
+    """The country that the payer chose, if it is one of those offered."""
+    return next((each for each in offered if each.value == request.values.get("pays")), None)
+
+
+def _as_sent(at: Found) -> Optional[Dict[str, str]]:
+    """The fields of the form that ask the same phone once more."""
+    rules, record = at.shop.books.rules, at.record
+    for each in countries(rules, facts(at)["iso"]):
+        number = national(each, record["prompted"] or "")
+        if number and record["mode"] in operators(rules, each):
+            return {"pays": each.value, "operateur": record["mode"], "numero": number}
+    return None
+
+
+def _price(at: Found, mode: str) -> int:
+    books = at.shop.books
+    return charge(at.record["amount"], books.rules.rate(mode), books.settings.fees_by).debited
+
+
+def _state(at: Found) -> str:
+    record: Record = at.record
+    return f"{record['status']} {record['updated_at']} {at.fresh}"

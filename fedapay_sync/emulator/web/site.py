@@ -1,17 +1,25 @@
 """The pages: one small web application beside the API."""
 
-import re
 from typing import Any, Dict
+from urllib.parse import urlencode
 
 from flask import Flask, Response, g, jsonify, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
-from ..refusal import NOT_FOUND
+from ...errors import ConfigError
+from ...masking import get_logger
+from ..refusal import CRASHED, NOT_FOUND
 from . import words
 from .found import Shops
+from .guard import Forbidden
 from .payment import add_payment
+from .phone import add_phone
 from .receipt import add_receipt
 
+log = get_logger("fedapay_sync.emulator")
+
+# No form of ours is longer.
+_MAX_FORM = 65_536
 _HEADERS = {
     # Nothing comes from elsewhere, nothing is written inside a page, no other page may frame it.
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
@@ -22,8 +30,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-# What would turn text around, or end it: controls, marks of direction, halves of characters.
-_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 class Site:
@@ -42,21 +48,20 @@ class Site:
     def build(self) -> Flask:
         """The WSGI application."""
         app = Flask("fedapay_sync.emulator.web")
-        app.jinja_env.filters["shown"] = shown
+        app.jinja_env.filters.update(shown=words.shown, moment=words.moment)
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
         app.before_request(_read_locale)
         app.after_request(_protect)
         app.context_processor(_helpers)
+        app.config.update(MAX_CONTENT_LENGTH=_MAX_FORM, MAX_FORM_MEMORY_SIZE=_MAX_FORM)
         app.register_error_handler(HTTPException, _http_error)
+        app.register_error_handler(Forbidden, lambda error: _failed(403, str(error)))
+        app.register_error_handler(ConfigError, lambda error: _failed(500, str(error)))
+        app.register_error_handler(Exception, _crashed)
         add_payment(app, self.shops)
         add_receipt(app, self.shops)
+        add_phone(app, self.shops, self.host)
         return app
-
-
-def shown(text: object, most: int = 400) -> str:
-    """Text of a stranger as a page may show it; the template escapes it."""
-    clean = _UNSHOWN.sub("\ufffd", re.sub(r"\s", " ", str(text)[: most + 1]))
-    return clean if len(clean) <= most else clean[:most] + "…"
 
 
 def _read_locale() -> None:
@@ -76,14 +81,33 @@ def _helpers() -> Dict[str, object]:
         """An address of ours, in the reader's language."""
         return url_for(endpoint, **values, locale="en" if locale == "en" else None)
 
-    return {"locale": locale, "t": words.teller(locale), "money": words.money(locale), "link": link}
+    def in_locale(other: str) -> str:
+        """This page in another language."""
+        return "?" + urlencode({**request.args.to_dict(), "locale": other})
+
+    return {
+        "in_locale": in_locale,
+        "locale": locale,
+        "t": words.teller(locale),
+        "money": words.money(locale),
+        "link": link,
+    }
 
 
 def _http_error(error: HTTPException) -> Response:
-    """A page for a person; what FedaPay's router would say for a program."""
-    if "text/html" not in request.headers.get("Accept", ""):
-        answer = jsonify(message=NOT_FOUND if error.code in (404, 405) else error.name, errors={})
-    else:
-        answer = Response(render_template("error.html", code=error.code))
-    answer.status_code = 404 if error.code == 405 else error.code or 500
+    code = 404 if error.code == 405 else error.code or 500
+    return _failed(code, NOT_FOUND if code == 404 else error.name)
+
+
+def _crashed(error: Exception) -> Response:
+    log.error("emulator page failed on %s %s", request.method, request.path, exc_info=error)
+    return _failed(500, CRASHED)
+
+
+def _failed(code: int, message: str) -> Response:
+    """A page for a person; for a program, what FedaPay's router would say."""
+    if "text/html" in request.headers.get("Accept", ""):
+        return Response(render_template("error.html", code=code, message=message), code)
+    answer = jsonify(message=message, errors={})
+    answer.status_code = code
     return answer

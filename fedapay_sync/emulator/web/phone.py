@@ -1,0 +1,113 @@
+"""The payer's phone: what his operator asks there, and the buttons with which he answers."""
+
+import hashlib
+from typing import Any, Dict, List, Tuple
+
+from flask import Flask, Response, abort, g, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from ...catalogue import COUNTRIES
+from ...enums import MethodesPaiement
+from ..phone_numbers import bare, written
+from ..phones import ANSWERS, Phones, Prompt
+from . import guard
+from .found import Shops
+
+_OPERATORS = {
+    **{each.name: each.value for each in MethodesPaiement},
+    **{code: name for country in COUNTRIES.values() for code, name in country.page_only.items()},
+}
+
+
+def add_phone(app: Flask, shops: Shops, host: str) -> None:
+    """The list of phones, and each of them."""
+    pages = _PhonePages(shops, host)
+    app.add_url_rule("/telephone/", "phones", pages.all)
+    app.add_url_rule("/telephone/etat", "phones_state", pages.all_state)
+    app.add_url_rule("/telephone/<number>", "phone", pages.show, methods=["GET"])
+    app.add_url_rule("/telephone/<number>", "answer", pages.answer, methods=["POST"])
+    app.add_url_rule("/telephone/<number>/etat", "phone_state", pages.state)
+
+
+class _PhonePages:
+    def __init__(self, shops: Shops, host: str) -> None:
+        self._shops = shops
+        self._host = host
+
+    def all(self) -> AnyResponse:
+        guard.check(request.headers, self._host)
+        wanted = request.args.get("numero", "")
+        if written(wanted):
+            return redirect(_address("phone", number=written(wanted)), 303)
+        return _page("phones.html", numbers=self._asked(), state=self._all_state(), wrong=wanted)
+
+    def all_state(self) -> Dict[str, Any]:
+        guard.check(request.headers, self._host)
+        return {"state": self._all_state()}
+
+    def show(self, number: str) -> AnyResponse:
+        prompts = self._look(number)
+        done = request.args.get("fait")
+        return _page(
+            "phone.html",
+            number=number,
+            prompt=prompts[-1][1] if prompts else None,
+            others=len(prompts) - 1,
+            state=_state([each for _, each in prompts]),
+            done=done if done in (*ANSWERS, "late") else None,
+            operators=_OPERATORS,
+            answers=ANSWERS[1:],
+        )
+
+    def state(self, number: str) -> Dict[str, Any]:
+        return {"state": _state([each for _, each in self._look(number)])}
+
+    def answer(self, number: str) -> AnyResponse:
+        answer = request.form.get("reponse", "")
+        for phones, prompt in self._look(number):
+            if str(prompt.id) == request.form.get("demande") and answer in ANSWERS:
+                done = answer if phones.answer(prompt, answer) else "late"
+                break
+        else:
+            done = "late"
+        return redirect(_address("phone", number=number, fait=done), 303)
+
+    # Inside
+
+    def _look(self, number: str) -> List[Tuple[Phones, Prompt]]:
+        """What the phone shows, oldest first; a person has it in hand."""
+        guard.check(request.headers, self._host)
+        if written(number) != number:
+            abort(404)
+        found = []
+        for shop in self._shops():
+            shop.phones.hold(number)
+            found += [(shop.phones, each) for each in shop.phones.prompts(number)]
+        return found
+
+    def _asked(self) -> Dict[str, int]:
+        """Each number that was asked, and how many prompts wait there."""
+        waiting = [bare(each.number) for shop in self._shops() for each in shop.phones.prompts()]
+        return {each: waiting.count(bare(each)) for shop in self._shops() for each in shop.phones.numbers}
+
+    def _all_state(self) -> str:
+        return _digest(repr(self._asked()))
+
+
+def _state(prompts: List[Prompt]) -> str:
+    return _digest(repr([each.id for each in prompts]))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def _page(template: str, **values: Any) -> Response:
+    response = make_response(render_template(template, **values))
+    # Else the browser would hide where its own form comes from, and the guard would refuse it.
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+def _address(endpoint: str, **values: Any) -> str:
+    return url_for(endpoint, **values, locale="en" if g.locale == "en" else None)
