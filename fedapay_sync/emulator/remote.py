@@ -9,9 +9,11 @@ from ..errors import ConfigError, FedapayError, InvalidArgument
 from ..masking import mask
 from . import fault_words, shapes
 from .access import Access
+from .bodies import read_body
 from .desk import Desk
 from .front import ApiRequest
 from .logs import masked
+from .refusal import Refusal
 from .sender import Delivery
 from .settings import FIXED, Guess
 from .shop import Shop
@@ -69,6 +71,7 @@ class Remote:
             app.add_url_rule(rule, f"{method} {rule}", _view(handler), methods=[method])
         app.before_request(self._enter)
         app.register_error_handler(HTTPException, lambda error: _answer({"message": _said(error)}, error.code or 500))
+        app.register_error_handler(Refusal, lambda error: _answer(error.to_dict("fr"), error.status))
         app.register_error_handler(Forbidden, lambda error: _wrong(error, 403))
         app.register_error_handler(InvalidArgument, lambda error: _wrong(error, 400))
         app.register_error_handler(ConfigError, lambda error: _wrong(error, 500))
@@ -83,9 +86,7 @@ class Remote:
             # A form of a page anywhere can send any other type without asking.
             if request.mimetype != "application/json":
                 return _answer({"message": "Content-Type: application/json est attendu."}, 415)
-            g.body = request.get_json(silent=True)
-            if not isinstance(g.body, dict):
-                return _answer({"message": "Un objet JSON est attendu."}, 400)
+            g.body = read_body(request.get_data(), "application/json", lists=False)
         return None
 
     # What there is
