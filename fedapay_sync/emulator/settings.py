@@ -81,9 +81,7 @@ class Settings:
         "en sandbox, seuls les numéros de test écrits 01 et huit chiffres paient",
         "les rapports diffèrent : huit chiffres, +229 et huit chiffres, ou 01 et huit chiffres seulement",
     )
-    wrong_pin: str = _guess(
-        ("declined", "canceled"), "ce que devient le paiement d'un code secret faux", "inconnu"
-    )
+    wrong_pin: str = _guess(("declined", "canceled"), "ce que devient le paiement d'un code secret faux", "inconnu")
     no_money: str = _guess(
         ("canceled", "declined"),
         "ce que devient un paiement quand le solde manque",
