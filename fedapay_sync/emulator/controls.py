@@ -1,13 +1,13 @@
 """Ce que font le payeur, l'opérateur et le temps quand un essai le veut, et ce qu'on en voit."""
 
 import copy
-from typing import Any, Dict, List, Union
+from typing import Any, Dict, List, Sequence, Union
 
 from ..enums import TransactionStatus
 from ..errors import InvalidArgument
 from . import checks
 from .parts import Parts
-from .phones import Phone
+from .phones import Phone, Phones
 from .refusal import Refusal
 from .shapes import Record
 
@@ -81,7 +81,12 @@ class Controls:
             >>> emulator.phone("0164000001").prompts
             []
         """
-        return Phone(checks.phone("number", number), lambda: [self._parts.phones], self._check_open)
+        return Phone(checks.phone("number", number), self._phone_books, self._check_open)
+
+    @property
+    def phones(self) -> List[Phone]:
+        """Les téléphones qui ont été sollicités, le dernier en tête."""
+        return [self.phone(each) for book in self._phone_books() for each in book.numbers]
 
     # What happened
 
@@ -122,6 +127,10 @@ class Controls:
             raise InvalidArgument(f"L'émulateur n'a pas de dépôt {id!r}.", field="id") from None
 
     # Inside
+
+    def _phone_books(self) -> Sequence[Phones]:
+        """Where prompts are looked for."""
+        return [self._parts.phones]
 
     def _move(self, id: Id, status: TransactionStatus, force: bool) -> None:
         self._check_open()

@@ -1,12 +1,13 @@
 """Ce qui se commande à tout l'émulateur, toutes boutiques ensemble : l'heure, les pannes, les réglages, l'oubli."""
 
-from typing import Dict, List, Mapping, Optional, Union
+from typing import Dict, List, Mapping, Optional, Sequence, Union
 
 from ..errors import ConfigError, InvalidArgument
 from ..masking import mask
 from .clockwork import EmulatorClock
 from .faults import ApiFault, Faults
 from .front import ApiRequest, Front
+from .phones import Phones
 from .settings import Settings
 from .shop import Shop
 
@@ -139,3 +140,9 @@ class Desk(Shop):
                 shop._parts.books.reload()
             raise
         self._front.forget()
+
+    # Inside
+
+    def _phone_books(self) -> Sequence[Phones]:
+        # A payer has one phone, whichever shop it is that wants to be paid.
+        return [each._parts.phones for each in self._shops.values()]

@@ -19,7 +19,8 @@ from .rules import SANDBOX_SECRET_KEY
 from .settings import Settings
 from .shop import Habits, Shop
 from .states import FileState, State
-from .web import Site, two_doors
+from .web.doors import two_doors
+from .web.site import Site
 
 # Larger than any body the API itself refuses with a JSON answer.
 _MAX_BODY = 4 * 1024 * 1024
@@ -120,8 +121,8 @@ class Emulator(Desk):
             others = [Shop(common, key, habits, name=name, first=False) for key, name in names.items()]
             self._shops = {each.secret_key: each for each in (self, *others)}
             parts = [each._parts for each in self._shops.values()]
-            pages = two_doors(Counter(parts), Site(lambda: parts, host).build())
             self._access = Access(host)
+            pages = two_doors(Counter(parts), Site(lambda: parts, self._access).build())
             controls = Remote(self, self._access).build()
             self._front = Front(DispatcherMiddleware(pages, {PREFIX: controls}), common.faults)
             self._server = WebServer(self._front, host=host, port=port, name="fedapay-emulator", max_body=_MAX_BODY)

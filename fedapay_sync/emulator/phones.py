@@ -14,7 +14,7 @@ from .shapes import Record
 _S = TransactionStatus
 _MOST_NUMBERS = 200
 # A phone page asks every second; a browser slows the pages that nobody looks at.
-_HELD = 5.0
+_HELD = 10.0
 
 #: What a payer may do with a prompt.
 ANSWERS = ("agree", "wrong_pin", "no_money", "refuse", "ignore")

@@ -13,6 +13,7 @@ from .bodies import read_body
 from .desk import Desk
 from .front import ApiRequest
 from .logs import masked
+from .phones import ANSWERS
 from .refusal import Refusal
 from .sender import Delivery
 from .settings import FIXED, Guess
@@ -52,6 +53,9 @@ class Remote:
             ("POST", "/transactions/<id>/<move>", self.move),
             ("GET", "/payouts", self.payouts),
             ("POST", "/payouts/<id>/<end>", self.end_payout),
+            ("GET", "/phones", self.phones),
+            ("GET", "/phones/<number>", self.phone),
+            ("POST", "/phones/<number>/<answer>", self.answer_phone),
             ("GET", "/deliveries", self.deliveries),
             ("POST", "/deliveries/<int:id>/again", self.deliver_again),
             ("GET", "/webhook", self.webhook),
@@ -127,6 +131,20 @@ class Remote:
             raise InvalidArgument(f"{end!r} n'est pas une fin de dépôt : send ou fail est attendu.", field="end")
         (_shop().send_payout if end == "send" else _shop().fail_payout)(id)
         return {"payout": _shop().payout(id)}
+
+    def phones(self) -> Any:
+        """Every phone that was asked, the last one first, with what still waits there."""
+        return {"phones": [{"number": each.number, **self.phone(each.number)} for each in self._desk.phones]}
+
+    def phone(self, number: str) -> Any:
+        return {"prompts": [each._asdict() for each in self._desk.phone(number).prompts]}
+
+    def answer_phone(self, number: str, answer: str) -> Any:
+        if answer not in ANSWERS:
+            raise InvalidArgument(f"{answer!r} n'est pas une réponse. Réponses : {', '.join(ANSWERS)}.", field="answer")
+        id_transaction = _given("id_transaction", None)
+        getattr(self._desk.phone(number), answer)(id_transaction)
+        return self.phone(number)
 
     # Webhooks
 

@@ -81,21 +81,23 @@ class Settings:
         "en sandbox, seuls les numéros de test écrits 01 et huit chiffres paient",
         "les rapports diffèrent : huit chiffres, +229 et huit chiffres, ou 01 et huit chiffres seulement",
     )
-    wrong_pin: str = _guess(("declined", "canceled"), "ce que devient le paiement d'un code secret faux", "inconnu")
-    no_money: str = _guess(
-        ("canceled", "declined"),
-        "ce que devient un paiement quand le solde manque",
-        "canceled est dans la documentation et a été observé ; declined selon d'autres",
-    )
-    refusal: str = _guess(
-        ("declined", "pending"),
-        "ce que devient un paiement refusé sur le téléphone ; pending porte API_ERROR",
-        "declined est dans la documentation ; pending a été vu chez Celtiis",
-    )
     webhook_entity: str = _guess(
         ("record", "api"),
         "forme de l'objet dans un webhook : celle des événements, ou celle des réponses, objets compris",
         "la seconde dans une livraison signée de 2024, la première d'après une note d'octobre 2026",
+    )
+    wrong_pin: str = _guess(
+        ("declined", "canceled"), "ce que devient le paiement d'un code secret faux", "aucune source ne le dit"
+    )
+    no_money: str = _guess(
+        ("canceled", "declined"),
+        "ce que devient le paiement quand le solde manque",
+        "canceled est documenté et observé ; declined selon d'autres",
+    )
+    refusal: str = _guess(
+        ("declined", "pending"),
+        "ce que devient le paiement que le payeur refuse sur son téléphone",
+        "declined est documenté ; pending avec API_ERROR a été vu chez Celtiis",
     )
     expiry_webhook: bool = _guess(
         _BOTH, "l'expiration d'une transaction est annoncée par un webhook", "transaction.expired n'a pas été vu"

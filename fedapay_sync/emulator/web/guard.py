@@ -6,7 +6,7 @@ or, when it has given its name our address (DNS rebinding), in ``Host``.
 """
 
 import ipaddress
-from typing import Collection, Optional, Protocol
+from typing import Optional, Protocol
 from urllib.parse import urlsplit
 
 from ...errors import InvalidArgument
@@ -24,20 +24,19 @@ class Forbidden(InvalidArgument):
     """Une page étrangère, ou un nom étranger à cette machine."""
 
 
-def check(headers: Headers, host: str = "127.0.0.1", allowed: Collection[str] = ()) -> None:
+def check(headers: Headers, host: str = "127.0.0.1") -> None:
     """
     Refuse a call to phone, dashboard or controls that does not come from where it should.
 
     Args:
         host: the address that the emulator listens on.
-        allowed: names by which it may be called besides that one and those of this machine.
 
     Raises:
         Forbidden: a French sentence says which header is wrong, and what to do.
     """
     called = headers.get("Host") or ""
     name = _name(called)
-    if not _is_ours(name, host, allowed):
+    if not _is_ours(name, host):
         raise Forbidden(
             f"Host : {called[:200]!r} n'est pas un nom de cette machine. Ouvrir l'émulateur par 127.0.0.1 ou "
             "localhost, ou le lancer avec --host.",
@@ -60,8 +59,8 @@ def _name(host: str) -> str:
         return ""
 
 
-def _is_ours(name: str, host: str, allowed: Collection[str]) -> bool:
-    if name in allowed or name == host.lower() or name == "localhost" or name.endswith(".localhost"):
+def _is_ours(name: str, host: str) -> bool:
+    if name == host.lower() or name == "localhost" or name.endswith(".localhost"):
         return True
     try:
         address = ipaddress.ip_address(name)

@@ -1,6 +1,6 @@
 """The pages: one small web application beside the API."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Mapping, cast
 from urllib.parse import urlencode
 
 from flask import Flask, Response, g, jsonify, render_template, request, url_for
@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 
 from ...errors import ConfigError
 from ...masking import get_logger
+from ..access import TOKEN_WORD, Access
 from ..refusal import CRASHED, NOT_FOUND
 from . import words
 from .found import Shops
@@ -20,13 +21,14 @@ log = get_logger("fedapay_sync.emulator")
 
 # No form of ours is longer.
 _MAX_FORM = 65_536
+#: What anybody may open who has the link; None is an address that there is not. All else is for the developer.
+_PUBLIC = frozenset({None, "static", "payment", "pay", "payment_state", "no_payment", "receipt"})
 _HEADERS = {
     # Nothing comes from elsewhere, nothing is written inside a page, no other page may frame it.
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'",
     "X-Content-Type-Options": "nosniff",
-    # The address of a payment page opens it. A page whose buttons check Origin says "same-origin" instead: with
-    # "no-referrer" a browser hides the origin of a form.
+    # The address of a payment page opens it.
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
@@ -38,19 +40,19 @@ class Site:
 
     Args:
         shops: the parts of each shop that the emulator serves.
-        host: the address that the emulator listens on.
+        access: says who may see more than a payer does.
     """
 
-    def __init__(self, shops: Shops, host: str) -> None:
+    def __init__(self, shops: Shops, access: Access) -> None:
         self.shops = shops
-        self.host = host
+        self._access = access
 
     def build(self) -> Flask:
         """The WSGI application."""
         app = Flask("fedapay_sync.emulator.web")
         app.jinja_env.filters.update(shown=words.shown, moment=words.moment)
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-        app.before_request(_read_locale)
+        app.before_request(self._enter)
         app.after_request(_protect)
         app.context_processor(_helpers)
         app.config.update(MAX_CONTENT_LENGTH=_MAX_FORM, MAX_FORM_MEMORY_SIZE=_MAX_FORM)
@@ -60,17 +62,24 @@ class Site:
         app.register_error_handler(Exception, _crashed)
         add_payment(app, self.shops)
         add_receipt(app, self.shops)
-        add_phone(app, self.shops, self.host)
+        add_phone(app, self.shops)
         return app
 
-
-def _read_locale() -> None:
-    g.locale = "en" if request.args.get("locale") == "en" else "fr"
+    def _enter(self) -> None:
+        g.locale = "en" if request.args.get("locale") == "en" else "fr"
+        if request.endpoint not in _PUBLIC:
+            self._access.check(cast(Mapping[str, str], request.headers), request.args, request.cookies)
+            g.private = True
 
 
 def _protect(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    if "private" in g:
+        # With "no-referrer" the browser would hide where our own form comes from, and the guard would refuse it.
+        response.headers["Referrer-Policy"] = "same-origin"
+        if TOKEN_WORD in request.args:
+            response.set_cookie(TOKEN_WORD, request.args[TOKEN_WORD], httponly=True, samesite="Strict")
     return response
 
 
