@@ -17,6 +17,7 @@ from .clockwork import EmulatorClock
 from .emulator import Emulator
 from .faults import Fault, Faults
 from .front import ApiRequest
+from .letters import SignedWebhook
 from .oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
 from .phones import Phone, Prompt
 from .rules import (
@@ -46,4 +47,5 @@ __all__ = [
     "Prompt",
     "Settings",
     "Shop",
+    "SignedWebhook",
 ]

@@ -8,6 +8,7 @@ from . import checks, shapes
 from .books import Books
 from .common import Common
 from .controls import Controls
+from .letters import SignedWebhook, letter
 from .parts import Parts
 from .rules import ACCOUNT, Rules, rules_of
 from .sender import Delivery
@@ -117,6 +118,36 @@ class Shop(Controls):
         """Livre encore une fois le même événement : même corps, signature fraîche."""
         self._check_open()
         self._parts.deliveries.send_again(delivery)
+
+    def signed_webhook(
+        self,
+        event: str = "transaction.approved",
+        id: Union[int, str, None] = None,
+        *,
+        secret: Optional[str] = None,
+        age: float = 0,
+        changes: Optional[Mapping[str, Any]] = None,
+    ) -> SignedWebhook:
+        """
+        Un webhook signé, à envoyer soi-même ; l'émulateur n'envoie rien, et rien n'y change.
+
+        Args:
+            event: nom de l'événement, comme ``transaction.declined``.
+            id: transaction dont il parle ; sans elle, un objet inventé.
+            secret: un autre secret que celui de la boutique, pour une fausse signature.
+            age: secondes écoulées depuis la signature.
+            changes: champs de l'objet à changer.
+
+        Raises:
+            InvalidArgument: événement ou transaction inconnus.
+
+        Example:
+            >>> from fedapay_sync.emulator import Emulator
+            >>> Emulator().signed_webhook("transaction.declined").body[:31]
+            b'{"name":"transaction.declined",'
+        """
+        number = None if id is None else int(self.transaction(id)["id"])
+        return letter(self._parts, event, number, secret=secret, age=age, changes=changes)
 
     # Inside
 
