@@ -136,6 +136,12 @@ class Callbacks:
         with self._lock:
             return not self._running
 
+    def owes(self) -> bool:
+        """Whether work that is due waits for a handler of this process, or runs."""
+        return self._store.is_owed(
+            environment=self._config.environment, accounts=self._config.accounts, kinds=list(self._handlers)
+        )
+
     def close(self, timeout: float) -> bool:
         """Take nothing new, and wait for what runs; false if something still ran after the timeout, in seconds."""
         # A callback that closes the connector does not wait for itself.

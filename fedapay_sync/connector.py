@@ -588,6 +588,11 @@ class Connector:
         parts.moving.import_own()
         return parts.recovery.restore()
 
+    def owes_callbacks(self) -> bool:
+        """Vrai si un callback d'ici est dû maintenant, ou en cours : de quoi attendre, dans un test, qu'il ait agi."""
+        parts = self._per_process.peek()
+        return parts is not None and parts.callbacks.owes()
+
     def close(self) -> None:
         """
         Ferme : les attentes de ce processus finissent par ``CANCELLED_INTERNALLY`` et restent sur disque, les
@@ -638,6 +643,11 @@ def _payment_of(work: StoredEvent) -> PaymentHistory:
 
 #: Weakly: the exit hook must not keep a forgotten connector alive.
 _living: "weakref.WeakSet[Connector]" = weakref.WeakSet()
+
+
+def living(api_url: str) -> List[Connector]:
+    """The connectors of this process that talk to that address."""
+    return [each for each in list(_living) if each._config.api_url == api_url]
 
 
 @atexit.register

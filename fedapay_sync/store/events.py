@@ -72,12 +72,7 @@ class EventVerbs(Opened):
             busy: ids that this process is running already, which no jump of the clock may give it again.
         """
         now = self._clock.now()
-        local = [name for name in (PAYMENT_NAME, RESTORED_NAME) if name in kinds]
-        wanted: Any = EventRow.name.in_(local)
-        if "webhook" in kinds:
-            wanted = wanted | (EventRow.source != LOCAL)
-        ours = (EventRow.environment == environment) & EventRow.account.in_(list(accounts))
-        mine = wanted & ours & EventRow.id.not_in(list(busy))
+        mine = _wanted(environment, accounts, kinds) & EventRow.id.not_in(list(busy))
 
         def free(database: Database) -> List[_Candidate]:
             """What may be taken now, oldest first. Few rows run at any time; the others are asked for by their hour."""
@@ -111,6 +106,12 @@ class EventVerbs(Opened):
 
         # A look first: most looks find nothing, and a look does not take the write lock.
         return self._write(take) if self._read(free) else []
+
+    def is_owed(self, *, environment: str, accounts: Iterable[str], kinds: Sequence[str]) -> bool:
+        """Whether a callback of those kinds is due now, or runs somewhere."""
+        due = (EventRow.work_state == "running") | (EventRow.run_after <= self._clock.now())
+        query = EventRow.select(EventRow.id).where(_OWED, due, _wanted(environment, accounts, kinds)).limit(1)
+        return self._read(lambda database: bool(list(query.tuples().execute(database))))
 
     def hasten(self, longest: Callable[[int], float], lease: float) -> int:
         """
@@ -178,6 +179,15 @@ class _Candidate(NamedTuple):
 def _candidates() -> Any:
     row = EventRow
     return row.select(row.id, row.attempts, row.work_state, row.run_after, row.lease_owner)
+
+
+def _wanted(environment: str, accounts: Iterable[str], kinds: Sequence[str]) -> Any:
+    """The work of those kinds that is for those accounts."""
+    local = [name for name in (PAYMENT_NAME, RESTORED_NAME) if name in kinds]
+    wanted: Any = EventRow.name.in_(local)
+    if "webhook" in kinds:
+        wanted = wanted | (EventRow.source != LOCAL)
+    return wanted & (EventRow.environment == environment) & EventRow.account.in_(list(accounts))
 
 
 def _is_abandoned(work: _Candidate, owner: str, now: float) -> bool:

@@ -326,6 +326,32 @@ def test_kinds_environments_and_accounts_are_kept_apart(store, make_event, claim
     assert got(accounts=["shop", "other"]) == ["other", "shop"]
 
 
+def test_work_is_owed_while_it_is_due_or_runs(store, make_event, claim, clock):
+    """
+    Not before its hour, not once it is done, and not to whoever has no callback of its kind.
+    """
+
+    def owed(kinds=("webhook",), accounts=("shop",), environment="sandbox"):
+        return store.is_owed(environment=environment, accounts=accounts, kinds=kinds)
+
+    assert not owed()
+    store.accept(make_event())
+    assert owed()
+    assert not owed(kinds=())
+    assert not owed(kinds=("local.payment",))
+    assert not owed(accounts=("other",))
+    assert not owed(environment="live")
+    (work,) = claim(store)
+    assert owed()
+    store.give_back(work, "A", error="boom", again_in=30)
+    assert not owed()
+    clock.advance(31)
+    assert owed()
+    (work,) = claim(store)
+    store.finish(work, "A")
+    assert not owed()
+
+
 def test_the_body_comes_back_byte_for_byte(store, make_event, claim):
     body = bytes(range(256))
     store.accept(make_event(body=body))
