@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "README.en.md"]
 #: Pages whose blocks need nothing but an API.
 GUIDES = ["docs/api.md", "docs/emulateur.md"]
+#: The page whose blocks are a shop, its tests and a conftest.py.
+TESTS = "docs/tests.md"
 MODULES = sorted(
     name
     for _, name, _ in pkgutil.walk_packages(fedapay_sync.__path__, "fedapay_sync.")
@@ -44,7 +46,7 @@ def test_the_python_blocks_of_a_page_run_one_after_the_other(page: str, tmp_path
     """
     As one program, against the emulator; only the port of the webhook server is another than in the text.
     """
-    code = "\n".join(blocks(page, "python"))
+    code = "\n".join(each for each in blocks(page, "python") if "def test_" not in each)
     assert "use_listen_server=True)" in code
     code = code.replace("use_listen_server=True)", f"use_listen_server=True, listen_server_port={free_port})")
 
@@ -99,7 +101,37 @@ def test_every_guide_is_run_or_has_nothing_to_run() -> None:
     """
     written = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if blocks(f"docs/{path.name}", "python")}
 
-    assert written == set(GUIDES)
+    assert written == {*GUIDES, TESTS}
+
+
+def test_the_tests_of_the_guide_pass(tmp_path: Path) -> None:
+    """
+    As files side by side, by a pytest that knows nothing of this project but its plugin.
+    """
+    shop, *others = blocks(TESTS, "python")
+    (tmp_path / "boutique.py").write_text(shop, encoding="utf-8")
+    tests = [each for each in others if "def test_" in each]
+    for number, each in enumerate(tests):
+        (tmp_path / f"test_{number}.py").write_text(each, encoding="utf-8")
+    (conftest,) = (each for each in others if each not in tests)
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live" / "conftest.py").write_text(conftest, encoding="utf-8")
+    (tmp_path / "live" / "test_live.py").write_text(
+        "def test_live(fedapay_emulator):\n    assert fedapay_emulator.secret_key == 'sk_live_essai'\n",
+        encoding="utf-8",
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+
+    passed = sum(each.count("def test_") for each in tests) + 1
+    assert run.returncode == 0 and f"{passed} passed" in run.stdout, run.stdout
 
 
 def test_the_readme_names_the_keys_that_the_emulator_has() -> None:

@@ -1,0 +1,116 @@
+"""
+Le plugin pytest : une boutique testée contre un FedaPay à elle, sans compte et sans réseau.
+
+Installé avec le paquet, il n'a pas à être déclaré. Les fixtures :
+
+* ``fedapay_emulator`` : un FedaPay neuf pour ce test ; les variables ``FEDAPAY_*`` y mènent ;
+* ``fedapay_connector`` : un connecteur qui lui parle et en reçoit les webhooks ;
+* ``payer`` : le client, qui accepte ou refuse ;
+* ``webhook`` : un webhook signé, à envoyer à sa propre route ;
+* ``fedapay_clock`` : l'heure de FedaPay, qui avance d'un jour si l'on veut.
+
+``payer`` et ``webhook`` s'appellent aussi ``fedapay_payer`` et ``fedapay_webhook``. Tant que l'une d'elles sert, rien
+ne sort de cette machine.
+
+Example:
+    >>> def test_une_commande_payee_est_livree(fedapay_connector, payer):
+    ...     paiement = fedapay_connector.pay(setup, client, 1000)
+    ...     payer.agrees()
+    ...     assert fedapay_connector.finalise(paiement.id_transaction).paid
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence
+
+import pytest
+
+from .network import NetworkForbidden, loopback_only
+from .payer import Payer
+
+if TYPE_CHECKING:
+    # pytest imports this module at every start; what a fixture needs is imported by the fixture.
+    from ..connector import Connector
+    from ..emulator import Emulator, EmulatorClock
+    from .webhooks import WebhookMaker
+
+__all__ = ["NetworkForbidden", "Payer"]
+
+
+@pytest.fixture
+def fedapay_allowed_hosts() -> Sequence[str]:
+    """Les noms ou adresses que les tests peuvent joindre hors de cette machine ; à redéfinir, comme ``["db"]``."""
+    return ()
+
+
+@pytest.fixture
+def fedapay_emulator_options() -> Dict[str, Any]:
+    """Les arguments de l'émulateur ; à redéfinir, comme ``{"secret_key": "sk_live_essai"}``."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def _fedapay_ports() -> List[int]:
+    """The port of this session's emulators, once there is one: a shop made at import has its address for good."""
+    return []
+
+
+@pytest.fixture
+def fedapay_emulator(
+    tmp_path: Path,
+    fedapay_allowed_hosts: Sequence[str],
+    fedapay_emulator_options: Dict[str, Any],
+    _fedapay_ports: List[int],
+) -> Iterator["Emulator"]:
+    """Un FedaPay neuf, où rien n'arrive tant que le test ne le dit pas."""
+    from .around import environment, quiet, serving
+
+    with serving(_fedapay_ports, fedapay_emulator_options) as emulator, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(emulator, tmp_path).items():
+            if value is None:
+                patch.delenv(name, raising=False)
+            else:
+                patch.setenv(name, value)
+        loopback_only(patch, fedapay_allowed_hosts)
+        yield emulator
+        quiet(emulator)
+
+
+@pytest.fixture
+def fedapay_connector(fedapay_emulator: "Emulator", tmp_path: Path) -> "Connector":
+    """Un connecteur à ``fedapay_emulator``, sur une base du test ; son serveur reçoit les webhooks."""
+    from .around import connected
+
+    return connected(fedapay_emulator, tmp_path)
+
+
+@pytest.fixture
+def fedapay_payer(fedapay_emulator: "Emulator") -> Iterator[Payer]:
+    """Le client de la boutique : ``payer.agrees()``, ``payer.refuses()``…"""
+    with Payer(fedapay_emulator) as payer:
+        yield payer
+
+
+@pytest.fixture
+def payer(fedapay_payer: Payer) -> Payer:
+    """``fedapay_payer``, en plus court."""
+    return fedapay_payer
+
+
+@pytest.fixture
+def fedapay_webhook(fedapay_emulator: "Emulator") -> "WebhookMaker":
+    """``webhook("transaction.approved", id)`` : un webhook signé, corps et en-têtes."""
+    from .webhooks import WebhookMaker
+
+    return WebhookMaker(fedapay_emulator)
+
+
+@pytest.fixture
+def webhook(fedapay_webhook: "WebhookMaker") -> "WebhookMaker":
+    """``fedapay_webhook``, en plus court."""
+    return fedapay_webhook
+
+
+@pytest.fixture
+def fedapay_clock(fedapay_emulator: "Emulator") -> "EmulatorClock":
+    """L'heure de FedaPay : ``fedapay_clock.advance(hours=24)``."""
+    return fedapay_emulator.clock

@@ -1,0 +1,98 @@
+"""No network but this machine, while a fixture of ours is in use."""
+
+import ipaddress
+import socket
+from typing import Any, Optional, Sequence, Set
+
+import pytest
+
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
+
+
+# No OSError: a library would take it for a network that fails, try again, and tell something else.
+class NetworkForbidden(RuntimeError):
+    """
+    Un test a voulu joindre une autre machine.
+
+    Attributes:
+        host: le nom ou l'adresse.
+    """
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host)
+        self.host = host
+
+    def __str__(self) -> str:
+        return (
+            f"Ce test veut joindre {self.host}, hors de cette machine, et une fixture de fedapay_sync l'interdit. "
+            "Donner au code testé l'adresse de l'émulateur (fedapay_emulator.url, déjà dans FEDAPAY_API_URL), ou "
+            "remplacer cet appel. Pour admettre cet hôte, redéfinir la fixture fedapay_allowed_hosts."
+        )
+
+
+def loopback_only(patch: pytest.MonkeyPatch, allowed: Sequence[str] = ()) -> None:
+    """
+    Have every way out of this machine raise, until the patch is undone.
+
+    Args:
+        allowed: names and addresses elsewhere that may be called all the same.
+    """
+    guard = _Guard(allowed)
+    for name in ("connect", "connect_ex", "sendto"):
+        patch.setattr(socket.socket, name, guard.of_method(getattr(socket.socket, name)))
+    for name in ("getaddrinfo", "gethostbyname"):
+        patch.setattr(socket, name, guard.of_lookup(getattr(socket, name)))
+
+
+class _Guard:
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self._allowed: Set[str] = {each.lower() for each in allowed}
+
+    def of_method(self, real: Any) -> Any:
+        """A method of sockets whose last argument is where to."""
+
+        def method(own: socket.socket, *arguments: Any) -> Any:
+            if own.family in _INTERNET and arguments and isinstance(arguments[-1], tuple):
+                host = _text(arguments[-1][0])
+                if not self._is_allowed(host):
+                    raise NetworkForbidden(host)
+            return real(own, *arguments)
+
+        return method
+
+    def of_lookup(self, real: Any) -> Any:
+        """A function that asks for the address of a name: its first argument."""
+
+        def lookup(host: Any, *arguments: Any, **options: Any) -> Any:
+            name = _text(host)
+            # An address is no question to anybody; connecting to it is asked about by itself.
+            if _address(name) is None and not self._is_allowed(name):
+                raise NetworkForbidden(name)
+            found = real(host, *arguments, **options)
+            if name.lower() in self._allowed:
+                self._allowed |= {found} if isinstance(found, str) else {each[4][0] for each in found}
+            return found
+
+        return lookup
+
+    def _is_allowed(self, host: str) -> bool:
+        address = _address(host)
+        if address is not None:
+            # 0.0.0.0 and :: are this machine, for whoever calls them.
+            return address.is_loopback or address.is_unspecified or host in self._allowed
+        name = host.lower().rstrip(".")
+        ours = name in ("", "localhost", socket.gethostname().lower()) or name.endswith(".localhost")
+        return ours or name in self._allowed
+
+
+def _text(host: Any) -> str:
+    return host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
+
+
+def _address(host: str) -> Optional[Any]:
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped or address

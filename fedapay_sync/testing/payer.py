@@ -1,0 +1,122 @@
+"""Le client de la boutique testée."""
+
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Deque, List, Optional, Set, Union
+
+from ..errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from ..emulator import Emulator, Prompt
+
+_LOOK = 0.01
+
+
+class Payer:
+    """
+    Le client qui a reçu la demande de payer.
+
+    Chaque méthode vise la transaction ``id``, ou sans elle la dernière qui attend encore ; s'il n'y en a pas, la
+    prochaine demande sur un téléphone, dès qu'elle vient (pour une boutique qui paie et attend dans le même appel). Au
+    retour, les webhooks sont livrés et les callbacks des connecteurs ont été appelés (5 s au plus). Elle rend
+    l'identifiant de la transaction, ou ``None`` si elle est à venir.
+    """
+
+    def __init__(self, emulator: "Emulator") -> None:
+        self._emulator = emulator
+        self._lock = threading.Lock()
+        self._plans: Deque[str] = deque()
+        self._ignored: Set[int] = set()
+        self._closed = threading.Event()
+        self._thread: Optional[threading.Thread] = None
+
+    def agrees(self, id: Union[int, str, None] = None) -> Optional[int]:
+        """Il paie : ``approved``."""
+        return self._does("agree", id)
+
+    def refuses(self, id: Union[int, str, None] = None) -> Optional[int]:
+        """Il refuse : ``declined`` (réglage ``refusal``)."""
+        return self._does("refuse", id)
+
+    def wrong_pin(self, id: Union[int, str, None] = None) -> Optional[int]:
+        """Il se trompe de code : ``declined`` (réglage ``wrong_pin``)."""
+        return self._does("wrong_pin", id)
+
+    def no_money(self, id: Union[int, str, None] = None) -> Optional[int]:
+        """Son solde manque : ``canceled`` (réglage ``no_money``)."""
+        return self._does("no_money", id)
+
+    def ignores(self, id: Union[int, str, None] = None) -> Optional[int]:
+        """Il ne répond pas : la transaction reste ``pending``, et n'attend plus ce payeur."""
+        return self._does("ignore", id)
+
+    def __enter__(self) -> "Payer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    # Inside
+
+    def _does(self, answer: str, id: Union[int, str, None]) -> Optional[int]:
+        from .around import settle
+
+        number = self._last_waiting() if id is None else int(self._emulator.transaction(id)["id"])
+        if number is None:
+            self._plan(answer)
+            return None
+        self._answer(number, answer)
+        settle(self._emulator)
+        return number
+
+    def _last_waiting(self) -> Optional[int]:
+        """The newest transaction that has not been answered."""
+        for each in reversed(self._emulator.transactions):
+            if each["status"] == "pending" and not each["deleted_at"] and each["id"] not in self._ignored:
+                return int(each["id"])
+        return None
+
+    def _prompts(self) -> "List[Prompt]":
+        return [each for phone in self._emulator.phones for each in phone.prompts]
+
+    def _answer(self, number: int, answer: str) -> None:
+        prompt = next((each for each in self._prompts() if each.id_transaction == number), None)
+        if answer == "ignore":
+            self._ignored.add(number)
+        if prompt is not None:
+            getattr(self._emulator.phone(prompt.number), answer)(number)
+        else:
+            self._answer_on_page(number, answer)
+
+    def _answer_on_page(self, number: int, answer: str) -> None:
+        """Nothing is on a phone: he pays, or does not, behind the link."""
+        emulator, settings = self._emulator, self._emulator.settings
+        statuses = {"refuse": settings.refusal, "wrong_pin": settings.wrong_pin, "no_money": settings.no_money}
+        if answer == "agree":
+            emulator.approve(number)
+        elif statuses.get(answer) == "canceled":
+            emulator.cancel(number)
+        elif statuses.get(answer) == "declined":
+            emulator.decline(number)
+
+    def _plan(self, answer: str) -> None:
+        """For the next prompt, which another thread of the shop, or the next line of the test, will cause."""
+        with self._lock:
+            self._plans.append(answer)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="fedapay-payer", daemon=True)
+                self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(_LOOK):
+            with self._lock:
+                prompts = self._prompts()
+                if not self._plans:
+                    self._thread = None
+                    return
+                if prompts:
+                    with suppress(InvalidArgument):  # the shop took the transaction back meanwhile
+                        self._answer(max(prompts).id_transaction, self._plans.popleft())
