@@ -7,6 +7,7 @@ from ..enums import TransactionStatus
 from ..errors import InvalidArgument
 from . import checks
 from .parts import Parts
+from .phone_numbers import bare
 from .phones import Phone, Phones
 from .refusal import Refusal
 from .shapes import Record
@@ -78,7 +79,7 @@ class Controls:
             InvalidArgument: ce n'est pas un numéro de téléphone.
 
         Example:
-            >>> emulator.phone("0164000001").prompts
+            >>> emulator.phone("0166000001").prompts
             []
         """
         return Phone(checks.phone("number", number), self._phone_books, self._check_open)
@@ -86,7 +87,8 @@ class Controls:
     @property
     def phones(self) -> List[Phone]:
         """Les téléphones qui ont été sollicités, le dernier en tête."""
-        return [self.phone(each) for book in self._phone_books() for each in book.numbers]
+        numbers = {bare(each): each for book in self._phone_books() for each in reversed(book.numbers)}
+        return [self.phone(each) for each in reversed(list(numbers.values()))]
 
     # What happened
 

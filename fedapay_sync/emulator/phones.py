@@ -154,8 +154,7 @@ class Phone:
     d'un solde qui manque et d'un refus n'est pas sûr : voir ``Settings``.
 
     Example:
-        >>> phone = emulator.phone("0164000001")
-        >>> phone.prompts
+        >>> emulator.phone("+2290166000001").prompts
         []
     """
 

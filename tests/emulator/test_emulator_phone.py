@@ -201,6 +201,8 @@ def test_one_phone_rings_for_every_shop(client_of):
         assert api("POST", "/v1/momo_test", key="sk_sandbox_deux", json=push).status_code == 200
 
         shop = emulator.shop("sk_sandbox_deux")
+        assert [each.number for each in emulator.phones] == [NUMBER]
+        assert "2 en attente" in requests.get(f"{emulator.url}/telephone/", headers=HTML, timeout=10).text
         assert {each.shop for each in emulator.phone(NUMBER).prompts} == {"Boutique de démonstration", "Deuxième"}
         assert [each.shop for each in shop.phone(NUMBER).prompts] == ["Deuxième"]
         emulator.phone(NUMBER).agree(made["id"])

@@ -182,6 +182,7 @@ def test_the_examples_of_docstrings_are_true(name: str, make_connector, tmp_path
         names = {
             "fedapay_sync": fedapay_sync,
             "connector": connector,
+            "emulator": emulator,
             "integration": fedapay_sync.Integration(emulator.url, default_api_key=emulator.secret_key),
             "OAUTH_CLIENT_ID": OAUTH_CLIENT_ID,
             "OAUTH_CLIENT_SECRET": OAUTH_CLIENT_SECRET,

@@ -1,6 +1,7 @@
 """The payer's phone: what his operator asks there, and the buttons with which he answers."""
 
 import hashlib
+from collections import Counter
 from typing import Any, Dict, List, Tuple, Union
 
 from flask import Flask, abort, g, redirect, render_template, request, url_for
@@ -82,8 +83,9 @@ class _PhonePages:
 
     def _asked(self) -> Dict[str, int]:
         """Each number that was asked, and how many prompts wait there."""
-        waiting = [bare(each.number) for shop in self._shops() for each in shop.phones.prompts()]
-        return {each: waiting.count(bare(each)) for shop in self._shops() for each in shop.phones.numbers}
+        waiting = Counter(bare(each.number) for shop in self._shops() for each in shop.phones.prompts())
+        numbers = {bare(each): each for shop in self._shops() for each in reversed(shop.phones.numbers)}
+        return {each: waiting[known] for known, each in reversed(list(numbers.items()))}
 
     def _all_state(self) -> str:
         return _digest(repr(self._asked()))
