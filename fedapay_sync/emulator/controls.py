@@ -96,7 +96,12 @@ class Controls:
     def transactions(self) -> List[Dict[str, Any]]:
         """Copies des transactions, de la plus ancienne à la plus récente, client et devise compris."""
         with self._parts.books.lock:
-            return [self._copy(each) for each in self._parts.ledger.newest_first()[::-1]]
+            return [self._copy(each) for each in reversed(self._parts.ledger.newest_first())]
+
+    def recent_transactions(self, limit: int) -> List[Dict[str, Any]]:
+        """Comme ``transactions``, les ``limit`` dernières seulement : sans copier les autres."""
+        with self._parts.books.lock:
+            return [self._copy(each) for each in reversed(self._parts.ledger.newest_first()[:limit])]
 
     def transaction(self, id: Id) -> Dict[str, Any]:
         """
@@ -115,6 +120,10 @@ class Controls:
     def payouts(self) -> List[Dict[str, Any]]:
         """Copies des dépôts, du plus ancien au plus récent, client et devise compris."""
         return self._parts.payouts.answers()
+
+    def recent_payouts(self, limit: int) -> List[Dict[str, Any]]:
+        """Comme ``payouts``, les ``limit`` derniers seulement."""
+        return self._parts.payouts.answers(limit)
 
     def payout(self, id: Id) -> Dict[str, Any]:
         """

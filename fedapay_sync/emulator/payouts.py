@@ -129,9 +129,9 @@ class Payouts:
         """To call after the books were read from a file."""
         self._ledger.resume()
 
-    def answers(self) -> List[Record]:
-        """Copies of all payouts in the API's form, oldest first, customer and currency included."""
-        return [self.answer(each["id"]) for each in reversed(self._ledger.newest_first())]
+    def answers(self, limit: Optional[int] = None) -> List[Record]:
+        """Copies of payouts in the API's form, the last ones, oldest first, customer and currency included."""
+        return [self.answer(each["id"]) for each in reversed(self._ledger.newest_first()[:limit])]
 
     def answer(self, number: int) -> Record:
         """A copy of one of them, or Refusal 404."""

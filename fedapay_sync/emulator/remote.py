@@ -104,13 +104,13 @@ class Remote:
         return {"url": self._desk.url, "shops": shops, "clock": self.clock()}
 
     def transactions(self) -> Any:
-        return {"transactions": _latest(_shop().transactions)}
+        return {"transactions": _shop().recent_transactions(_limit())}
 
     def transaction(self, id: str) -> Any:
         return {"transaction": _shop().transaction(id)}
 
     def payouts(self) -> Any:
-        return {"payouts": _latest(_shop().payouts)}
+        return {"payouts": _shop().recent_payouts(_limit())}
 
     def requests(self) -> Any:
         return {"requests": [_request(each) for each in _latest(self._desk.requests)]}
@@ -250,11 +250,16 @@ def _only(names: Sequence[str]) -> None:
 
 
 def _latest(items: List[_Item]) -> List[_Item]:
-    """The last ones, oldest first: ``?limit=`` of them, however many there are."""
+    """The last ones, oldest first."""
+    return items[-_limit() :]
+
+
+def _limit() -> int:
+    """``?limit=``: so many of a list, however long it is."""
     text = request.args.get("limit", str(_PER_PAGE))
     if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= _MOST):
         raise InvalidArgument(f"limit : un nombre de 1 à {_MOST} est attendu.", field="limit")
-    return items[-int(text) :]
+    return int(text)
 
 
 def _delivery(delivery: Delivery) -> Dict[str, Any]:

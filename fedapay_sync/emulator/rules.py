@@ -99,8 +99,11 @@ def rules_of(secret_key: str) -> Rules:
     for prefix, rules in (("sk_sandbox_", _SANDBOX), ("sk_live_", _LIVE)):
         if secret_key.startswith(prefix) and len(secret_key) > len(prefix):
             return rules
+    masked = mask(secret_key)
+    # What no mask knows may be a secret all the same.
+    shown = masked if masked != secret_key else "***"
     raise InvalidArgument(
-        f"secret_key={mask(secret_key)} : une clé sk_sandbox_… (règles du sandbox) ou sk_live_… (règles de "
+        f"secret_key={shown} : une clé sk_sandbox_… (règles du sandbox) ou sk_live_… (règles de "
         "production) est attendue.",
         field="secret_key",
     )

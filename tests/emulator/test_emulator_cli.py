@@ -253,3 +253,59 @@ def test_an_object_is_chosen_by_its_name(receiver):
     done = run("emulator", "--webhook-object", "customers")
     assert done.returncode == 2
     assert "transaction, customer, payout" in done.stderr
+
+
+def test_faults_shops_and_time_are_options(tmp_path):
+    """
+    Asked for at the start, told on stderr, and there from the first call on.
+    """
+    with serving(
+        "--fault", "api.error_500:times=1,path=/v1/currencies", "--fault", "webhook.drop:probability=0.5",
+        "--shop", "sk_sandbox_kossi=Chez Kossi", "--time-factor", "100000", "--state", str(tmp_path / "state.db"),
+    ) as (process, url):  # fmt: skip
+        key = {"Authorization": "Bearer sk_sandbox_kossi"}
+        statuses = [requests.get(f"{url}/v1/currencies", headers=key, timeout=10).status_code for _ in range(2)]
+        clock = requests.get(f"{url}/_emulateur/clock", timeout=10).json()
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+
+    assert statuses == [500, 200]
+    assert clock["factor"] == 100_000
+    assert clock["ahead"] > 100
+    assert "Chez Kossi" in err
+    assert re.search(r"Panne demandée : webhook\.drop, graine \d+", err)
+    assert f"Tableau de bord : {url}/\n" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fault", "webhook.lose"], "Pannes : webhook.duplicate"),
+        (["--fault", "api.slow"], "seconds="),
+        (["--shop", "sk_sandbox_x"], "CLÉ=NOM"),
+        (["--shop", "geheim=Nom"], "une clé sk_sandbox_"),
+        (["--time-factor", "0"], "un nombre de 1"),
+    ],
+)
+def test_a_wrong_fault_shop_or_factor_is_a_french_usage_error(arguments, said):
+    """
+    One sentence that says what is expected, and repeats no key.
+    """
+    done = run("emulator", *arguments)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "geheim" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_beyond_this_machine_the_address_of_the_desk_has_a_token():
+    """
+    Printed once, on stderr; without it nothing can be controlled.
+    """
+    with serving("--host", "0.0.0.0") as (process, url):
+        assert requests.get(f"{url}/_emulateur/clock", timeout=10).status_code == 403
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+
+    assert re.search(r"Tableau de bord : http://127\.0\.0\.1:\d+/\?jeton=[\w-]{20,}\n", err)
