@@ -201,6 +201,7 @@ def _announce(fedapay: Emulator, host: str, state: Optional[str]) -> None:
         seed = "" if fault.seed is None else f", graine {fault.seed}"
         click.echo(f"Panne demandée : {fault.name}{seed}", err=True)
     click.echo(f"Tableau de bord : {fedapay.desk_url}", err=True)
+    click.echo(f"Téléphone des payeurs : {fedapay.phone_url}", err=True)
     # Programs wait for this line; the last to be written, and flushed.
     click.echo(f"FedaPay emulator: {fedapay.url}")
 

@@ -95,16 +95,17 @@ class EmulatorClock(Clock):
                     f"{name}={value!r} : une durée, 0 ou plus et d'un siècle au plus, est attendue.", field=name
                 )
             total += value * unit
+        ahead = self.ahead + total
+        if ahead > _MOST:
+            raise InvalidArgument(
+                "L'horloge de l'émulateur aurait plus d'un siècle d'avance : la remettre à l'heure en "
+                "recommençant avec un émulateur neuf.",
+                field="clock",
+            )
+        # Without our lock: whoever keeps it takes his own.
+        for keep in self._before:
+            keep(ahead)
         with self._lock:
-            ahead = self.ahead + total
-            if ahead > _MOST:
-                raise InvalidArgument(
-                    "L'horloge de l'émulateur aurait plus d'un siècle d'avance : la remettre à l'heure en "
-                    "recommençant avec un émulateur neuf.",
-                    field="clock",
-                )
-            for keep in self._before:
-                keep(ahead)
             self._jumped += total
         for act in self._after:
             act()

@@ -12,7 +12,7 @@ from .settings import Settings
 from .states import State
 
 
-@dataclass
+@dataclass(eq=False)
 class Common:
     """
     Attributes:

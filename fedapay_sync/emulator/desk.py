@@ -128,17 +128,20 @@ class Desk(Shop):
             ConfigError: le fichier d'état n'a pas pu être vidé ; rien n'est oublié.
         """
         self._check_open()
-        self._common.faults.clear()
-        try:
-            with self._parts.books.together():
-                self._common.file.clear()
-                self._common.keep_time(self.clock.ahead)
+        with self._common.lock:
+            try:
+                with self._parts.books.together():
+                    self._common.file.clear()
+                    self._common.keep_time(self.clock.ahead)
+                    for shop in self._shops.values():
+                        shop._parts.clear()
+            except ConfigError:
                 for shop in self._shops.values():
-                    shop._parts.clear()
-        except ConfigError:
+                    shop._parts.books.reload()
+                raise
             for shop in self._shops.values():
-                shop._parts.books.reload()
-            raise
+                shop._parts.calm()
+        self._common.faults.clear()
         self._front.forget()
 
     # Inside

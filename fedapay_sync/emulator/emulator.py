@@ -24,6 +24,8 @@ from .web.site import Site
 
 # Larger than any body the API itself refuses with a JSON answer.
 _MAX_BODY = 4 * 1024 * 1024
+# Calls that a fault holds up each keep one: those that take the fault back need one too.
+_THREADS = 32
 
 
 class Emulator(Desk):
@@ -125,7 +127,9 @@ class Emulator(Desk):
             pages = two_doors(Counter(parts), Site(lambda: parts, self._access).build())
             controls = Remote(self, self._access).build()
             self._front = Front(DispatcherMiddleware(pages, {PREFIX: controls}), common.faults)
-            self._server = WebServer(self._front, host=host, port=port, name="fedapay-emulator", max_body=_MAX_BODY)
+            self._server = WebServer(
+                self._front, host=host, port=port, name="fedapay-emulator", threads=_THREADS, max_body=_MAX_BODY
+            )
         except BaseException:
             common.file.close()
             raise
@@ -180,8 +184,12 @@ class Emulator(Desk):
     @property
     def desk_url(self) -> str:
         """Adresse à ouvrir dans un navigateur ; hors de cette machine, elle porte le jeton de cet émulateur-ci."""
-        token = self._access.token
-        return f"{self.url}/" if token is None else f"{self.url}/?{TOKEN_WORD}={token}"
+        return self._opened("/")
+
+    @property
+    def phone_url(self) -> str:
+        """Adresse du téléphone des payeurs, à ouvrir dans un navigateur."""
+        return self._opened("/telephone/")
 
     # Inside
 
@@ -194,6 +202,10 @@ class Emulator(Desk):
         for shop in self._shops.values():
             shop._parts.books.reopen()
         return True
+
+    def _opened(self, path: str) -> str:
+        token = self._access.token
+        return f"{self.url}{path}" + ("" if token is None else f"?{TOKEN_WORD}={token}")
 
     def _catch_up(self) -> None:
         for shop in self._shops.values():

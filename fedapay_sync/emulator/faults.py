@@ -143,6 +143,8 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: List[Fault] = []
         self._ids = itertools.count(1)
+        #: How often all were taken back: who is held up by one goes on then.
+        self.clears = 0
         self.webhook = WebhookFaults(self)
         self.api = ApiFaults(self)
 
@@ -153,9 +155,10 @@ class Faults:
             return list(self._faults)
 
     def clear(self) -> None:
-        """Les retire toutes."""
+        """Les retire toutes ; les appels que ``slow`` retient encore repartent."""
         with self._lock:
             self._faults.clear()
+            self.clears += 1
 
     def remove(self, id: int) -> None:
         """

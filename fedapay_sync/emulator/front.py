@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _KEPT = 5000
+_TICK = 0.05
 _KEPT_BODY = 16_384
 _KIND = re.compile(r"[a-z]{2}_(live|sandbox)_")
 
@@ -108,7 +109,7 @@ class Front:
         if fault.cut == "during":
             # The client is gone before it is done: what he looks up at once, he does not find yet.
             hang_up(environ)
-        self._stopping.wait(fault.wait)
+        self._hold(fault.wait)
         if fault.status == 0 and fault.cut is None:
             return self._app(environ, recording)
         if fault.applied or fault.cut in ("during", "after"):
@@ -126,6 +127,13 @@ class Front:
         hang_up(environ)
         start_response("500 Cut", [])
         return []
+
+    def _hold(self, seconds: float) -> None:
+        """As long as a fault wants, unless all faults are taken back, or the emulator stops."""
+        end, clears = SYSTEM_CLOCK.monotonic() + seconds, self._faults.clears
+        left = seconds
+        while left > 0 and clears == self._faults.clears and not self._stopping.wait(min(left, _TICK)):
+            left = end - SYSTEM_CLOCK.monotonic()
 
 
 def _key(environ: "WSGIEnvironment") -> str:

@@ -160,6 +160,8 @@ class Ledger:
         with self.books.together():
             self.age()
             record = self._table.get(number)
+            if record is None and attempt is not None:
+                return False
             if record is None:
                 raise InvalidArgument(
                     f"L'émulateur n'a pas de transaction {number} : donner un identifiant rendu par l'API.",

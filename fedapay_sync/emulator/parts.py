@@ -63,13 +63,16 @@ class Parts:
         self.is_key = key_check(secret_key, self._oauth.is_token)
 
     def clear(self) -> None:
-        """Begin anew; the file is emptied by whoever calls."""
+        """Begin anew, in one step; the file is emptied by whoever calls."""
         url = self.webhooks.url
-        self.timers.clear()
-        self.deliveries.clear()
         self.books.clear()
         self.accounts.open()
         self.webhooks.url = url
+
+    def calm(self) -> None:
+        """Forget what was under way before."""
+        self.timers.clear()
+        self.deliveries.clear()
 
     def catch_up(self) -> None:
         """After the clock has jumped: all that time brings has been brought."""

@@ -275,6 +275,7 @@ def test_faults_shops_and_time_are_options(tmp_path):
     assert "Chez Kossi" in err
     assert re.search(r"Panne demandée : webhook\.drop, graine \d+", err)
     assert f"Tableau de bord : {url}/\n" in err
+    assert f"Téléphone des payeurs : {url}/telephone/\n" in err
 
 
 @pytest.mark.parametrize(

@@ -358,3 +358,24 @@ def test_many_callers_spend_a_fault_once_each(emulator, client_of):
         each.join()
 
     assert (statuses.count(429), len(statuses)) == (5, 40)
+
+
+def test_calls_that_are_held_up_go_on_when_all_faults_are_taken_back(emulator, client_of, eventually):
+    """
+    However many there are, and although their faults are spent: somebody can always take them back.
+    """
+    emulator.faults.api.slow(seconds=3600, times=20)
+    answers = []
+
+    def call():
+        answers.append(client_of(emulator)("GET", "/v1/currencies").status_code)
+
+    threads = [threading.Thread(target=call) for _ in range(20)]
+    for each in threads:
+        each.start()
+    eventually(lambda: emulator.faults.active == [])
+    requests.delete(f"{emulator.url}/_emulateur/faults", timeout=10)
+    for each in threads:
+        each.join(10)
+
+    assert answers == [200] * 20

@@ -82,6 +82,21 @@ def test_the_payment_page_knows_every_shop(two, client_of):
     assert "Chez Kossi" in page.text
 
 
+def test_a_payer_has_one_phone_for_all_shops(two, client_of):
+    """
+    Whichever shop it is that asks; its name is on the screen.
+    """
+    client = client_of(two)
+    made = create(client, SECOND)
+    body = {"token": made["payment_token"], "phone_number": {"number": "0164000001", "country": "bj"}}
+    assert client("POST", "/v1/momo_test", key=SECOND, json=body).status_code == 200
+    phone = two.phone("0164000001")
+    assert [each.shop for each in phone.prompts] == ["Chez Kossi"]
+    phone.agree()
+
+    assert two.shop(SECOND).transaction(made["id"])["status"] == "approved"
+
+
 def test_the_two_environments_fit_into_one_emulator(client_of):
     """
     Each shop follows the rules of its key.
