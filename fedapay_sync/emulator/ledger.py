@@ -1,8 +1,7 @@
 """The transactions themselves: how they are made, what may become of them, and when. Every change is made here."""
 
-import heapq
 import secrets
-from typing import Any, Collection, List, Optional, Tuple
+from typing import Any, Collection, List, Optional
 
 from ..enums import TransactionStatus
 from ..errors import InvalidArgument
@@ -10,6 +9,7 @@ from . import shapes, tokens
 from .balances import Balances
 from .books import Books
 from .customers import Customers
+from .deadlines import Deadlines
 from .refusal import NOT_ALLOWED, NOT_FOUND, Refusal
 from .rules import CURRENCIES, EXPIRY, OPERATOR_REFUSED, TRANSFER, TRANSITIONS, charge, operator_share
 from .shapes import Record, stamp
@@ -34,10 +34,8 @@ class Ledger:
         self.books = books
         self.customers = customers
         self._balances = balances
-        self._timers = timers
         self._table = books.table("transactions", "merchant_reference")
-        self._due: List[Tuple[float, int, str]] = []
-        books.after_reload(self._look_ahead)
+        self._deadlines = Deadlines(books, timers, self._table, self.age)
 
     # Reading
 
@@ -97,7 +95,7 @@ class Ledger:
             attempt=0,
             **given,
         )
-        self._plan(record, now + EXPIRY, _S.expired)
+        self._deadlines.plan(record, now + EXPIRY, _S.expired)
         self._table.keep(record)
         self._tell("created", record)
         return record
@@ -185,21 +183,13 @@ class Ledger:
     def age(self) -> None:
         """Make what time alone brings: expiry after a day, transfer three days after payment."""
         with self.books.together():
-            while self._due and self._due[0][0] <= self.books.now():
-                due, number, status = heapq.heappop(self._due)
-                record = self._table.get(number)
-                # Another entry of the heap may have replaced this one.
-                if record is None or (record["due"], record["turns"]) != (due, status):
-                    continue
-                if status in TRANSITIONS.get(record["status"], ()) and not record["deleted_at"]:
-                    self._enter(record, status)
+            for record, status in self._deadlines.passed():
+                self._enter(record, status)
 
     def resume(self) -> None:
         """After records were read from a file: what was due by then, and what still is."""
         with self.books.together():
-            self._look_ahead()
-            for due, _, _ in self._due:
-                self._time(due)
+            self._deadlines.resume()
             self.age()
 
     # Inside
@@ -275,25 +265,7 @@ class Ledger:
             to_be_transferred_at=stamp(due),
         )
         self._balances.credit(record, "approval")
-        self._plan(record, due, _S.transferred)
-
-    def _plan(self, record: Record, due: float, status: str) -> None:
-        record.update(due=due, turns=str(status))
-        heapq.heappush(self._due, (due, record["id"], str(status)))
-        self._time(due)
-
-    def _look_ahead(self) -> None:
-        """What is due, and when, by what the records say."""
-        self._due = [
-            (record["due"], record["id"], record["turns"])
-            for record in self._table
-            if record["due"] is not None and record["turns"] in TRANSITIONS.get(record["status"], ())
-        ]
-        heapq.heapify(self._due)
-
-    def _time(self, due: float) -> None:
-        # A second late: the ledger counts by the other of the two clocks.
-        self._timers.after(max(0.0, due - self.books.now()) + 1, self.age)
+        self._deadlines.plan(record, due, _S.transferred)
 
     def _touch(self, record: Record) -> str:
         """A new ``updated_at``, later than the last: two facts never carry one stamp."""

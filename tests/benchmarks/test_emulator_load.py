@@ -65,14 +65,16 @@ def busy(process):
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory of a process as Linux tells it")
-def test_ten_thousand_transactions_neither_fill_nor_slow_it(eventually):
+@pytest.mark.parametrize("kept", ["in memory", "in a file"])
+def test_ten_thousand_transactions_neither_fill_nor_slow_it(kept, tmp_path, eventually):
     """
     Created, approved, read, each change told: below 300 MB, and the last thousand no third slower than the first.
     """
     shop, groups = Shop(), []
+    state = ["--state", str(tmp_path / "state.db")] if kept == "in a file" else []
     with WebServer(shop) as server:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fedapay_sync", "emulator", "--webhook-url", server.url],
+            [sys.executable, "-m", "fedapay_sync", "emulator", "--webhook-url", server.url, *state],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             encoding="utf-8",
@@ -106,7 +108,7 @@ def test_ten_thousand_transactions_neither_fill_nor_slow_it(eventually):
             process.communicate()
     first, last = min(groups[1:3]), min(groups[-2:])
     print(
-        f"\n{COUNT} transactions, {shop.told} webhooks: {began / _MEGABYTE:.0f} MB at the start, "
+        f"\n{COUNT} transactions {kept}, {shop.told} webhooks: {began / _MEGABYTE:.0f} MB at the start, "
         f"{grown / _MEGABYTE:.0f} MB at the end; seconds of processor for each {GROUP}: "
         f"{', '.join(f'{each:.2f}' for each in groups)}"
     )

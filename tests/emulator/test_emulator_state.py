@@ -430,6 +430,15 @@ with Emulator(state=sys.argv[1]) as emulator:
     except ConfigError as error:
         print(error)
     paid = [each["id"] for each in emulator.transactions if each["status"] == "approved"]
+    for refused in (emulator.reset, lambda: emulator.clock.advance(hours=1)):
+        try:
+            refused()
+        except ConfigError as error:
+            print(error)
+        else:
+            raise AssertionError(refused)
+    assert emulator.clock.ahead == 0
+    assert [each["id"] for each in emulator.transactions] == made
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     made.append(api.transactions.create(body).id)
 with Emulator(state=sys.argv[1]) as emulator:
@@ -455,6 +464,7 @@ def test_a_full_disk_refuses_what_it_cannot_keep(tmp_path):
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     assert "plus de place ou illisible" in lines[0] and "Rien de cet appel n'a été gardé" in lines[0]
+    assert len(lines) == 5
     assert lines[-1] == "whole"
 
 
