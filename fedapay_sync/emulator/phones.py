@@ -1,6 +1,6 @@
 """Le téléphone d'un payeur : ce que l'opérateur y demande, et ce que le payeur répond."""
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..clock import SYSTEM_CLOCK
 from ..enums import TransactionStatus
@@ -103,7 +103,10 @@ class Phones:
 
     def hold(self, number: str) -> None:
         """A person looks at that phone: for a while it does not answer by itself."""
-        self._held[bare(number)] = SYSTEM_CLOCK.monotonic() + _HELD
+        now = SYSTEM_CLOCK.monotonic()
+        with self._books.lock:
+            self._held = {each: until for each, until in self._held.items() if until > now}
+            self._held[bare(number)] = now + _HELD
 
     def is_held(self, number: str) -> bool:
         return self._held.get(bare(number), 0.0) > SYSTEM_CLOCK.monotonic()
@@ -176,7 +179,7 @@ class Phone:
     @property
     def prompts(self) -> List[Prompt]:
         """Demandes qui attendent une réponse, de la plus ancienne à la plus récente."""
-        return [each for phones in self._shops() for each in phones.prompts(self._number)]
+        return [prompt for _, prompt in shown_on(self._number, self._shops())]
 
     def agree(self, id_transaction: Optional[int] = None) -> None:
         """
@@ -208,16 +211,21 @@ class Phone:
 
     def _answer(self, answer: str, id_transaction: Optional[int]) -> None:
         self._check_open()
-        for phones in self._shops():
-            for prompt in reversed(phones.prompts(self._number)):
-                if id_transaction in (None, prompt.id_transaction) and phones.answer(prompt, answer):
-                    return
+        for phones, prompt in reversed(shown_on(self._number, self._shops())):
+            if id_transaction in (None, prompt.id_transaction) and phones.answer(prompt, answer):
+                return
         wanted = "" if id_transaction is None else f" pour la transaction {id_transaction}"
         asked = sorted({each.number for phones in self._shops() for each in phones.prompts()})
         waiting = f"Attendent une réponse : {', '.join(asked[:5])}." if asked else "Aucun téléphone n'en a."
         raise InvalidArgument(
             f"Le téléphone {self._number} n'a pas de demande de paiement{wanted}. {waiting}", field="number"
         )
+
+
+def shown_on(number: str, shops: Sequence[Phones]) -> List[Tuple[Phones, Prompt]]:
+    """What one phone shows, whichever shop it is for, oldest first; with whom to tell what was answered."""
+    found = [(phones, prompt) for phones in shops for prompt in phones.prompts(number)]
+    return sorted(found, key=lambda each: each[1].id)
 
 
 def _is_asking(record: Record) -> bool:

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ...catalogue import COUNTRIES
 from ...enums import MethodesPaiement
 from ..phone_numbers import bare, written
-from ..phones import ANSWERS, Phones, Prompt
+from ..phones import ANSWERS, Phones, Prompt, shown_on
 from .found import Shops
 
 _OPERATORS = {
@@ -75,11 +75,10 @@ class _PhonePages:
         """What the phone shows, oldest first; a person has it in hand."""
         if written(number) != number:
             abort(404)
-        found = []
-        for shop in self._shops():
-            shop.phones.hold(number)
-            found += [(shop.phones, each) for each in shop.phones.prompts(number)]
-        return found
+        phones = [shop.phones for shop in self._shops()]
+        for each in phones:
+            each.hold(number)
+        return shown_on(number, phones)
 
     def _asked(self) -> Dict[str, int]:
         """Each number that was asked, and how many prompts wait there."""

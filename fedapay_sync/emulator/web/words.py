@@ -6,6 +6,7 @@ from typing import Callable, Dict, Tuple
 _WORDS: Dict[str, Tuple[str, str]] = {
     # Everywhere
     "mark": ("Émulateur : aucun argent ne circule", "Emulator: no money moves"),
+    "notice": ("Avertissement", "Notice"),
     "skip": ("Aller au contenu", "Skip to content"),
     "not_found": ("Cette adresse n'existe pas", "There is no such address"),
     "error": ("Cette demande n'a pas pu être servie", "This request could not be served"),
