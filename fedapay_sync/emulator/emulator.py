@@ -124,7 +124,7 @@ class Emulator(Desk):
             self._shops = {each.secret_key: each for each in (self, *others)}
             parts = [each._parts for each in self._shops.values()]
             self._access = Access(host)
-            pages = two_doors(Counter(parts), Site(lambda: parts, self._access).build())
+            pages = two_doors(Counter(parts), Site(lambda: parts, self._access, self).build())
             controls = Remote(self, self._access).build()
             self._front = Front(DispatcherMiddleware(pages, {PREFIX: controls}), common.faults)
             self._server = WebServer(

@@ -1,6 +1,7 @@
 """What stands before the API: a record of each call, and the faults that were asked for."""
 
 import io
+import itertools
 import json
 import re
 import threading
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _KEPT = 5000
 _TICK = 0.05
 _KEPT_BODY = 16_384
+#: Bytes of an answer that are remembered.
+KEPT_ANSWER = 4096
 _KIND = re.compile(r"[a-z]{2}_(live|sandbox)_")
 
 
@@ -34,6 +37,8 @@ class ApiRequest(NamedTuple):
         time: instant de l'appel, en secondes Unix réelles.
         seconds: temps de la réponse.
         fault: panne qui l'a frappé, comme ``api.slow``.
+        answer: corps répondu, dans la limite de 4 kio.
+        number: rang de l'appel, à partir de 1.
     """
 
     method: str
@@ -45,6 +50,8 @@ class ApiRequest(NamedTuple):
     time: float = 0.0
     seconds: float = 0.0
     fault: str = ""
+    answer: bytes = b""
+    number: int = 0
 
     @property
     def json(self) -> Any:
@@ -60,6 +67,7 @@ class Front:
         self._faults = faults
         self._lock = threading.Lock()
         self._requests: Deque[ApiRequest] = deque(maxlen=_KEPT)
+        self._numbers = itertools.count(1)
         self._stopping = threading.Event()
 
     @property
@@ -85,7 +93,7 @@ class Front:
         environ["wsgi.input"] = io.BytesIO(body)
         fault = self._faults.of_call(method, path)
 
-        def record(status: int) -> None:
+        def record(status: int, answer: bytes = b"") -> None:
             request = ApiRequest(
                 method,
                 path,
@@ -96,22 +104,32 @@ class Front:
                 time=began,
                 seconds=SYSTEM_CLOCK.monotonic() - monotonic,
                 fault=fault.name if fault else "",
+                answer=answer[:KEPT_ANSWER],
             )
             with self._lock:
-                self._requests.append(request)
+                self._requests.append(request._replace(number=next(self._numbers)))
 
-        def recording(status: str, headers: Any, exc_info: Any = None) -> Any:
-            record(int(status.split(" ", 1)[0]))
-            return start_response(status, headers, exc_info)
+        def recorded() -> List[bytes]:
+            said: List[Any] = []
+
+            def hold(*words: Any) -> Any:
+                said[:] = words
+                return lambda _: None
+
+            answer = b"".join(self._app(environ, hold))
+            # Before it goes out: whoever has his answer finds his call.
+            record(int(said[0].split(" ", 1)[0]), answer)
+            start_response(*said)
+            return [answer]
 
         if fault is None:
-            return self._app(environ, recording)
+            return recorded()
         if fault.cut == "during":
             # The client is gone before it is done: what he looks up at once, he does not find yet.
             hang_up(environ)
         self._hold(fault.wait)
         if fault.status == 0 and fault.cut is None:
-            return self._app(environ, recording)
+            return recorded()
         if fault.applied or fault.cut in ("during", "after"):
             for _ in self._app(environ, lambda *_: lambda _: None):
                 pass
@@ -121,7 +139,8 @@ class Front:
                 "Content-Length": str(len(fault.body)),
                 **fault.headers,
             }
-            recording(f"{fault.status} Fault", list(headers.items()))
+            record(fault.status, fault.body)
+            start_response(f"{fault.status} Fault", list(headers.items()))
             return [fault.body]
         record(0)
         hang_up(environ)

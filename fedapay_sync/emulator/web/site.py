@@ -6,11 +6,14 @@ from urllib.parse import urlencode
 from flask import Flask, Response, g, jsonify, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
-from ...errors import ConfigError
+from ...errors import ConfigError, InvalidArgument
 from ...masking import get_logger
 from ..access import TOKEN_WORD, Access
+from ..desk import Desk
 from ..refusal import CRASHED, NOT_FOUND
 from . import words
+from .buttons import Buttons
+from .dashboard import Dashboard
 from .found import Shops
 from .guard import Forbidden
 from .payment import add_payment
@@ -36,15 +39,17 @@ _HEADERS = {
 
 class Site:
     """
-    Payment page, receipt and phone.
+    Payment page, receipt, phone and dashboard.
 
     Args:
         shops: the parts of each shop that the emulator serves.
         access: says who may see more than a payer does.
+        desk: what the dashboard shows and changes.
     """
 
-    def __init__(self, shops: Shops, access: Access) -> None:
+    def __init__(self, shops: Shops, access: Access, desk: Desk) -> None:
         self.shops = shops
+        self._desk = desk
         self._access = access
 
     def build(self) -> Flask:
@@ -58,11 +63,14 @@ class Site:
         app.config.update(MAX_CONTENT_LENGTH=_MAX_FORM, MAX_FORM_MEMORY_SIZE=_MAX_FORM)
         app.register_error_handler(HTTPException, _http_error)
         app.register_error_handler(Forbidden, lambda error: _failed(403, str(error)))
+        app.register_error_handler(InvalidArgument, lambda error: _failed(400, str(error)))
         app.register_error_handler(ConfigError, lambda error: _failed(500, str(error)))
         app.register_error_handler(Exception, _crashed)
         add_payment(app, self.shops)
         add_receipt(app, self.shops)
         add_phone(app, self.shops)
+        Dashboard(self._desk, self.shops).add_to(app)
+        Buttons(self._desk).add_to(app)
         return app
 
     def _enter(self) -> None:

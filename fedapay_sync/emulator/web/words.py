@@ -137,6 +137,19 @@ _WORDS: Dict[str, Tuple[str, str]] = {
     "others": ("Autres demandes en attente : {count}", "Other requests waiting: {count}"),
 }
 
+#: What a button of the dashboard has done.
+DONE: Dict[str, str] = {
+    "paye": "La transaction est payée.",
+    "change": "Fait.",
+    "livre": "Le webhook repart.",
+    "saut": "L'heure a sauté ; ce qui devait arriver d'ici là est arrivé.",
+    "oublie": "Tout est oublié.",
+    "panne": "Panne demandée.",
+    "sans_panne": "Panne retirée.",
+    "regle": "Réglages changés.",
+    "adresse": "Adresse changée.",
+}
+
 _THIN = "\u202f"
 _FIXED = "\u00a0"
 
@@ -148,6 +161,13 @@ _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-
 def shown(text: object, most: int = 400) -> str:
     """Text of a stranger as a page may show it; the template escapes it."""
     clean = _UNSHOWN.sub("\ufffd", re.sub(r"\s", " ", str(text)[: most + 1]))
+    return clean if len(clean) <= most else clean[:most] + "…"
+
+
+def block(text: object, most: int = 20_000) -> str:
+    """Text of several lines, and of a stranger, as a page may show it; the template escapes it."""
+    lines = str(text)[: most + 1].expandtabs(4).splitlines()
+    clean = "\n".join(_UNSHOWN.sub("\ufffd", each) for each in lines)
     return clean if len(clean) <= most else clean[:most] + "…"
 
 
@@ -169,6 +189,11 @@ def money(locale: str) -> Callable[[int, str], str]:
         return f"{digits} {'F CFA' if iso == 'XOF' else iso}".replace(" ", _FIXED)
 
     return write
+
+
+def hour(stamp: str) -> str:
+    """``25/11 10:09:14`` of a stamp of the API."""
+    return f"{stamp[8:10]}/{stamp[5:7]} {stamp[11:19]}"
 
 
 def moment(stamp: str) -> str:

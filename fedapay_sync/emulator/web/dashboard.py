@@ -1,0 +1,232 @@
+"""The dashboard: what happened in the emulator, page by page. Only shows; the buttons are in ``buttons``."""
+
+import hashlib
+from typing import Any, Dict, List, Sequence
+
+from flask import Flask, abort, g, render_template, request, url_for
+
+from .. import fault_words
+from ..desk import Desk
+from ..front import KEPT_ANSWER
+from ..parts import Parts
+from ..refusal import Refusal
+from ..samples import NAMES
+from ..sender import Delivery
+from ..settings import FIXED
+from ..shapes import stamp
+from ..shop import Shop
+from . import lists, snippets, words
+from .found import Shops
+
+#: The pages, in the order of the navigation.
+NAVIGATION = (
+    ("desk", "Transactions"),
+    ("desk_payouts", "Dépôts"),
+    ("desk_customers", "Clients"),
+    ("desk_events", "Événements"),
+    ("desk_calls", "Appels"),
+    ("desk_deliveries", "Webhooks"),
+    ("desk_faults", "Pannes"),
+    ("desk_settings", "Réglages"),
+)
+_STATUSES = "pending approved declined canceled expired transferred refunded deleted".split()
+_PAYOUT_STATUSES = "pending started processing sent failed deleted".split()
+_METHODS = "GET POST PUT DELETE".split()
+_EVENTS = [f"{kind}.{what}" for kind, names in NAMES.items() for what in names]
+
+
+class Dashboard:
+    """
+    The pages of one emulator.
+
+    Args:
+        desk: its first shop, and what all shops have in common.
+        shops: the parts of each shop, in the order of ``desk.shops``.
+    """
+
+    def __init__(self, desk: Desk, shops: Shops) -> None:
+        self._desk = desk
+        self._shops = shops
+
+    def add_to(self, app: Flask) -> None:
+        """Have them served."""
+        app.jinja_env.filters.update(block=words.block, hour=words.hour, clock=_clock, stamped=stamp)
+        for rule, name, view in (
+            ("/", "desk", self.transactions),
+            ("/transactions/<int:number>", "desk_transaction", self.transaction),
+            ("/depots", "desk_payouts", self.payouts),
+            ("/clients", "desk_customers", self.customers),
+            ("/evenements", "desk_events", self.events),
+            ("/appels", "desk_calls", self.calls),
+            ("/appels/<int:number>", "desk_call", self.call),
+            ("/livraisons", "desk_deliveries", self.deliveries),
+            ("/livraisons/<int:number>", "desk_delivery", self.delivery),
+            ("/pannes", "desk_faults", self.faults),
+            ("/reglages", "desk_settings", self.settings),
+            ("/oublier", "desk_forget", self.forget),
+            ("/etat", "desk_state", self.state),
+        ):
+            app.add_url_rule(rule, name, view, methods=["GET"])
+
+    # What there is
+
+    def transactions(self) -> str:
+        return self._page("transactions", page=lists.transactions(self._parts, request.args), statuses=_STATUSES)
+
+    def transaction(self, number: int) -> str:
+        try:
+            about = lists.transaction(self._parts, number)
+        except Refusal:
+            abort(404)
+        with self._parts.books.lock:
+            events = lists.of_object(self._parts.books.events, number)
+        return self._page(
+            "transaction",
+            about=about,
+            events=events,
+            deliveries=lists.of_object(reversed(self._shop.deliveries), number),
+            answer=snippets.indented(about["answer"]),
+        )
+
+    def payouts(self) -> str:
+        return self._page("payouts", page=lists.payouts(self._parts, request.args), statuses=_PAYOUT_STATUSES)
+
+    def customers(self) -> str:
+        return self._page("customers", page=lists.customers(self._parts, request.args))
+
+    def events(self) -> str:
+        return self._page("events", page=lists.events(self._parts, request.args), types=_EVENTS)
+
+    # What was said
+
+    def calls(self) -> str:
+        page = lists.page(
+            reversed(self._desk.requests),
+            request.args,
+            lambda each: f"{each.path}?{each.query}",
+            lambda each: each.body.decode("utf-8", "replace"),
+            methode=lambda each: each.method,
+            fin=lambda each: "ok" if 200 <= each.status < 400 else "erreur",
+        )
+        return self._page("calls", page=page, methods=_METHODS)
+
+    def call(self, number: int) -> str:
+        call = next((each for each in self._desk.requests if each.number == number), None)
+        if call is None:
+            abort(404)
+        return self._page(
+            "call",
+            call=call,
+            most=KEPT_ANSWER,
+            body=snippets.pretty(call.body),
+            answer=snippets.pretty(call.answer),
+            curl=snippets.curl(call, self._desk.url),
+            python=snippets.python(call, self._desk.url),
+        )
+
+    def deliveries(self) -> str:
+        page = lists.page(
+            reversed(self._shop.deliveries),
+            request.args,
+            lambda each: each.object_id,
+            lambda each: each.url,
+            type=lambda each: each.event,
+            fin=lambda each: "ok" if each.succeeded else "erreur",
+        )
+        with self._parts.books.lock:
+            endpoints = [dict(each) for each in self._parts.books.table("webhooks").newest_first()]
+        return self._page("deliveries", page=page, types=_EVENTS, endpoints=endpoints)
+
+    def delivery(self, number: int) -> str:
+        made: Sequence[Delivery] = self._shop.deliveries
+        delivery = next((each for each in made if each.id == number), None)
+        if delivery is None:
+            abort(404)
+        return self._page(
+            "delivery", each=delivery, body=snippets.pretty(delivery.body), answer=snippets.pretty(delivery.answer)
+        )
+
+    # What may be changed
+
+    def faults(self) -> str:
+        return self._page("faults", active=self._desk.faults.active, catalogue=fault_words.CATALOGUE)
+
+    def settings(self) -> str:
+        values = self._desk.settings.to_dict()
+        return self._page("settings", known=self._desk.settings.known(), values=values, fixed=FIXED)
+
+    def forget(self) -> str:
+        return self._page("forget")
+
+    def state(self) -> Dict[str, str]:
+        return {"state": self._state()}
+
+    # Inside
+
+    @property
+    def _rank(self) -> int:
+        """Which shop the reader looks at."""
+        ranks = [str(rank) for rank in range(len(self._shops()))]
+        text = request.args.get("boutique", "0")
+        return ranks.index(text) if text in ranks else 0
+
+    @property
+    def _shop(self) -> Shop:
+        return self._desk.shops[self._rank]
+
+    @property
+    def _parts(self) -> Parts:
+        return self._shops()[self._rank]
+
+    def _page(self, name: str, **values: Any) -> str:
+        # What developers read is in their language, as the commands are.
+        g.locale = "fr"
+        rank = self._rank
+
+        def to(endpoint: str, **more: Any) -> str:
+            """An address of the dashboard, in the same shop."""
+            return url_for(endpoint, **more, boutique=rank or None)
+
+        return render_template(
+            f"desk_{name}.html",
+            **values,
+            state=self._state(),
+            navigation=NAVIGATION,
+            to=to,
+            rank=rank,
+            shops=[each.name for each in self._desk.shops],
+            desk_clock=self._desk.clock,
+            waiting=len(self._parts.books.table("deliveries")),
+            webhook_url=self._shop.webhook_url,
+            secret_key=self._shop.secret_key,
+            base_url=self._desk.url,
+            has_faults=len(self._desk.faults.active),
+            done=words.DONE.get(request.args.get("fait", "")),
+            here=_here(),
+        )
+
+    def _state(self) -> str:
+        """Other than before when something has happened."""
+        desk = self._desk
+        calls = desk.requests
+        last: List[object] = [calls[-1].number if calls else 0]
+        for shop, parts in zip(desk.shops, self._shops()):
+            with parts.books.lock:
+                newest = next(iter(parts.books.events), None)
+                tables = [len(parts.books.table(name)) for name in ("deliveries", "webhooks")]
+            made = shop.deliveries
+            last += [newest["id"] if newest else 0, made[-1].id if made else 0, *tables]
+            last.append(shop.webhook_enabled)
+        last.append([each.to_dict() for each in desk.faults.active])
+        last.append([desk.settings.to_dict(), round(desk.clock.ahead) if desk.clock.factor == 1 else 0])
+        return hashlib.sha256(repr(last).encode("utf-8")).hexdigest()[:16]
+
+
+def _here() -> str:
+    """This page, for a button to come back to; without what the last button said."""
+    query = "&".join(part for part in request.query_string.decode("ascii", "replace").split("&") if part[:5] != "fait=")
+    return request.path + (f"?{query}" if query else "")
+
+
+def _clock(seconds: float) -> str:
+    return words.hour(stamp(seconds))
