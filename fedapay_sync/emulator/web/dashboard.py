@@ -8,6 +8,7 @@ from flask import Flask, abort, g, render_template, request, url_for
 from .. import fault_words
 from ..desk import Desk
 from ..front import KEPT_ANSWER
+from ..logs import masked
 from ..parts import Parts
 from ..refusal import Refusal
 from ..samples import NAMES
@@ -50,7 +51,7 @@ class Dashboard:
 
     def add_to(self, app: Flask) -> None:
         """Have them served."""
-        app.jinja_env.filters.update(block=words.block, hour=words.hour, clock=_clock, stamped=stamp)
+        app.jinja_env.filters.update(block=words.block, hour=words.hour, clock=_clock, stamped=stamp, masked=masked)
         for rule, name, view in (
             ("/", "desk", self.transactions),
             ("/transactions/<int:number>", "desk_transaction", self.transaction),

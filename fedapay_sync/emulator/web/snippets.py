@@ -48,7 +48,7 @@ def indented(value: Any) -> str:
 
 
 def _address(call: ApiRequest, base_url: str) -> str:
-    return base_url + call.path + (f"?{call.query}" if call.query else "")
+    return masked(base_url + call.path + (f"?{call.query}" if call.query else ""))
 
 
 def _text(body: bytes) -> str:
