@@ -1,9 +1,7 @@
 """``fedapay-sync demo`` : un paiement complet, sans compte, sans tunnel, sans réseau."""
 
-import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import click
@@ -14,6 +12,8 @@ from ..emulator import Emulator
 from ..enums import MethodesPaiement, Pays
 from ..errors import FedapayError
 from ..models import Outcome, PaiementSetup, UserData, WebhookHistory
+from . import demo_page
+from .story import Story, francs, make_printable
 
 _AMOUNT = 1000
 #: Seconds that the payer of the demonstration takes to agree.
@@ -22,35 +22,28 @@ _THINKING = 1.0
 _PATIENCE = 30.0
 
 
-class _Story:
-    """Tells what happens, when, in aligned lines."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-        self._lock = threading.Lock()
-
-    def tell(self, what: str, detail: str = "", *, good: bool = False) -> None:
-        """One step, with the seconds since the start."""
-        seconds = f"{time.monotonic() - self._start:5.2f} s".replace(".", ",")
-        mark = click.style("✓" if good else "·", fg="green" if good else None)
-        with self._lock:
-            click.echo(f"  {click.style(seconds, dim=True)}  {mark} {what:<34}{detail}".rstrip())
-
-
 @click.command("demo")
+@click.option("--page", is_flag=True, help="Payer soi-même, sur la page de paiement et le téléphone du client.")
+@click.option("--no-browser", is_flag=True, help="Avec --page : écrire les adresses sans les ouvrir.")
 @click.help_option("--help", "-h", help="Montrer cette aide.")
-def demo() -> None:
+def demo(page: bool, no_browser: bool) -> None:
     """
     Essayer un paiement complet, sans compte ni réseau.
 
     Démarre un FedaPay sur cette machine, encaisse 1 000 F CFA et montre chaque étape. Rien ne reste après, et les
     variables FEDAPAY_* ne sont pas lues. Code de sortie : 0 si c'est payé.
+
+    Avec --page, c'est vous qui payez : la page de paiement et le téléphone s'ouvrent dans un navigateur, ou leurs
+    adresses s'écrivent s'il n'y en a pas, et la boutique montre ce qu'elle en voit.
     """
-    _make_printable()
-    click.echo(f"Un paiement de {_francs(_AMOUNT)} avec FedaPay, du début à la fin, sur cette machine.\n")
+    make_printable()
+    click.echo(f"Un paiement de {francs(_AMOUNT)} avec FedaPay, du début à la fin, sur cette machine.\n")
     try:
         with tempfile.TemporaryDirectory(prefix="fedapay_sync-demo-") as folder:
-            outcome = _play(Path(folder), _Story())
+            if page:
+                outcome = demo_page.play(Path(folder), Story(), _AMOUNT, browser=not no_browser)
+            else:
+                outcome = _play(Path(folder), Story())
     except FedapayError as error:
         raise click.ClickException(str(error)) from None
     if not outcome.paid:
@@ -58,22 +51,12 @@ def demo() -> None:
     click.echo("\nPour vos propres essais : fedapay-sync emulator --port 8080, puis les dix lignes du README.")
 
 
-def _play(folder: Path, story: _Story) -> Outcome:
-    with Emulator(delay=_THINKING) as fedapay:
-        connector = Connector(
-            fedapay.url,
-            use_listen_server=True,
-            listen_server_endpoint_name="webhooks",
-            listen_server_port=0,
-            fedapay_webhooks_secret_key=fedapay.webhook_secret,
-            db_url=f"sqlite:///{folder / 'demo.db'}",
-            api_key=fedapay.secret_key,
-        )
-        with connector:
-            return _pay_and_wait(connector, fedapay, story)
+def _play(folder: Path, story: Story) -> Outcome:
+    with Emulator(delay=_THINKING) as fedapay, demo_page.connector_to(fedapay, folder) as connector:
+        return _pay_and_wait(connector, fedapay, story)
 
 
-def _pay_and_wait(connector: Connector, fedapay: Emulator, story: _Story) -> Outcome:
+def _pay_and_wait(connector: Connector, fedapay: Emulator, story: Story) -> Outcome:
     asked, paid = threading.Event(), threading.Event()
 
     def on_webhook(event: WebhookHistory) -> None:
@@ -95,7 +78,7 @@ def _pay_and_wait(connector: Connector, fedapay: Emulator, story: _Story) -> Out
         _AMOUNT,
         description="Démonstration",
     )
-    story.tell("Transaction créée", f"n° {payment.id_transaction}, {_francs(_AMOUNT)}", good=True)
+    story.tell("Transaction créée", f"n° {payment.id_transaction}, {francs(_AMOUNT)}", good=True)
     story.tell("Invitation envoyée au téléphone", f"{SANDBOX_GOOD_NUMBER}, en attente du client…", good=True)
     asked.set()
 
@@ -104,18 +87,6 @@ def _pay_and_wait(connector: Connector, fedapay: Emulator, story: _Story) -> Out
     paid.wait(_PATIENCE if outcome.paid else 0)
     transaction = outcome.transaction
     if transaction is not None and outcome.paid:
-        fees = f", dont {_francs(transaction.fees)} de frais" if transaction.fees else ""
-        story.tell("Payé", f"{_francs(transaction.amount_debited or _AMOUNT)} débités{fees}", good=True)
+        fees = f", dont {francs(transaction.fees)} de frais" if transaction.fees else ""
+        story.tell("Payé", f"{francs(transaction.amount_debited or _AMOUNT)} débités{fees}", good=True)
     return outcome
-
-
-def _francs(amount: int) -> str:
-    return f"{amount:,} F CFA".replace(",", " ")
-
-
-def _make_printable() -> None:
-    """A terminal that knows no accents shows ? instead of ending the demonstration."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")
