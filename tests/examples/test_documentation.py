@@ -134,6 +134,28 @@ def test_the_tests_of_the_guide_pass(tmp_path: Path) -> None:
     assert run.returncode == 0 and f"{passed} passed" in run.stdout, run.stdout
 
 
+def test_the_test_of_the_readme_is_one_that_is_run() -> None:
+    """
+    Six lines, the same as in the guide whose tests pass.
+    """
+    (shown,) = (each for each in blocks("README.md", "python") if "def test_" in each)
+
+    assert shown in blocks(TESTS, "python")
+    assert len([line for line in shown.splitlines() if line]) == 6
+
+
+@pytest.mark.parametrize("page", [*PAGES, *GUIDES, TESTS])
+def test_every_picture_and_page_that_is_pointed_at_is_there(page: str) -> None:
+    """
+    Pictures are small enough for a slow line.
+    """
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        found = (ROOT / page).parent / target
+        assert found.exists(), target
+        assert found.suffix != ".png" or found.stat().st_size < 200_000
+
+
 def test_the_readme_names_the_keys_that_the_emulator_has() -> None:
     """
     What a reader copies into the second terminal works with the first.
