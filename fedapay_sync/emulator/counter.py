@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Iterable, List, Sequence, Tuple
 
+from .lazily import Lazily
 from .parts import Parts
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ class Counter:
     """The APIs of all shops as one WSGI application; what opens none of them is the first one's to refuse."""
 
     def __init__(self, shops: Sequence[Parts]) -> None:
-        self._doors: List[Tuple[Parts, WSGIApplication]] = [(each, each.api()) for each in shops]
+        self._doors: List[Tuple[Parts, WSGIApplication]] = [(each, Lazily(each.api)) for each in shops]
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")[2].strip()

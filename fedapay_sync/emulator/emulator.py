@@ -14,6 +14,7 @@ from .common import Common
 from .counter import Counter
 from .desk import Desk
 from .front import Front
+from .lazily import Lazily
 from .remote import PREFIX, Remote
 from .rules import SANDBOX_SECRET_KEY
 from .settings import Settings
@@ -124,8 +125,8 @@ class Emulator(Desk):
             self._shops = {each.secret_key: each for each in (self, *others)}
             parts = [each._parts for each in self._shops.values()]
             self._access = Access(host)
-            pages = two_doors(Counter(parts), Site(lambda: parts, self._access, self).build())
-            controls = Remote(self, self._access).build()
+            pages = two_doors(Counter(parts), Lazily(Site(lambda: parts, self._access, self).build))
+            controls = Lazily(Remote(self, self._access).build)
             self._front = Front(DispatcherMiddleware(pages, {PREFIX: controls}), common.faults)
             self._server = WebServer(
                 self._front, host=host, port=port, name="fedapay-emulator", threads=_THREADS, max_body=_MAX_BODY
