@@ -236,12 +236,12 @@ def test_a_silent_receiver_times_out_and_holds_up_nobody(client_of):
         silent.bind(("127.0.0.1", 0))
         silent.listen(100)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        with Emulator(webhook_url=url, webhook_timeout=0.05, retry_factor=0) as emulator:
+        with Emulator(webhook_url=url, webhook_timeout=0.3, retry_factor=0) as emulator:
             api = client_of(emulator)
             id = api.create()["id"]
             emulator.approve(id)
             assert api.get(id)["status"] == "approved"
-            emulator.wait_for_deliveries()
+            emulator.wait_for_deliveries(30)
             assert {each.error for each in emulator.deliveries} == {"ReadTimeout"}
             assert not emulator.webhook_enabled
 
