@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 from ..clock import SYSTEM_CLOCK
-from ..config import API_KEY, API_URL, AUTH_KEY, DB_URL, ENDPOINT_NAME
 from ..connector import Connector, living
 from ..emulator import Emulator
 from ..errors import PortUnavailable
+from ..variables import API_KEY, API_URL, AUTH_KEY, DB_URL, ENDPOINT_NAME
 
 #: No test waits longer for webhooks and callbacks to be done, in seconds.
 PATIENCE = 5.0
