@@ -122,7 +122,7 @@ class Dashboard:
             body=snippets.pretty(call.body),
             answer=snippets.pretty(call.answer),
             curl=snippets.curl(call, self._desk.url),
-            python=snippets.python(call, self._desk.url),
+            python=render_template("call.txt", key=call.key, arguments=snippets.arguments(call, self._desk.url)),
         )
 
     def deliveries(self) -> str:

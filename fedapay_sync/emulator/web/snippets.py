@@ -1,4 +1,4 @@
-"""A call to the API as a text to copy: for a shell, and for Python."""
+"""A call to the API as a text to copy: for a shell, and what a program in Python (``call.txt``) gives."""
 
 import json
 import shlex
@@ -7,32 +7,24 @@ from typing import Any, List, Optional
 from ..front import ApiRequest
 from ..logs import masked
 
-_KEY = "FEDAPAY_API_KEY"
-
 
 def curl(call: ApiRequest, base_url: str) -> str:
     """The call once more by curl; the key comes from the variable that has it."""
     lines = [f"curl -X {call.method} {shlex.quote(_address(call, base_url))}"]
     if call.key:
-        lines.append(f'-H "Authorization: Bearer ${_KEY}"')
+        lines.append('-H "Authorization: Bearer $FEDAPAY_API_KEY"')
     if call.body:
         lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(_text(call.body))}"]
     return " \\\n  ".join(lines)
 
 
-def python(call: ApiRequest, base_url: str) -> str:
-    """The call once more by requests."""
-    lines = ["import os", "", "import requests", "", "reponse = requests.request("]
-    given: List[str] = [repr(call.method), repr(_address(call, base_url))]
-    if call.key:
-        given.append(f'headers={{"Authorization": f"Bearer {{os.environ[{_KEY!r}]}}"}}')
+def arguments(call: ApiRequest, base_url: str) -> List[str]:
+    """What a Python program gives to ``requests.request``, besides the key."""
+    given = [repr(call.method), repr(_address(call, base_url))]
     body = _json(call.body)
     if body is not None:
-        given.append(f"json={body!r}")
-    elif call.body:
-        given.append(f"data={_text(call.body)!r}")
-    lines += [f"    {each}," for each in (*given, "timeout=30")]
-    return "\n".join([*lines, ")", "print(reponse.status_code, reponse.text)"])
+        return [*given, f"json={body!r}"]
+    return [*given, f"data={_text(call.body)!r}"] if call.body else given
 
 
 def pretty(body: bytes) -> str:
