@@ -394,7 +394,9 @@ def test_the_address_of_webhooks_is_set_and_taken_away(desk, emulator):
     assert emulator.webhook_url is None
 
 
-@pytest.mark.parametrize("back", ["//evil.example", "/\\evil.example", "https://evil.example/", "x:y", "", "x"])
+@pytest.mark.parametrize(
+    "back", ["//evil.example", "/\\evil.example", "https://evil.example/", "x:y", "", "x", "/\t/x", "/\r\nX: y"]
+)
 def test_a_button_goes_back_to_no_other_place(desk, back):
     """
     A form that was made elsewhere cannot send the developer away.
