@@ -1,6 +1,7 @@
 """What stands behind a token, and what a page tells of it."""
 
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Sequence
 
 from ..parts import Parts
 from ..rules import CURRENCIES
@@ -31,6 +32,15 @@ def found(shops: Shops, token: str) -> Optional[Found]:
             if record is not None:
                 return Found(shop, record, not stale)
     return None
+
+
+@contextmanager
+def opened(shops: Shops, token: str) -> Iterator[Optional[Found]]:
+    """What is behind a token, while nobody else changes it."""
+    with ExitStack() as steps:
+        for shop in shops():
+            steps.enter_context(shop.books.together())
+        yield found(shops, token)
 
 
 def facts(at: Found) -> Dict[str, Any]:

@@ -12,7 +12,7 @@ from ..offers import countries, home_of, operators
 from ..phone_numbers import FORMS, national
 from ..rules import CARD_MODE, charge
 from ..shapes import Record
-from .found import Found, Shops, facts, found
+from .found import Found, Shops, facts, found, opened
 from .shop_return import shop_url
 from .words import shown
 
@@ -36,11 +36,8 @@ class _PaymentPage:
 
     def show(self, token: str) -> AnyResponse:
         """Whatever there is to say of that transaction now."""
-        at = found(self._shops, token)
-        if at is None:
-            return _closed("unknown", 404)
-        with at.shop.books.together():
-            return _page(at, token)
+        with opened(self._shops, token) as at:
+            return _page(at, token) if at is not None else _closed("unknown", 404)
 
     def state(self, token: str) -> Dict[str, Any]:
         """For the page itself: another text when it has something else to show."""
@@ -48,10 +45,9 @@ class _PaymentPage:
         return {"state": _state(at) if at is not None else None}
 
     def pay(self, token: str) -> AnyResponse:
-        at = found(self._shops, token)
-        if at is None:
-            return _closed("unknown", 404)
-        with at.shop.books.together():
+        with opened(self._shops, token) as at:
+            if at is None:
+                return _closed("unknown", 404)
             # A second window, a click too late: the page says what has become of it.
             if at.fresh and at.shop.ledger.is_payable(at.record):
                 card = request.form.get("moyen") == "carte"
