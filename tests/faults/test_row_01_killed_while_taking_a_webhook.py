@@ -24,7 +24,7 @@ PAYMENTS = [1, 2, 3, 4]
 
 def cases():
     for step in STEPS:
-        for hit in (1, 2, 3):
+        for hit in (1, 3):
             daily = step in DAILY and hit == 1
             yield pytest.param(STEPS[step], hit, id=f"{step}-{hit}", marks=() if daily else pytest.mark.long)
 

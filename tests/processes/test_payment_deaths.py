@@ -215,7 +215,7 @@ STEPS = {
     "P4 link known": "payments._link:return",
     "P5 about to prompt": "intents.claim_push:return",
     "P5 prompted": "payment_intents.create:return",
-    "P6 waiting": "listens.open_listen:return",
+    "P6 waiting": "beginnings.open_many:return",
 }
 DAILY = ("P3 id stored", "P6 waiting")
 
