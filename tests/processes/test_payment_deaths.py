@@ -271,6 +271,7 @@ def test_timeout_in_a_process_that_dies_and_paid_later(run, emulator, db_url, ev
     assert len(asked) == 2
 
 
+@pytest.mark.long
 def test_two_processes_watch_one_payment_and_one_at_a_time_asks(run, emulator, db_url, eventually, tmp_path):
     """
     Refused at first: it goes on being looked at, by either, and never twice for one look.
