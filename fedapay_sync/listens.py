@@ -249,7 +249,10 @@ class Listens:
 
     def cancel_all(self) -> int:
         """End every open wait of this database and environment; how many there were."""
-        return sum(self.cancel(each.transaction_id) for each in self._store.open_listens(self._config.environment))
+        ended = self._store.cancel_all(self._config.environment)
+        for each in ended:
+            self._bells.ring(each)
+        return len(ended)
 
     def _look_again(self, handle: Listen, api_key: Optional[str]) -> None:
         verdict = handle._verdict

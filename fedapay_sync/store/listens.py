@@ -8,7 +8,7 @@ from .dialect import Database
 from .opened import Opened
 from .owner import is_alive
 from .records import Listen
-from .rows import close_listens, listen_of, listen_row
+from .rows import LISTEN_COLUMNS, close_listens, listen_of, listen_row
 from .tables import OPEN_STATES, ListenRow
 
 # In SQL text: ten thousand rows take Peewee several times as long as SQLite.
@@ -30,6 +30,7 @@ _ADOPT = """
 UPDATE fp_listen SET owner = ?, run_after = ?, owed = 1, state = 'pending', attempts = attempts + 1 WHERE id IN ({})
 """
 _ENDED_LATELY = "SELECT transaction_id FROM fp_listen WHERE closed_at BETWEEN ? AND ? AND environment = ?"
+_WATCHED = (ListenRow.state.in_(OPEN_STATES), ListenRow.closed_at.is_null())
 
 
 class ListenVerbs(Opened):
@@ -102,6 +103,23 @@ class ListenVerbs(Opened):
             lambda database: _end(database, environment, str(transaction_id), state, now, only_from=only_from)
         )
 
+    def cancel_all(self, environment: str) -> List[str]:
+        """End every listen that is being watched as ``cancelled``, in one commit; the transactions that were."""
+        now = self._clock.now()
+        query = (
+            ListenRow.select(*(getattr(ListenRow, name) for name in LISTEN_COLUMNS))
+            .where(ListenRow.environment == environment, *_WATCHED)
+            .order_by(ListenRow.id)
+        )
+
+        def end(database: Database) -> List[str]:
+            rows = list(query.dicts().execute(database))
+            for start in range(0, len(rows), CHUNK):
+                close_listens(database, [(row, now) for row in rows[start : start + CHUNK]], "cancelled")
+            return [row["transaction_id"] for row in rows]
+
+        return self._write(end)
+
     def give_up(self, environment: str, transaction_id: TransactionId) -> bool:
         """
         Watch an undecided listen no more. It stays ``unknown``: nothing is said about a payment that nobody could look
@@ -116,9 +134,7 @@ class ListenVerbs(Opened):
 
     def open_listens(self, environment: str) -> List[Listen]:
         """All listens that are being watched."""
-        query = ListenRow.select().where(
-            ListenRow.environment == environment, ListenRow.state.in_(OPEN_STATES), ListenRow.closed_at.is_null()
-        )
+        query = ListenRow.select().where(ListenRow.environment == environment, *_WATCHED)
         return self._read(lambda database: [listen_of(row) for row in query.dicts().execute(database)])
 
     def keep_listens(self, owner: str, lease: float) -> None:

@@ -288,6 +288,24 @@ def test_a_second_time_changes_what_one_would_change(store, open_many, clock):
     assert len(store.open_listens("sandbox")) == 1000
 
 
+def test_all_are_cancelled_in_one_commit(store, second, listen, open_many, adopt, make_event, claim):
+    """
+    What has ended stays as it ended, and the end of an adopted one is owed.
+    """
+    listen(store, "1")
+    adopt(store, "B", dead=["A"])
+    listen(store, "2")
+    store.accept(make_event("2"))
+    open_many(store, range(100, 1100))
+
+    ended = second.cancel_all("sandbox")
+
+    assert ended == ["1", *(str(each) for each in range(100, 1100))]
+    assert store.open_listens("sandbox") == [] and second.cancel_all("sandbox") == []
+    assert store.listen("sandbox", "2").state == "resolved"
+    assert [work.entity_id for work in claim(store, kinds=["local.restored"])] == ["1"]
+
+
 def test_an_end_that_was_known_closes_with_what_is_owed(store, second, open_many, adopt, make_event, claim, clock):
     """
     The listen of a dead process, in the midst of its deletion, among many new ones.
