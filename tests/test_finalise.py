@@ -386,7 +386,7 @@ def test_an_undecided_deadline_is_decided_when_fedapay_is_back(make_connector, e
     with pytest.raises(StatusUnknown):
         connector.finalise(id_transaction, 0.01)
 
-    eventually(lambda: clock.advance(1) or state_of(connector, id_transaction) == "timed_out")
+    eventually(lambda: clock.advance(0.2) or state_of(connector, id_transaction) == "timed_out", timeout=30)
 
 
 @pytest.mark.faults(row=9)
