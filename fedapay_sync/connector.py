@@ -5,54 +5,35 @@ Le connecteur : payer, attendre, recevoir les webhooks, reprendre après un red�
 """
 
 import atexit
-import dataclasses
-import os
 import weakref
-from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from .api import Api
 from .assembly import Parts, PerProcess
-from .attempts import next_round
-from .callbacks import check_callback
 from .clock import SYSTEM_CLOCK, Clock
-from .config import DEFAULT_PORT, days
+from .config import DEFAULT_PORT
 from .config import build as build_config
 from .deadlines import DEFAULT_TIMEOUT
-from .enums import EventFutureStatus, OnTimeout
-from .errors import AmountMismatch, ConfigError, TransactionId
+from .enums import OnTimeout
+from .errors import ConfigError, TransactionId
 from .exchange import Exchange, checked_observer
-from .inbox import contents, is_claim
+from .handlers import Handlers
 from .listens import Listen
 from .logbook import log_to
 from .masking import get_logger
-from .models import (
-    FedapayPay,
-    Outcome,
-    PaiementSetup,
-    PaymentHistory,
-    Transaction,
-    TransactionDeleteStatus,
-    UserData,
-    WebhookHistory,
-)
-from .outcomes import event_of, mismatched
-from .store import PAYMENT_NAME, RESTORED_NAME, UNREADABLE, Purged, StoredEvent
+from .models import FedapayPay, Outcome, PaiementSetup, Transaction, TransactionDeleteStatus, UserData
+from .receiving import Receiving
+from .store import RESTORED_NAME, StoredEvent
 from .surroundings import warn_where_waiting_blocks, warn_without_threads
-from .variables import AUTH_KEY, is_reloader_parent
+from .upkeep import Upkeep
 from .watches import Pace
-from .webhook_app import Receive, WebhookApp
 
 log = get_logger(__name__)
 
-PaymentCallback = Callable[[PaymentHistory], Any]
-WebhookCallback = Callable[[WebhookHistory], Any]
-RestoredCallback = Callable[[Outcome], Any]
 OutcomeCallback = Callable[[Outcome], Any]
-FinalCallback = Callable[[EventFutureStatus, Optional[List[WebhookHistory]]], Any]
 
 
-class Connector:
+class Connector(Handlers, Receiving, Upkeep):
     """
     Un compte FedaPay : paiements, attentes, webhooks.
 
@@ -138,13 +119,6 @@ class Connector:
         for kind, handler in self._callbacks.items():
             parts.callbacks.set(kind, handler)
         parts.watches.has_receiver = self._has_receiver
-        return parts
-
-    def _here(self) -> Parts:
-        """This process's parts, with owed callbacks being looked for and payments being followed up."""
-        parts = self._per_process.get()
-        parts.callbacks.start()
-        parts.follow_up.start()
         return parts
 
     @property
@@ -350,222 +324,6 @@ class Connector:
         log.info("%d listens cancelled: %s", count, reason or "no reason given")
         return count
 
-    # -- callbacks ----------------------------------------------------------------------------------------------
-
-    def on_payment(self, callback: PaymentCallback) -> PaymentCallback:
-        """
-        Appelle cette fonction après chaque paiement lancé par ``pay``, sur un autre thread.
-
-        Raises:
-            ConfigError: ce n'est pas une fonction ordinaire.
-        """
-        self._set(PAYMENT_NAME, callback, "Le callback de paiement", lambda work: callback(_payment_of(work)))
-        return callback
-
-    def on_webhook(self, callback: WebhookCallback) -> WebhookCallback:
-        """
-        Appelle cette fonction pour chaque événement, une seule fois, sur un autre thread.
-
-        Si elle lève une exception, elle est rappelée plus tard, avec la même ``event_key``.
-
-        Raises:
-            ConfigError: ce n'est pas une fonction ordinaire.
-        """
-        self._set("webhook", callback, "Le callback de webhook", lambda work: self._tell(callback, work))
-        return callback
-
-    def on_restored(self, callback: RestoredCallback) -> RestoredCallback:
-        """
-        Appelle cette fonction, avec un ``Outcome``, à la fin de chaque attente reprise par ``restore``.
-
-        Raises:
-            ConfigError: ce n'est pas une fonction ordinaire.
-        """
-        self._set(RESTORED_NAME, callback, "Le callback de reprise", lambda work: callback(self._restored(work)))
-        return callback
-
-    def _on_restored_pair(self, callback: FinalCallback) -> FinalCallback:
-        """Appelle cette fonction, avec ``(status, webhooks)``, à la fin de chaque attente reprise."""
-        self._set(RESTORED_NAME, callback, "Le callback de reprise", lambda work: callback(*self._restored(work)))
-        return callback
-
-    def _set(self, kind: str, callback: Any, name: str, handler: Callable[[StoredEvent], Any]) -> None:
-        check_callback(callback, name)
-        self._callbacks[kind] = handler
-        self._per_process.get().callbacks.set(kind, handler)
-
-    def _tell(self, callback: WebhookCallback, work: StoredEvent) -> Any:
-        parts = self._per_process.get()
-        if work.name == UNREADABLE:
-            return parts.inbox.reread(work)
-        if is_claim(work):
-            if not parts.confirmation.is_unfounded(work):
-                return None
-            work = dataclasses.replace(work, suspect=True)
-        return callback(event_of(work))
-
-    def _restored(self, work: StoredEvent) -> Outcome:
-        shown: TransactionId = int(work.entity_id) if work.entity_id.isdigit() else work.entity_id
-        try:
-            outcome = self._per_process.get().outcomes.of(shown)
-        except AmountMismatch as error:
-            return mismatched(shown, error)
-        if outcome is not None:
-            return outcome
-        status = EventFutureStatus.TIMEOUT if work.status == "timed_out" else EventFutureStatus.CANCELLED
-        return Outcome(status, id_transaction=shown, reason=work.status or "")
-
-    # -- webhooks -----------------------------------------------------------------------------------------------
-
-    def start_webhook_server(self) -> None:
-        """
-        Démarre le serveur de webhooks dans un thread ; sans effet s'il tourne déjà.
-
-        Sans effet aussi dans le premier des deux processus de ``flask run --debug`` (ou ``manage.py runserver``) :
-        il ne fait que surveiller les fichiers, et c'est le second qui sert.
-
-        Raises:
-            PortUnavailable: le port est pris.
-            ConfigError: le connecteur a été construit sans ``use_listen_server=True``.
-        """
-        if not self._config.use_listen_server:
-            raise ConfigError(
-                "Ce connecteur n'a pas de serveur de webhooks : le construire avec use_listen_server=True, ou monter "
-                "connector.wsgi_app (ou le blueprint de fedapay_sync.flask) dans l'application existante."
-            )
-        if is_reloader_parent():
-            log.info("webhook server not started in the reloader's first process; the second one serves")
-            return
-        parts = self._here()
-        parts.store.open()
-        server = parts.serve(self.receive)
-        log.info("webhook server listening on %s", server.url)
-
-    @property
-    def webhook_url(self) -> str:
-        """Adresse locale du serveur de webhooks, chemin compris ; vide s'il ne tourne pas."""
-        server = self._per_process.get().server
-        return f"{server.url}/{self._config.endpoint_name}" if server is not None and server.is_running else ""
-
-    def receive(self, payload: bytes, signature: Optional[str]) -> None:
-        """
-        Reçoit un webhook : contrôle la signature et garde l'événement. Au retour, il est sur disque : répondre 200.
-
-        Args:
-            payload: corps brut de la requête, octet pour octet.
-            signature: valeur de l'en-tête ``X-FEDAPAY-SIGNATURE``.
-
-        Raises:
-            SignatureError: pas signé par FedaPay, ou trop vieux : répondre 400.
-            StoreError: pas gardé : répondre 503, FedaPay reviendra.
-        """
-        self._expect_webhooks().inbox.receive(payload, signature)
-
-    def verify_signature(self, payload: bytes, signature: Optional[str]) -> bool:
-        """
-        Vrai si FedaPay a signé ce corps, récemment. Ne rend jamais faux : lève.
-
-        Raises:
-            SignatureError: signature absente, illisible, fausse ou hors du délai de 300 s.
-            ConfigError: aucun secret de webhook n'est configuré, ou le corps n'est pas en octets.
-        """
-        self._expect_webhooks().inbox.verify(payload, signature)
-        return True
-
-    def save_webhook(self, event: Union[Mapping[str, Any], str, bytes]) -> None:
-        """
-        Garde un événement dont la signature a déjà été vérifiée. Au retour, il est sur disque.
-
-        Raises:
-            EventError: ce n'est pas un événement décodé.
-            StoreError: pas gardé : répondre 503, FedaPay reviendra.
-        """
-        self._expect_webhooks().inbox.save(event)
-
-    def wsgi_app(self, path: Optional[str] = None) -> WebhookApp:
-        """
-        Application WSGI qui reçoit les webhooks, à monter dans une application existante.
-
-        Args:
-            path: chemin des webhooks ; ``None`` si l'application est montée à leur adresse.
-        """
-        self._check_can_verify()
-        self._expect_webhooks()
-        receive: Receive = self.receive
-        return WebhookApp(receive, path)
-
-    def _expect_webhooks(self) -> Parts:
-        """Webhooks come here, so that status checks may be rare."""
-        self._has_receiver = True
-        parts = self._here()
-        parts.watches.has_receiver = True
-        return parts
-
-    def _check_can_verify(self) -> None:
-        if not self._config.webhook_secrets:
-            raise ConfigError(
-                f"Secret de webhook manquant : rien ne pourrait être vérifié. Définir {AUTH_KEY} ou "
-                "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
-            )
-
-    # -- entretien ----------------------------------------------------------------------------------------------
-
-    def parked(self) -> List[WebhookHistory]:
-        """
-        Les événements mis de côté : ceux dont le callback a échoué jusqu'au bout, et ceux qui sont illisibles.
-
-        ``last_error`` dit pourquoi.
-        """
-        return [event_of(work) for work in self._parked()]
-
-    def replay(self, event_key: Optional[str] = None) -> int:
-        """
-        Rappelle le callback des événements mis de côté, et rend leur nombre.
-
-        Ils gardent leur ``event_key``, et ``attempt`` continue. Un événement illisible est relu.
-
-        Args:
-            event_key: la clé d'un seul événement ; tous par défaut.
-        """
-        parts = self._here()
-        count = sum(parts.store.replay(work, next_round(work.attempts)) for work in self._parked(event_key))
-        parts.callbacks.notify()
-        return count
-
-    def _parked(self, event_key: Optional[str] = None) -> List[StoredEvent]:
-        environment, accounts = self._config.environment, list(self._config.accounts)
-        return self._here().store.parked(environment, accounts, event_key)
-
-    def purge(self, older_than_days: float) -> Purged:
-        """
-        Efface de la base les attentes et paiements finis, et le corps des événements traités, plus vieux que cela.
-
-        Les clés des événements restent pour toujours : répété après des années, un événement est encore reconnu. Ce
-        que FedaPay peut encore changer (moins de trois jours) et ce qui est mis de côté restent aussi.
-
-        Args:
-            older_than_days: âge en jours, 0 ou plus.
-
-        Raises:
-            ConfigError: ce n'est pas un nombre de jours.
-        """
-        return self._here().store.purge(days(older_than_days, "older_than_days") * 86400)
-
-    def import_async(self, path: Union[str, "os.PathLike[str]"]) -> int:
-        """
-        Reprend les attentes de la base du connecteur asynchrone, et rend le nombre de celles qui sont nouvelles.
-
-        Cette base n'est que lue. Chaque attente garde le temps qui lui reste, ses webhooks déjà reçus sont gardés
-        comme les autres. Recommencer ne change rien. Appeler ensuite ``restore``.
-
-        Args:
-            path: fichier SQLite du connecteur asynchrone, ``processes.db``.
-
-        Raises:
-            StoreError: le fichier n'existe pas, ou n'est pas une telle base.
-        """
-        return self._here().moving.import_file(Path(path))
-
     # -- reprendre et fermer ------------------------------------------------------------------------------------
 
     def restore(self) -> int:
@@ -627,18 +385,14 @@ class Connector:
     fedapay_get_transaction_data_by_merchant_id = get_transaction_by_merchant_reference
     fedapay_finalise = finalise
     fedapay_cancel_transaction = cancel
-    fedapay_save_webhook_data = save_webhook
+    fedapay_save_webhook_data = Receiving.save_webhook
     cancel_future_event = cancel_listen
     cancel_all_future_event = cancel_all_listens
-    set_payment_callback_function = on_payment
-    set_webhook_callback_function = on_webhook
-    set_on_persited_listening_processes_loading_finished_callback = _on_restored_pair
+    set_payment_callback_function = Handlers.on_payment
+    set_webhook_callback_function = Handlers.on_webhook
+    set_on_persited_listening_processes_loading_finished_callback = Handlers._on_restored_pair
     load_persisted_listening_processes = restore
     shutdown_cleanup = close
-
-
-def _payment_of(work: StoredEvent) -> PaymentHistory:
-    return PaymentHistory.from_dict(contents(work))
 
 
 #: Weakly: the exit hook must not keep a forgotten connector alive.

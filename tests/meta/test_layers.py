@@ -21,7 +21,7 @@ LAYERS = {
     "resources": "resources api integration",
     "flow": "intents payments inbox outcomes statuses deadlines watches confirmation telling listens followup absences "
     "recovery moving webhook_app",
-    "wiring": "surroundings assembly logbook connector shared",
+    "wiring": "surroundings assembly standing handlers receiving upkeep logbook connector shared",
     "faces": "flask django notebook cli testing emulator",
 }
 RANK = {unit: rank for rank, units in enumerate(LAYERS.values()) for unit in units.split()}
