@@ -15,12 +15,8 @@ from ..errors import ConfigError, StoreError
 from ..masking import get_logger, mask
 from .connection import Connection
 from .dialect import SqliteFile
+from .lockfile import HAS_LOCKS, ProcessLock
 from .migrations import migrate
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 log = get_logger(__name__)
 
@@ -28,6 +24,9 @@ log = get_logger(__name__)
 _BUSY_MS = 10_000
 #: ON CONFLICT … DO NOTHING came with this one.
 _OLDEST_SQLITE = (3, 24, 0)
+
+_Identity = Tuple[int, int]
+_Logs = Tuple[Optional[_Identity], ...]
 
 #: Held while a file is made, while a connection opens, and over a fork.
 _opening = threading.Lock()
@@ -112,7 +111,9 @@ class FileConnection(Connection):
         self._in_use = threading.Lock()
         self._database: Optional[SqliteFile] = None
         self._pid = 0
-        self._file: Optional[Tuple[int, int]] = None
+        self._file: Optional[_Identity] = None
+        # Those of the open database; empty while there is none.
+        self._logs: _Logs = ()
         self._times_closed = self._closed_beside = 0
 
     @contextlib.contextmanager
@@ -170,7 +171,12 @@ class FileConnection(Connection):
             # While one stays open, SQLite shares with all of the process what it knows of a file put right since.
             self._close()
             self._closed_beside = self._beside._times_closed
+        if self._database is not None and self._logs != _logs(self._path):
+            # SQLite would go on, and confirm what it writes into files that nobody will ever find.
+            log.error("the -wal or -shm of %s was taken from under an open database; reopening", self._path.name)
+            self._close()
         if self._database is None:
+            self._close_stale(found)
             with _opening:
                 if any(each._pid != os.getpid() and each._file == found for each in list(_open.values())):
                     raise ConfigError(
@@ -182,7 +188,28 @@ class FileConnection(Connection):
             if self._process_lock is not None:
                 self._database.transact(lambda database: migrate(database, again=self.times_opened > 0))
             self.times_opened += 1
+            self._logs = _logs(self._path)
         return self._database
+
+    def _close_stale(self, found: _Identity) -> None:
+        """
+        Close what else this process has open on that file with logs that are gone: SQLite shares between all of its
+        connections what it knows of them.
+
+        Raises:
+            StoreError: one of them is in use.
+        """
+        for each in list(_open.values()):
+            if each._pid != os.getpid() or each._file != found or each._logs in ((), _logs(self._path)):
+                continue
+            # Not for long: it may be waiting for us.
+            if not each._in_use.acquire(timeout=1.0):
+                raise StoreError(f"La base {self._path} est en train d'être rouverte. Rien n'a été confirmé.")
+            try:
+                if each._logs != _logs(self._path):
+                    each._close()
+            finally:
+                each._in_use.release()
 
     def _let_go(self) -> None:
         self._close()
@@ -190,7 +217,7 @@ class FileConnection(Connection):
             self._process_lock.close()
 
     def _close(self) -> None:
-        database, self._database = self._database, None
+        database, self._database, self._logs = self._database, None, ()
         _open.pop(id(self), None)
         if database is not None:
             self._times_closed += 1
@@ -222,7 +249,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
-def _identity(path: Path) -> Optional[Tuple[int, int]]:
+def _logs(path: Path) -> _Logs:
+    """Which files hold what was committed and is not in the database file yet."""
+    return tuple(_identity(Path(f"{path}{suffix}")) for suffix in ("-wal", "-shm"))
+
+
+def _identity(path: Path) -> Optional[_Identity]:
     """Which file stands at that path, if any."""
     try:
         found = os.stat(path)
@@ -237,7 +269,7 @@ def _connect(path: Path) -> SqliteFile:
 
     It may move between threads (whoever holds it serialises its use), and opens no transaction by itself.
     """
-    journal = "WAL" if fcntl is not None or not _has_wal_reset_defect() else "TRUNCATE"
+    journal = "WAL" if HAS_LOCKS or not _has_wal_reset_defect() else "TRUNCATE"
     database = SqliteFile(
         # mode=rw: a file that vanished this instant is not made anew.
         f"{path.as_uri()}?mode=rw",
@@ -264,39 +296,3 @@ def _has_wal_reset_defect() -> bool:
     """SQLite before 3.51.3 (3.44.6 and 3.50.7 excepted) may lose commits at a checkpoint among several writers."""
     version = sqlite3.sqlite_version_info
     return version < (3, 51, 3) and not ((3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51))
-
-
-class ProcessLock:
-    """
-    Held by the one connection that writes, from BEGIN to the return of COMMIT.
-
-    It keeps checkpoints and commits of different processes apart (see ``_has_wal_reset_defect``), and its queue is
-    fairer than SQLite's sleeping busy handler. Its descriptor is closed before a fork: inherited, it would give the
-    lock to both sides, and keep it from everybody should the parent be killed while it holds it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = f"{path}.lock"
-        self._file: Optional[int] = None
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Wait for the lock, without limit: those who wait for us have a limit of their own."""
-        if fcntl is None:
-            yield
-            return
-        if self._file is None:
-            # A link planted in its place would be followed, and the file behind it made or held.
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._file = os.open(self._path, flags, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None

@@ -1,0 +1,49 @@
+"""The lock file beside an SQLite file."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Iterator, Optional
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+HAS_LOCKS = fcntl is not None
+
+
+class ProcessLock:
+    """
+    Held by the one connection that writes, from BEGIN to the return of COMMIT.
+
+    It keeps checkpoints and commits of different processes apart (``database._has_wal_reset_defect`` says why), and
+    its queue is fairer than SQLite's sleeping busy handler. Its descriptor is closed before a fork: inherited, it
+    would give the lock to both sides, and keep it from everybody should the parent be killed while it holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = f"{path}.lock"
+        self._file: Optional[int] = None
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Wait for the lock, without limit: those who wait for us have a limit of their own."""
+        if fcntl is None:
+            yield
+            return
+        if self._file is None:
+            # A link planted in its place would be followed, and the file behind it made or held.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._file = os.open(self._path, flags, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
