@@ -41,6 +41,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
         held = self.requests and self.total_outbufs_len < self.adj.send_bytes and not self.will_close
         return bool(super().writable() and not held)
 
+    def send_what_is_whole(self) -> None:
+        """Send now what the client takes of it."""
+        with self.outbuf_lock:
+            self._flush_exception(self._flush_some, do_close=False)
+
 
 class Running:
     """
@@ -138,6 +143,9 @@ class Running:
 
     def _close_rest(self) -> None:
         for channel in list(self._server.active_channels.values()):
+            if not channel.requests:
+                # Made while the workers were waited for, and not sent by the loop yet.
+                channel.send_what_is_whole()
             channel.handle_close()
         self._server._map.clear()
 

@@ -149,6 +149,29 @@ def test_requests_in_flight_at_stop_are_all_answered():
     assert [answer_of(each) for each in connections] == [b"HTTP/1.1 200 OK"] * 40
 
 
+def test_an_answer_made_while_stop_waits_for_its_threads_is_sent(monkeypatch):
+    """
+    Also when the loop, which sends the answers, has had no turn since.
+    """
+    gate = Gate()
+    server = WebServer(gate, threads=2)
+    server.start()
+    running = server._running
+    dispatcher = running._server.task_dispatcher
+    shutdown = dispatcher.shutdown
+
+    def in_one_turn(**how):
+        gate.opened.set()
+        shutdown(**{**how, "timeout": 10})
+        running._close_rest()
+
+    monkeypatch.setattr(dispatcher, "shutdown", lambda **how: running._in_loop(lambda: in_one_turn(**how)))
+    connection = ask(server)
+    assert gate.inside.acquire(timeout=10)
+    server.stop(0.0)
+    assert answer_of(connection) == b"HTTP/1.1 200 OK"
+
+
 @pytest.mark.faults(row=16)
 def test_stop_does_not_wait_longer_than_its_grace():
     """
