@@ -41,6 +41,12 @@ class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
         held = self.requests and self.total_outbufs_len < self.adj.send_bytes and not self.will_close
         return bool(super().writable() and not held)
 
+    def service(self) -> None:
+        """Answer a request; the whole answer to one that came before it in the same packet does not wait for this."""
+        if self.total_outbufs_len:
+            self.send_what_is_whole()
+        super().service()
+
     def send_what_is_whole(self) -> None:
         """Send now what the client takes of it."""
         with self.outbuf_lock:

@@ -312,6 +312,24 @@ def test_an_answer_comes_in_one_piece():
             assert connection.recv(65536).endswith(b"\r\n\r\n3")
 
 
+def test_an_answer_does_not_wait_for_the_next_one():
+    """
+    Two requests in one packet: the first is answered while the second is still being worked on.
+    """
+    gate = Gate()
+
+    def app(environ, start_response):
+        return (gate if environ["PATH_INFO"] == "/slow" else hello)(environ, start_response)
+
+    with WebServer(app) as server, socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert gate.inside.acquire(timeout=10)
+        connection.settimeout(5)
+        assert connection.recv(65536).endswith(b"\r\n\r\n0")
+        gate.opened.set()
+        assert connection.recv(65536).endswith(b"\r\n\r\n0")
+
+
 def test_an_answer_that_is_begun_and_not_yet_whole_keeps_no_core_busy():
     """
     What is held back until then is not asked about again and again.
