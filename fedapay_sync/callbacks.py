@@ -123,8 +123,14 @@ class Callbacks:
             return
         with self._lock:
             if self._thread is None and not self._closing:
-                self._thread = threading.Thread(target=self._run, name="fedapay-callbacks", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="fedapay-callbacks", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    # Whoever calls has stored an event, and must be able to say so.
+                    log.error("no thread for the callbacks, trying again with the next event: %s", error)
+                else:
+                    self._thread = thread
 
     def notify(self) -> None:
         """There may be new work."""

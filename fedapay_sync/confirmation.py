@@ -39,7 +39,11 @@ class Confirmation:
 
     def soon(self, transaction_id: str) -> None:
         """Ask FedaPay on another thread, for those who wait; if it does not answer, the claim is still there."""
-        self._pool.submit(lambda: self._ask(transaction_id))
+        try:
+            self._pool.submit(lambda: self._ask(transaction_id))
+        except RuntimeError as error:
+            # The webhook is stored, and must be answered 200.
+            log.error("no thread to confirm transaction %s now: %s", transaction_id, error)
 
     def close(self) -> None:
         """Ask nothing new."""

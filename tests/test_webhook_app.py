@@ -5,6 +5,7 @@ import json
 import logging
 import socket
 import sqlite3
+import threading
 import time
 
 import flask
@@ -215,6 +216,32 @@ def test_the_webhook_callback_survives_whatever_was_kept(make_connector, signed,
     assert len(seen) == sum(row[2] == "done" for row in rows_of(db_url))
     for event in seen:
         assert event.event_key and isinstance(event.paid, bool) and repr(event) and event.to_dict()
+
+
+@pytest.mark.parametrize("confirm", [False, True])
+def test_what_is_stored_is_answered_200_where_no_thread_is_to_be_had(
+    make_connector, signed, eventually, emulator, monkeypatch, confirm
+):
+    """
+    Its callback comes with the next event, once there are threads again.
+    """
+    start, scarce = threading.Thread.start, ("fedapay-callback", "fedapay-confirm")
+
+    def refuse(thread):
+        if scarce and thread.name.startswith(scarce):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    connector = make_connector(fedapay_webhooks_secret_key=SECRET, confirm_with_api=confirm)
+    seen = []
+    connector.on_webhook(seen.append)
+    assert Wsgi(connector)(GOOD, signed(GOOD)).status == 200
+    scarce = ()
+    later = body_of(event_of("pending", 102))
+    assert Wsgi(connector)(later, signed(later)).status == 200
+
+    eventually(lambda: {str(event.object_id) for event in seen} >= ({"102"} if confirm else {"101", "102"}))
 
 
 def test_other_methods_and_paths_are_refused(endpoint, signed):
