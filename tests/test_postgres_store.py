@@ -169,6 +169,16 @@ def test_a_server_that_refuses_is_told_at_once_and_without_the_password(make_sto
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.parametrize("place", ["postgresql://boutique:{}@127.0.0.1/x", "postgresql://127.0.0.1/x?password={}"])
+def test_a_password_that_cannot_be_decoded_is_not_shown(make_store, place):
+    """
+    The driver quotes it as it is written in the URL.
+    """
+    with pytest.raises(StoreError, match="percent-encoded") as caught:
+        make_store(place.format("un%21secret%zz")).open()
+    assert "secret" not in str(caught.value)
+
+
 def test_a_server_that_is_not_there_is_told_at_once(make_store, postgres_url, free_port):
     port = postgres_url.split(":")[3].partition("/")[0]
     begun = time.monotonic()

@@ -117,9 +117,12 @@ def shown(url: str) -> str:
 def without_secrets(text: str, url: str) -> str:
     """What the server or its driver said about that URL, without its password."""
     parts = urllib.parse.urlsplit(url)
-    secrets = [parts.password or "", *(value for name, value in urllib.parse.parse_qsl(parts.query) if "pass" in name)]
+    # As they are written there: what cannot be decoded is quoted so.
+    settings = [each.partition("=") for each in parts.query.split("&")]
+    secrets = [parts.password or "", *(value for name, _, value in settings if "pass" in name)]
     for secret in secrets:
-        for form in (secret, urllib.parse.unquote(secret), urllib.parse.quote(secret)):
+        decoded = urllib.parse.unquote(secret)
+        for form in (secret, decoded, urllib.parse.quote(decoded)):
             text = text.replace(form, "***") if form else text
     return mask(text)
 
