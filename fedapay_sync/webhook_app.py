@@ -87,14 +87,14 @@ class WebhookApp:
         if self._path is not None and str(environ.get("PATH_INFO", "")).strip("/") != self._path:
             if self._otherwise is not None:
                 return self._otherwise(environ, start_response)
-            return _sent(_NOT_FOUND, start_response)
+            return _sent(_NOT_FOUND, environ, start_response)
         if environ.get("REQUEST_METHOD") != "POST":
-            return _sent(_POST_ONLY, start_response)
+            return _sent(_POST_ONLY, environ, start_response)
         length = str(environ.get("CONTENT_LENGTH") or "")
         body = _body(environ["wsgi.input"], length, bool(environ.get("wsgi.input_terminated")))
         if body is None:
-            return _sent(_TOO_LARGE, start_response)
-        return _sent(reply_to(self._receive, body, environ.get(_ENVIRON_HEADER)), start_response)
+            return _sent(_TOO_LARGE, environ, start_response)
+        return _sent(reply_to(self._receive, body, environ.get(_ENVIRON_HEADER)), environ, start_response)
 
 
 def _body(stream: Any, length: str, ends_by_itself: bool) -> Optional[bytes]:
@@ -118,9 +118,10 @@ def _body(stream: Any, length: str, ends_by_itself: bool) -> Optional[bytes]:
     return None if len(body) > MAX_BODY else body
 
 
-def _sent(reply: Reply, start_response: StartResponse) -> Iterable[bytes]:
+def _sent(reply: Reply, environ: Dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
     start_response(f"{reply.status} {_PHRASES[reply.status]}", reply.headers)
-    return [reply.body]
+    # A body after HEAD would be taken for the beginning of the next answer on that connection.
+    return [] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
 
 
 def blueprint(receive: Receive, path: str, name: str = "fedapay") -> "flask.Blueprint":

@@ -339,6 +339,14 @@ def served(make_connector):
     return Served(make_connector(use_listen_server=True, fedapay_webhooks_secret_key=SECRET))
 
 
+def test_no_body_follows_the_head_of_an_answer_to_head(served):
+    """
+    It would be read as the beginning of the next answer on that connection.
+    """
+    said = exchange(served, b"HEAD /webhooks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 405") and said.endswith(b"\r\n\r\n")
+
+
 @pytest.mark.faults(row=11)
 def test_c01_a_giant_over_a_raw_socket_is_413(served):
     """
