@@ -19,11 +19,14 @@ from .masking import get_logger
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+log = get_logger(__name__)
 _quiet = get_logger(f"{__name__}.queue")
 _quiet.setLevel(logging.ERROR)
 
 _MAX_HEADERS = 16_384
 _TICK = 0.005
+#: Where the system has no descriptor left for a client, it is asked again after so many seconds.
+_BREATH = 0.5
 #: From so many bytes on, a part of an answer is sent before the rest of it is there.
 _LARGE = 18_000
 
@@ -58,7 +61,8 @@ class Running:
     One waitress server, from its bound socket to its last thread.
 
     waitress 3.0 has no graceful stop. This one uses names outside its documented API: thunks given to
-    ``trigger.pull_trigger`` (run in the loop's thread), ``active_channels`` and ``_map``, and ``channel_class``.
+    ``trigger.pull_trigger`` (run in the loop's thread), ``active_channels`` and ``_map``, ``channel_class``, and the
+    methods ``accept`` and ``readable`` of the server.
     """
 
     def __init__(
@@ -86,6 +90,8 @@ class Running:
         # Before the first client. As an argument, waitress would warn that it may do without it one day.
         self._server.adj.send_bytes = _LARGE
         self._server.channel_class = _Channel
+        self._accepts_from = 0.0
+        self._server.accept, self._server.readable = self._accept, self._accepts
         # A request that waits for a free thread is no news; waitress warns of each.
         self._server.task_dispatcher.queue_logger = _quiet
         self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
@@ -130,6 +136,19 @@ class Running:
         if self._server.socket is not None:
             self._server.socket.close()
         self._server.trigger.close()
+
+    def _accept(self) -> Any:
+        """A client; None for now where the system has no room for one. waitress would ask, and log, without pause."""
+        try:
+            return type(self._server).accept(self._server)
+        except OSError as error:
+            self._accepts_from = SYSTEM_CLOCK.monotonic() + _BREATH
+            log.error("no connection can be taken for now: %s", error)
+            return None
+
+    def _accepts(self) -> bool:
+        # waitress first: it closes idle connections here, and so makes room.
+        return bool(type(self._server).readable(self._server)) and SYSTEM_CLOCK.monotonic() >= self._accepts_from
 
     def _close_listener(self) -> None:
         # Clients in the kernel's queue believe they are connected: closing now would reset them.

@@ -1,5 +1,6 @@
 """The web server: every request it took is answered, and nothing of it is left behind."""
 
+import errno
 import gc
 import os
 import socket
@@ -358,6 +359,37 @@ def test_an_answer_that_is_begun_and_not_yet_whole_keeps_no_core_busy():
 
         assert answer.result(10).content == b"begin end"
     assert used < 0.05
+
+
+def test_a_system_without_descriptors_is_asked_with_pauses(monkeypatch, caplog):
+    """
+    Not a hundred thousand times a second, each time with a line in the log; the client is taken when there is room.
+    """
+
+    class Starved:
+        calls, hungry = 0, True
+
+        def __init__(self, listener):
+            self.listener = listener
+
+        def __getattr__(self, name):
+            return getattr(self.listener, name)
+
+        def accept(self):
+            self.calls += 1
+            if self.hungry:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return self.listener.accept()
+
+    with WebServer(hello) as server:
+        starved = Starved(server._running._server.socket)
+        monkeypatch.setattr(server._running._server, "socket", starved)
+        connection = ask(server)
+        threading.Event().wait(1)
+        assert 1 <= starved.calls <= 5
+        assert 1 <= len(caplog.records) <= 5
+        starved.hungry = False
+        assert answer_of(connection) == b"HTTP/1.1 200 OK"
 
 
 @pytest.mark.faults(row=16)
