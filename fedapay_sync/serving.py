@@ -52,8 +52,13 @@ class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
 
     def send_what_is_whole(self) -> None:
         """Send now what the client takes of it."""
+        self._flush_exception(self._flush_some, do_close=False)
+
+    def _flush_some(self, do_close: bool = True) -> bool:
+        # The loop sends without the lock, and a worker that says "100 Continue" to the next request sends as well:
+        # the client would get the answer twice.
         with self.outbuf_lock:
-            self._flush_exception(self._flush_some, do_close=False)
+            return bool(super()._flush_some(do_close))
 
 
 class Running:

@@ -331,6 +331,39 @@ def test_an_answer_does_not_wait_for_the_next_one():
         assert connection.recv(65536).endswith(b"\r\n\r\n0")
 
 
+def test_an_answer_before_a_request_that_waits_for_100_continue_is_sent_once():
+    """
+    Two threads have something to send to that client then, while other clients keep the loop awake.
+    """
+    first = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    second = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    done = threading.Event()
+
+    def keep_awake(server):
+        with socket.create_connection((server.host, server.port), timeout=10) as connection:
+            while not done.is_set():
+                connection.sendall(first)
+                connection.recv(65536)
+
+    def said_to(server):
+        with socket.create_connection((server.host, server.port), timeout=10) as connection:
+            connection.sendall(first + second)
+            stream, said = connection.makefile("rb"), b""
+            while b"100 Continue\r\n\r\n" not in said:
+                said += stream.readline() or pytest.fail("hung up")
+            connection.sendall(b"abc")
+            return said + stream.read()
+
+    with WebServer(hello) as server, ThreadPoolExecutor(3) as pool:
+        awake = [pool.submit(keep_awake, server) for _ in range(3)]
+        try:
+            counts = {(said.count(b" 200 OK"), said.count(b" 100 ")) for said in (said_to(server) for _ in range(300))}
+        finally:
+            done.set()
+    assert [each.result(10) for each in awake] == [None] * 3
+    assert counts == {(2, 1)}
+
+
 def test_an_answer_that_is_begun_and_not_yet_whole_keeps_no_core_busy():
     """
     What is held back until then is not asked about again and again.
