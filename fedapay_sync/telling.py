@@ -83,5 +83,5 @@ class Telling:
             self.when_it_ends(wait._again(wait.id_transaction), callback)
         except FedapayError as error:
             log.warning("wait for %s not prolonged, again later: %s", wait.id_transaction, error)
-            wait._callbacks.append(callback)
-            self._bells.later(AGAIN, functools.partial(self.hand_over, wait))
+            # Not among the callbacks before then: whoever takes them from there would try again at once.
+            self._bells.later(AGAIN, functools.partial(self.when_it_ends, wait, callback))

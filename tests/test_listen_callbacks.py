@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from fedapay_sync import ConfigError, EventFutureStatus, MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.errors import StoreError
 from fedapay_sync.watches import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
@@ -212,3 +213,37 @@ def test_a_callback_that_is_added_after_the_bell_rang_is_told(shop, emulator, to
     handle._bell.clear()
     handle.add_done_callback(told)
     assert eventually(lambda: told.outcomes)[0].paid
+
+
+def test_a_wait_that_cannot_be_prolonged_is_tried_again_after_a_while_and_not_at_once(
+    shop, emulator, told, clock, eventually, monkeypatch
+):
+    """
+    FedaPay does not answer at the deadline, and then the database fails: nothing goes round and round meanwhile.
+    """
+    number = pay(shop)
+    emulator.webhook_url = None
+    emulator.fail_next("/v1/transactions/", method="GET", status=500, times=1000)
+    handle = shop.listen(number, timeout=30, callback=told)
+    # While somebody waits, the timers see the clock jump.
+    shop._per_process.get().bells.add("nobody", threading.Event())
+    store, tries, enough = shop._per_process.get().store, [], threading.Event()
+
+    def fail(*args, **asked):
+        tries.append(args)
+        if len(tries) > 20:
+            enough.set()
+            raise SystemExit
+        raise StoreError("gone")
+
+    monkeypatch.setattr(store, "open_many", fail)
+    clock.advance(31)
+    eventually(lambda: tries and handle.done())
+    assert not enough.wait(0.5)
+    assert len(tries) == 1
+
+    monkeypatch.undo()
+    emulator.approve(number)
+    emulator.faults.clear()
+    assert eventually(lambda: clock.advance(20) or told.outcomes)[0].paid
+    assert len(told.outcomes) == 1
