@@ -597,3 +597,26 @@ def test_the_chore_is_done_a_piece_at_a_time_once_a_day(store, clock, start, eve
     clock.advance(86400)
     callbacks.notify()
     eventually(lambda: len(pieces) == 4)
+
+
+def test_a_thread_that_is_not_to_be_had_is_tried_again(store, start, eventually, monkeypatch):
+    """
+    A process at the limit of its threads takes its webhooks in all the same, and calls back once there is room.
+    """
+    tried, called = [], []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda thread: refuse(tried))
+        callbacks = start(lambda work: called.append(work.entity_id))
+        callbacks.close(0.1)
+        callbacks = start(lambda work: called.append(work.entity_id))
+    assert len(tried) == 2
+
+    store.accept(event(1))
+    callbacks.notify()
+    eventually(is_done(store, 1))
+    assert called == ["1"]
+
+
+def refuse(tried):
+    tried.append(True)
+    raise RuntimeError("can't start new thread")
