@@ -16,6 +16,7 @@ from fedapay_sync.bells import POLL, Bell, Bells, Ear
 from fedapay_sync.errors import StoreError
 from fedapay_sync.pools import Pool
 from fedapay_sync.store import Store
+from fedapay_sync.store.ears import PostgresEar
 
 ROOT = Path(fedapay_sync.__file__).parents[1]
 
@@ -401,3 +402,22 @@ def test_a_timer_runs_on_the_pool_it_was_given(bells):
     assert done.wait(2)
     pool.close()
     assert names == ["test-other-1"]
+
+
+def test_a_timer_a_month_ahead_does_not_end_the_waker(make_bells, fake):
+    """
+    Longer than a wait on a socket may be told to last: a wait that ended long before its deadline leaves such a timer.
+    """
+    slept, rung = threading.Event(), threading.Event()
+
+    class SocketEar(PostgresEar):
+        def sleep(self, seconds):
+            slept.set()
+            super().sleep(seconds)
+
+    ear = SocketEar("postgresql://nowhere", fake.version, StoreError)
+    bells = make_bells(ear=ear)
+    bells.later(31 * 86400, rung.clear).cancel()
+    assert slept.wait(5)
+    bells.later(0.01, rung.set)
+    assert rung.wait(5)

@@ -18,6 +18,8 @@ from ..masking import mask
 
 #: How long one attempt to connect may take, in seconds.
 _CONNECT = 5.0
+#: No wait on a descriptor lasts longer, in seconds; whoever has reason to wait on waits again.
+_LONGEST = 86400.0
 
 #: Connections of this process.
 _ours: "weakref.WeakSet[Any]" = weakref.WeakSet()
@@ -95,7 +97,9 @@ def is_alive(connection: Any) -> bool:
 
 
 def ready(reading: Sequence[Any], seconds: Optional[float], writing: Sequence[Any] = ()) -> List[Any]:
-    """Those that have something to be read, or room to be written to, after at most so many seconds."""
+    """Those that have something to be read, or room to be written to, after at most so many seconds, or a day."""
+    # Systems refuse to wait for weeks.
+    seconds = None if seconds is None else min(seconds, _LONGEST)
     if not hasattr(select, "poll"):  # Windows; elsewhere select cannot see descriptors from 1024 on
         found, free, _ = select.select(reading, writing, [], seconds)
         return [*found, *free]
