@@ -117,3 +117,11 @@ def test_after_a_fork_the_parents_owner_is_the_parents():
 
 def test_the_name_fits_its_column():
     assert len(new_owner()) <= 80
+
+
+def test_a_process_knows_its_own_life_where_the_system_tells_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr("fedapay_sync.store.owner._PROC", tmp_path)
+    owner = new_owner()
+    assert is_alive(owner) and not is_dead(owner)
+    retire(owner)
+    assert not is_alive(owner) and not is_dead(owner)

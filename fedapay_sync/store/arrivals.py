@@ -16,11 +16,11 @@ from .tables import OPEN_STATES
 #: One journey instead of three. The first of the tables says what the columns hold, the others fill what they need.
 _EVERYTHING = f"""
 SELECT 'listen', {", ".join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment IN {{}} AND transaction_id IN {{}}
-UNION ALL SELECT 'payment', environment, transaction_id, amount, currency_id, NULL, NULL, NULL, NULL
+UNION ALL SELECT 'payment', environment, transaction_id, amount, currency_id, NULL, NULL, NULL, NULL, NULL
 FROM fp_payment WHERE transaction_id IN {{}}
-UNION ALL SELECT 'event', environment, entity_id, id, is_final, dedup_key, status, NULL, NULL
+UNION ALL SELECT 'event', environment, entity_id, id, is_final, dedup_key, status, NULL, NULL, NULL
 FROM fp_event WHERE dedup_key IN {{}}
-UNION ALL SELECT 'event', environment, entity_id, id, is_final, dedup_key, status, NULL, NULL
+UNION ALL SELECT 'event', environment, entity_id, id, is_final, dedup_key, status, NULL, NULL, NULL
 FROM fp_event WHERE entity_id IN {{}}
 """
 

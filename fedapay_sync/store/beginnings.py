@@ -12,7 +12,7 @@ from .dialect import Database
 from .opened import Opened
 from .owner import is_alive
 from .records import Listen
-from .rows import close_listens, listen_of
+from .rows import close_listens, is_left, listen_of
 from .tables import OPEN_STATES, ListenRow
 
 #: So many transactions go into a statement. The oldest SQLite takes 999 parameters.
@@ -105,15 +105,6 @@ def rows_of(database: Database, query: str, first: Sequence[Any], values: Sequen
 def once(question: Callable[[str], bool]) -> Callable[[str], bool]:
     """The same question, asked once for each owner and not for each of its rows."""
     return functools.lru_cache(maxsize=None)(question)
-
-
-def is_left(row: Mapping[str, Any], now: float, is_alive: Callable[[str], bool]) -> bool:
-    """
-    Whether nobody watches that listen any more, as far as its lease tells.
-
-    Of an owner in sight it tells nothing: a clock that jumps ends the leases of the living, too.
-    """
-    return row["owner"] is None or (row["run_after"] <= now and not is_alive(row["owner"]))
 
 
 def _open(database: Database, asked: _Asked, accounts: Mapping[str, str]) -> Dict[str, Listen]:

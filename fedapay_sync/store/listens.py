@@ -3,12 +3,12 @@
 from typing import Callable, Iterable, List, Optional, Sequence
 
 from ..errors import TransactionId
-from .beginnings import CHUNK, is_left, once, rows_of
+from .beginnings import CHUNK, once, rows_of
 from .dialect import Database
 from .opened import Opened
 from .owner import is_alive
 from .records import Listen
-from .rows import LISTEN_COLUMNS, close_listens, listen_of, listen_row
+from .rows import LISTEN_COLUMNS, close_listens, is_left, listen_of, listen_row
 from .tables import OPEN_STATES, ListenRow
 
 # In SQL text: ten thousand rows take Peewee several times as long as SQLite.

@@ -39,13 +39,16 @@ def is_alive(token: str) -> bool:
 def _lives(token: str) -> Optional[bool]:
     """Whether that owner lives; ``None`` where nobody here can tell."""
     parts = token.split(":")
+    if token in _ours and parts[2] == str(os.getpid()):
+        # Even where the system tells nothing of processes.
+        return True
     if len(parts) != 5 or not parts[1] or parts[1] != _place() or not parts[2].isdigit():
         # Another machine, another boot of this one, another container: its numbers mean nothing here.
         return None
     pid, start = int(parts[2]), parts[3]
     if pid == os.getpid():
-        # Not _ours: of an earlier connector, or from before an exec, which keeps the number and the start.
-        return token in _ours
+        # Of an earlier connector, or from before an exec, which keeps the number and the start.
+        return False
     found = _start_of(pid)
     if found is not None:
         # A process id is soon given to another; a process id with its start is not.

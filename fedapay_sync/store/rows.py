@@ -5,14 +5,14 @@ Everything here runs inside a transaction of the writer, or on the reading conne
 """
 
 import hashlib
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import peewee
 
 from ..enums import RETRIED_STATUSES
 from ..errors import TransactionId
 from .dialect import Database
-from .owner import is_dead
+from .owner import is_alive, is_dead
 from .records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
 from .tables import EventRow, ListenRow, PaymentRow
 
@@ -26,7 +26,7 @@ _EVENT_COLUMNS = (
 MOST = 50
 
 #: What is to be known of a listen to end it.
-LISTEN_COLUMNS = ("environment", "transaction_id", "id", "owed", "account", "state", "owner", "created_at")
+LISTEN_COLUMNS = ("environment", "transaction_id", "id", "owed", "account", "state", "owner", "run_after", "created_at")
 
 
 class EventFacts(NamedTuple):
@@ -150,12 +150,21 @@ def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float
         [state, *(value for row, now in ends for value in (row["id"], now)), *ids],
     )
     database.announce()
-    insert_events(database, [EventFacts(_restored(row, state, now)) for row, now in ends if _is_owed(row)])
+    insert_events(database, [EventFacts(_restored(row, state, now)) for row, now in ends if _is_owed(row, now)])
 
 
-def _is_owed(row: Dict[str, Any]) -> bool:
+def is_left(row: Mapping[str, Any], now: float, is_alive: Callable[[str], bool]) -> bool:
+    """
+    Whether nobody watches that listen any more, as far as its lease tells.
+
+    Of an owner in sight it tells nothing: a clock that jumps ends the leases of the living, too.
+    """
+    return row["owner"] is None or (row["run_after"] <= now and not is_alive(row["owner"]))
+
+
+def _is_owed(row: Dict[str, Any], now: float) -> bool:
     """Whether the callback of restored listens is to hear of the end, or whoever waited is gone and will not."""
-    return bool(row["owed"]) or row["owner"] is None or is_dead(row["owner"])
+    return bool(row["owed"]) or is_left(row, now, is_alive) or is_dead(row["owner"])
 
 
 def _restored(row: Dict[str, Any], state: str, now: float) -> NewEvent:

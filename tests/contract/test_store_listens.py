@@ -398,3 +398,25 @@ def test_what_was_given_up_long_ago_is_purged(store, listen, clock):
     store.give_up("sandbox", "100")
     clock.advance(4 * 86400)
     assert store.purge(0).listens == 1
+
+
+def test_the_end_of_a_listen_whose_lease_had_ended_is_owed(store, listen, make_event, claim, clock):
+    """
+    Its machine is gone, for nobody can see its process, and a webhook is quicker than whoever would have adopted it.
+    """
+    listen(store, owner="elsewhere:0123456789abcdef:7:7:1")
+    clock.advance(61)
+    store.accept(make_event(received_at=clock.now()))
+    assert [work.entity_id for work in claim(store, kinds=["local.restored"])] == ["100"]
+
+
+def test_the_end_of_a_listen_that_a_living_process_watches_is_not_owed(store, listen, make_event, claim, clock):
+    """
+    Not even after a jump of the clock, which ends the leases of the living, too.
+    """
+    owner = new_owner()
+    listen(store, owner=owner)
+    clock.advance(61)
+    store.accept(make_event(received_at=clock.now()))
+    retire(owner)
+    assert claim(store, kinds=["local.restored"]) == []
