@@ -164,7 +164,7 @@ class Deadlines:
             log.warning("status of %s unknown at its deadline, still watched: %s", transaction_id, error)
             cause = error
             self._tell_the_late(watch, lambda id_transaction: unknown(id_transaction, cause))
-            self._store.end_listen(environment, transaction_id, "unknown", only_from=("closing",))
+            self._store.end_listen(environment, transaction_id, "unknown", only_from=("closing",), lease=GRACE)
 
     def _tell_the_late(self, watch: Watch, verdict: Callable[[TransactionId], Union[Outcome, FedapayError]]) -> None:
         """Give that verdict to the waits whose deadline has passed, unless the store knows an end by now."""

@@ -92,16 +92,31 @@ class ListenVerbs(Opened):
         state: str,
         *,
         only_from: Sequence[str] = OPEN_STATES,
+        lease: float = 0.0,
     ) -> bool:
         """
         End an open listen as ``timed_out``, ``cancelled`` or ``resolved``, or mark it ``unknown`` (still watched).
 
         False if it is in none of the states ``only_from``: what ended or prolonged it before stands.
+
+        Args:
+            lease: what is still watched remains its owner's for so long, until he says again that he lives.
         """
         now = self._clock.now()
-        return self._write(
-            lambda database: _end(database, environment, str(transaction_id), state, now, only_from=only_from)
-        )
+
+        def end(database: Database) -> bool:
+            row = listen_row(database, environment, transaction_id)
+            if row is None or row["state"] not in only_from:
+                return False
+            if state in OPEN_STATES:
+                changes = {"state": state, "run_after": now + lease}
+                ListenRow.update(changes).where(ListenRow.id == row["id"]).execute(database)
+                database.announce()
+            else:
+                close_listens(database, [(row, now)], state)
+            return True
+
+        return self._write(end)
 
     def cancel_all(self, environment: str) -> List[str]:
         """End every listen that is being watched as ``cancelled``, in one commit; the transactions that were."""
@@ -186,17 +201,3 @@ class ListenVerbs(Opened):
             return [listen_of({**row, "state": "pending", "owed": 1}) for row in found]
 
         return self._write(take)
-
-
-def _end(
-    database: Database, environment: str, transaction_id: str, state: str, now: float, *, only_from: Sequence[str]
-) -> bool:
-    row = listen_row(database, environment, transaction_id)
-    if row is None or row["state"] not in only_from:
-        return False
-    if state in OPEN_STATES:
-        ListenRow.update(state=state).where(ListenRow.id == row["id"]).execute(database)
-        database.announce()
-    else:
-        close_listens(database, [(row, now)], state)
-    return True

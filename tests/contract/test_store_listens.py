@@ -420,3 +420,20 @@ def test_the_end_of_a_listen_that_a_living_process_watches_is_not_owed(store, li
     store.accept(make_event(received_at=clock.now()))
     retire(owner)
     assert claim(store, kinds=["local.restored"]) == []
+
+
+def test_what_fedapay_did_not_tell_at_the_deadline_is_not_taken_from_its_owner(store, second, listen, adopt, clock):
+    """
+    The decision has a shorter lease of its own; whoever could not decide watches on, and lives.
+    """
+    listen(store, timeout=60, owner="A")
+    clock.advance(60)
+    store.keep_listens("A", 60)
+    store.begin_closing("sandbox", "100", 30)
+    clock.advance(27)
+    store.keep_listens("A", 60)
+    store.end_listen("sandbox", "100", "unknown", only_from=("closing",), lease=30)
+    clock.advance(10)
+    assert adopt(second) == []
+    clock.advance(61)
+    assert adopt(second) == ["100"]
