@@ -94,6 +94,7 @@ class Absences:
             longest=LONGEST,
             lease=_LEASE,
             every=self._every,
+            overlap=_OVERLAP,
         )
         if since is None:
             return
@@ -105,14 +106,14 @@ class Absences:
         except FedapayError as error:
             log.warning("reading FedaPay's events failed, again later: %s", error)
         self._open = not done
-        self._store.end_catching_up(environment, since=None if done else since, again_in=SHORTEST if done else _AGAIN)
+        self._store.end_catching_up(environment, done=done, again_in=SHORTEST if done else _AGAIN)
 
     def _take_in(self, key: str, since: float) -> Optional[int]:
         """How many events of that account were new; None if the connector was closed meanwhile."""
         missed = []
         try:
             for event in self._listed(key):
-                if event.created_at is not None and event.created_at.timestamp() < since - _OVERLAP:
+                if event.created_at is not None and event.created_at.timestamp() < since:
                     break
                 if event.object in (TRANSACTION, None) and event.entity is not None:
                     missed.append(event)

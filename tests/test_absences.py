@@ -235,3 +235,18 @@ def test_two_processes_that_stay_read_the_events_about_once_an_hour(shop, emulat
     eventually(lambda: len(lists(emulator)) >= 3 or clock.advance(10), timeout=60)
 
     assert 3 * HOUR <= clock.now() - start <= 5 * HOUR
+
+
+def test_what_happened_before_the_first_start_is_not_told_by_the_hourly_reading(shop, emulator, clock, eventually):
+    """
+    Whoever was there before, with another database, has delivered it: to this one it would be new.
+    """
+    before = made_elsewhere(emulator)
+    clock.advance(600)
+    connector, seen = shop()
+    absences = connector._per_process.get().follow_up._absences
+    eventually(lambda: clock.advance(0.5) or (absences._suspected and not absences._open))
+
+    eventually(lambda: lists(emulator) or clock.advance(20), timeout=30)
+    eventually(lambda: not absences._open)
+    assert connector._per_process.get().store.final_events("sandbox", before) == [] == seen

@@ -17,6 +17,8 @@ from .tables import OPEN_STATES, EventRow, ListenRow, PaymentRow, TurnRow
 #: No look at a payment is ever put off so far, in seconds: what says otherwise was written before the clock was set
 #: back.
 _TOO_FAR = 4 * 3600.0
+#: FedaPay's clock is behind ours by less, in seconds: what it stamps so much earlier came when we were there.
+_SKEW = 60.0
 #: Rows of one kind that one transaction goes through.
 _BATCH = 50
 
@@ -104,6 +106,7 @@ class LookVerbs(Opened):
         longest: float,
         lease: float,
         every: Optional[float] = None,
+        overlap: float = 0.0,
     ) -> Tuple[bool, Optional[float]]:
         """
         Take it upon us to read what FedaPay told while nobody heard it: whether that is owed, and, if it is ours to
@@ -116,6 +119,7 @@ class LookVerbs(Opened):
             shortest: seconds without any event, and without such a reading, that count as an absence.
             longest: seconds after which nobody would know what to do with what he reads.
             every: without an absence it is owed so many seconds after the last time; None if it is not.
+            overlap: so many seconds are read twice, but nothing from before this database was there.
         """
         now = self._clock.now()
         newest_query = EventRow.select(peewee.fn.MAX(EventRow.received_at)).where(
@@ -138,6 +142,7 @@ class LookVerbs(Opened):
 
         def take(database: Database) -> Tuple[bool, Optional[float]]:
             turn = _turn(database, f"events:{environment}")
+            beginning = _beginning(database, environment, now)
             # Once done, it is not done again for so long.
             read_at = turn["run_after"] - shortest
             since = turn["since"]
@@ -150,13 +155,16 @@ class LookVerbs(Opened):
                     return False, None
             if not _is_free(turn, now, lease):
                 return turn["since"] is not None, None
-            return True, since if _take_turn(database, turn, now + lease, since) else None
+            if not _take_turn(database, turn, now + lease, since):
+                return True, None
+            return True, max(since - overlap, beginning)
 
         return self._write(take)
 
-    def end_catching_up(self, environment: str, *, since: Optional[float], again_in: float) -> None:
-        """It is done (``since`` None), or is to be tried again; not before so many seconds."""
-        query = TurnRow.update(since=since, run_after=self._clock.now() + again_in).where(
+    def end_catching_up(self, environment: str, *, done: bool, again_in: float) -> None:
+        """It is done, or is to be tried again; not before so many seconds."""
+        changes: Dict[str, Any] = {"since": None} if done else {}
+        query = TurnRow.update(run_after=self._clock.now() + again_in, **changes).where(
             TurnRow.name == f"events:{environment}"
         )
         self._write(query.execute)
@@ -231,6 +239,18 @@ def _turn(database: Database, name: str) -> Dict[str, Any]:
     ).execute(database)
     found: Dict[str, Any] = next(iter(TurnRow.select().where(TurnRow.name == name).dicts().execute(database)))
     return found
+
+
+def _beginning(database: Database, environment: str, now: float) -> float:
+    """When this database began to hear of events: what came before was another's to tell."""
+    turn = _turn(database, f"beginning:{environment}")
+    since: Optional[float] = turn["since"]
+    if since is None:
+        query = EventRow.select(peewee.fn.MIN(EventRow.received_at)).where(EventRow.environment == environment)
+        since = min(query.scalar(database) or now, now) - _SKEW
+        _take_turn(database, turn, 0, since)
+    # Ahead of us it was written before the clock was set back.
+    return since if since <= now else 0.0
 
 
 def _is_free(turn: Dict[str, Any], now: float, longest: float) -> bool:

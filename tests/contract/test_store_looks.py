@@ -184,11 +184,10 @@ def test_a_clock_set_back_holds_up_no_look(store, payment, clock):
 # -- an absence ----------------------------------------------------------------------------------------------------
 
 
-def begin(store, clock, before=None, every=None):
+def begin(store, clock, before=None, every=None, overlap=0.0):
     before = clock.now() if before is None else before
-    return store.begin_catching_up(
-        "sandbox", ["shop"], before=before, shortest=1200, longest=30 * 24 * HOUR, lease=600, every=every
-    )
+    settings = {"shortest": 1200, "longest": 30 * 24 * HOUR, "lease": 600, "every": every, "overlap": overlap}
+    return store.begin_catching_up("sandbox", ["shop"], before=before, **settings)
 
 
 def test_an_empty_database_was_not_absent(store, clock):
@@ -214,12 +213,12 @@ def test_an_absence_is_read_up_on_by_one_and_stays_known_until_it_is(store, seco
     clock.advance(2)
     assert begin(store, clock, start) == (True, last)
     assert begin(second, clock, start) == (True, None)
-    store.end_catching_up("sandbox", since=last, again_in=60)
+    store.end_catching_up("sandbox", done=False, again_in=60)
     clock.advance(61)
     assert begin(second, clock) == (True, last)
     clock.advance(601)
     assert begin(store, clock) == (True, last)
-    store.end_catching_up("sandbox", since=None, again_in=1200)
+    store.end_catching_up("sandbox", done=True, again_in=1200)
     assert begin(second, clock, start) == (False, None)
 
 
@@ -237,12 +236,26 @@ def test_what_is_read_every_hour_is_read_by_one_from_the_last_time_on(store, sec
     assert owed and since == pytest.approx(start, abs=5)
     assert begin(second, clock, start, every=HOUR) == (True, None)
 
-    store.end_catching_up("sandbox", since=None, again_in=1200)
+    store.end_catching_up("sandbox", done=True, again_in=1200)
     done = clock.now()
     assert begin(second, clock, start, every=HOUR) == (False, None)
     clock.advance(1.1 * HOUR)
     owed, since = begin(second, clock, start, every=HOUR)
     assert owed and since == pytest.approx(done, abs=5)
+
+
+def test_what_is_read_twice_is_from_the_life_of_this_database(store, make_event, clock):
+    """
+    What happened before was told to another one, or to nobody.
+    """
+    start = clock.now()
+    begin(store, clock, start, every=HOUR)
+    clock.advance(1.1 * HOUR)
+    assert begin(store, clock, start, every=HOUR, overlap=HOUR)[1] == pytest.approx(start - 60, abs=5)
+    store.end_catching_up("sandbox", done=True, again_in=1200)
+    last = clock.now()
+    clock.advance(1.1 * HOUR)
+    assert begin(store, clock, start, every=HOUR, overlap=HOUR)[1] == pytest.approx(last - HOUR, abs=5)
 
 
 def test_a_reading_counts_as_having_been_there(store, make_event, clock):
@@ -252,7 +265,7 @@ def test_a_reading_counts_as_having_been_there(store, make_event, clock):
     store.accept(make_event(received_at=clock.now()))
     clock.advance(8 * HOUR)
     assert begin(store, clock)[0]
-    store.end_catching_up("sandbox", since=None, again_in=1200)
+    store.end_catching_up("sandbox", done=True, again_in=1200)
     clock.advance(600)
     assert begin(store, clock) == (False, None)
     clock.advance(HOUR)
@@ -268,7 +281,7 @@ def test_a_clock_set_back_does_not_put_the_reading_off(store, clock):
     clock.wall_ahead -= 48 * HOUR
     owed, since = begin(store, clock, clock.now(), every=HOUR)
     assert owed and since == pytest.approx(clock.now() - HOUR, abs=5)
-    store.end_catching_up("sandbox", since=None, again_in=1200)
+    store.end_catching_up("sandbox", done=True, again_in=1200)
     clock.advance(31 * 24 * HOUR)
     assert begin(store, clock, start, every=HOUR) == (False, None)
     clock.advance(1.1 * HOUR)
