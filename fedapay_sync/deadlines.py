@@ -54,7 +54,7 @@ class Wait:
 class Watch:
     """What this process does about one transaction."""
 
-    __slots__ = ("due", "interval", "key", "started", "timer", "transaction_id", "waits")
+    __slots__ = ("due", "interval", "is_looked_at", "key", "started", "timer", "transaction_id", "waits")
 
     def __init__(self, transaction_id: str, key: str, started: float, interval: float) -> None:
         self.transaction_id = transaction_id
@@ -65,7 +65,9 @@ class Watch:
         self.due = 0.0
         #: Never changed in place: it is read while others join and leave.
         self.waits: Tuple[Wait, ...] = ()
+        #: For the next look; where there is none yet, one is being made.
         self.timer: Optional[Timer] = None
+        self.is_looked_at = False
 
 
 class Deadlines:

@@ -166,16 +166,18 @@ class Watches:
             if wait is not None:
                 watch.waits = (*watch.waits, wait)
                 watch.due = max(watch.due, wait._deadline)
-                if watch.interval > pace.first and watch.timer is not None:
+                if watch.interval > pace.first:
                     # It had grown slow while nobody waited, or stood far back in the line of restored ones.
-                    watch.timer.cancel()
-                    watch.timer, watch.interval = None, pace.first
+                    watch.interval = pace.first
+                    if watch.timer is not None:
+                        watch.timer.cancel()
+                        watch.timer = None
             if self._closed:
                 if wait is not None:
                     wait._verdict = interrupted(wait.id_transaction)
                 return watch
             self._has_watched = True
-            if self._open.setdefault(transaction_id, watch) is watch and watch.timer is None:
+            if self._open.setdefault(transaction_id, watch) is watch and watch.timer is None and not watch.is_looked_at:
                 self._look_in(first, watch)
             if not self._beating:
                 self._beating = True
@@ -187,35 +189,47 @@ class Watches:
 
     def _sparse_check(self, watch: Watch) -> None:
         """Look once, and again later if the payment is still open."""
-        if self._open.get(watch.transaction_id) is not watch:
-            return
-        watch.interval = self._current_pace().next(watch.interval)
-        # Nothing that fails in here may end the watch.
+        with self._lock:
+            if self._open.get(watch.transaction_id) is not watch or watch.is_looked_at:
+                return
+            watch.is_looked_at, watch.timer = True, None
+            watch.interval = self._current_pace().next(watch.interval)
+            # Whoever joins from here on may wait for what comes after the end that we find.
+            waits = watch.waits
+        has_ended = False
         try:
-            record = self._store.listen(self._config.environment, watch.transaction_id)
-            now = self._clock.now()
-            # Once nobody waits any more, the payment is followed up like any other (followup.py).
-            if record is None or not record.is_open:
-                self._drop(watch)
-                return
-            if record.state == "unknown":
-                # Not if its deadline is being decided this instant, once more.
-                if now - record.deadline > UNDECIDED and self._store.give_up(
-                    self._config.environment, watch.transaction_id
-                ):
-                    log.warning("status of %s not learned in all this time, given up", watch.transaction_id)
-                    self._drop(watch)
-                    return
-                watch.interval = max(watch.interval, (self._clock.monotonic() - watch.started) / 10)
-            if record.deadline <= now and watch.due <= self._clock.monotonic():
-                # The decision at the deadline is still owed: it failed, or whose it was died.
-                self._deadlines.decide(watch, None)
-            elif self._statuses.check(watch.transaction_id, watch.key):
-                self._drop(watch)
-                return
+            has_ended = self._look(watch)
         except FedapayError as error:
             log.warning("status check of %s failed, again later: %s", watch.transaction_id, error)
-        self._look_in(watch.interval, watch)
+        finally:
+            # Nothing that failed may end the watch.
+            with self._lock:
+                watch.is_looked_at = False
+                if has_ended and all(each in waits or each._verdict is not None for each in watch.waits):
+                    self._let_go(watch)
+                elif self._open.get(watch.transaction_id) is watch:
+                    self._look_in(watch.interval, watch)
+
+    def _look(self, watch: Watch) -> bool:
+        """Look at the store, and at FedaPay if it is still open there; whether there is nothing more to watch."""
+        record = self._store.listen(self._config.environment, watch.transaction_id)
+        now = self._clock.now()
+        # Once nobody waits any more, the payment is followed up like any other (followup.py).
+        if record is None or not record.is_open:
+            return True
+        if record.state == "unknown":
+            # Not if its deadline is being decided this instant, once more.
+            if now - record.deadline > UNDECIDED and self._store.give_up(
+                self._config.environment, watch.transaction_id
+            ):
+                log.warning("status of %s not learned in all this time, given up", watch.transaction_id)
+                return True
+            watch.interval = max(watch.interval, (self._clock.monotonic() - watch.started) / 10)
+        if record.deadline <= now and watch.due <= self._clock.monotonic():
+            # The decision at the deadline is still owed: it failed, or whose it was died.
+            self._deadlines.decide(watch, None)
+            return False
+        return self._statuses.check(watch.transaction_id, watch.key)
 
     def _current_pace(self) -> Pace:
         return self._pace or (BESIDE_WEBHOOKS if self.has_receiver else WITHOUT_WEBHOOKS)
@@ -227,12 +241,6 @@ class Watches:
         if self._beating:
             self._bells.later(LEASE / 3, self._beat)
             self._store.keep_listens(self._owner, LEASE)
-
-    def _drop(self, watch: Watch) -> None:
-        with self._lock:
-            # Somebody may have joined this instant; whoever knows his end already leaves by himself.
-            if all(wait._verdict is not None for wait in watch.waits):
-                self._let_go(watch)
 
     def _let_go(self, watch: Watch) -> None:
         if self._open.get(watch.transaction_id) is watch:
