@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 import urllib.parse
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
@@ -15,13 +16,14 @@ from ..errors import ConfigError, StoreError
 from ..masking import get_logger, mask
 from .connection import Connection
 from .dialect import SqliteFile
-from .lockfile import HAS_LOCKS, ProcessLock
+from .durable import BUSY_MS, connect
+from .lockfile import ProcessLock
 from .migrations import migrate
 
 log = get_logger(__name__)
 
-#: How long SQLite waits for a foreign lock, in milliseconds.
-_BUSY_MS = 10_000
+#: How long a fork waits for one connection before it lets the others have their turn, in seconds.
+_TURN = 0.005
 #: ON CONFLICT … DO NOTHING came with this one.
 _OLDEST_SQLITE = (3, 24, 0)
 
@@ -183,7 +185,7 @@ class FileConnection(Connection):
                         f"La base {self._path} était ouverte quand ce processus a été créé par fork, et ne peut plus "
                         "l'être ici sans risque. N'utiliser le connecteur qu'après le fork (uWSGI : lazy-apps = true)."
                     )
-                self._database, self._file, self._pid = _connect(self._path), found, os.getpid()
+                self._database, self._file, self._pid = connect(self._path), found, os.getpid()
                 _open[id(self)] = self
             if self._process_lock is not None:
                 self._database.transact(lambda database: migrate(database, again=self.times_opened > 0))
@@ -231,12 +233,25 @@ _held_over_fork: List[FileConnection] = []
 
 
 def _before_fork() -> None:
-    _opening.acquire()
-    for connection in list(_open.values()):
+    end = time.monotonic() + BUSY_MS / 1000
+    while True:
+        _opening.acquire()
+        left = [each for each in list(_open.values()) if each._pid == os.getpid() and not _is_let_go(each)]
         # One that is not to be had in time stays open, and the child will refuse that file.
-        if connection._in_use.acquire(timeout=_BUSY_MS / 1000):
-            connection._let_go()
-            _held_over_fork.append(connection)
+        if not left or time.monotonic() > end:
+            return
+        # It may be waiting for the lock file, which another has that waits here to be opened.
+        _opening.release()
+        time.sleep(_TURN)
+
+
+def _is_let_go(connection: FileConnection) -> bool:
+    """Close it for the time of a fork, if it is free now or soon."""
+    if not connection._in_use.acquire(timeout=_TURN):
+        return False
+    connection._let_go()
+    _held_over_fork.append(connection)
+    return True
 
 
 def _after_fork() -> None:
@@ -261,38 +276,3 @@ def _identity(path: Path) -> Optional[_Identity]:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _connect(path: Path) -> SqliteFile:
-    """
-    An open connection that commits durably: WAL, one sync for each commit.
-
-    It may move between threads (whoever holds it serialises its use), and opens no transaction by itself.
-    """
-    journal = "WAL" if HAS_LOCKS or not _has_wal_reset_defect() else "TRUNCATE"
-    database = SqliteFile(
-        # mode=rw: a file that vanished this instant is not made anew.
-        f"{path.as_uri()}?mode=rw",
-        uri=True,
-        pragmas=[
-            # First, so that the others wait too.
-            ("busy_timeout", _BUSY_MS),
-            ("journal_mode", journal),
-            ("synchronous", "FULL"),
-            ("foreign_keys", 1),
-            # What a statement of many rows writes down to undo itself needs no file of its own.
-            ("temp_store", "MEMORY"),
-        ],
-        check_same_thread=False,
-        thread_safe=False,
-        autoconnect=False,
-        timeout=_BUSY_MS / 1000,
-    )
-    database.connect()
-    return database
-
-
-def _has_wal_reset_defect() -> bool:
-    """SQLite before 3.51.3 (3.44.6 and 3.50.7 excepted) may lose commits at a checkpoint among several writers."""
-    version = sqlite3.sqlite_version_info
-    return version < (3, 51, 3) and not ((3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51))

@@ -20,14 +20,14 @@ ACCOUNT = "ccef35c59e98"
 
 DYING = """
 import os, pathlib, signal, sys
-from fedapay_sync.store.database import _connect
+from fedapay_sync.store.durable import connect
 from fedapay_sync.store.migrations import migrate
 
 def migrate_and_die(database):
     migrate(database)
     os.kill(os.getpid(), signal.SIGKILL)
 
-_connect(pathlib.Path(sys.argv[1])).transact(migrate_and_die)
+connect(pathlib.Path(sys.argv[1])).transact(migrate_and_die)
 """
 
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -305,3 +307,29 @@ def test_sigterm_ends_a_script_and_keeps_its_waits(run, make_connector, emulator
     emulator.approve(transaction)
     assert connector.restore() == 1
     assert eventually(lambda: ended)[0].paid
+
+
+def test_forks_wait_for_no_connection_that_waits_for_the_fork(db_url):
+    """
+    Two connectors on one file: one of them waits for the lock file, which the other has that is just being opened.
+    """
+    stores, done = [Store(db_url) for _ in range(4)], threading.Event()
+
+    def write(store):
+        while not done.is_set():
+            store.remember_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
+            store.payment_of("sandbox", "1")
+
+    begun = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        writing = [pool.submit(write, store) for store in stores]
+        try:
+            answers = [in_a_fork(lambda: "forked")() for _ in range(15)]
+        finally:
+            done.set()
+    assert [each.result() for each in writing] == [None] * 4
+    assert answers == ["forked"] * 15
+    # A connection that is not to be had holds a fork up for ten seconds.
+    assert time.monotonic() - begun < 9
+    for store in stores:
+        store.close()
