@@ -57,6 +57,7 @@ def _fedapay_ports() -> List[int]:
 @pytest.fixture
 def fedapay_emulator(
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     fedapay_allowed_hosts: Sequence[str],
     fedapay_emulator_options: Dict[str, Any],
     _fedapay_ports: List[int],
@@ -64,13 +65,13 @@ def fedapay_emulator(
     """Un FedaPay neuf, où rien n'arrive tant que le test ne le dit pas."""
     from .around import environment, quiet, serving
 
-    with serving(_fedapay_ports, fedapay_emulator_options) as emulator, pytest.MonkeyPatch.context() as patch:
+    with serving(_fedapay_ports, fedapay_emulator_options) as emulator, loopback_only(fedapay_allowed_hosts):
+        # The test's own patches are undone with these, in their order: none of ours outlives the test.
         for name, value in environment(emulator, tmp_path).items():
             if value is None:
-                patch.delenv(name, raising=False)
+                monkeypatch.delenv(name, raising=False)
             else:
-                patch.setenv(name, value)
-        loopback_only(patch, fedapay_allowed_hosts)
+                monkeypatch.setenv(name, value)
         yield emulator
         quiet(emulator)
 

@@ -2,7 +2,8 @@
 
 import ipaddress
 import socket
-from typing import Any, Optional, Sequence, Set
+from contextlib import contextmanager
+from typing import Any, Iterator, Optional, Sequence, Set
 
 import pytest
 
@@ -30,35 +31,50 @@ class NetworkForbidden(RuntimeError):
         )
 
 
-def loopback_only(patch: pytest.MonkeyPatch, allowed: Sequence[str] = ()) -> None:
+@contextmanager
+def loopback_only(allowed: Sequence[str] = ()) -> Iterator[None]:
     """
-    Have every way out of this machine raise, until the patch is undone.
+    Inside, every way out of this machine raises.
 
     Args:
         allowed: names and addresses elsewhere that may be called all the same.
     """
     guard = _Guard(allowed)
-    for name in ("connect", "connect_ex", "sendto"):
-        patch.setattr(socket.socket, name, guard.of_method(getattr(socket.socket, name)))
-    for name in ("getaddrinfo", "gethostbyname"):
-        patch.setattr(socket, name, guard.of_lookup(getattr(socket, name)))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, first in (("connect", 0), ("connect_ex", 0), ("sendto", 1), ("sendmsg", 3)):
+            if hasattr(socket.socket, name):
+                patch.setattr(socket.socket, name, guard.of_method(_unguarded(getattr(socket.socket, name)), first))
+        for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+            patch.setattr(socket, name, guard.of_lookup(_unguarded(getattr(socket, name))))
+        try:
+            yield
+        finally:
+            guard.is_on = False
+
+
+def _unguarded(function: Any) -> Any:
+    """Without the guards of earlier tests, which a test's own monkeypatch may have put back after they were gone."""
+    while hasattr(function, "fedapay_guard") and not function.fedapay_guard.is_on:
+        function = function.__wrapped__
+    return function
 
 
 class _Guard:
     def __init__(self, allowed: Sequence[str]) -> None:
+        self.is_on = True
         self._allowed: Set[str] = {each.lower() for each in allowed}
 
-    def of_method(self, real: Any) -> Any:
-        """A method of sockets whose last argument is where to."""
+    def of_method(self, real: Any, first: int) -> Any:
+        """A method of sockets whose last argument is where to, unless it is one before the ``first``."""
 
         def method(own: socket.socket, *arguments: Any) -> Any:
-            if own.family in _INTERNET and arguments and isinstance(arguments[-1], tuple):
+            if self.is_on and own.family in _INTERNET and isinstance((arguments[first:] or (None,))[-1], tuple):
                 host = _text(arguments[-1][0])
                 if not self._is_allowed(host):
                     raise NetworkForbidden(host)
             return real(own, *arguments)
 
-        return method
+        return self._marked(method, real)
 
     def of_lookup(self, real: Any) -> Any:
         """A function that asks for the address of a name: its first argument."""
@@ -66,14 +82,18 @@ class _Guard:
         def lookup(host: Any, *arguments: Any, **options: Any) -> Any:
             name = _text(host)
             # An address is no question to anybody; connecting to it is asked about by itself.
-            if _address(name) is None and not self._is_allowed(name):
+            if self.is_on and _address(name) is None and not self._is_allowed(name):
                 raise NetworkForbidden(name)
             found = real(host, *arguments, **options)
             if name.lower() in self._allowed:
-                self._allowed |= {found} if isinstance(found, str) else {each[4][0] for each in found}
+                self._allowed |= _addresses(found)
             return found
 
-        return lookup
+        return self._marked(lookup, real)
+
+    def _marked(self, function: Any, real: Any) -> Any:
+        function.fedapay_guard, function.__wrapped__ = self, real
+        return function
 
     def _is_allowed(self, host: str) -> bool:
         address = _address(host)
@@ -83,6 +103,13 @@ class _Guard:
         name = host.lower().rstrip(".")
         ours = name in ("", "localhost", socket.gethostname().lower()) or name.endswith(".localhost")
         return ours or name in self._allowed
+
+
+def _addresses(found: Any) -> Set[str]:
+    """What a lookup has found, in the form of whichever function it was."""
+    if isinstance(found, str):
+        return {found}
+    return set(found[2]) if isinstance(found, tuple) else {each[4][0] for each in found}
 
 
 def _text(host: Any) -> str:

@@ -1,5 +1,6 @@
 """The pytest plugin as pytest sees it: found by itself, out of the way, and put back as it was."""
 
+import socket
 import subprocess
 import sys
 from typing import Dict
@@ -130,6 +131,67 @@ def test_the_network_is_put_back_as_it_was(run):
     )
 
     result.assert_outcomes(passed=4, failed=1)
+
+
+def test_what_a_test_patches_itself_leaves_nothing_of_ours_behind(run, monkeypatch):
+    """
+    An earlier ``monkeypatch`` is undone last, and puts back what it found: that must not be the emulator's.
+    """
+    monkeypatch.setenv("FEDAPAY_API_KEY", "sk_live_vraie")
+    result = run(
+        """
+        import os
+        import socket
+
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def settings_of_the_project(monkeypatch):
+            monkeypatch.setenv("DEBUG", "1")
+
+        @pytest.mark.parametrize("turn", range(3))
+        def test_inside(monkeypatch, fedapay_emulator, turn):
+            monkeypatch.setenv("FEDAPAY_API_KEY", "sk_sandbox_autre")
+            monkeypatch.setattr(socket, "gethostbyname", lambda name: "127.0.0.1")
+            monkeypatch.setattr(socket.socket, "connect", socket.socket.connect)
+
+        def test_after():
+            assert os.environ["FEDAPAY_API_KEY"] == "sk_live_vraie"
+            assert "FEDAPAY_API_URL" not in os.environ
+            # One at most: they do not pile up from test to test.
+            assert not hasattr(getattr(socket.gethostbyname, "__wrapped__", None), "__wrapped__")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+                line.connect(("192.0.2.1", 9))
+        """
+    )
+
+    result.assert_outcomes(passed=4)
+
+
+@pytest.mark.skipif(not hasattr(socket.socket, "sendmsg"), reason="no sendmsg here")
+def test_the_rarer_ways_out_are_closed_too(run):
+    """
+    A datagram of several pieces, a name asked for with all its addresses; a connected socket may send pieces.
+    """
+    result = run(
+        """
+        import socket
+
+        import pytest
+        from fedapay_sync.testing import NetworkForbidden
+
+        def test_ways(fedapay_emulator):
+            with pytest.raises(NetworkForbidden):
+                socket.gethostbyname_ex("api.fedapay.com")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line, pytest.raises(NetworkForbidden):
+                line.sendmsg([b"x"], [], 0, ("192.0.2.1", 9))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+                line.connect(("127.0.0.1", 9))
+                assert line.sendmsg((b"a", b"b")) == 2
+        """
+    )
+
+    result.assert_outcomes(passed=1)
 
 
 def test_a_host_that_was_admitted_may_be_called(run):
