@@ -1,7 +1,7 @@
 """L'horloge de l'émulateur : celle de la machine, plus vite, ou en avance."""
 
 import threading
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidArgument
@@ -12,6 +12,8 @@ _DAY = 86_400.0
 #: No further ahead, in seconds: a century. Stamps end with the year 9999.
 _MOST = 36_525 * _DAY
 _FASTEST = 1_000_000.0
+# A jump that stops on its way goes on by so many seconds at least, however much there is on it.
+_HOP = 1.0
 
 
 class EmulatorClock(Clock):
@@ -47,6 +49,7 @@ class EmulatorClock(Clock):
         self._lock = threading.Lock()
         self._before: List[Callable[[float], object]] = []
         self._after: List[Callable[[], object]] = []
+        self._stops: List[Callable[[], Optional[float]]] = []
 
     @property
     def factor(self) -> float:
@@ -105,17 +108,39 @@ class EmulatorClock(Clock):
         # Without our lock: whoever keeps it takes his own.
         for keep in self._before:
             keep(ahead)
-        with self._lock:
-            self._jumped += total
-        for act in self._after:
-            act()
+        while True:
+            hop = self._hop(total)
+            with self._lock:
+                self._jumped += hop
+            total -= hop
+            for act in self._after:
+                act()
+            if total <= 0:
+                return
 
     # For the emulator's own parts
 
-    def on_advance(self, *, before: Callable[[float], object], after: Callable[[], object]) -> None:
-        """What to do about a jump: ``before``, which may refuse it, is told how far ahead it will be."""
+    def on_advance(
+        self,
+        *,
+        before: Callable[[float], object],
+        after: Callable[[], object],
+        stop: Callable[[], Optional[float]] = lambda: None,
+    ) -> None:
+        """
+        What to do about a jump: ``before``, which may refuse it, is told how far ahead it will be.
+
+        ``stop`` says when, by ``monotonic``, something is next to be done that later things hang on, as expiry hangs
+        on what a payer answers: the jump stops there first.
+        """
         self._before.append(before)
         self._after.append(after)
+        self._stops.append(stop)
+
+    def _hop(self, seconds: float) -> float:
+        """How much of a jump there is before its next stop."""
+        stops = [stop for stop in (each() for each in self._stops) if stop is not None]
+        return min(seconds, max(_HOP, min(stops) - self.monotonic())) if stops else seconds
 
     def catch_up(self, ahead: float) -> None:
         """At least as far ahead as that: an earlier run of a state file was."""

@@ -134,7 +134,7 @@ class Emulator(Desk):
         except BaseException:
             common.file.close()
             raise
-        common.clock.on_advance(before=common.keep_time, after=self._catch_up)
+        common.clock.on_advance(before=common.keep_time, after=self._catch_up, stop=self._next_stop)
         self._resumed = False
 
     # Running
@@ -207,6 +207,10 @@ class Emulator(Desk):
     def _opened(self, path: str) -> str:
         token = self._access.token
         return f"{self.url}{path}" + ("" if token is None else f"?{TOKEN_WORD}={token}")
+
+    def _next_stop(self) -> Optional[float]:
+        stops = [shop._parts.timers.next_stop() for shop in self._shops.values()]
+        return min((each for each in stops if each is not None), default=None)
 
     def _catch_up(self) -> None:
         for shop in self._shops.values():

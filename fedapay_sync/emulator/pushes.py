@@ -90,7 +90,7 @@ class Pushes:
     def _expect(self, record: Record) -> None:
         number, attempt = record["id"], record["attempt"]
         left = max(0.0, record["answer_due"] - self._ledger.books.now())
-        self._timers.after(left, lambda: self._answer(number, attempt))
+        self._timers.after(left, lambda: self._answer(number, attempt), stop=True)
 
     def _answer(self, number: int, attempt: int) -> None:
         """What the payer of that number does by himself, unless a person has his phone in hand."""

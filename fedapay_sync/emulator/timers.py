@@ -23,17 +23,27 @@ class Timers:
     def __init__(self, clock: EmulatorClock) -> None:
         self._clock = clock
         self._heap: List[Tuple[float, int, Callable[[], object]]] = []
+        self._stops: List[float] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._thread: Optional[threading.Thread] = None
         self._acting = False
 
-    def after(self, seconds: float, action: Callable[[], object]) -> None:
-        """Run ``action`` in the timer thread, ``seconds`` from now."""
+    def after(self, seconds: float, action: Callable[[], object], *, stop: bool = False) -> None:
+        """Run ``action`` in the timer thread, ``seconds`` from now; ``stop``: no jump of the clock passes it by."""
         with self._changed:
             due = self._clock.monotonic() + seconds
             heapq.heappush(self._heap, (due, next(self._order), action))
+            if stop:
+                heapq.heappush(self._stops, due)
             self._changed.notify_all()
+
+    def next_stop(self) -> Optional[float]:
+        """When the next of those is due that no jump passes by."""
+        with self._changed:
+            while self._stops and self._stops[0] <= self._clock.monotonic():
+                heapq.heappop(self._stops)
+            return self._stops[0] if self._stops else None
 
     def start(self) -> None:
         with self._changed:
@@ -60,6 +70,7 @@ class Timers:
         """Forget all that was to be done."""
         with self._changed:
             self._heap.clear()
+            self._stops.clear()
 
     def _run(self) -> None:
         while True:

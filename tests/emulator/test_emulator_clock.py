@@ -1,6 +1,7 @@
 """The emulator's time: it goes faster, it jumps, and only ever forward."""
 
 import time
+from datetime import datetime
 
 import pytest
 
@@ -54,6 +55,41 @@ def test_payers_and_operators_answer_by_that_clock(client_of):
         emulator.clock.advance(minutes=2)
 
         assert (client.get(made["id"])["status"], emulator.payout(payout["id"])["status"]) == ("approved", "sent")
+
+
+def test_who_answers_in_time_has_paid_however_far_the_jump(client_of):
+    """
+    The payer needs ten minutes: he is before the link expires, and the merchant has his money three days later.
+    """
+    with Emulator(delay=600) as emulator:
+        client = client_of(emulator)
+        made = client.create()
+        client.push(made)
+
+        emulator.clock.advance(hours=73)
+
+        paid = client.get(made["id"])
+        assert paid["status"] == "transferred"
+        told = [datetime.strptime(paid[name][:19], "%Y-%m-%dT%H:%M:%S") for name in ("approved_at", "transferred_at")]
+        assert 72 * 3600 <= (told[1] - told[0]).total_seconds() < 73 * 3600
+        assert emulator.clock.ahead == 73 * 3600
+
+
+def test_many_payers_hold_no_jump_up(client_of):
+    """
+    Each of them has answered, and the clock stops once for all who answer at about the same time.
+    """
+    with Emulator(delay=600) as emulator:
+        client = client_of(emulator)
+        for _ in range(100):
+            client.push(client.create())
+        stops = []
+        emulator.clock.on_advance(before=lambda ahead: None, after=lambda: stops.append(emulator.clock.ahead))
+
+        emulator.clock.advance(hours=24)
+
+        assert {each["status"] for each in emulator.transactions} == {"approved"}
+        assert len(stops) < 50
 
 
 def test_retries_of_webhooks_follow_it(client_of, make_receiver, eventually):
