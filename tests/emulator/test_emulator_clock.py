@@ -16,6 +16,7 @@ def test_a_day_later_what_was_not_paid_has_expired(api, emulator, receiver):
     id = api.create()["id"]
     emulator.clock.advance(hours=23, minutes=59)
     assert emulator.transaction(id)["status"] == "pending"
+    emulator.wait_for_deliveries()
     emulator.clock.advance(minutes=1)
     assert emulator.transaction(id)["status"] == "expired"
     emulator.wait_for_deliveries()
