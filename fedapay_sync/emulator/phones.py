@@ -13,7 +13,7 @@ from .shapes import Record
 
 _S = TransactionStatus
 _MOST_NUMBERS = 200
-# A phone page asks every second; a browser slows the pages that nobody looks at.
+# A phone page asks every second, also behind another tab; a browser slows such pages.
 _HELD = 10.0
 
 #: What a payer may do with a prompt.

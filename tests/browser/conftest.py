@@ -135,10 +135,10 @@ class Browser:
             raise AssertionError(f"{trouble} {self.url}:\n{self.text}") from None
 
     @contextmanager
-    def other_window(self):
-        """What is done inside happens in a second window; the first one goes on."""
+    def other_window(self, kind="window"):
+        """What is done inside happens in a second window, or in a tab that hides the first one, which goes on."""
         first = self.driver.current_window_handle
-        self.driver.switch_to.new_window("window")
+        self.driver.switch_to.new_window(kind)
         self.size(*DESK)
         try:
             yield

@@ -90,6 +90,23 @@ def test_it_works_without_scripts(browser, order, shop, emulator):
     assert shop.returns == [{"commande": ["7"], "id": [str(transaction["id"])], "status": ["approved"]}]
 
 
+def test_a_phone_behind_another_tab_is_still_in_hand(browser, emulator):
+    """
+    Its page goes on saying that it is open: so long the payer does not answer by himself.
+    """
+
+    def held():
+        return max(emulator._parts.phones._held.values())
+
+    browser.open(f"{emulator.url}/telephone/{NUMBER}")
+    browser.wait_for("Ce téléphone sonnera ici")
+    with browser.other_window("tab"):
+        browser.open(f"{emulator.url}/")
+        before = held()
+        # More than the one question that was under way.
+        browser.wait_until(lambda _: held() > before + 2)
+
+
 def test_the_phone_rings_by_itself_also_for_a_push_of_the_api(browser, order, emulator, push):
     """
     A phone that lies open shows the prompt, says so to a screen reader, and forgets it when it was answered elsewhere.

@@ -26,8 +26,9 @@
   }
 
   async function look() {
-    const { live, state } = main().dataset;
-    if (live && !document.hidden) {
+    const { live, state, awake } = main().dataset;
+    // A phone that lies open, in a tab behind another, is still in somebody's hand: asking is what says so.
+    if (live && (awake || !document.hidden)) {
       try {
         const found = JSON.parse(await text(live, "application/json"));
         if (main().dataset.state === state && found.state !== state) await refresh();
