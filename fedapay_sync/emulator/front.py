@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _KEPT = 5000
 _TICK = 0.05
-_KEPT_BODY = 16_384
+#: Bytes of a body that are remembered.
+KEPT_BODY = 16_384
+_KEPT_TYPE = 200
 #: Bytes of an answer that are remembered.
 KEPT_ANSWER = 4096
 _KIND = re.compile(r"[a-z]{2}_(live|sandbox)_")
@@ -39,6 +41,7 @@ class ApiRequest(NamedTuple):
         fault: panne qui l'a frappé, comme ``api.slow``.
         answer: corps répondu, dans la limite de 4 kio.
         number: rang de l'appel, à partir de 1.
+        content_type: type du corps, comme ``application/json``.
     """
 
     method: str
@@ -52,6 +55,7 @@ class ApiRequest(NamedTuple):
     fault: str = ""
     answer: bytes = b""
     number: int = 0
+    content_type: str = ""
 
     @property
     def json(self) -> Any:
@@ -97,7 +101,7 @@ class Front:
             request = ApiRequest(
                 method,
                 path,
-                body[:_KEPT_BODY],
+                body[:KEPT_BODY],
                 status,
                 query=environ.get("QUERY_STRING", ""),
                 key=_key(environ),
@@ -105,6 +109,7 @@ class Front:
                 seconds=SYSTEM_CLOCK.monotonic() - monotonic,
                 fault=fault.name if fault else "",
                 answer=answer[:KEPT_ANSWER],
+                content_type=environ.get("CONTENT_TYPE", "")[:_KEPT_TYPE],
             )
             with self._lock:
                 self._requests.append(request._replace(number=next(self._numbers)))

@@ -216,13 +216,56 @@ def test_a_call_can_be_made_again_by_curl_and_by_python(desk, api, emulator, tmp
 
 def test_a_call_that_was_no_json_and_had_no_key_can_be_copied_too():
     """
-    As it was; without a key there is none to read.
+    As it was, in the form that it had; without a key there is none to read.
     """
-    call = ApiRequest("PUT", "/v1/x", b"a=1&b='2'", 400, query="q=1")
+    form = "application/x-www-form-urlencoded"
+    call = ApiRequest("PUT", "/v1/x", b"a=1&b='2'", 400, query="q=1", content_type=form)
 
     assert snippets.curl(call, "http://h").splitlines()[0] == "curl -X PUT 'http://h/v1/x?q=1' \\"
+    assert f"'Content-Type: {form}'" in snippets.curl(call, "http://h")
     assert "Authorization" not in snippets.curl(call, "http://h")
-    assert snippets.arguments(call, "http://h") == ["'PUT'", "'http://h/v1/x?q=1'", "data=\"a=1&b='2'\""]
+    assert snippets.arguments(call, "http://h") == ["'PUT'", "'http://h/v1/x?q=1'", "data=\"a=1&b='2'\".encode()"]
+    assert snippets.kind(call) == f"'{form}'"
+
+
+def test_a_form_that_is_sent_again_is_a_form(desk, api, emulator, tmp_path):
+    """
+    PHP writes them: what is copied creates the same once more.
+    """
+    api("POST", "/v1/transactions", data={"description": "Thé à la menthe", "amount": 700, "currency[iso]": "XOF"})
+    page = desk.open("/appels/1")
+    env = {**os.environ, "FEDAPAY_API_KEY": emulator.secret_key, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    for name, command in (("python", [sys.executable, "-c"]), ("curl", ["sh", "-c"])):
+        text = html.unescape(re.search(rf'<pre id="{name}"[^>]*>(.*?)</pre>', page, re.S)[1])
+        done = subprocess.run([*command, text], capture_output=True, text=True, env=env, cwd=tmp_path, timeout=60)
+        if name == "curl" and done.returncode == 127:
+            pytest.skip("no curl")
+        assert done.returncode == 0, done.stderr
+
+    assert [each["description"] for each in emulator.transactions] == ["Thé à la menthe"] * 3
+
+
+def test_a_call_of_a_stranger_is_no_command_when_copied(tmp_path):
+    """
+    Method, address and body are his words: a shell runs none of them, and curl reads no file for him.
+    """
+    seen = tmp_path / "seen"
+    call = ApiRequest("`TOUCH`;>seen;", "/v1/x", b"@/etc/hostname", 400, content_type="x';>seen;'")
+    text = snippets.curl(call, "http://127.0.0.1:9").replace("curl ", "printf '%s|' ", 1)
+
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, cwd=tmp_path, timeout=10)
+
+    assert not seen.exists()
+    assert done.stdout.split("|")[1] == "`TOUCH`;>seen;"
+    assert "--data-raw|@/etc/hostname|" in done.stdout
+
+
+def test_a_body_of_which_only_the_beginning_was_kept_says_so(desk, api):
+    """
+    The text to copy has no more of it.
+    """
+    api("POST", "/v1/transactions", json={"description": "a" * 20_000})
+    assert "Le début seulement" in desk.open("/appels/1")
 
 
 def test_each_delivery_shows_headers_body_answer_and_time(desk, api, emulator, receiver):

@@ -7,7 +7,7 @@ from flask import Flask, abort, g, render_template, request, url_for
 
 from .. import fault_words
 from ..desk import Desk
-from ..front import KEPT_ANSWER
+from ..front import KEPT_ANSWER, KEPT_BODY
 from ..logs import masked
 from ..parts import Parts
 from ..refusal import Refusal
@@ -119,10 +119,16 @@ class Dashboard:
             "call",
             call=call,
             most=KEPT_ANSWER,
+            cut=len(call.body) == KEPT_BODY,
             body=snippets.pretty(call.body),
             answer=snippets.pretty(call.answer),
             curl=snippets.curl(call, self._desk.url),
-            python=render_template("call.txt", key=call.key, arguments=snippets.arguments(call, self._desk.url)),
+            python=render_template(
+                "call.txt",
+                key=call.key,
+                kind=snippets.kind(call),
+                arguments=snippets.arguments(call, self._desk.url),
+            ),
         )
 
     def deliveries(self) -> str:

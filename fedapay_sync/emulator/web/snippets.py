@@ -7,14 +7,18 @@ from typing import Any, List, Optional
 from ..front import ApiRequest
 from ..logs import masked
 
+_JSON = "application/json"
+
 
 def curl(call: ApiRequest, base_url: str) -> str:
     """The call once more by curl; the key comes from the variable that has it."""
-    lines = [f"curl -X {call.method} {shlex.quote(_address(call, base_url))}"]
+    # Quoted, all of it: who made the call chose each word, the method too. Raw: a body may begin with @.
+    lines = [f"curl -X {shlex.quote(call.method)} {shlex.quote(_address(call, base_url))}"]
     if call.key:
         lines.append('-H "Authorization: Bearer $FEDAPAY_API_KEY"')
     if call.body:
-        lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(_text(call.body))}"]
+        kind = shlex.quote(f"Content-Type: {call.content_type or _JSON}")
+        lines += [f"-H {kind}", f"--data-raw {shlex.quote(_text(call.body))}"]
     return " \\\n  ".join(lines)
 
 
@@ -22,9 +26,15 @@ def arguments(call: ApiRequest, base_url: str) -> List[str]:
     """What a Python program gives to ``requests.request``, besides the key."""
     given = [repr(call.method), repr(_address(call, base_url))]
     body = _json(call.body)
-    if body is not None:
+    if body is not None and _is_json(call):
         return [*given, f"json={body!r}"]
-    return [*given, f"data={_text(call.body)!r}"] if call.body else given
+    # As bytes: of a text requests would make no UTF-8.
+    return [*given, f"data={_text(call.body)!r}.encode()"] if call.body else given
+
+
+def kind(call: ApiRequest) -> Optional[str]:
+    """The type of its body, as Python writes a text; None where ``requests`` says it by itself."""
+    return repr(call.content_type) if call.body and not _is_json(call) else None
 
 
 def pretty(body: bytes) -> str:
@@ -37,6 +47,10 @@ def pretty(body: bytes) -> str:
 def indented(value: Any) -> str:
     """An answer as a person reads it."""
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _is_json(call: ApiRequest) -> bool:
+    return (call.content_type or _JSON).partition(";")[0].strip().lower() == _JSON
 
 
 def _address(call: ApiRequest, base_url: str) -> str:
