@@ -2,6 +2,8 @@
 
 import pytest
 
+from fedapay_sync.emulator import Emulator
+
 PAGES = [
     "/",
     "/depots",
@@ -156,3 +158,15 @@ def test_the_pages_of_one_thing_are_no_barrier_either(browser, emulator, paid, w
         browser.open(emulator.url + path)
         assert browser.barriers() == []
         assert browser.overflow() <= 0
+
+
+def test_a_shop_of_a_long_name_leaves_the_other_buttons_on_the_screen(browser):
+    """
+    On a telephone, where its name alone is wider than the screen.
+    """
+    with Emulator(shops={"sk_sandbox_kossi": "Chez Kossi, pagnes, cafés et autres douceurs"}) as emulator:
+        browser.size(360, 740)
+        browser.open(emulator.url + "/")
+        assert browser.overflow() <= 0
+        browser.press("+ 24 h")
+        browser.wait_for("L'heure a sauté")
