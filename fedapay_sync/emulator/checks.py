@@ -136,4 +136,5 @@ def _number(name: str, value: Any, expected: str, *, above_zero: bool = False) -
 
 
 def _wrong(name: str, value: Any, expected: str) -> InvalidArgument:
-    return InvalidArgument(f"{name}={value!r} : {expected} est attendu.", field=name)
+    agreed = "attendue" if expected.startswith("une ") else "attendu"
+    return InvalidArgument(f"{name}={value!r} : {expected} est {agreed}.", field=name)

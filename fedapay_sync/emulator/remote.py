@@ -14,7 +14,7 @@ from .desk import Desk
 from .front import ApiRequest
 from .logs import masked
 from .phones import ANSWERS
-from .refusal import Refusal
+from .refusal import MALFORMED, Refusal
 from .sender import Delivery
 from .settings import FIXED, Guess
 from .shop import Shop
@@ -228,7 +228,7 @@ def _said(error: HTTPException) -> str:
         return "Adresse inconnue des commandes de l'émulateur."
     if error.code == 405:
         return f"Cette adresse ne connaît pas {request.method}."
-    return f"Le corps dépasse {_MAX_BODY} octets." if error.code == 413 else str(error.name)
+    return f"Le corps dépasse {_MAX_BODY} octets." if error.code == 413 else MALFORMED
 
 
 def _shop() -> Shop:

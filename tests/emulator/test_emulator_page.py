@@ -531,3 +531,22 @@ def test_without_a_way_back_there_is_no_link(api, payer, emulator):
     page = payer.session.get(wait.url, timeout=10)
     assert "fermer cette page" in page.text
     assert "boutique</a>" not in page.text
+
+
+def test_a_form_that_is_too_long_is_refused_in_the_readers_language(api, emulator):
+    """
+    French, as the rest of the page; English to who reads it so.
+    """
+    link = api.create()["payment_url"]
+    for query, said in (("", "Le corps de la requête est trop grand"), ("?locale=en", "The request body is too large")):
+        answer = requests.post(link + query, data="x" * 100_000, headers={"Accept": "text/html"}, timeout=10)
+        assert answer.status_code == 413
+        assert said in answer.text
+
+
+def test_an_address_is_feminine(emulator):
+    """
+    Sentences agree.
+    """
+    answer = requests.post(f"{emulator.url}/_emulateur/webhook", json={"url": "ftp://x"}, timeout=10)
+    assert answer.json()["message"].endswith("une adresse http:// ou https:// est attendue.")

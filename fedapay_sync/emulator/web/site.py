@@ -10,7 +10,7 @@ from ...errors import ConfigError, InvalidArgument
 from ...masking import get_logger
 from ..access import TOKEN_WORD, Access
 from ..desk import Desk
-from ..refusal import CRASHED, NOT_FOUND
+from ..refusal import CRASHED, MALFORMED, NOT_FOUND, TOO_LARGE, in_words_of
 from . import words
 from .buttons import Buttons
 from .dashboard import Dashboard
@@ -113,7 +113,8 @@ def _helpers() -> Dict[str, object]:
 
 def _http_error(error: HTTPException) -> Response:
     code = 404 if error.code == 405 else error.code or 500
-    return _failed(code, NOT_FOUND if code == 404 else error.name)
+    said = {404: NOT_FOUND, 413: TOO_LARGE}.get(code, MALFORMED if code < 500 else CRASHED)
+    return _failed(code, in_words_of(g.get("locale", "fr"), said))
 
 
 def _crashed(error: Exception) -> Response:
