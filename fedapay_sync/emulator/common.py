@@ -3,13 +3,13 @@
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from ..errors import ConfigError
 from .clockwork import EmulatorClock
 from .faults import Faults
 from .settings import Settings
-from .states import State
+from .states import Drawer, State
 
 
 @dataclass(eq=False)
@@ -27,6 +27,7 @@ class Common:
     file: State = field(default_factory=State)
     lock: Any = field(default_factory=threading.RLock)
     _last_id: int = 0
+    _owner: str = ""
 
     def next_id(self) -> int:
         """From the clock, so that an old store never meets a new payment under one id."""
@@ -40,6 +41,27 @@ class Common:
             self._last_id = max(self._last_id, self.file.last_number())
             for each in self.file.read("clock"):
                 self.clock.catch_up(each["ahead"])
+
+    def owner(self, marks: Sequence[str]) -> str:
+        """
+        Which shop has the records that are in no drawer, however the shops are ordered this time.
+
+        The one that had them before; if it is gone, the first, unless that one has its own drawer.
+
+        Args:
+            marks: fingerprints of the keys, the first shop's first.
+        """
+        known = [each["shop"] for each in self.file.read("owner")]
+        if known and (known[0] in marks or Drawer(self.file, marks[0]).read("books")):
+            self._owner = known[0]
+        else:
+            self._owner = marks[0]
+        return self._owner
+
+    def keep_owner(self) -> None:
+        """Have the next run of the file find each shop's records again."""
+        with self.lock:
+            self.file.write("owner", 1, {"id": 1, "shop": self._owner})
 
     def keep_time(self, ahead: float) -> None:
         """Have the next run of the file no earlier."""

@@ -133,6 +133,7 @@ class Desk(Shop):
                 with self._parts.books.together():
                     self._common.file.clear()
                     self._common.keep_time(self.clock.ahead)
+                    self._common.keep_owner()
                     for shop in self._shops.values():
                         shop._parts.clear()
             except ConfigError:

@@ -6,6 +6,7 @@ from typing import Mapping, Optional, Sequence, Union
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from ..clock import SYSTEM_CLOCK, Clock
+from ..masking import fingerprint
 from ..server import WebServer
 from . import checks
 from .access import TOKEN_WORD, Access
@@ -16,7 +17,7 @@ from .desk import Desk
 from .front import Front
 from .lazily import Lazily
 from .remote import PREFIX, Remote
-from .rules import SANDBOX_SECRET_KEY
+from .rules import SANDBOX_SECRET_KEY, rules_of
 from .settings import Settings
 from .shop import Habits, Shop
 from .states import FileState, State
@@ -112,16 +113,23 @@ class Emulator(Desk):
         common.file = State() if path is None else FileState(path)
         try:
             common.take_up()
+            own_name = names.pop(secret_key, None)
+            for key in (secret_key, *names):
+                rules_of(key)  # refuses what is no key
+            marks = {key: fingerprint(key) for key in (secret_key, *names)}
+            owner = common.owner(list(marks.values()))
             super().__init__(
                 common,
                 secret_key,
                 habits,
-                name=names.pop(secret_key, None),
+                name=own_name,
+                nameless=marks[secret_key] == owner,
                 webhook_secret=webhook_secret,
                 webhook_url=webhook_url,
                 webhook_headers=webhook_headers,
             )
-            others = [Shop(common, key, habits, name=name, first=False) for key, name in names.items()]
+            others = [Shop(common, key, habits, name=name, nameless=marks[key] == owner) for key, name in names.items()]
+            common.keep_owner()
             self._shops = {each.secret_key: each for each in (self, *others)}
             parts = [each._parts for each in self._shops.values()]
             self._access = Access(host)

@@ -41,7 +41,7 @@ class Shop(Controls):
         habits: Habits,
         *,
         name: Optional[str] = None,
-        first: bool = True,
+        nameless: bool = True,
         webhook_secret: Optional[str] = None,
         webhook_url: Optional[str] = None,
         webhook_headers: Optional[Mapping[str, str]] = None,
@@ -55,8 +55,8 @@ class Shop(Controls):
                 rules,
                 common,
                 self._announce,
-                state=common.file if first else Drawer(common.file, fingerprint(secret_key)),
-                account=_account(secret_key, name, first=first),
+                state=common.file if nameless else Drawer(common.file, fingerprint(secret_key)),
+                account=_account(secret_key, name, nameless=nameless),
             ),
             secret_key=secret_key,
             delay=habits.delay,
@@ -166,9 +166,9 @@ def _secret(rules: Rules, given: Optional[str]) -> str:
     return rules.webhook_secret if given is None else checks.text("webhook_secret", given)
 
 
-def _account(secret_key: str, name: Optional[str], *, first: bool) -> Dict[str, Any]:
+def _account(secret_key: str, name: Optional[str], *, nameless: bool) -> Dict[str, Any]:
     """The account that a key opens, always the same for the same key."""
-    if first:
+    if nameless:
         return {**ACCOUNT, **({} if name is None else {"name": name})}
     mark = fingerprint(secret_key)
     # Beside the ids that the clock gives, and beside the first shop's.

@@ -129,6 +129,33 @@ def test_the_state_file_keeps_each_shop_by_its_key(client_of, tmp_path):
         assert create(client_of(emulator), SECOND)["id"] > theirs["id"]
 
 
+def test_shops_in_another_order_find_their_own_books_again(client_of, tmp_path):
+    """
+    Which of them comes first is no matter, nor whether the other is there at all, nor a reset.
+    """
+    path = tmp_path / "state.db"
+    first, second = "sk_sandbox_a", "sk_sandbox_b"
+
+    def seen(secret_key, **shops):
+        with Emulator(secret_key=secret_key, shops=shops, state=path) as emulator:
+            return {
+                shop.secret_key: ([each["description"] for each in shop.transactions], shop.name)
+                for shop in emulator.shops
+            }
+
+    with Emulator(secret_key=first, shops={first: "A", second: "B"}, state=path) as emulator:
+        emulator.reset()
+        client = client_of(emulator)
+        client.create(description="de A")
+        body = {"description": "de B", "amount": 1, "currency": {"iso": "XOF"}}
+        client("POST", "/v1/transactions", key=second, json=body)
+
+    swapped = seen(second, **{first: "A", second: "B"})
+    assert swapped == {first: (["de A"], "A"), second: (["de B"], "B")}
+    assert seen(second)[second][0] == ["de B"]
+    assert seen(first)[first][0] == ["de A"]
+
+
 def test_the_first_shop_may_have_a_name(client_of, make_receiver):
     """
     Its key among the shops names it, and makes no second one.
