@@ -26,8 +26,9 @@ from .web.site import Site
 
 # Larger than any body the API itself refuses with a JSON answer.
 _MAX_BODY = 4 * 1024 * 1024
-# Calls that a fault holds up each keep one: those that take the fault back need one too.
+# Calls that a fault holds up each keep one: those that take the fault back always find one free.
 _THREADS = 32
+_MOST_HELD = 24
 
 
 class Emulator(Desk):
@@ -135,7 +136,7 @@ class Emulator(Desk):
             self._access = Access(host)
             pages = two_doors(Counter(parts), Lazily(Site(lambda: parts, self._access, self).build))
             controls = Lazily(Remote(self, self._access).build)
-            self._front = Front(DispatcherMiddleware(pages, {PREFIX: controls}), common.faults)
+            self._front = Front(DispatcherMiddleware(pages, {PREFIX: controls}), common.faults, most_held=_MOST_HELD)
             self._server = WebServer(
                 self._front, host=host, port=port, name="fedapay-emulator", threads=_THREADS, max_body=_MAX_BODY
             )

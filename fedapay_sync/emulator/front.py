@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Iterable, List, NamedTuple
+from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, NamedTuple
 
 from ..clock import SYSTEM_CLOCK
 from ..server import hang_up
@@ -64,11 +64,18 @@ class ApiRequest(NamedTuple):
 
 
 class Front:
-    """WSGI middleware around the API."""
+    """
+    WSGI middleware around the API.
 
-    def __init__(self, app: "WSGIApplication", faults: Faults) -> None:
+    Args:
+        most_held: calls that faults may hold up at once; the one held longest makes room for another.
+    """
+
+    def __init__(self, app: "WSGIApplication", faults: Faults, *, most_held: int = 24) -> None:
         self._app = app
         self._faults = faults
+        self._most_held = most_held
+        self._held: Dict[object, None] = {}
         self._lock = threading.Lock()
         self._requests: Deque[ApiRequest] = deque(maxlen=_KEPT)
         self._numbers = itertools.count(1)
@@ -153,11 +160,22 @@ class Front:
         return []
 
     def _hold(self, seconds: float) -> None:
-        """As long as a fault wants, unless all faults are taken back, or the emulator stops."""
-        end, clears = SYSTEM_CLOCK.monotonic() + seconds, self._faults.clears
+        """As long as a fault wants, unless all faults are taken back, others want to wait, or the emulator stops."""
+        end, clears, own = SYSTEM_CLOCK.monotonic() + seconds, self._faults.clears, object()
+        with self._lock:
+            self._held[own] = None
+            if len(self._held) > self._most_held:
+                del self._held[next(iter(self._held))]
         left = seconds
-        while left > 0 and clears == self._faults.clears and not self._stopping.wait(min(left, _TICK)):
+        while (
+            left > 0
+            and own in self._held
+            and clears == self._faults.clears
+            and not self._stopping.wait(min(left, _TICK))
+        ):
             left = end - SYSTEM_CLOCK.monotonic()
+        with self._lock:
+            self._held.pop(own, None)
 
 
 def _key(environ: "WSGIEnvironment") -> str:

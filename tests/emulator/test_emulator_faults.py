@@ -1,7 +1,9 @@
 """Faults on demand: each strikes as often as was asked, the same way each time, and says that it did."""
 
+import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 import requests
@@ -379,3 +381,22 @@ def test_calls_that_are_held_up_go_on_when_all_faults_are_taken_back(emulator, c
         each.join(10)
 
     assert answers == [200] * 20
+
+
+def test_however_many_calls_are_slow_the_dashboard_answers(emulator, eventually):
+    """
+    Whoever asked for the fault can take it back: those held longest go on before the time.
+    """
+    emulator.faults.api.slow(seconds=300, probability=1)
+    host, port = emulator.url[len("http://") :].split(":")
+    call = f"GET /v1/balances HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {emulator.secret_key}\r\n\r\n"
+    with ExitStack() as lines:
+        for _ in range(60):
+            line = lines.enter_context(socket.create_connection((host, int(port))))
+            line.sendall(call.encode("ascii"))
+        # All but those that are still held have been answered.
+        eventually(lambda: len(emulator.requests) == 60 - 24)
+
+        assert requests.get(f"{emulator.url}/pannes", timeout=5).status_code == 200
+        assert requests.delete(f"{emulator.url}/_emulateur/faults", timeout=5).status_code == 200
+        eventually(lambda: len(emulator.requests) == 60)
