@@ -62,7 +62,8 @@ def _unguarded(function: Any) -> Any:
 class _Guard:
     def __init__(self, allowed: Sequence[str]) -> None:
         self.is_on = True
-        self._allowed: Set[str] = {each.lower() for each in allowed}
+        # One name alone is not its letters.
+        self._allowed: Set[str] = {each.lower() for each in ([allowed] if isinstance(allowed, str) else allowed)}
 
     def of_method(self, real: Any, first: int) -> Any:
         """A method of sockets whose last argument is where to, unless it is one before the ``first``."""

@@ -194,7 +194,8 @@ def test_the_rarer_ways_out_are_closed_too(run):
     result.assert_outcomes(passed=1)
 
 
-def test_a_host_that_was_admitted_may_be_called(run):
+@pytest.mark.parametrize("admitted", ['["192.0.2.7"]', '"192.0.2.7"'], ids=["list", "text"])
+def test_a_host_that_was_admitted_may_be_called(run, admitted):
     """
     A name, and the addresses that it has; nothing else.
     """
@@ -210,12 +211,12 @@ def test_a_host_that_was_admitted_may_be_called(run):
                 with pytest.raises(NetworkForbidden):
                     each.connect_ex(("192.0.2.8", 9))
         """,
-        conftest="""
+        conftest=f"""
         import pytest
 
         @pytest.fixture
         def fedapay_allowed_hosts():
-            return ["192.0.2.7"]
+            return {admitted}
         """,
     )
 
