@@ -170,3 +170,15 @@ def test_a_shop_of_a_long_name_leaves_the_other_buttons_on_the_screen(browser):
         assert browser.overflow() <= 0
         browser.press("+ 24 h")
         browser.wait_for("L'heure a sauté")
+
+
+def test_the_address_of_a_call_is_read_in_one_line(browser, emulator, paid):
+    """
+    On a telephone too, where its table is the one to scroll.
+    """
+    browser.size(360, 740)
+    browser.open(emulator.url + "/appels")
+    lines = browser.driver.execute_script("return document.querySelector('td.path a').getClientRects().length")
+
+    assert lines == 1
+    assert browser.overflow() <= 0
