@@ -100,6 +100,7 @@ def test_the_form_of_a_webhooks_object(api, emulator, receiver):
     Changed while it runs: the record, then the API's form.
     """
     api.create()
+    emulator.wait_for_deliveries()
     emulator.settings.webhook_entity = "api"
     api.create()
     emulator.wait_for_deliveries()
