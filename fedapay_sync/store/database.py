@@ -18,7 +18,7 @@ from .connection import Connection
 from .dialect import SqliteFile
 from .durable import BUSY_MS, connect
 from .lockfile import ProcessLock
-from .migrations import migrate
+from .migrations import EMPTIED, migrate
 
 log = get_logger(__name__)
 
@@ -178,6 +178,9 @@ class FileConnection(Connection):
             log.error("the -wal or -shm of %s was taken from under an open database; reopening", self._path.name)
             self._close()
         if self._database is None:
+            if known and not os.path.getsize(self._path):
+                # Opened, it would be locked as a new database is made, ten seconds for each who comes.
+                raise StoreError(EMPTIED)
             self._close_stale(found)
             with _opening:
                 if any(each._pid != os.getpid() and each._file == found for each in list(_open.values())):

@@ -8,6 +8,10 @@ from ..errors import StoreError
 from .dialect import Database
 from .tables import SCHEMA_VERSION, TABLES, MetaRow
 
+EMPTIED = (
+    "La base a été vidée pendant que ce programme tournait. Remettre une copie en place, ou redémarrer le programme "
+    "pour repartir d'une base neuve."
+)
 #: What leads to each version from the one before: statements that every database accepts. New tables and indexes are
 #: not among them, those are made wherever they are missing.
 STEPS: Tuple[Tuple[int, Sequence[str]], ...] = (
@@ -38,10 +42,7 @@ def migrate(database: Database, *, again: bool = False) -> None:
     stored = _stored_version(database)
     if stored is None and again:
         # New ones, made in silence, would hide that what was confirmed is lost.
-        raise StoreError(
-            "La base a été vidée pendant que ce programme tournait. Remettre une copie en place, ou redémarrer le "
-            "programme pour repartir d'une base neuve."
-        )
+        raise StoreError(EMPTIED)
     if stored is not None and stored > SCHEMA_VERSION:
         raise StoreError(
             f"La base a été écrite par une version plus récente de fedapay_sync (schéma {stored}, celui-ci connaît "

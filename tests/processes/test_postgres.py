@@ -132,6 +132,8 @@ def test_a_restart_in_the_midst_of_waits_and_webhooks_loses_nothing(server, shop
     assert len(shop.told) <= len(numbers) + 4
 
 
+@pytest.mark.faults
+@pytest.mark.long
 def test_a_server_gone_for_twelve_seconds_is_told_in_time_and_everything_recovers(server, shop, deliver, eventually):
     """
     Calls fail with our error within ten seconds, webhooks get 503, and nobody restarts anything.
