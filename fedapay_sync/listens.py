@@ -7,6 +7,7 @@ cancel.
 """
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Sequence, Union
 
 from .bells import Bells
@@ -110,6 +111,7 @@ class Listens:
         self._statuses = statuses
         self._watches = watches
         self._owner = owner
+        self._pid = os.getpid()
         self._clock = clock
         self.telling = Telling(bells, self._found)
 
@@ -208,7 +210,9 @@ class Listens:
                 and handle._verdict is None
                 and not handle._bell.wait(min(remaining, 0.2))
             ):
-                pass
+                if os.getpid() != self._pid:
+                    # A handle from before a fork: who would ring the bell is in the parent, so look again.
+                    break
         if timeout is not None and self._clock.monotonic() < handle._deadline + GRACE:
             raise TimeoutError(f"Pas encore de résultat pour la transaction {handle.id_transaction}.")
         if not handle._callbacks:

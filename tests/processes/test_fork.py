@@ -118,6 +118,25 @@ def test_a_wait_of_the_parent_is_ended_by_its_child(make_connector, emulator):
     assert wait.result(10).paid
 
 
+def test_a_wait_begun_before_a_fork_ends_in_the_child_too(make_connector, emulator):
+    """
+    The parent's waker does not ring there.
+    """
+    connector = make_connector()
+    payment = connector.pay(SETUP, CLIENT, 500)
+    wait = connector.listen(payment.id_transaction, timeout=60)
+
+    def child():
+        began = time.monotonic()
+        return [wait.result(20).paid, time.monotonic() - began < 10]
+
+    told = in_a_fork(child)
+    emulator.approve(payment.id_transaction)
+    connector.check_status(payment.id_transaction)
+
+    assert told() == [True, True]
+
+
 @pytest.mark.faults(row=14)
 @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="no /proc/locks")
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
