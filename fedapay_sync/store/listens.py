@@ -100,7 +100,7 @@ class ListenVerbs(Opened):
         False if it is in none of the states ``only_from``: what ended or prolonged it before stands.
 
         Args:
-            lease: what is still watched remains its owner's for so long, until he says again that he lives.
+            lease: what is still watched remains its owner's for so long at least, until he says again that he lives.
         """
         now = self._clock.now()
 
@@ -109,7 +109,7 @@ class ListenVerbs(Opened):
             if row is None or row["state"] not in only_from:
                 return False
             if state in OPEN_STATES:
-                changes = {"state": state, "run_after": now + lease}
+                changes = {"state": state, "run_after": max(row["run_after"], now + lease)}
                 ListenRow.update(changes).where(ListenRow.id == row["id"]).execute(database)
                 database.announce()
             else:
