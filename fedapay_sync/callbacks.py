@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 from .attempts import is_last, is_one_too_many, longest_pause
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
-from .errors import ConfigError, FedapayError
+from .errors import FedapayError
 from .masking import get_logger, mask
 from .pools import Pool
 from .store import StoredEvent
@@ -43,23 +43,6 @@ Chore = Callable[[], bool]
 
 class Hopeless(Exception):
     """What a handler raises when trying again would not help: the event is parked at once."""
-
-
-def check_callback(callback: Any, name: str) -> None:
-    """
-    Refuse what cannot be called as a callback.
-
-    Raises:
-        ConfigError: not callable, or asynchronous.
-    """
-    if not callable(callback):
-        raise ConfigError(f"{name} : une fonction est attendue, reçu {type(callback).__name__}.")
-    called = getattr(callback, "__call__", None)  # noqa: B004 - its code is inspected, not whether it exists
-    if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(called):
-        raise ConfigError(
-            f"{name} est une fonction asynchrone, que personne n'attendrait ici. Supprimer « async » devant « def », "
-            "et les « await » dans son corps."
-        )
 
 
 class Callbacks:

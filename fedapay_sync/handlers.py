@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Callable, List, Optional
 
-from .callbacks import check_callback
+from .callables import check_callback
 from .enums import EventFutureStatus
 from .errors import AmountMismatch, TransactionId
 from .inbox import contents, is_claim

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Sequence, Union
 
 from .bells import Bells
-from .callbacks import check_callback
+from .callables import check_callback
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config, timeout_policy
 from .deadlines import DEFAULT_TIMEOUT, GRACE, Verdict, Wait, checked_timeout

@@ -16,7 +16,8 @@ from types import SimpleNamespace
 import pytest
 
 from fedapay_sync.attempts import MAX_ATTEMPTS, next_round
-from fedapay_sync.callbacks import Callbacks, Hopeless, check_callback
+from fedapay_sync.callables import check_callback
+from fedapay_sync.callbacks import Callbacks, Hopeless
 from fedapay_sync.errors import ConfigError
 from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.store.owner import new_owner, retire

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2] / PACKAGE
 LAYERS = {
     "words": "errors enums catalogue clock masking",
     "shapes": "schema models signature variables credentials config",
-    "doors": "attempts answers exchange outgoing sessions failures transport store bells pools callbacks "
+    "doors": "attempts callables answers exchange outgoing sessions failures transport store bells pools callbacks "
     "serving server",
     "resources": "resources api integration",
     "flow": "intents payments inbox outcomes statuses deadlines watches confirmation telling listens followup absences "
