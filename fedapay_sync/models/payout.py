@@ -8,7 +8,7 @@ from typing import Any, ClassVar, List, Optional, Tuple, Union
 from ..enums import FINAL_PAYOUT_STATUSES, PayoutStatus
 from ..schema import Francs
 from .base import Model
-from .common import Currency, Customer, Json
+from .common import Batch, Currency, Customer, Json
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Payout(Model):
 
 
 @dataclass(frozen=True)
-class PayoutBatch(Model):
+class PayoutBatch(Batch):
     """
     Réponse à une création de dépôts par lot.
 
@@ -93,18 +93,8 @@ class PayoutBatch(Model):
     """
 
     envelope: ClassVar[str] = "v1/payout_batch"
-    shown: ClassVar[Tuple[str, ...]] = ("created_count", "error_count")
+    created: ClassVar[str] = "payouts"
 
     klass: Optional[str] = None
     payouts: Optional[List[Payout]] = None
     errors: Optional[List[Any]] = None
-
-    @property
-    def created_count(self) -> int:
-        """Nombre de dépôts créés."""
-        return len(self.payouts) if isinstance(self.payouts, list) else 0
-
-    @property
-    def error_count(self) -> int:
-        """Nombre de refus."""
-        return len(self.errors) if isinstance(self.errors, list) else 0

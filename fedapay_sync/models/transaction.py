@@ -8,7 +8,7 @@ from typing import Any, ClassVar, List, Optional, Tuple, Union
 from ..enums import PAID_STATUSES, TransactionStatus
 from ..schema import Francs
 from .base import Model
-from .common import Balance, Currency, Customer, Json, PaymentMethod
+from .common import Balance, Batch, Currency, Customer, Json, PaymentMethod
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class TransactionDeleteStatus(Model):
 
 
 @dataclass(frozen=True)
-class TransactionBatch(Model):
+class TransactionBatch(Batch):
     """
     Réponse à une création par lot.
 
@@ -167,21 +167,11 @@ class TransactionBatch(Model):
     """
 
     envelope: ClassVar[str] = "v1/transaction_batch"
-    shown: ClassVar[Tuple[str, ...]] = ("created_count", "error_count")
+    created: ClassVar[str] = "transactions"
 
     klass: Optional[str] = None
     transactions: Optional[List[Transaction]] = None
     errors: Optional[List[Any]] = None
-
-    @property
-    def created_count(self) -> int:
-        """Nombre de transactions créées."""
-        return len(self.transactions) if isinstance(self.transactions, list) else 0
-
-    @property
-    def error_count(self) -> int:
-        """Nombre de refus."""
-        return len(self.errors) if isinstance(self.errors, list) else 0
 
 
 @dataclass(frozen=True)
