@@ -178,7 +178,8 @@ class FileConnection(Connection):
             log.error("the -wal or -shm of %s was taken from under an open database; reopening", self._path.name)
             self._close()
         if self._database is None:
-            if known and not os.path.getsize(self._path):
+            been_open = self.times_opened or (self._beside is not None and self._beside.times_opened)
+            if been_open and not os.path.getsize(self._path):
                 # Opened, it would be locked as a new database is made, ten seconds for each who comes.
                 raise StoreError(EMPTIED)
             self._close_stale(found)
