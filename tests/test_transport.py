@@ -577,26 +577,34 @@ def test_a_forked_child_opens_its_own_connection():
         assert connections == [("transactions/1", 1), ("child", 2), ("child", 2), ("transactions/1", 1)]
 
 
+def assert_ended_by(end, transport, server, eventually):
+    """
+    A call that pauses between two attempts gets its error when that is called.
+    """
+    caught = []
+
+    def work():
+        try:
+            ask(transport)
+        except ServerFault as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    eventually(lambda: server.requests)
+    end()
+    thread.join(10)
+    assert caught
+
+
 def test_a_closed_transport_ends_its_pauses(eventually):
     """
     Whoever waits between two attempts gets the error, and not ten more seconds.
     """
     with RawServer(answers(503, Retry_After="25")) as server:
         transport = Transport(server.url)
-        caught = []
-
-        def work():
-            try:
-                ask(transport)
-            except ServerFault as error:
-                caught.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        eventually(lambda: server.requests)
-        transport.close()
-        thread.join(10)
-        assert caught and len(server.requests) <= 2
+        assert_ended_by(transport.close, transport, server, eventually)
+        assert len(server.requests) <= 2
 
 
 def test_secrets_stay_out_of_logs_and_errors(caplog):
@@ -808,19 +816,6 @@ def test_a_released_transport_ends_its_pauses_and_is_patient_again(eventually):
     """
     with RawServer(answers(503, Retry_After="25")) as server:
         transport = Transport(server.url)
-        caught = []
-
-        def work():
-            try:
-                ask(transport)
-            except ServerFault as error:
-                caught.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        eventually(lambda: server.requests)
-        transport.release()
-        thread.join(10)
-        assert caught
+        assert_ended_by(transport.release, transport, server, eventually)
         server(answers(503, Retry_After="0"), GOOD)
         assert ask(transport).status == 200
