@@ -16,7 +16,7 @@ PACKAGE = "fedapay_connector==2.0.3"
 SCRIPT = os.path.join(os.path.dirname(__file__), "async_connector.py")
 
 pytestmark = pytest.mark.skipif(
-    os.environ.get("FEDAPAY_SYNC_CLIENTS") != "1", reason="FEDAPAY_SYNC_CLIENTS=1 installs and runs the async connector"
+    os.environ.get("FEDAPAY_SYNC_CLIENTS") != "1", reason="installs another package: run by tox -e clients"
 )
 
 
