@@ -95,12 +95,8 @@ class Browser:
 
     @property
     def text(self):
-        from selenium.common.exceptions import StaleElementReferenceException
-
-        try:
-            return _plain(self.driver.find_element("tag name", "body").text)
-        except StaleElementReferenceException:
-            return ""
+        # In one step: between finding the body and reading it, a page may have made room for the next.
+        return _plain(self.driver.execute_script("return document.body ? document.body.innerText : ''"))
 
     def find(self, css):
         return self.driver.find_element("css selector", css)
@@ -126,11 +122,13 @@ class Browser:
         return self._until(lambda _: condition(self), "not yet at")
 
     def _until(self, condition, trouble):
-        from selenium.common.exceptions import TimeoutException
+        from selenium.common.exceptions import TimeoutException, WebDriverException
         from selenium.webdriver.support.wait import WebDriverWait
 
+        # A page that goes while it is looked at has no one error of its own: what comes after it is looked at next.
+        going = (WebDriverException,)
         try:
-            return WebDriverWait(self.driver, PATIENCE, 0.05).until(condition)
+            return WebDriverWait(self.driver, PATIENCE, 0.05, going).until(condition)
         except TimeoutException:
             raise AssertionError(f"{trouble} {self.url}:\n{self.text}") from None
 

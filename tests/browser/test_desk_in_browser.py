@@ -35,14 +35,16 @@ def test_a_webhook_is_delivered_again_by_its_button(browser, emulator, shop, pai
     browser.scripts(scripts)
     browser.open(emulator.desk_url)
     browser.press("Webhooks")
-    before = len(shop.received)
+    before = [body for _, body in shop.received]
 
     browser.find(f"#livraison-{emulator.deliveries[-1].id} button").click()
 
     browser.wait_for("Le webhook repart.")
     emulator.wait_for_deliveries()
-    assert len(shop.received) == before + 1
-    assert shop.received[-1][1] == shop.received[-2][1]
+    after = [body for _, body in shop.received]
+    assert len(after) == len(before) + 1
+    # Webhooks overtake each other: which of them came last before is nobody's to say.
+    assert after[-1] in before
     assert shop.wait_for("transaction.approved", emulator.webhook_secret)["id"] == paid["id"]
 
 
