@@ -45,11 +45,15 @@ class Bell:
 
     def set(self) -> None:
         """Ring."""
+        self.wake()
+        if self.then is not None:
+            self.then()
+
+    def wake(self) -> None:
+        """Ring for those who block, and do nothing besides."""
         self._rung = True
         if self._event is not None:
             self._event.set()
-        if self.then is not None:
-            self.then()
 
     def clear(self) -> None:
         """Be silent, until the next ring."""

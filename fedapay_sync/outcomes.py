@@ -29,10 +29,8 @@ class Outcomes:
         Raises:
             AmountMismatch: paid, but not what was asked for.
         """
-        # The row before the events: an event that settles it in between is then seen, and a row that is resolved
-        # always has its event. The other way round a payment could look like a cancelled wait.
-        record = self._store.listen(self._config.environment, id_transaction)
-        events = self._store.final_events(self._config.environment, id_transaction)
+        # At one moment: otherwise a payment whose event comes in between could look like a cancelled wait.
+        record, events = self._store.ending(self._config.environment, id_transaction)
         if record is not None and record.delete_at_deadline and record.state in ("closing", "timed_out"):
             # We delete it ourselves at the deadline: the news of that is part of the timeout, not a cancellation.
             events = [event for event in events if event.name != "transaction.deleted"]

@@ -4,7 +4,16 @@ import threading
 
 import pytest
 
-from fedapay_sync import EventFutureStatus, InvalidArgument, MethodesPaiement, PaiementSetup, Pays, StoreError, UserData
+from fedapay_sync import (
+    EventFutureStatus,
+    InvalidArgument,
+    MethodesPaiement,
+    PaiementSetup,
+    Pays,
+    StoreError,
+    UserData,
+    listens,
+)
 from fedapay_sync.store import NewEvent
 from fedapay_sync.watches import Pace
 
@@ -173,10 +182,11 @@ def test_closing_tells_them_all(shop, eventually):
     assert {outcome.status for outcome in told} == {EventFutureStatus.CANCELLED_INTERNALLY}
 
 
-def test_one_handle_may_be_asked_by_several_threads(shop):
+def test_one_handle_may_be_asked_by_several_threads(shop, monkeypatch):
     """
-    Whoever finds the end takes the bell away; he who blocks on the same handle hears of it all the same.
+    Whoever finds the end takes the bell away; he who blocks on the same handle hears of it all the same, and at once.
     """
+    monkeypatch.setattr(listens, "_SLICE", 600)
     store = parts_of(shop).store
     for number in range(1, 21):
         handle, ends = shop.listen(number, timeout=600), []

@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.parse
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple, Union
 
 import peewee
 
@@ -270,10 +270,10 @@ if hasattr(os, "register_at_fork"):
 
 def _logs(path: Path) -> _Logs:
     """Which files hold what was committed and is not in the database file yet."""
-    return tuple(_identity(Path(f"{path}{suffix}")) for suffix in ("-wal", "-shm"))
+    return _identity(f"{path}-wal"), _identity(f"{path}-shm")
 
 
-def _identity(path: Path) -> Optional[_Identity]:
+def _identity(path: Union[Path, str]) -> Optional[_Identity]:
     """Which file stands at that path, if any."""
     try:
         found = os.stat(path)

@@ -4,7 +4,6 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 import peewee
 
-from ..errors import TransactionId
 from .arrivals import accept_all
 from .dialect import Database
 from .opened import Opened
@@ -32,19 +31,6 @@ class EventVerbs(Opened):
             StoreError: not committed; whoever brought it must bring it again.
         """
         return self._write_together(accept_all, event)
-
-    def final_events(self, environment: str, transaction_id: TransactionId) -> List[StoredEvent]:
-        """The final events of a transaction, oldest first."""
-        query = (
-            event_columns()
-            .where(
-                EventRow.entity_id == str(transaction_id),
-                EventRow.environment == environment,
-                EventRow.is_final == 1,
-            )
-            .order_by(EventRow.id)
-        )
-        return self._read(lambda database: [stored_event(row) for row in query.tuples().execute(database)])
 
     def owe_payment_callback(self, event: NewEvent) -> bool:
         """Store that a payment callback is owed; false if it was already."""

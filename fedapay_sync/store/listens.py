@@ -7,8 +7,16 @@ from .beginnings import CHUNK, once, rows_of
 from .dialect import Database
 from .opened import Opened
 from .owner import is_alive
-from .records import Listen
-from .rows import LISTEN_COLUMNS, close_listens, is_left, listen_of, listen_row
+from .records import Ending, Listen
+from .rows import (
+    LISTEN_COLUMNS,
+    STORED_EVENT_COLUMNS,
+    close_listens,
+    is_left,
+    listen_of,
+    listen_row,
+    stored_event,
+)
 from .tables import OPEN_STATES, ListenRow
 
 # In SQL text: ten thousand rows take Peewee several times as long as SQLite.
@@ -29,6 +37,15 @@ ORDER BY id
 _ADOPT = """
 UPDATE fp_listen SET owner = ?, run_after = ?, owed = 1, state = 'pending', attempts = attempts + 1 WHERE id IN ({})
 """
+# One statement: a wait and what was told of its transaction, at one moment. At least one row, if an empty one.
+_ENDING = f"""
+SELECT {", ".join(f"fp_listen.{name}" for name in _COLUMNS)},
+       {", ".join(f"fp_event.{name}" for name in STORED_EVENT_COLUMNS)}
+FROM (SELECT 1) AS always
+LEFT JOIN fp_listen ON fp_listen.environment = ? AND fp_listen.transaction_id = ?
+LEFT JOIN fp_event ON fp_event.environment = ? AND fp_event.entity_id = ? AND fp_event.is_final = 1
+ORDER BY fp_event.id
+"""
 _ENDED_LATELY = "SELECT transaction_id FROM fp_listen WHERE closed_at BETWEEN ? AND ? AND environment = ?"
 _WATCHED = (ListenRow.state.in_(OPEN_STATES), ListenRow.closed_at.is_null())
 
@@ -40,6 +57,17 @@ class ListenVerbs(Opened):
         """The listen of that transaction, open or ended."""
         row = self._read(lambda database: listen_row(database, environment, transaction_id))
         return None if row is None else listen_of(row)
+
+    def ending(self, environment: str, transaction_id: TransactionId) -> Ending:
+        """What is known of the end of that transaction, as it stood at one moment."""
+        subject = (environment, str(transaction_id))
+        rows = self._read(
+            lambda database: database.execute_sql(_ENDING.replace("?", database.param), subject * 2).fetchall()
+        )
+        width = len(_COLUMNS)
+        listen = dict(zip(_COLUMNS, rows[0]))
+        events = [stored_event(row[width:]) for row in rows if row[width] is not None]
+        return Ending(None if listen["id"] is None else listen_of(listen), events)
 
     def ended(self, environment: str, transaction_ids: Iterable[str]) -> List[str]:
         """Those of the transactions whose listen is not being watched any more, or could not be decided."""

@@ -1,7 +1,7 @@
 """What goes into the store and what comes out of it, as plain values."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 #: Events that we make ourselves, so that their callbacks go through the same machinery.
 LOCAL = "local"
@@ -108,6 +108,13 @@ class Listen:
     def is_open(self) -> bool:
         """Whether the payment is still being watched."""
         return self.state in ("pending", "closing", "unknown")
+
+
+class Ending(NamedTuple):
+    """A listen, if there is one, and the final events of its transaction, oldest first."""
+
+    listen: Optional[Listen]
+    events: List[StoredEvent]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Rows in and out, and the parts of verbs.
 Everything here runs inside a transaction of the writer, or on the reading connection.
 """
 
+import dataclasses
 import hashlib
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -25,6 +26,11 @@ _EVENT_COLUMNS = (
 #: Rows in one statement: the oldest SQLite takes no more than 999 values.
 MOST = 50
 
+#: What makes a stored event, in the order of its fields.
+STORED_EVENT_COLUMNS = tuple(field.name for field in dataclasses.fields(StoredEvent))
+_LISTEN_ROW = tuple(ListenRow._meta.sorted_field_names)
+_LISTEN = f"SELECT {', '.join(_LISTEN_ROW)} FROM fp_listen WHERE environment = ? AND transaction_id = ?"
+
 #: What is to be known of a listen to end it.
 LISTEN_COLUMNS = ("environment", "transaction_id", "id", "owed", "account", "state", "owner", "run_after", "created_at")
 
@@ -39,11 +45,7 @@ class EventFacts(NamedTuple):
 
 
 def event_columns() -> Any:
-    row = EventRow
-    return row.select(
-        row.id, row.event_key, row.environment, row.name, row.entity_id, row.status, row.late, row.suspect,
-        row.repeats, row.source, row.body, row.received_at, row.attempts, row.object, row.last_error,
-    )  # fmt: skip
+    return EventRow.select(*(getattr(EventRow, name) for name in STORED_EVENT_COLUMNS))
 
 
 def stored_event(row: Tuple[Any, ...]) -> StoredEvent:
@@ -106,11 +108,9 @@ def has_ended_for_good(database: Database, environment: str, transaction_id: str
 
 
 def listen_row(database: Database, environment: str, transaction_id: TransactionId) -> Optional[Dict[str, Any]]:
-    query = ListenRow.select().where(
-        ListenRow.environment == environment, ListenRow.transaction_id == str(transaction_id)
-    )
-    rows = list(query.dicts().execute(database))
-    return rows[0] if rows else None
+    query = _LISTEN.replace("?", database.param)
+    row = database.execute_sql(query, (environment, str(transaction_id))).fetchone()
+    return None if row is None else dict(zip(_LISTEN_ROW, row))
 
 
 def listen_of(row: Dict[str, Any]) -> Listen:

@@ -361,7 +361,7 @@ class Deliveries(RuleBasedStateMachine):
         assert set(self.accepted) == self.done - told == {key for key in self.effects if key not in told}
         assert {str(entity) for entity in self.owed} <= {key.split(":")[1] for key in told}, "a restored end not told"
         for entity in range(1, 5):
-            rows = [event.event_key for event in self.stores["A"].final_events("sandbox", entity)]
+            rows = [event.event_key for event in self.stores["A"].ending("sandbox", entity).events]
             finals = [key for key, is_final in self.accepted.items() if is_final and key.startswith(f"{entity}:")]
             assert sorted(rows) == sorted(finals), "rows are not the distinct keys"
 

@@ -81,8 +81,8 @@ def test_the_listen_of_another_environment_is_left_alone(store, make_event, list
     listen(store)
     store.accept(make_event(environment="live"))
     assert store.listen("sandbox", "100").is_open
-    assert store.final_events("sandbox", "100") == []
-    assert len(store.final_events("live", "100")) == 1
+    assert store.ending("sandbox", "100").events == []
+    assert len(store.ending("live", "100").events) == 1
 
 
 @pytest.mark.parametrize("state", ["timed_out", "cancelled"])
@@ -166,7 +166,7 @@ def test_a_deletion_by_somebody_else_ends_the_wait(store, make_event, listen):
 def test_final_events_come_oldest_first(store, make_event):
     for name in ("transaction.declined", "transaction.updated", "transaction.approved"):
         store.accept(make_event(name=name))
-    assert [event.status for event in store.final_events("sandbox", 100)] == ["declined", "approved"]
+    assert [event.status for event in store.ending("sandbox", 100).events] == ["declined", "approved"]
 
 
 def test_a_payment_callback_is_owed_once(store, make_event, claim):

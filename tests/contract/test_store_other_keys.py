@@ -52,4 +52,4 @@ def test_two_processes_that_take_it_at_once_store_it_once(store, second, make_ev
         thread.join(120)
 
     assert sorted(new) == list(range(ROUNDS))
-    assert [len(store.final_events("sandbox", entity)) for entity in range(ROUNDS)] == [1] * ROUNDS
+    assert [len(store.ending("sandbox", entity).events) for entity in range(ROUNDS)] == [1] * ROUNDS
