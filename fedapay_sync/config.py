@@ -4,6 +4,7 @@ La configuration, lue au moment où l'on s'en sert, et en un seul endroit.
 Un argument l'emporte sur la variable d'environnement.
 """
 
+import functools
 import importlib.util
 import urllib.parse
 from dataclasses import dataclass
@@ -49,18 +50,18 @@ class Config:
     print_log_to_console: bool
     save_log_to_file: bool
 
-    @property
+    @functools.cached_property
     def environment(self) -> str:
         """``sandbox`` or ``live``; for a key and a host that do not say, the host itself."""
         known = environment_of_key(self.api_key) or environment_of_url(self.api_url)
         return known.value if known else (urllib.parse.urlsplit(self.api_url).hostname or "inconnu")[:16]
 
-    @property
+    @functools.cached_property
     def account(self) -> str:
         """Our own label of the merchant account: a fingerprint of its key."""
         return fingerprint(self.api_key)
 
-    @property
+    @functools.cached_property
     def accounts(self) -> Tuple[str, ...]:
         """Labels of all the keys that the program has."""
         return tuple(fingerprint(key) for key in (self.api_key, *self.api_keys))

@@ -136,7 +136,7 @@ class Inbox:
         """
         try:
             event = _decoded(work.body)
-            self._identified(event, work.body)
+            self._identified(event, _digest(work.body))
         except EventError as error:
             raise Hopeless(error.message) from None
         self._take(event, work.body, work.source)
@@ -145,21 +145,21 @@ class Inbox:
         """What somebody told us: believed, or kept as a claim until FedaPay's API confirms it."""
         return self._keep(event, body, source, is_claim=self._config.confirm_with_api)
 
-    def _identified(self, event: Mapping[str, Any], body: bytes, account: Optional[str] = None) -> Identity:
+    def _identified(self, event: Mapping[str, Any], digest: str, account: Optional[str] = None) -> Identity:
         return identify(
             event,
             environment=self._config.environment,
             account=account or self._config.account,
-            body_sha256=hashlib.sha256(body).hexdigest(),
+            body_sha256=digest,
         )
 
     def _keep(self, event: Dict[str, Any], body: bytes, source: str, *, is_claim: bool = False) -> Accepted:
+        digest = _digest(body)
         try:
-            identity = self._identified(event, body)
+            identity = self._identified(event, digest)
         except EventError as error:
             return self._set_aside(body, error, source)
         entity, config = event["entity"], self._config
-        digest = hashlib.sha256(body).hexdigest()
         others = dict.fromkeys(account for account in config.accounts if account != config.account)
         new = NewEvent(
             **identity.__dict__,
@@ -172,7 +172,7 @@ class Inbox:
             amount=_francs(entity.get("amount")) if identity.object == TRANSACTION else None,
             currency_id=_currency_id(entity) if identity.object == TRANSACTION else None,
             # Stored before a change of the API's key, the same fact lies under the old key's label.
-            also_known_as=tuple(self._identified(event, body, account).dedup_key for account in others),
+            also_known_as=tuple(self._identified(event, digest, account).dedup_key for account in others),
         )
         is_claim = is_claim and new.is_final
         accepted = self._store.accept(_claim(new) if is_claim else new)
@@ -199,7 +199,7 @@ class Inbox:
         self._callbacks.notify()
 
     def _set_aside(self, body: bytes, error: EventError, source: str = "webhook") -> Accepted:
-        digest = hashlib.sha256(body).hexdigest()
+        digest = _digest(body)
         log.error("%s that cannot be read set aside (sha256 %s): %s", source, digest[:12], error)
         config = self._config
         return self._store.accept(
@@ -224,10 +224,14 @@ class Inbox:
         )
 
 
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
 def _decoded(payload: bytes) -> Dict[str, Any]:
     """The JSON object in these bytes; of two equal keys the last one counts, as everywhere in Python."""
     try:
-        event = json.loads(payload.decode("utf-8"), parse_constant=_refuse)
+        event = _JSON.decode(payload.decode("utf-8"))
     # A deep nest is a RecursionError, which is no ValueError.
     except (ValueError, RecursionError) as error:
         raise EventError(f"Événement illisible : ce n'est pas du JSON ({type(error).__name__}).") from None
@@ -238,6 +242,10 @@ def _decoded(payload: bytes) -> Dict[str, Any]:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
+
+
+# Made once: json.loads makes one for each call that asks for anything special.
+_JSON = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _francs(value: Any) -> Optional[int]:
