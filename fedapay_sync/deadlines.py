@@ -10,7 +10,7 @@ from .bells import Bell, Bells, Timer
 from .callbacks import Callbacks
 from .clock import SYSTEM_CLOCK, Clock
 from .config import Config
-from .errors import ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
+from .errors import ApiError, FedapayError, InvalidArgument, StoreError, TransactionId, TransportError
 from .masking import get_logger
 from .models import Outcome
 from .outcomes import still_pending, unknown
@@ -26,6 +26,8 @@ log = get_logger(__name__)
 #: The answer at the deadline comes at most so much later, in seconds.
 GRACE = 30.0
 DEFAULT_TIMEOUT = 600.0
+#: Where the database fails at a deadline, it is asked again after so many seconds.
+_AGAIN = 5.0
 
 Verdict = Union[Outcome, FedapayError, None]
 
@@ -119,6 +121,13 @@ class Deadlines:
                     return
                 if record is not None and record.is_open and wait is not None:
                     self._end_of_one(watch, wait)
+        except StoreError as error:
+            if wait is None:
+                # The next look at the payment finds it undecided.
+                raise
+            log.warning("deadline of %s not decided, again soon: %s", transaction_id, error)
+            self.set(watch, wait, _AGAIN)
+            return
         finally:
             self._bells.ring(transaction_id)
         if wait is not None:

@@ -944,7 +944,7 @@ def test_a_second_attempt_that_nobody_told_us_of_is_seen_when_asked_again(deaf, 
     assert deaf.finalise(id_transaction, timeout=timeout).paid
 
 
-def test_a_wait_that_joins_a_sleepy_watch_wakes_it_up(make_connector, emulator, clock, in_thread, waiting):
+def test_a_wait_that_joins_a_sleepy_watch_wakes_it_up(make_connector, emulator, clock, in_thread, waiting, eventually):
     """
     After a timeout the looks grow rare; whoever waits anew is not made to wait for the next of them.
     """
@@ -952,13 +952,17 @@ def test_a_wait_that_joins_a_sleepy_watch_wakes_it_up(make_connector, emulator, 
     id_transaction = pay(connector)
     first = in_thread(connector.finalise, id_transaction, 5)
     waiting(connector, id_transaction)
+    watch = parts_of(connector).watches._open[str(id_transaction)]
     clock.advance(2)
+    eventually(lambda: watch.interval > 800 and watch.timer is not None)
     clock.advance(4)
     assert first.result(10).status == TIMEOUT
     emulator.approve(id_transaction)
 
     second = in_thread(connector.finalise, id_transaction, 600)
-    waiting(connector, id_transaction)
-    clock.advance(2)
+    # It may end at once: a payment that nobody waits for is followed up.
+    began = clock.monotonic()
+    eventually(lambda: second.done() or clock.advance(0.5))
 
     assert second.result(10).paid
+    assert clock.monotonic() - began < 400

@@ -164,7 +164,8 @@ def test_a_refused_attempt_is_one_event_by_webhook_and_by_status(connector, emul
 
     names = [event.name for event in seen]
     assert len(names) == len(set(names))
-    assert names[-1] in ("transaction.declined", "transaction.canceled")
+    # Webhooks overtake each other: "created" may have been told last.
+    assert {"transaction.declined", "transaction.canceled"} & set(names)
 
 
 def test_a_second_refusal_is_another_event(shop, seen, quiet):

@@ -87,6 +87,34 @@ def test_the_deadline_is_told_after_fedapay_was_asked(shop, emulator, told, cloc
     assert eventually(lambda: told.outcomes)[0].status == EventFutureStatus.TIMEOUT
 
 
+@pytest.mark.parametrize("others", [[], [600]], ids=["alone", "beside one who waits longer"])
+def test_a_database_that_fails_at_the_deadline_delays_the_callback(shop, told, clock, eventually, monkeypatch, others):
+    """
+    Full, locked or gone: the decision is made a few seconds after it can be written again.
+    """
+    number, store, refused = pay(shop), shop._per_process.get().store, []
+    for timeout in others:
+        shop.listen(number, timeout=timeout)
+    shop.listen(number, timeout=60, callback=told)
+    whole = store.begin_closing
+
+    def begin_closing(*arguments):
+        refused.append(arguments)
+        if len(refused) < 3:
+            raise StoreError("Le disque est plein.")
+        return whole(*arguments)
+
+    monkeypatch.setattr(store, "begin_closing", begin_closing)
+    clock.advance(61)
+    eventually(lambda: refused)
+    assert told.outcomes == []
+    before = clock.monotonic()
+    eventually(lambda: told.outcomes or clock.advance(0.5))
+
+    assert told.outcomes[0].status == EventFutureStatus.TIMEOUT
+    assert clock.monotonic() - before < 30
+
+
 def test_without_an_answer_at_the_deadline_the_callback_is_told_later(shop, emulator, told, clock, eventually):
     """
     Never a guess: when FedaPay answers again, it is told how it really ended.
