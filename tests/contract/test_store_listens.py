@@ -1,5 +1,6 @@
 """What the verbs of listens promise."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,41 @@ def test_a_wait_after_a_late_payment_is_resolved_at_once(store, make_event, list
     store.end_listen("sandbox", "100", state)
     store.accept(make_event())
     assert listen(store).state == "resolved"
+
+
+def test_what_is_known_of_an_end(store, second, make_event, listen):
+    """
+    Nothing, a wait, a wait with its events, or events that nobody waited for; the same from every process.
+    """
+    assert second.ending("sandbox", "100") == (None, [])
+    opened = listen(store)
+    assert second.ending("sandbox", "100") == (opened, [])
+    store.accept(make_event())
+    store.accept(make_event(entity_id="101"))
+
+    wait, events = second.ending("sandbox", 100)
+    assert wait.state == "resolved" and [event.status for event in events] == ["approved"]
+    wait, events = second.ending("sandbox", 101)
+    assert wait is None and [event.status for event in events] == ["approved"]
+    assert second.ending("live", "100") == (None, [])
+
+
+def test_a_resolved_listen_is_never_seen_without_its_event(store, second, make_event, listen):
+    """
+    Whoever looks while a webhook is stored would take the payment for a cancelled wait.
+    """
+    numbers = [str(number) for number in range(100, 140)]
+    for number in numbers:
+        listen(store, number)
+    storing = threading.Thread(target=lambda: [store.accept(make_event(entity_id=number)) for number in numbers])
+    storing.start()
+    goes_on = True
+    while goes_on:
+        goes_on = storing.is_alive()
+        for number in numbers:
+            wait, events = second.ending("sandbox", number)
+            assert len(events) == (0 if wait.is_open else 1)
+    assert not any(second.ending("sandbox", number).listen.is_open for number in numbers)
 
 
 def test_a_resolved_listen_leaves_resolved_never(store, make_event, listen, clock):
