@@ -486,11 +486,16 @@ def test_a_clock_that_jumps_ahead_takes_no_callback_from_a_process_that_lives(st
         reached.set()
         start.release.wait(10)
 
-    store.accept(event(1))
-    start(slow, alive)
+    def quick(work):
+        calls.append(f"B {work.entity_id}")
+
+    store.accept(event(1, source="local", name="local.payment"))
+    start(slow, alive, kind="local.payment")
     assert reached.wait(5)
     clock.wall_ahead += 3600
-    other = start(lambda work: calls.append(f"B {work.entity_id}"), "B")
+    other = start(quick, "B")
+    other.set("local.payment", quick)
+    # Of another kind: only B takes it, and sees then what runs elsewhere.
     store.accept(event(2))
     other.notify()
     eventually(is_done(store, 2))
