@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Iterator, List, Optional
 
 import pytest
 from postgres_server import PostgresServer, running_or_skipped
@@ -20,9 +20,12 @@ CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="01640
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_xdist_auto_num_workers() -> Optional[int]:
     """Two more than there are cores, as most tests wait for something: that takes a third off the whole."""
-    return (os.cpu_count() or 1) + 2
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ours + 2
 
 
 def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
