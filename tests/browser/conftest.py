@@ -101,6 +101,11 @@ class Browser:
     def find(self, css):
         return self.driver.find_element("css selector", css)
 
+    @property
+    def focused(self):
+        """The element that the keyboard speaks to."""
+        return self.driver.switch_to.active_element
+
     def fill(self, label, text):
         """Type into the field of that label."""
         named = self.driver.find_element("xpath", f"//label[normalize-space()={label!r}]").get_attribute("for")

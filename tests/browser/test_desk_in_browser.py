@@ -78,7 +78,7 @@ def test_what_a_person_writes_is_not_taken_from_him(browser, emulator, order):
     order(description="La troisième")
     browser.wait_for("La troisième")
 
-    assert browser.driver.switch_to.active_element == browser.find(held)
+    browser.wait_until(lambda browser: browser.focused == browser.find(held))
 
 
 def test_a_call_is_copied(browser, emulator, paid):

@@ -115,7 +115,7 @@ def test_the_phone_rings_by_itself_also_for_a_push_of_the_api(browser, order, em
     browser.wait_for("Ce téléphone sonnera ici")
     push(order(), NUMBER)
     browser.wait_for("Confirmer le paiement de")
-    assert "sonne" in browser.find("#news").get_attribute("textContent")
+    browser.wait_until(lambda browser: "sonne" in browser.find("#news").get_attribute("textContent"))
     emulator.phone(NUMBER).refuse()
     browser.wait_for("Ce téléphone sonnera ici")
 
@@ -130,10 +130,11 @@ def test_a_keyboard_is_enough(browser, order, emulator):
     browser.fill("Numéro de téléphone", "12")
     browser.find("#numero").send_keys(Keys.ENTER)
     browser.wait_for("Ce numéro ne semble pas complet")
-    assert browser.driver.switch_to.active_element.get_attribute("id") == "numero"
-    browser.driver.switch_to.active_element.send_keys(Keys.HOME, "0164000001", Keys.DELETE, Keys.DELETE, Keys.TAB)
-    assert browser.driver.switch_to.active_element.text == "Payer"
-    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    # A page is there a moment before its focus is.
+    browser.wait_until(lambda browser: browser.focused.get_attribute("id") == "numero")
+    browser.focused.send_keys(Keys.HOME, "0164000001", Keys.DELETE, Keys.DELETE, Keys.TAB)
+    assert browser.focused.text == "Payer"
+    browser.focused.send_keys(Keys.ENTER)
     browser.wait_for("Confirmez sur votre téléphone")
 
 
