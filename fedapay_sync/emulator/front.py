@@ -71,7 +71,7 @@ class Front:
         most_held: calls that faults may hold up at once; the one held longest makes room for another.
     """
 
-    def __init__(self, app: "WSGIApplication", faults: Faults, *, most_held: int = 24) -> None:
+    def __init__(self, app: "WSGIApplication", faults: Faults, *, most_held: int) -> None:
         self._app = app
         self._faults = faults
         self._most_held = most_held
