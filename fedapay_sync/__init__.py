@@ -7,8 +7,8 @@ fedapay_sync : encaisser avec FedaPay depuis Python, sans asyncio.
 from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:
-    from ._public import *  # noqa: F403
-    from ._public import __version__ as __version__
+    from fedapay_sync._public import *  # noqa: F403
+    from fedapay_sync._public import __version__ as __version__
 
 if not TYPE_CHECKING:
 

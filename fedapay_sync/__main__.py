@@ -1,5 +1,5 @@
 """``python -m fedapay_sync``, where the command is not on the path."""
 
-from .cli import main
+from fedapay_sync.cli import main
 
 main()

@@ -1,8 +1,9 @@
 """Every name that a program may import from ``fedapay_sync``; loaded when the first of them is asked for."""
 
-from ._version import VERSION as __version__
-from .connector import Connector
-from .enums import (
+from fedapay_sync._version import VERSION as __version__
+from fedapay_sync.connector.connector import Connector
+from fedapay_sync.connector.shared import FedapayConnector
+from fedapay_sync.enums import (
     EventFutureStatus,
     MethodesPaiement,
     Monnaies,
@@ -12,7 +13,7 @@ from .enums import (
     TransactionStatus,
     TypesPaiement,
 )
-from .errors import (
+from fedapay_sync.errors import (
     AmountMismatch,
     ApiError,
     AuthenticationError,
@@ -38,10 +39,8 @@ from .errors import (
     TransportError,
     UnreadableAnswer,
 )
-from .exchange import Exchange
-from .integration import Integration
-from .listens import Listen
-from .models import (
+from fedapay_sync.integration import Integration
+from fedapay_sync.models import (
     Account,
     ApiKey,
     Asset,
@@ -84,8 +83,9 @@ from .models import (
     WebhookSample,
     WebhookTransaction,
 )
-from .shared import FedapayConnector
-from .signature import sign, verify
+from fedapay_sync.signature import sign, verify
+from fedapay_sync.transport.exchange import Exchange
+from fedapay_sync.workflow.waits.listens import Listen
 
 __all__ = [
     "Account",

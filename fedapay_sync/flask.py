@@ -7,8 +7,8 @@ Example:
 
 from typing import TYPE_CHECKING
 
-from .connector import Connector
-from .webhook_app import blueprint as _blueprint
+from fedapay_sync.connector.connector import Connector
+from fedapay_sync.workflow.webhooks.wsgi import blueprint as _blueprint
 
 if TYPE_CHECKING:
     import flask

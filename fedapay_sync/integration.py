@@ -7,13 +7,12 @@ L'API de FedaPay telle quelle, sans base ni webhooks : chaque appel part, chaque
 import logging
 from typing import Any, Callable, Mapping, Optional, Tuple
 
-from .api import Api
-from .credentials import api_key as checked_key
-from .credentials import api_url as checked_url
-from .enums import TypesPaiement
-from .errors import ConfigError, InvalidArgument, TransactionId
-from .exchange import Exchange, checked_observer
-from .models import (
+from fedapay_sync.common.credentials import api_key as checked_key
+from fedapay_sync.common.credentials import api_url as checked_url
+from fedapay_sync.common.env import API_KEY, API_URL, from_environment
+from fedapay_sync.enums import TypesPaiement
+from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
+from fedapay_sync.models import (
     Balance,
     Currency,
     Event,
@@ -26,10 +25,11 @@ from .models import (
     UserData,
     Webhook,
 )
-from .models.paged import PagedList
-from .models.request import checked_client, checked_setup, transaction_request
-from .transport import BUDGET, TIMEOUTS, Transport
-from .variables import API_KEY, API_URL, from_environment
+from fedapay_sync.models.pagination import PagedList
+from fedapay_sync.models.params.payment import checked_client, checked_setup, transaction_request
+from fedapay_sync.resources.api import Api
+from fedapay_sync.transport.exchange import Exchange, checked_observer
+from fedapay_sync.transport.transport import BUDGET, TIMEOUTS, Transport
 
 Params = Optional[Mapping[str, Any]]
 

@@ -11,8 +11,8 @@ import math
 import re
 from typing import List, Optional, Sequence, Tuple, Union
 
-from .clock import SYSTEM_CLOCK
-from .errors import ConfigError, SignatureError
+from fedapay_sync.common.clock import SYSTEM_CLOCK
+from fedapay_sync.errors import ConfigError, SignatureError
 
 HEADER = "X-FEDAPAY-SIGNATURE"
 

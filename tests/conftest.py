@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional
 
 import pytest
-from postgres_server import PostgresServer, running_or_skipped
+from support.postgres_server import PostgresServer, running_or_skipped
 
 from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
-from fedapay_sync.clock import Clock
+from fedapay_sync.common.clock import Clock
 from fedapay_sync.emulator import Emulator
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)

@@ -8,8 +8,9 @@ import pickle
 
 import pytest
 
-from fedapay_sync import catalogue, enums
-from fedapay_sync.catalogue import COUNTRIES, SANDBOX_METHOD, currency_of, push_methods
+from fedapay_sync import enums
+from fedapay_sync.common import countries as catalogue
+from fedapay_sync.common.countries import COUNTRIES, SANDBOX_METHOD, currency_of, push_methods
 from fedapay_sync.enums import (
     FINAL_PAYOUT_STATUSES,
     FINAL_STATUSES,

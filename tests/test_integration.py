@@ -8,7 +8,7 @@ import os
 import pickle
 
 import pytest
-from raw_server import RawServer, answers
+from support.raw_server import RawServer, answers
 
 import fedapay_sync
 from fedapay_sync import (

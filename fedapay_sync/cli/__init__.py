@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
-from .._version import VERSION
+from fedapay_sync._version import VERSION
 
 #: Command → the module that holds a click command of the same name (``_`` for ``-``), and its help. Imported when it
 #: is asked for: Flask and waitress are not needed to print a help page.

@@ -1,5 +1,5 @@
 """``python -m fedapay_sync.cli`` : la commande, où qu'elle soit installée."""
 
-from . import main
+from fedapay_sync.cli import main
 
 main()

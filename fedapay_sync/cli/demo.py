@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from ..catalogue import SANDBOX_GOOD_NUMBER
-from ..connector import Connector
-from ..emulator import Emulator
-from ..enums import MethodesPaiement, Pays
-from ..errors import FedapayError
-from ..models import Outcome, PaiementSetup, UserData, WebhookHistory
-from . import demo_page
-from .story import Story, francs, make_printable
+from fedapay_sync.cli import demo_page
+from fedapay_sync.cli.story import Story, francs, make_printable
+from fedapay_sync.common.countries import SANDBOX_GOOD_NUMBER
+from fedapay_sync.connector.connector import Connector
+from fedapay_sync.emulator import Emulator
+from fedapay_sync.enums import MethodesPaiement, Pays
+from fedapay_sync.errors import FedapayError
+from fedapay_sync.models import Outcome, PaiementSetup, UserData, WebhookHistory
 
 _AMOUNT = 1000
 #: Seconds that the payer of the demonstration takes to agree.

@@ -11,13 +11,13 @@ from urllib.parse import parse_qs
 
 import click
 
-from ..catalogue import SANDBOX_GOOD_NUMBER
-from ..connector import Connector
-from ..emulator import Emulator
-from ..enums import Pays, TypesPaiement
-from ..models import Outcome, PaiementSetup, UserData, WebhookHistory
-from ..server import WebServer
-from .story import Story, francs
+from fedapay_sync.cli.story import Story, francs
+from fedapay_sync.common.countries import SANDBOX_GOOD_NUMBER
+from fedapay_sync.connector.connector import Connector
+from fedapay_sync.emulator import Emulator
+from fedapay_sync.enums import Pays, TypesPaiement
+from fedapay_sync.models import Outcome, PaiementSetup, UserData, WebhookHistory
+from fedapay_sync.server.web_server import WebServer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

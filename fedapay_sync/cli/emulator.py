@@ -9,11 +9,11 @@ from typing import Any, Dict, Optional, Tuple
 
 import click
 
-from ..emulator import SANDBOX_SECRET_KEY, Emulator, Settings
-from ..emulator.access import is_loopback
-from ..emulator.fault_words import CATALOGUE, add_text
-from ..emulator.settings import set_from_text
-from ..errors import ConfigError, InvalidArgument, PortUnavailable
+from fedapay_sync.emulator import SANDBOX_SECRET_KEY, Emulator, Settings
+from fedapay_sync.emulator.access import is_loopback
+from fedapay_sync.emulator.domain.settings import set_from_text
+from fedapay_sync.emulator.faults.registry import CATALOGUE, add_text
+from fedapay_sync.errors import ConfigError, InvalidArgument, PortUnavailable
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\xa0-\xff]*\Z")

@@ -13,22 +13,22 @@ Il ne partage avec le reste du paquet que le vocabulaire, la signature et le ser
 de ses erreurs.
 """
 
-from .clockwork import EmulatorClock
-from .emulator import Emulator
-from .faults import Fault, Faults
-from .front import ApiRequest
-from .letters import SignedWebhook
-from .oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
-from .phones import Phone, Prompt
-from .rules import (
+from fedapay_sync.emulator.delivery.sender import Delivery
+from fedapay_sync.emulator.domain.clock import EmulatorClock
+from fedapay_sync.emulator.domain.rules import (
     LIVE_SECRET_KEY,
     LIVE_WEBHOOK_SECRET,
     SANDBOX_SECRET_KEY,
     SANDBOX_WEBHOOK_SECRET,
 )
-from .sender import Delivery
-from .settings import Settings
-from .shop import Shop
+from fedapay_sync.emulator.domain.settings import Settings
+from fedapay_sync.emulator.emulator import Emulator
+from fedapay_sync.emulator.faults.faults import Fault, Faults
+from fedapay_sync.emulator.letters import SignedWebhook
+from fedapay_sync.emulator.middleware import ApiRequest
+from fedapay_sync.emulator.resources.oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
+from fedapay_sync.emulator.resources.phones import Phone, Prompt
+from fedapay_sync.emulator.shop import Shop
 
 __all__ = [
     "LIVE_SECRET_KEY",

@@ -5,7 +5,7 @@ import ipaddress
 import secrets
 from typing import Mapping, Optional
 
-from .web import guard
+from fedapay_sync.emulator.web import guard
 
 #: Where a call may carry the token: a header, a word of the query string, a cookie.
 TOKEN_HEADER = "X-Emulateur-Jeton"

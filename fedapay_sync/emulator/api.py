@@ -7,16 +7,16 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
-from ..enums import Environment
-from ..errors import ConfigError
-from ..masking import get_logger
-from . import shapes
-from .bodies import read_body, read_form
-from .books import Books
-from .calls import Call, Created, Handler, Route, id_of
-from .logs import Logs
-from .refusal import CRASHED, INVALID_KEY, MALFORMED, NOT_FOUND, TOO_LARGE, Refusal
-from .shapes import Record
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http.body_parsing import read_body, read_form
+from fedapay_sync.emulator.http.call import Call, Created, Handler, Route, id_of
+from fedapay_sync.emulator.http.errors import CRASHED, INVALID_KEY, MALFORMED, NOT_FOUND, TOO_LARGE, Refusal
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.resources.logs import Logs
+from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.enums import Environment
+from fedapay_sync.errors import ConfigError
 
 log = get_logger("fedapay_sync.emulator")
 

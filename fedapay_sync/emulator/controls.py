@@ -3,14 +3,14 @@
 import copy
 from typing import Any, Dict, List, Sequence, Union
 
-from ..enums import TransactionStatus
-from ..errors import InvalidArgument
-from . import checks
-from .parts import Parts
-from .phone_numbers import bare
-from .phones import Phone, Phones
-from .refusal import Refusal
-from .shapes import Record
+from fedapay_sync.emulator import arguments as checks
+from fedapay_sync.emulator.domain.phone_numbers import bare
+from fedapay_sync.emulator.http.errors import Refusal
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.resources.phones import Phone, Phones
+from fedapay_sync.emulator.services import Parts
+from fedapay_sync.enums import TransactionStatus
+from fedapay_sync.errors import InvalidArgument
 
 #: L'identifiant d'une transaction ou d'un dépôt, en nombre ou en texte.
 Id = Union[int, str]

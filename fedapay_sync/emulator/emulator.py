@@ -5,24 +5,24 @@ from typing import Mapping, Optional, Sequence, Union
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from ..clock import SYSTEM_CLOCK, Clock
-from ..masking import fingerprint
-from ..server import WebServer
-from . import checks
-from .access import TOKEN_WORD, Access
-from .clockwork import EmulatorClock
-from .common import Common
-from .counter import Counter
-from .desk import Desk
-from .front import Front
-from .lazily import Lazily
-from .remote import PREFIX, Remote
-from .rules import SANDBOX_SECRET_KEY, rules_of
-from .settings import Settings
-from .shop import Habits, Shop
-from .states import FileState, State
-from .web.doors import two_doors
-from .web.site import Site
+from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
+from fedapay_sync.common.masking import fingerprint
+from fedapay_sync.emulator import arguments as checks
+from fedapay_sync.emulator.access import TOKEN_WORD, Access
+from fedapay_sync.emulator.base import Desk
+from fedapay_sync.emulator.control_api import PREFIX, Remote
+from fedapay_sync.emulator.domain.clock import EmulatorClock
+from fedapay_sync.emulator.domain.rules import SANDBOX_SECRET_KEY, rules_of
+from fedapay_sync.emulator.domain.settings import Settings
+from fedapay_sync.emulator.lazily import Lazily
+from fedapay_sync.emulator.middleware import Front
+from fedapay_sync.emulator.routing import Counter
+from fedapay_sync.emulator.shop import Habits, Shop
+from fedapay_sync.emulator.storage.context import Common
+from fedapay_sync.emulator.storage.state_file import FileState, State
+from fedapay_sync.emulator.web.app import Site
+from fedapay_sync.emulator.web.doors import two_doors
+from fedapay_sync.server.web_server import WebServer
 
 # Larger than any body the API itself refuses with a JSON answer.
 _MAX_BODY = 4 * 1024 * 1024

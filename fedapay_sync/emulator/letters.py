@@ -2,13 +2,13 @@
 
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
-from .. import signature
-from ..clock import SYSTEM_CLOCK
-from ..errors import InvalidArgument
-from . import shapes
-from .parts import Parts
-from .samples import NAMES, sample
-from .shapes import Record
+from fedapay_sync import signature
+from fedapay_sync.common.clock import SYSTEM_CLOCK
+from fedapay_sync.emulator.delivery.samples import NAMES, sample
+from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.services import Parts
+from fedapay_sync.errors import InvalidArgument
 
 # What an event makes of a transaction, if the transaction has not come so far.
 _MOVED = ("status", "mode", "commission", "fees", "amount_debited", "amount_transferred")

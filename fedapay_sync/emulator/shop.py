@@ -3,17 +3,18 @@
 from dataclasses import dataclass
 from typing import AbstractSet, Any, Dict, List, Mapping, Optional, Union
 
-from ..masking import fingerprint
-from . import checks, shapes
-from .books import Books
-from .common import Common
-from .controls import Controls
-from .letters import SignedWebhook, letter
-from .parts import Parts
-from .rules import ACCOUNT, Rules, rules_of
-from .sender import Delivery
-from .shapes import Record
-from .states import Drawer
+from fedapay_sync.common.masking import fingerprint
+from fedapay_sync.emulator import arguments as checks
+from fedapay_sync.emulator.controls import Controls
+from fedapay_sync.emulator.delivery.sender import Delivery
+from fedapay_sync.emulator.domain.rules import ACCOUNT, Rules, rules_of
+from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.letters import SignedWebhook, letter
+from fedapay_sync.emulator.services import Parts
+from fedapay_sync.emulator.storage.context import Common
+from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.state_file import Drawer
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,7 @@
 """Les objets de FedaPay et ceux du connecteur, en dataclasses immuables."""
 
-from .account import Account, Asset, AssetMetadata, AssetUrls, User, UserAccount
-from .base import Model
-from .common import ApiKey, Balance, Currency, Customer, ListMeta, PaymentMethod, PaymentSource, PhoneNumber
-from .event import WebhookHistory, WebhookTransaction
-from .invoice import Invoice, InvoiceVerification
-from .journal import Event, Log, QueueOptions
-from .names import (
+from fedapay_sync.models.account import Account, Asset, AssetMetadata, AssetUrls, User, UserAccount
+from fedapay_sync.models.aliases import (
     BalanceListResponse,
     BalanceResponse,
     CurrencyListResponse,
@@ -20,13 +15,27 @@ from .names import (
     WebhookListResponse,
     WebhookResponse,
 )
-from .oauth import OAuthToken
-from .outcome import Outcome
-from .page import PageVerification, PaymentPage
-from .paged import PagedList
-from .payment import FedapayPay, PaiementSetup, PaymentHistory, UserData
-from .payout import Payout, PayoutBatch
-from .transaction import (
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.common import (
+    ApiKey,
+    Balance,
+    Currency,
+    Customer,
+    ListMeta,
+    PaymentMethod,
+    PaymentSource,
+    PhoneNumber,
+)
+from fedapay_sync.models.event import WebhookHistory, WebhookTransaction
+from fedapay_sync.models.invoice import Invoice, InvoiceVerification
+from fedapay_sync.models.log import Event, Log, QueueOptions
+from fedapay_sync.models.oauth import OAuthToken
+from fedapay_sync.models.outcome import Outcome
+from fedapay_sync.models.pagination import PagedList
+from fedapay_sync.models.payment import FedapayPay, PaiementSetup, PaymentHistory, UserData
+from fedapay_sync.models.payment_page import PageVerification, PaymentPage
+from fedapay_sync.models.payout import Payout, PayoutBatch
+from fedapay_sync.models.transaction import (
     Fees,
     PaymentIntent,
     ReceiptLink,
@@ -35,7 +44,7 @@ from .transaction import (
     TransactionDeleteStatus,
     TransactionToken,
 )
-from .webhook import Webhook, WebhookSample
+from fedapay_sync.models.webhook import Webhook, WebhookSample
 
 __all__ = [
     "Account",

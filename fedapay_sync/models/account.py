@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, List, Optional, Tuple
 
-from ..schema import Francs
-from .base import Model
-from .common import ApiKey, Balance, Currency
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.common import ApiKey, Balance, Currency
+from fedapay_sync.models.schema import Francs
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import json
 from typing import Any, Callable, ClassVar, Dict, Mapping, Tuple, Type, TypeVar
 
-from ..masking import mask
-from ..schema import as_dict, load, plain, reader_of, schema_of, unknown_fields
+from fedapay_sync.common.masking import mask
+from fedapay_sync.models.schema import as_dict, load, plain, reader_of, schema_of, unknown_fields
 
 M = TypeVar("M", bound="Model")
 

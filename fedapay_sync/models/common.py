@@ -5,8 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Dict, List, Optional, Tuple, Union
 
-from ..schema import Francs
-from .base import Model
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.schema import Francs
 
 Json = Dict[str, Any]
 

@@ -3,16 +3,16 @@
 import json
 from typing import Any, Dict, List, Mapping, NoReturn, Type, Union
 
-from ..errors import InvalidArgument
-from ..masking import get_logger
-from .account import Account
-from .base import Model
-from .common import Balance, Currency, Customer, Json
-from .event import kind_of
-from .invoice import Invoice
-from .page import PaymentPage
-from .payout import Payout
-from .transaction import Transaction
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.errors import InvalidArgument
+from fedapay_sync.models.account import Account
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.common import Balance, Currency, Customer, Json
+from fedapay_sync.models.event import kind_of
+from fedapay_sync.models.invoice import Invoice
+from fedapay_sync.models.payment_page import PaymentPage
+from fedapay_sync.models.payout import Payout
+from fedapay_sync.models.transaction import Transaction
 
 log = get_logger(__name__)
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union
 
-from ..enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
-from ..errors import EventError
-from ..schema import read_datetime, write_datetime
-from .account import Account
-from .base import Model
-from .common import Json
-from .transaction import Transaction
+from fedapay_sync.enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
+from fedapay_sync.errors import EventError
+from fedapay_sync.models.account import Account
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.common import Json
+from fedapay_sync.models.schema import read_datetime, write_datetime
+from fedapay_sync.models.transaction import Transaction
 
 TRANSACTION = "transaction"
 

@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Optional, Tuple, Union
 
-from ..schema import Francs
-from .base import Model
-from .common import Currency, Json
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.common import Currency, Json
+from fedapay_sync.models.schema import Francs
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Optional, Tuple, Union
 
-from ..schema import read_datetime
-from .base import Model
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.schema import read_datetime
 
 
 def _moment(value: Any) -> datetime:

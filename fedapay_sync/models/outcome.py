@@ -2,11 +2,11 @@
 
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from ..enums import EventFutureStatus
-from ..errors import TransactionId
-from ..schema import plain
-from .event import WebhookHistory
-from .transaction import Transaction
+from fedapay_sync.enums import EventFutureStatus
+from fedapay_sync.errors import TransactionId
+from fedapay_sync.models.event import WebhookHistory
+from fedapay_sync.models.schema import plain
+from fedapay_sync.models.transaction import Transaction
 
 
 class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):

@@ -6,13 +6,13 @@ from typing import Any, ClassVar, Optional, Tuple, Type, TypeVar, Union
 
 import marshmallow.validate
 
-from ..catalogue import COUNTRIES, SANDBOX_METHOD, push_methods
-from ..enums import Environment, MethodesPaiement, Pays, TransactionStatus, TypesPaiement
-from ..errors import InvalidArgument, InvalidCountryPaymentCombination
-from ..masking import get_logger, shown
-from ..schema import read_francs
-from .base import Model
-from .transaction import PaymentIntent, Transaction, TransactionToken
+from fedapay_sync.common.countries import COUNTRIES, SANDBOX_METHOD, push_methods
+from fedapay_sync.common.masking import get_logger, shown
+from fedapay_sync.enums import Environment, MethodesPaiement, Pays, TransactionStatus, TypesPaiement
+from fedapay_sync.errors import InvalidArgument, InvalidCountryPaymentCombination
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.schema import read_francs
+from fedapay_sync.models.transaction import PaymentIntent, Transaction, TransactionToken
 
 log = get_logger(__name__)
 

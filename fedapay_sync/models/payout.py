@@ -5,10 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, List, Optional, Tuple, Union
 
-from ..enums import FINAL_PAYOUT_STATUSES, PayoutStatus
-from ..schema import Francs
-from .base import Model
-from .common import Batch, Currency, Customer, Json
+from fedapay_sync.enums import FINAL_PAYOUT_STATUSES, PayoutStatus
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.common import Batch, Currency, Customer, Json
+from fedapay_sync.models.schema import Francs
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, List, Optional, Tuple, Union
 
-from ..enums import PAID_STATUSES, TransactionStatus
-from ..schema import Francs
-from .base import Model
-from .common import Balance, Batch, Currency, Customer, Json, PaymentMethod
+from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.common import Balance, Batch, Currency, Customer, Json, PaymentMethod
+from fedapay_sync.models.schema import Francs
 
 
 @dataclass(frozen=True)

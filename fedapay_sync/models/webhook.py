@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Mapping, Optional, Tuple, Type, TypeVar
 
-from .base import Model
-from .common import Json
-from .entity import Entity, read_entity
+from fedapay_sync.models.base import Model
+from fedapay_sync.models.common import Json
+from fedapay_sync.models.entity import Entity, read_entity
 
 S = TypeVar("S", bound="WebhookSample")
 

@@ -2,9 +2,9 @@
 
 from typing import Optional
 
-from ..models import Account
-from ..models.bodies import AccountBody
-from .verbs import Creatable, Deletable, Listable, Retrievable, Updatable
+from fedapay_sync.models import Account
+from fedapay_sync.models.params.bodies import AccountBody
+from fedapay_sync.resources.mixins import Creatable, Deletable, Listable, Retrievable, Updatable
 
 
 class Accounts(Retrievable[Account], Listable[Account], Creatable[Account], Updatable[Account], Deletable[Account]):

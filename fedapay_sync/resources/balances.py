@@ -1,7 +1,7 @@
 """Balances: what the merchant has."""
 
-from ..models import Balance
-from .verbs import Listable, Retrievable
+from fedapay_sync.models import Balance
+from fedapay_sync.resources.mixins import Listable, Retrievable
 
 
 class Balances(Retrievable[Balance], Listable[Balance]):

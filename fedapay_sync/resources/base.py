@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Optional, Type, TypeVar
 
-from ..answers import Answer
-from ..errors import InvalidArgument, TransactionId
-from ..masking import shown
-from ..models import Model
-from ..models.bodies import Body, checked
-from ..models.paged import PagedList
-from ..models.sent import checked_id
-from ..transport import Transport
+from fedapay_sync.common.masking import shown
+from fedapay_sync.errors import InvalidArgument, TransactionId
+from fedapay_sync.models import Model
+from fedapay_sync.models.pagination import PagedList
+from fedapay_sync.models.params.bodies import Body, checked
+from fedapay_sync.models.params.identifiers import checked_id
+from fedapay_sync.transport.responses import Answer
+from fedapay_sync.transport.transport import Transport
 
 #: What stands in FedaPay's addresses where an id may stand: taken for one, it would call something else.
 _OWN_WORDS = frozenset("batch fees light merchant receipt search start stub_event subscribe".split())

@@ -1,7 +1,7 @@
 """Currencies: what can be paid in."""
 
-from ..models import Currency
-from .verbs import Listable, Retrievable
+from fedapay_sync.models import Currency
+from fedapay_sync.resources.mixins import Listable, Retrievable
 
 
 class Currencies(Retrievable[Currency], Listable[Currency]):

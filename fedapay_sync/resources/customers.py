@@ -1,8 +1,8 @@
 """Customers: who pays and who is paid."""
 
-from ..models import Customer
-from ..models.bodies import CustomerBody
-from .verbs import Creatable, Deletable, Listable, Retrievable, Searchable, Updatable
+from fedapay_sync.models import Customer
+from fedapay_sync.models.params.bodies import CustomerBody
+from fedapay_sync.resources.mixins import Creatable, Deletable, Listable, Retrievable, Searchable, Updatable
 
 
 class Customers(

@@ -1,7 +1,7 @@
 """Events: what happened."""
 
-from ..models import Event
-from .verbs import Listable, Retrievable, Subscribable
+from fedapay_sync.models import Event
+from fedapay_sync.resources.mixins import Listable, Retrievable, Subscribable
 
 
 class Events(Retrievable[Event], Listable[Event], Subscribable[Event]):

@@ -2,9 +2,9 @@
 
 from typing import Optional
 
-from ..models import Invoice, InvoiceVerification
-from ..models.bodies import InvoiceBody
-from .verbs import Creatable, Deletable, Listable, Retrievable, Updatable, Verifiable
+from fedapay_sync.models import Invoice, InvoiceVerification
+from fedapay_sync.models.params.bodies import InvoiceBody
+from fedapay_sync.resources.mixins import Creatable, Deletable, Listable, Retrievable, Updatable, Verifiable
 
 
 class Invoices(

@@ -1,7 +1,7 @@
 """Logs: what was called."""
 
-from ..models import Log
-from .verbs import Listable, Retrievable, Subscribable
+from fedapay_sync.models import Log
+from fedapay_sync.resources.mixins import Listable, Retrievable, Subscribable
 
 
 class Logs(Retrievable[Log], Listable[Log], Subscribable[Log]):

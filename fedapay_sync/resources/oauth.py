@@ -2,9 +2,9 @@
 
 from typing import Optional
 
-from ..errors import InvalidArgument
-from ..models import OAuthToken
-from .base import Resource
+from fedapay_sync.errors import InvalidArgument
+from fedapay_sync.models import OAuthToken
+from fedapay_sync.resources.base import Resource
 
 
 class OAuth(Resource[OAuthToken]):

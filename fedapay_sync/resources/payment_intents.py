@@ -2,12 +2,12 @@
 
 from typing import Any, Dict, Optional, Union
 
-from ..enums import MethodesPaiement
-from ..errors import InvalidArgument
-from ..models import PaymentIntent
-from ..models.bodies import PhoneBody, checked
-from ..models.sent import checked_mode
-from .base import Resource
+from fedapay_sync.enums import MethodesPaiement
+from fedapay_sync.errors import InvalidArgument
+from fedapay_sync.models import PaymentIntent
+from fedapay_sync.models.params.bodies import PhoneBody, checked
+from fedapay_sync.models.params.identifiers import checked_mode
+from fedapay_sync.resources.base import Resource
 
 #: The mode stands at the root of FedaPay's addresses, beside these.
 _RESOURCES = frozenset(

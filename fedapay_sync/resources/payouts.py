@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
-from ..errors import (
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.errors import (
     ApiError,
     InvalidArgument,
     OutcomeUnknown,
@@ -12,12 +13,11 @@ from ..errors import (
     TransportError,
     UnreadableAnswer,
 )
-from ..masking import get_logger
-from ..models import Payout, PayoutBatch
-from ..models.bodies import PayoutBody, PayoutStartBody, checked
-from .base import Params, built, given_list
-from .creation import NO_ANSWER, BatchCreatable, CreatedOnce
-from .verbs import Deletable, Listable, Retrievable, Searchable, Updatable
+from fedapay_sync.models import Payout, PayoutBatch
+from fedapay_sync.models.params.bodies import PayoutBody, PayoutStartBody, checked
+from fedapay_sync.resources.base import Params, built, given_list
+from fedapay_sync.resources.idempotency import NO_ANSWER, BatchCreatable, CreatedOnce
+from fedapay_sync.resources.mixins import Deletable, Listable, Retrievable, Searchable, Updatable
 
 log = get_logger(__name__)
 

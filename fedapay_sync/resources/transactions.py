@@ -2,14 +2,21 @@
 
 from typing import Any, Iterable, Optional, Union
 
-from ..enums import MethodesPaiement
-from ..errors import Forbidden, InvalidArgument, TransactionId, TransactionIsNotPendingAnymore
-from ..models import Fees, ReceiptLink, Transaction, TransactionBatch, TransactionDeleteStatus, TransactionToken
-from ..models.bodies import TransactionBody
-from ..models.sent import checked_mode
-from .base import Params
-from .creation import BatchCreatable, CreatedOnce
-from .verbs import Listable, Retrievable, Searchable, Updatable
+from fedapay_sync.enums import MethodesPaiement
+from fedapay_sync.errors import Forbidden, InvalidArgument, TransactionId, TransactionIsNotPendingAnymore
+from fedapay_sync.models import (
+    Fees,
+    ReceiptLink,
+    Transaction,
+    TransactionBatch,
+    TransactionDeleteStatus,
+    TransactionToken,
+)
+from fedapay_sync.models.params.bodies import TransactionBody
+from fedapay_sync.models.params.identifiers import checked_mode
+from fedapay_sync.resources.base import Params
+from fedapay_sync.resources.idempotency import BatchCreatable, CreatedOnce
+from fedapay_sync.resources.mixins import Listable, Retrievable, Searchable, Updatable
 
 
 class Transactions(

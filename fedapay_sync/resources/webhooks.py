@@ -2,13 +2,13 @@
 
 from typing import Any, Dict, Optional
 
-from ..errors import ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
-from ..masking import get_logger
-from ..models import Webhook, WebhookSample
-from ..models.bodies import WebhookBody
-from .base import Params, given
-from .creation import NO_ANSWER
-from .verbs import Creatable, Deletable, Listable, Retrievable, Updatable
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.errors import ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
+from fedapay_sync.models import Webhook, WebhookSample
+from fedapay_sync.models.params.bodies import WebhookBody
+from fedapay_sync.resources.base import Params, given
+from fedapay_sync.resources.idempotency import NO_ANSWER
+from fedapay_sync.resources.mixins import Creatable, Deletable, Listable, Retrievable, Updatable
 
 log = get_logger(__name__)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .records import (
+from fedapay_sync.store.records import (
     LOCAL,
     PAYMENT_NAME,
     RESTORED_NAME,
@@ -18,7 +18,7 @@ from .records import (
 )
 
 if TYPE_CHECKING:
-    from .store import Store
+    from fedapay_sync.store.store import Store
 
 __all__ = [
     "LOCAL",
@@ -40,7 +40,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Peewee is loaded when a database is opened, and not by a program that only imports the package.
     if name == "Store":
-        from .store import Store
+        from fedapay_sync.store.store import Store
 
         return Store
     raise AttributeError(name)

@@ -2,12 +2,12 @@
 
 from typing import Callable, Tuple, Union
 
-from ..bells import Ear
-from .connection import Connection
-from .database import FileConnection, file_of, prepare_file
-from .ears import PostgresEar
-from .postgres import ServerConnection
-from .wires import check_driver
+from fedapay_sync.concurrency.notifier import Ear
+from fedapay_sync.store.connection import Connection
+from fedapay_sync.store.postgres.connection import ServerConnection
+from fedapay_sync.store.postgres.driver import check_driver
+from fedapay_sync.store.postgres.listener import PostgresEar
+from fedapay_sync.store.sqlite.connection import FileConnection, file_of, prepare_file
 
 
 class FileBackend:

@@ -3,8 +3,8 @@
 import abc
 from typing import ContextManager
 
-from ..errors import StoreError
-from .dialect import Database
+from fedapay_sync.errors import StoreError
+from fedapay_sync.store.database import Database
 
 
 class Connection(abc.ABC):

@@ -1,282 +1,157 @@
-"""The SQLite file: made private, opened durably, locked against other writers, let go of before a fork."""
+"""
+What differs between the two databases: two kinds of Peewee database that answer to the same words.
+
+Everything else in this package is written once, in SQL that both understand.
+"""
 
 import contextlib
-import os
 import sqlite3
-import stat
-import threading
-import time
-import urllib.parse
-from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Callable, Iterator, Optional, TypeVar, Union
 
 import peewee
 
-from ..errors import ConfigError, StoreError
-from ..masking import get_logger, mask
-from .connection import Connection
-from .dialect import SqliteFile
-from .durable import BUSY_MS, connect
-from .lockfile import ProcessLock
-from .migrations import EMPTIED, migrate
+from fedapay_sync.store.postgres.driver import is_alive, wait
 
-log = get_logger(__name__)
+T = TypeVar("T")
+Database = Union["SqliteFile", "PostgresServer"]
 
-#: How long a fork waits for one connection before it lets the others have their turn, in seconds.
-_TURN = 0.005
-#: ON CONFLICT … DO NOTHING came with this one.
-_OLDEST_SQLITE = (3, 24, 0)
-
-_Identity = Tuple[int, int]
-_Logs = Tuple[Optional[_Identity], ...]
-
-#: Held while a file is made, while a connection opens, and over a fork.
-_opening = threading.Lock()
-#: The open connections, and in a child that was forked unprepared those it inherited.
-_open: Dict[int, "FileConnection"] = {}
+#: The channel on which PostgreSQL tells those who wait that something has ended.
+CHANNEL = "fedapay_sync"
+#: The advisory lock under which the tables are made, so that processes that start together make them once.
+_MAKING = 0x0FED_A9A4
+#: What PostgreSQL itself gives up after, in milliseconds: before those who wait for us give up.
+_STATEMENT_MS = 8_000
+_LOCK_MS = 7_000
+#: A process that is stopped in the midst of a transaction holds up all others for so long at most.
+_IDLE_MS = 5_000
 
 
-def file_of(url: str) -> Path:
-    """The file that a ``sqlite:///`` URL names."""
-    path = urllib.parse.unquote(url[len("sqlite:///") :].partition("?")[0])
-    return Path(path).expanduser().absolute()
+class ConnectionLost(peewee.OperationalError):
+    """The connection broke during a transaction: what became of it nobody can tell."""
 
 
-def prepare_file(path: Path) -> None:
+class SqliteFile(peewee.SqliteDatabase):
+    """One connection to an SQLite file."""
+
+    def transact(self, work: Callable[["SqliteFile"], T], *, making: bool = False) -> T:
+        """The result of that work, committed; or nothing of it."""
+        connection: sqlite3.Connection = self.connection()
+        # Immediate: a transaction that reads first and writes later is refused at once, whatever the busy timeout.
+        self.execute_sql("BEGIN IMMEDIATE")
+        try:
+            value = work(self)
+            self.execute_sql("COMMIT")
+            return value
+        except BaseException:
+            # A full disk has already rolled back; rolling back again would hide why.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def announce(self) -> None:
+        """Nothing to say: others see the commit itself."""
+
+    def sign(self) -> object:
+        """What changes when another connection has committed."""
+        return int(self.execute_sql("PRAGMA data_version").fetchone()[0])
+
+    def has_tables(self) -> bool:
+        """Whether the last of the tables is there, and so all of them."""
+        return bool(self.execute_sql("SELECT 1 FROM sqlite_master WHERE name = 'fp_meta'").fetchall())
+
+
+class PostgresServer(peewee.PostgresqlDatabase):
     """
-    Make folder (0700) and file (0600) where they are missing; SQLite gives its other files the mode of this one.
+    One connection to a PostgreSQL server.
 
-    Raises:
-        ConfigError: the folder or the file cannot be made or written, or the file is a link.
-    """
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        raise ConfigError(
-            f"SQLite {sqlite3.sqlite_version} est trop ancien : la version 3.24 au moins est nécessaire. "
-            "Mettre Python ou le système à jour."
-        )
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # The lock's too: it would be made, and held, wherever a planted link points.
-        for each in (path, Path(f"{path}.lock")):
-            if each.is_symlink():
-                raise ConfigError(f"{each} est un lien symbolique : donner le fichier de la base lui-même.")
-        with _opening, contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        for suffix in ("", "-wal", "-shm"):
-            _make_private(Path(f"{path}{suffix}"))
-        # Asked, not tried: closing any descriptor of a database drops the locks that SQLite holds on it in this
-        # process, and another process may then throw away what it has not copied yet.
-        if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
-            raise PermissionError(None, "pas un fichier inscriptible")
-    except OSError as error:
-        raise ConfigError(
-            f"La base {path} ne peut pas être écrite ({error.strerror or error}). Donner un dossier où ce programme "
-            "a le droit d'écrire, par exemple FEDAPAY_DB_URL=sqlite:////var/lib/boutique/fedapay.db."
-        ) from None
-
-
-def _make_private(path: Path) -> None:
-    """
-    Take from others the right to read a file that was made elsewhere, by the asynchronous connector for example.
-
-    A group that may write it is meant to.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        found = os.lstat(path)
-        kept = 0o770 if found.st_mode & 0o020 else 0o700
-        # Asked first: where others own it, it is theirs to say.
-        if stat.S_ISREG(found.st_mode) and found.st_mode & 0o777 & ~kept and found.st_uid == _uid():
-            os.chmod(path, found.st_mode & kept)
-            log.warning("%s could be read by others on this machine; now it cannot", path.name)
-
-
-def _uid() -> int:
-    return os.geteuid() if hasattr(os, "geteuid") else -1
-
-
-class FileConnection(Connection):
-    """
-    One connection: opened when needed, used by one thread at a time, closed before a fork.
-
-    SQLite remembers which locks its process holds on which file. A forked child inherits that memory without the
-    locks: even connections of its own would lock nothing, and lose commits when the parent closes the file.
+    Asynchronous beneath, so that whoever waits for an answer can stop waiting: a server that was stopped, or a
+    network that swallows everything, would hold a blocking call for ever.
 
     Args:
-        writes: take the lock file, from BEGIN to the return of COMMIT, and make the tables at first.
-        beside: another connection, whose file must be this one's too; closed after an error, both open anew.
+        connect: opens a connection of psycopg2 until that moment of the monotonic clock.
     """
 
-    def __init__(self, path: Path, *, writes: bool = False, beside: Optional["FileConnection"] = None) -> None:
-        self._path = path
-        self._beside = beside
-        self._process_lock = ProcessLock(path) if writes else None
-        self._in_use = threading.Lock()
-        self._database: Optional[SqliteFile] = None
-        self._pid = 0
-        self._file: Optional[_Identity] = None
-        # Those of the open database; empty while there is none.
-        self._logs: _Logs = ()
-        self._times_closed = self._closed_beside = 0
+    # Nobody asks for the id of a new row, and the oldest Peewee adds RETURNING to bound tables only.
+    returning_clause = False
+
+    def __init__(self, connect: Callable[[float], Any]) -> None:
+        super().__init__("fedapay_sync", thread_safe=False, autoconnect=False)
+        self._open = connect
+        #: What makes a commit wait for the disk where the server is set not to; None until it was asked.
+        self._durably: Optional[str] = None
+        #: When whoever uses it stops waiting, on the monotonic clock.
+        self.deadline = 0.0
+
+    def _connect(self) -> Any:
+        return self._open(self.deadline)
+
+    def last_insert_id(self, cursor: Any, query_type: Optional[Any] = None) -> None:
+        """None: what to do with a row is decided by how many there were."""
+
+    def execute_sql(self, sql: str, params: Optional[Any] = None, commit: Optional[Any] = None) -> Any:
+        """Send it and wait for the answer, until the deadline."""
+        cursor = super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            wait(self.connection(), self.deadline)
+        return cursor
+
+    def transact(self, work: Callable[["PostgresServer"], T], *, making: bool = False) -> T:
+        """
+        The result of that work, committed; or nothing of it.
+
+        One transaction at a time, as on SQLite: the verbs read before they write, and what they read must still be
+        true when they commit. Otherwise a wait that begins while its webhook arrives would miss it.
+
+        Raises:
+            ConnectionLost: it broke on the way, perhaps after the commit. Whoever repeats finds a duplicate then.
+        """
+        if self._durably is None:
+            lax = self.execute_sql("SELECT current_setting('synchronous_commit') = 'off'").fetchone()[0]
+            self._durably = "SET LOCAL synchronous_commit = on;" if lax else ""
+        lock = f"SELECT pg_advisory_xact_lock({_MAKING})" if making else "LOCK TABLE fp_meta IN EXCLUSIVE MODE"
+        try:
+            # LOCAL and in one message: through a pooler the next transaction may have another connection.
+            self.execute_sql(
+                f"BEGIN; SET LOCAL statement_timeout = {_STATEMENT_MS}; SET LOCAL lock_timeout = {_LOCK_MS};"
+                f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}; {self._durably} {lock}"
+            )
+            value = work(self)
+            if self.execute_sql("COMMIT").statusmessage != "COMMIT":
+                raise peewee.OperationalError("the transaction was rolled back")
+            return value
+        except BaseException as error:
+            try:
+                self.execute_sql("ROLLBACK")
+            except peewee.PeeweeException:
+                if isinstance(error, peewee.PeeweeException):
+                    raise ConnectionLost(words_of(error)) from None
+            raise
 
     @contextlib.contextmanager
-    def used(self) -> Iterator[SqliteFile]:
-        """
-        The open database, ours alone for a while. After an error it is opened anew.
+    def looking(self) -> Iterator[None]:
+        """A transaction that only reads, so that the limit of its statements is its own. An error leaves it open."""
+        self.execute_sql(f"BEGIN READ ONLY; SET LOCAL statement_timeout = {_STATEMENT_MS}")
+        yield
+        self.execute_sql("COMMIT")
 
-        Raises:
-            StoreError: the file is not there any more, or is not the one that was opened first.
-        """
-        with self._in_use, self._process_lock.held() if self._process_lock is not None else contextlib.nullcontext():
-            try:
-                yield self._ready()
-            except BaseException:
-                self._close()
-                raise
+    def announce(self) -> None:
+        """Tell those who wait in other processes, with the commit. Said twice in a transaction, it is heard once."""
+        self.execute_sql(f"NOTIFY {CHANNEL}")
 
-    def close(self) -> None:
-        """Close it; the next use opens it again."""
-        with self._in_use:
-            self._let_go()
+    def sign(self) -> object:
+        """What changes when anybody has committed, in this database or another of the server."""
+        return str(self.execute_sql("SELECT txid_current_snapshot()").fetchone()[0])
 
-    def explained(self, error: BaseException) -> StoreError:
-        """The database's own words as an error that says what to do."""
-        text = mask(error)
-        for sign, advice in (
-            (
-                "full",
-                "Le disque est plein : libérer de la place. Rien n'a été confirmé ; l'écriture reprendra seule.",
-            ),
-            (
-                "locked",
-                "Un autre programme tient la base verrouillée : le fermer (un shell sqlite3, une sauvegarde ?).",
-            ),
-            ("malformed", "Le fichier est abîmé : le remplacer par une sauvegarde saine."),
-            ("not a database", "Ce fichier n'est pas une base SQLite : corriger FEDAPAY_DB_URL."),
-            ("readonly", "Le fichier n'est pas inscriptible : corriger ses droits."),
-            ("unable to open", "Le fichier ne peut pas être ouvert : vérifier le dossier et ses droits."),
-            ("disk I/O", "Le disque ou le dossier a disparu ou refuse : vérifier le stockage."),
-        ):
-            if sign in text:
-                return StoreError(f"La base locale a échoué ({text}). {advice}")
-        return StoreError(f"La base locale a échoué ({type(error).__name__} : {text}).")
+    def has_tables(self) -> bool:
+        """Whether the last of the tables is there, and so all of them."""
+        return bool(self.execute_sql("SELECT to_regclass('fp_meta') IS NOT NULL").fetchone()[0])
 
-    def _ready(self) -> SqliteFile:
-        found = _identity(self._path)
-        known = {each._file for each in (self, self._beside) if each is not None and each._file is not None}
-        if found is None or known - {found}:
-            # SQLite would go on with a file that nobody will ever find, or make a new one, empty.
-            self._close()
-            raise StoreError(
-                f"La base {self._path} a disparu ou a été remplacée. La remettre en place, ou redémarrer le programme."
-            )
-        if self._beside is not None and self._beside._times_closed != self._closed_beside:
-            # While one stays open, SQLite shares with all of the process what it knows of a file put right since.
-            self._close()
-            self._closed_beside = self._beside._times_closed
-        if self._database is not None and self._logs != _logs(self._path):
-            # SQLite would go on, and confirm what it writes into files that nobody will ever find.
-            log.error("the -wal or -shm of %s was taken from under an open database; reopening", self._path.name)
-            self._close()
-        if self._database is None:
-            been_open = self.times_opened or (self._beside is not None and self._beside.times_opened)
-            if been_open and not os.path.getsize(self._path):
-                # Opened, it would be locked as a new database is made, ten seconds for each who comes.
-                raise StoreError(EMPTIED)
-            self._close_stale(found)
-            with _opening:
-                if any(each._pid != os.getpid() and each._file == found for each in list(_open.values())):
-                    raise ConfigError(
-                        f"La base {self._path} était ouverte quand ce processus a été créé par fork, et ne peut plus "
-                        "l'être ici sans risque. N'utiliser le connecteur qu'après le fork (uWSGI : lazy-apps = true)."
-                    )
-                self._database, self._file, self._pid = connect(self._path), found, os.getpid()
-                _open[id(self)] = self
-            if self._process_lock is not None:
-                self._database.transact(lambda database: migrate(database, again=self.times_opened > 0))
-            self.times_opened += 1
-            self._logs = _logs(self._path)
-        return self._database
-
-    def _close_stale(self, found: _Identity) -> None:
-        """
-        Close what else this process has open on that file with logs that are gone: SQLite shares between all of its
-        connections what it knows of them.
-
-        Raises:
-            StoreError: one of them is in use.
-        """
-        for each in list(_open.values()):
-            if each._pid != os.getpid() or each._file != found or each._logs in ((), _logs(self._path)):
-                continue
-            # Not for long: it may be waiting for us.
-            if not each._in_use.acquire(timeout=1.0):
-                raise StoreError(f"La base {self._path} est en train d'être rouverte. Rien n'a été confirmé.")
-            try:
-                if each._logs != _logs(self._path):
-                    each._close()
-            finally:
-                each._in_use.release()
-
-    def _let_go(self) -> None:
-        self._close()
-        if self._process_lock is not None:
-            self._process_lock.close()
-
-    def _close(self) -> None:
-        database, self._database, self._logs = self._database, None, ()
-        _open.pop(id(self), None)
-        if database is not None:
-            self._times_closed += 1
-            try:
-                database.close()
-            except (peewee.PeeweeException, sqlite3.Error) as error:
-                log.warning("closing the database failed: %s", type(error).__name__)
+    def is_usable(self) -> bool:
+        """Whether the server has not hung up while nothing was asked of it."""
+        return is_alive(self.connection())
 
 
-_held_over_fork: List[FileConnection] = []
-
-
-def _before_fork() -> None:
-    end = time.monotonic() + BUSY_MS / 1000
-    while True:
-        _opening.acquire()
-        left = [each for each in list(_open.values()) if each._pid == os.getpid() and not _is_let_go(each)]
-        # One that is not to be had in time stays open, and the child will refuse that file.
-        if not left or time.monotonic() > end:
-            return
-        # It may be waiting for the lock file, which another has that waits here to be opened.
-        _opening.release()
-        time.sleep(_TURN)
-
-
-def _is_let_go(connection: FileConnection) -> bool:
-    """Close it for the time of a fork, if it is free now or soon."""
-    if not connection._in_use.acquire(timeout=_TURN):
-        return False
-    connection._let_go()
-    _held_over_fork.append(connection)
-    return True
-
-
-def _after_fork() -> None:
-    while _held_over_fork:
-        _held_over_fork.pop()._in_use.release()
-    _opening.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
-
-
-def _logs(path: Path) -> _Logs:
-    """Which files hold what was committed and is not in the database file yet."""
-    return _identity(f"{path}-wal"), _identity(f"{path}-shm")
-
-
-def _identity(path: Union[Path, str]) -> Optional[_Identity]:
-    """Which file stands at that path, if any."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+def words_of(error: BaseException) -> str:
+    """The first line of what the database said. The others may hold the row, and so a customer's name."""
+    said = str(error.args[-1] if error.args else error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

@@ -4,9 +4,9 @@ from typing import Optional, Sequence, Tuple
 
 import peewee
 
-from ..errors import StoreError
-from .dialect import Database
-from .tables import SCHEMA_VERSION, TABLES, MetaRow
+from fedapay_sync.errors import StoreError
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.tables import SCHEMA_VERSION, TABLES, MetaRow
 
 EMPTIED = (
     "La base a été vidée pendant que ce programme tournait. Remettre une copie en place, ou redémarrer le programme "

@@ -6,14 +6,14 @@ Truth lies in rows; what wakes threads (:mod:`fedapay_sync.bells`) only makes th
 
 from typing import Tuple
 
-from ..bells import Ear
-from .beginnings import BeginningVerbs
-from .events import EventVerbs
-from .housekeeping import HousekeepingVerbs
-from .listens import ListenVerbs
-from .looks import LookVerbs
-from .moving import MovingVerbs
-from .payments import PaymentVerbs
+from fedapay_sync.concurrency.notifier import Ear
+from fedapay_sync.store.repositories.async_import import MovingVerbs
+from fedapay_sync.store.repositories.events import EventVerbs
+from fedapay_sync.store.repositories.listens import ListenVerbs
+from fedapay_sync.store.repositories.open_listens import BeginningVerbs
+from fedapay_sync.store.repositories.payments import PaymentVerbs
+from fedapay_sync.store.repositories.polls import LookVerbs
+from fedapay_sync.store.repositories.retention import HousekeepingVerbs
 
 
 class Store(EventVerbs, BeginningVerbs, ListenVerbs, PaymentVerbs, LookVerbs, HousekeepingVerbs, MovingVerbs):

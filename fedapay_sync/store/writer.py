@@ -13,10 +13,10 @@ from typing import Any, Callable, List, Optional, Tuple, TypeVar, cast
 
 import peewee
 
-from ..errors import FedapayError, StoreError
-from ..masking import get_logger
-from .connection import Connection
-from .dialect import ConnectionLost, Database
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.errors import FedapayError, StoreError
+from fedapay_sync.store.connection import Connection
+from fedapay_sync.store.database import ConnectionLost, Database
 
 log = get_logger(__name__)
 

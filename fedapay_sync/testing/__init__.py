@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence
 
 import pytest
 
-from .network import NetworkForbidden, loopback_only
-from .payer import Payer
+from fedapay_sync.testing.network import NetworkForbidden, loopback_only
+from fedapay_sync.testing.payer import Payer
 
 if TYPE_CHECKING:
     # pytest imports this module at every start; what a fixture needs is imported by the fixture.
-    from ..connector import Connector
-    from ..emulator import Emulator, EmulatorClock
-    from .webhooks import WebhookMaker
+    from fedapay_sync.connector.connector import Connector
+    from fedapay_sync.emulator import Emulator, EmulatorClock
+    from fedapay_sync.testing.webhooks import WebhookMaker
 
 __all__ = ["NetworkForbidden", "Payer"]
 
@@ -63,7 +63,7 @@ def fedapay_emulator(
     _fedapay_ports: List[int],
 ) -> Iterator["Emulator"]:
     """Un FedaPay neuf, où rien n'arrive tant que le test ne le dit pas."""
-    from .around import environment, quiet, serving
+    from fedapay_sync.testing.fixtures import environment, quiet, serving
 
     with serving(_fedapay_ports, fedapay_emulator_options) as emulator, loopback_only(fedapay_allowed_hosts):
         # The test's own patches are undone with these, in their order: none of ours outlives the test.
@@ -79,7 +79,7 @@ def fedapay_emulator(
 @pytest.fixture
 def fedapay_connector(fedapay_emulator: "Emulator", tmp_path: Path) -> "Connector":
     """Un connecteur à ``fedapay_emulator``, sur une base du test ; son serveur reçoit les webhooks."""
-    from .around import connected
+    from fedapay_sync.testing.fixtures import connected
 
     return connected(fedapay_emulator, tmp_path)
 
@@ -100,7 +100,7 @@ def payer(fedapay_payer: Payer) -> Payer:
 @pytest.fixture
 def fedapay_webhook(fedapay_emulator: "Emulator") -> "WebhookMaker":
     """``webhook("transaction.approved", id)`` : un webhook signé, corps et en-têtes."""
-    from .webhooks import WebhookMaker
+    from fedapay_sync.testing.webhooks import WebhookMaker
 
     return WebhookMaker(fedapay_emulator)
 

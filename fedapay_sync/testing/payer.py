@@ -5,10 +5,10 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Deque, List, Optional, Set, Union
 
-from ..errors import InvalidArgument
+from fedapay_sync.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from ..emulator import Emulator, Prompt
+    from fedapay_sync.emulator import Emulator, Prompt
 
 _LOOK = 0.01
 
@@ -62,7 +62,7 @@ class Payer:
     # Inside
 
     def _does(self, answer: str, id: Union[int, str, None]) -> Optional[int]:
-        from .around import settle
+        from fedapay_sync.testing.fixtures import settle
 
         number = self._last_waiting() if id is None else int(self._emulator.transaction(id)["id"])
         if number is None:

@@ -2,7 +2,7 @@
 
 from typing import Any, Optional, Union
 
-from ..emulator import Emulator, SignedWebhook
+from fedapay_sync.emulator import Emulator, SignedWebhook
 
 
 class WebhookMaker:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fedapay_sync.emulator import SANDBOX_SECRET_KEY
-from fedapay_sync.server import WebServer
+from fedapay_sync.server.web_server import WebServer
 
 COUNT = 10_000
 #: So many are timed together.

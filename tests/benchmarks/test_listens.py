@@ -5,11 +5,11 @@ import threading
 import time
 from pathlib import Path
 
-from fedapay_sync.bells import Bells, Ear
-from fedapay_sync.config import build
-from fedapay_sync.deadlines import Deadlines, Wait, Watch
+from fedapay_sync.common.config import build
+from fedapay_sync.concurrency.notifier import Bells, Ear
 from fedapay_sync.store import NewEvent
-from fedapay_sync.watches import Pace
+from fedapay_sync.workflow.waits.deadlines import Deadlines, Wait, Watch
+from fedapay_sync.workflow.waits.status_polling import Pace
 
 NEVER = Pace(first=10_000, factor=2, longest=10_000)
 COUNT = 10_000

@@ -11,7 +11,7 @@ import pydantic
 
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.models import Model, Transaction
-from fedapay_sync.schema import Francs, load
+from fedapay_sync.models.schema import Francs, load
 
 ROUNDS = 100
 #: Times pydantic v2.

@@ -20,7 +20,7 @@ from measures import (
     ours,
     percentile,
 )
-from postgres_server import running_or_skipped
+from support.postgres_server import running_or_skipped
 
 #: Of the bare endpoint's requests a second, in the same run.
 SHARE, SHARE_OF_TWO = 0.40, 0.25

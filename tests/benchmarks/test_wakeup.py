@@ -13,9 +13,9 @@ from load import webhook
 from measures import NUMBERS, SECRET, at_most, milliseconds, ours, percentile
 
 from fedapay_sync import sign
-from fedapay_sync.bells import POLL
-from fedapay_sync.server import WebServer
-from fedapay_sync.watches import Pace
+from fedapay_sync.concurrency.notifier import POLL
+from fedapay_sync.server.web_server import WebServer
+from fedapay_sync.workflow.waits.status_polling import Pace
 
 WAITS, WARM = 400, 10
 #: Seconds: what is promised, from before the commit to the return of finalise.

@@ -14,7 +14,7 @@ import requests
 
 from fedapay_sync import signature
 from fedapay_sync.emulator import Emulator
-from fedapay_sync.server import WebServer
+from fedapay_sync.server.web_server import WebServer
 
 DESK, TELEPHONE = (1280, 900), (360, 740)
 PATIENCE = 10

@@ -8,9 +8,9 @@ import pytest
 import requests
 
 from fedapay_sync import signature
-from fedapay_sync.clock import Clock
+from fedapay_sync.common.clock import Clock
 from fedapay_sync.emulator import Emulator
-from fedapay_sync.server import WebServer
+from fedapay_sync.server.web_server import WebServer
 
 
 class Client:

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from fedapay_sync.emulator import LIVE_SECRET_KEY, SANDBOX_SECRET_KEY, Emulator
-from fedapay_sync.emulator.tokens import issue, subject
+from fedapay_sync.emulator.resources.payment_tokens import issue, subject
 from fedapay_sync.errors import InvalidArgument, PortUnavailable
 
 PERSON = {

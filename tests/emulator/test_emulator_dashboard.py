@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from fedapay_sync.emulator import Emulator
-from fedapay_sync.emulator.front import ApiRequest
+from fedapay_sync.emulator.middleware import ApiRequest
 from fedapay_sync.emulator.web import snippets
 
 HOSTILE = "<script>alert(1)</script>\"'\u202etxt.exe\u2066\x00" + "W" * 5000

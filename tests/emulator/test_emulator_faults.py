@@ -10,7 +10,7 @@ import requests
 
 from fedapay_sync import signature
 from fedapay_sync.emulator import Emulator
-from fedapay_sync.emulator.fault_words import CATALOGUE, add, add_text
+from fedapay_sync.emulator.faults.registry import CATALOGUE, add, add_text
 from fedapay_sync.errors import InvalidArgument, SignatureError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedapay_sync.emulator.bodies import read_form
+from fedapay_sync.emulator.http.body_parsing import read_form
 
 
 def flat(value, name=""):

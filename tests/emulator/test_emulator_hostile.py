@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedapay_sync.emulator import Emulator, tokens
-from fedapay_sync.emulator.bodies import read_body, read_form
-from fedapay_sync.emulator.refusal import Refusal
+from fedapay_sync.emulator import Emulator
+from fedapay_sync.emulator.http.body_parsing import read_body, read_form
+from fedapay_sync.emulator.http.errors import Refusal
+from fedapay_sync.emulator.resources import payment_tokens as tokens
 
 GOOD = {"description": "x", "amount": 100, "currency": {"iso": "XOF"}}
 

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from fedapay_sync.emulator import Emulator
-from fedapay_sync.emulator.oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
+from fedapay_sync.emulator.resources.oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
 
 GOOD = {"grant_type": "client_credentials", "client_id": OAUTH_CLIENT_ID, "client_secret": OAUTH_CLIENT_SECRET}
 

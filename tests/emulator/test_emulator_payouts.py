@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedapay_sync.emulator import Emulator, payout_orders
-from fedapay_sync.emulator.balances import Balances
-from fedapay_sync.emulator.books import Books
-from fedapay_sync.emulator.calls import Call
-from fedapay_sync.emulator.common import Common
-from fedapay_sync.emulator.customers import Customers
-from fedapay_sync.emulator.payouts import Payouts
-from fedapay_sync.emulator.refusal import Refusal
-from fedapay_sync.emulator.rules import SANDBOX_SECRET_KEY, rules_of
-from fedapay_sync.emulator.shapes import stamp
-from fedapay_sync.emulator.timers import Timers
+from fedapay_sync.emulator import Emulator
+from fedapay_sync.emulator.domain.rules import SANDBOX_SECRET_KEY, rules_of
+from fedapay_sync.emulator.domain.timers import Timers
+from fedapay_sync.emulator.http.call import Call
+from fedapay_sync.emulator.http.errors import Refusal
+from fedapay_sync.emulator.http.serializers import stamp
+from fedapay_sync.emulator.resources import payout_params as payout_orders
+from fedapay_sync.emulator.resources.balances import Balances
+from fedapay_sync.emulator.resources.customers import Customers
+from fedapay_sync.emulator.resources.payouts import Payouts
+from fedapay_sync.emulator.storage.context import Common
+from fedapay_sync.emulator.storage.shop_data import Books
 from fedapay_sync.errors import InvalidArgument
 
 PERSON = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fedapay_sync.emulator import Emulator, Settings
-from fedapay_sync.emulator.settings import FIXED, set_from_text
+from fedapay_sync.emulator.domain.settings import FIXED, set_from_text
 from fedapay_sync.errors import InvalidArgument
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "emulateur.md"

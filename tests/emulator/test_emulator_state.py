@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from fedapay_sync.emulator import LIVE_SECRET_KEY, SANDBOX_SECRET_KEY, Emulator
-from fedapay_sync.emulator.states import State
-from fedapay_sync.emulator.tables import Table
+from fedapay_sync.emulator.storage.state_file import State
+from fedapay_sync.emulator.storage.table import Table
 from fedapay_sync.errors import ConfigError, InvalidArgument
 
 PERSON = {"firstname": "Ayaba", "lastname": "Hounkpatin", "email": "ayaba@example.bj"}

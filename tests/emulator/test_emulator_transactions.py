@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedapay_sync.emulator import LIVE_SECRET_KEY, Emulator, Settings
-from fedapay_sync.emulator.oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
-from fedapay_sync.emulator.rules import charge
+from fedapay_sync.emulator.domain.rules import charge
+from fedapay_sync.emulator.resources.oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
 
 PERSON = {"firstname": "Ayaba", "lastname": "Hounkpatin", "email": "ayaba@example.bj"}
 RATES = st.sampled_from([Decimal("0.018"), Decimal("0.04"), Decimal("0.029"), Decimal("0.02")])

@@ -8,15 +8,9 @@ import time
 
 import pytest
 
-from fedapay_sync.emulator import (
-    LIVE_SECRET_KEY,
-    LIVE_WEBHOOK_SECRET,
-    SANDBOX_WEBHOOK_SECRET,
-    Emulator,
-    Settings,
-)
+from fedapay_sync.emulator import LIVE_SECRET_KEY, LIVE_WEBHOOK_SECRET, SANDBOX_WEBHOOK_SECRET, Emulator, Settings
 from fedapay_sync.errors import InvalidArgument
-from fedapay_sync.server import WebServer
+from fedapay_sync.server.web_server import WebServer
 
 
 def closed_port():

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from shops import Shop
+from support.shops import Shop
 
 from fedapay_sync.store import Store
 

@@ -4,10 +4,10 @@ import sqlite3
 import time
 
 import pytest
-from shops import is_sound, rows
+from support.shops import is_sound, rows
 
 from fedapay_sync.store import Store
-from fedapay_sync.store.database import file_of
+from fedapay_sync.store.sqlite.connection import file_of
 
 pytestmark = pytest.mark.faults
 

@@ -1,7 +1,7 @@
 """Row 1: SIGKILL at each step between the bytes of a webhook and the end of its callback."""
 
 import pytest
-from shops import is_sound, rows
+from support.shops import is_sound, rows
 
 pytestmark = pytest.mark.faults(row=1)
 
@@ -13,7 +13,7 @@ STEPS = {
     "W3 in the transaction": "after INSERT INTO fp_event",
     "W4 committed": "inbox.receive:return",
     "W5 answered": "",
-    "W6 claimed": "callbacks._call:call",
+    "W6 claimed": "worker._call:call",
     "W7 told": AFTER_THE_EFFECT,
     "W8 marked": "events.finish:return",
 }

@@ -5,11 +5,11 @@ import subprocess
 import sys
 import threading
 
-import crash_points
 import pytest
+from support import crash_points
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
-from fedapay_sync.watches import Pace
+from fedapay_sync.workflow.waits.status_polling import Pace
 
 pytestmark = pytest.mark.faults(row=3)
 
@@ -19,7 +19,7 @@ QUICK = Pace(first=0.02, factor=1.2, longest=0.1)
 
 #: Waits until the deadline, or restores what another waited for; dies on the way.
 DIES = """
-import crash_points
+from support import crash_points
 import sys
 from fedapay_sync import Connector
 url, key, db, number = sys.argv[1:]
@@ -34,11 +34,11 @@ sys.stdin.read()
 """
 RESTORING = {
     "restore: taken over": "listens.adopt_listens:return",
-    "restore: looked": "verbs.retrieve:return",
+    "restore: looked": "mixins.retrieve:return",
 }
 DECIDING = {
     "deadline: taken": "listens.begin_closing:return",
-    "deadline: looked": "verbs.retrieve:return",
+    "deadline: looked": "mixins.retrieve:return",
     "deadline: deleted": "transactions.delete:return",
     "deadline: recorded": "listens.end_listen:return",
 }

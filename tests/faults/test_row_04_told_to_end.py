@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from shops import rows
+from support.shops import rows
 
 pytestmark = pytest.mark.faults(row=4)
 needs_gunicorn = pytest.mark.skipif(importlib.util.find_spec("gunicorn") is None, reason="gunicorn is not installed")

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from shops import Shop, is_sound, rows
+from support.shops import Shop, is_sound, rows
 
 from fedapay_sync.store import Store
 

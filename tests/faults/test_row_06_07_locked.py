@@ -7,9 +7,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import crash_points
 import pytest
-from shops import Shop, some_port, timed
+from support import crash_points
+from support.shops import Shop, some_port, timed
 
 #: Seconds in which whoever sends a webhook is answered, whatever holds the database.
 ANSWERED = 11.0

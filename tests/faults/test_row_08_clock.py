@@ -6,8 +6,8 @@ import subprocess
 import sys
 from collections import Counter
 
-import crash_points
 import pytest
+from support import crash_points
 
 LIBRARY = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), "")
 

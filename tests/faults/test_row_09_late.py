@@ -5,7 +5,7 @@ import random
 
 import pytest
 import requests
-from shops import rows
+from support.shops import rows
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData, sign
 

@@ -4,7 +4,7 @@ import socket
 import threading
 
 import pytest
-from shops import timed
+from support.shops import timed
 
 pytestmark = pytest.mark.faults(row=11)
 

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 
 import pytest
-from shops import Shop, descriptors, is_sound, resident, rows, some_port
+from support.shops import Shop, descriptors, is_sound, resident, rows, some_port
 
 pytestmark = [pytest.mark.faults, pytest.mark.long]
 

@@ -51,11 +51,11 @@ RULES = {
         outside=r"fedapay_sync/cli\b",
     ),
     "one reader of the environment": Rule(
-        why="settings are read when needed, in variables.py only",
+        why="settings are read when needed, in common/env.py only",
         pattern=r"\bos\.(getenvb?|environb?)\b|\bfrom\s+os\s+import\b.*\b(getenvb?|environb?)\b",
         fake="key = os.environ['FEDAPAY_API_KEY']",
         where="fedapay_sync/",
-        outside=r"fedapay_sync/(variables\.py|cli\b)",
+        outside=r"fedapay_sync/(common/env\.py|cli\b)",
     ),
     "no blind except": Rule(
         why="it hides our own faults; at the edge of a thread, say so on its line: # edge of a thread",
@@ -151,7 +151,7 @@ def test_the_rule_can_fail(name):
     [
         ("no print in the library", "cli/demo.py", "print('paid')"),
         ("no print in the library", "fake.py", '"""\n>>> print(1)\n"""\nself.print()\npprint(1)'),
-        ("one reader of the environment", "variables.py", "os.environ.get('X')"),
+        ("one reader of the environment", "common/env.py", "os.environ.get('X')"),
         ("no ignored conflict", "store/rows.py", "# never INSERT OR IGNORE here\nx = 1"),
         ("no blind except", "fake.py", "try:\n    f()\nexcept Exception:  # edge of a thread\n    pass"),
         ("no blind except", "fake.py", "try:\n    f()\nexcept ValueError:\n    x: Exception"),

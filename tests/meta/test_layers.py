@@ -14,14 +14,12 @@ PACKAGE = "fedapay_sync"
 ROOT = Path(__file__).resolve().parents[2] / PACKAGE
 
 LAYERS = {
-    "words": "errors enums catalogue clock masking",
-    "shapes": "schema models signature variables credentials config",
-    "doors": "attempts callables answers exchange outgoing sessions failures transport store bells pools callbacks "
-    "serving server",
-    "resources": "resources api integration",
-    "flow": "intents payments inbox outcomes statuses deadlines watches confirmation telling listens followup absences "
-    "recovery moving webhook_app",
-    "wiring": "surroundings assembly standing handlers receiving upkeep logbook connector shared",
+    "words": "errors enums common",
+    "shapes": "models signature",
+    "doors": "transport store concurrency server",
+    "resources": "resources integration",
+    "flow": "workflow",
+    "wiring": "connector",
     "faces": "flask django notebook cli testing emulator",
 }
 RANK = {unit: rank for rank, units in enumerate(LAYERS.values()) for unit in units.split()}
@@ -95,7 +93,7 @@ def test_an_orderly_house_gets_no_complaint():
             "store/__init__.py": "from .sqlite import SqliteStore",
             "store/sqlite.py": "from . import rows\nfrom .. import errors\nfrom ..models.event import Event",
             "store/rows.py": "import fedapay_sync.enums",
-            "bells.py": "from .store import Store",
+            "concurrency/bells.py": "from ..store import Store",
             "flask.py": "import flask\nfrom flask import request\nfrom fedapay_sync import FedapayConnector",
             "testing.py": "from .emulator import Emulator",
             "emulator/app.py": "from ..models import Event\nfrom ..server import Server\nfrom . import money",
@@ -113,20 +111,26 @@ def test_each_kind_of_disorder_is_seen():
             "imports store, of a later layer",
         ),
         (
-            {"config.py": "if TYPE_CHECKING:\n    from . import connector"},
+            {"common/config.py": "if TYPE_CHECKING:\n    from .. import connector"},
             "imports connector, of a later layer",
         ),
-        ({"models/event.py": "from ..api import Api"}, "imports api, of a later layer"),
+        ({"models/event.py": "from ..resources.api import Api"}, "imports resources, of a later layer"),
         ({"models/event.py": "import fedapay_sync.cli.demo as demo"}, "imports cli, of a later layer"),
-        ({"transport.py": "from fedapay_sync import Connector"}, "imports __init__, of a later layer"),
-        ({"transport.py": "import fedapay_sync"}, "imports __init__, of a later layer"),
-        ({"connector.py": "from .emulator import Emulator"}, "imports emulator, of a later layer"),
-        ({"emulator/app.py": "from ..config import Config"}, "imports config, which an emulator may not"),
+        ({"transport/transport.py": "from fedapay_sync import Connector"}, "imports __init__, of a later layer"),
+        ({"transport/transport.py": "import fedapay_sync"}, "imports __init__, of a later layer"),
+        ({"connector/connector.py": "from ..emulator import Emulator"}, "imports emulator, of a later layer"),
+        (
+            {"emulator/app.py": "from ..workflow.payments import Payments"},
+            "imports workflow, which an emulator may not",
+        ),
         (
             {"emulator/app.py": "from fedapay_sync import Transaction"},
             "imports __init__, which an emulator may not",
         ),
-        ({"store/rows.py": "from .. import bells", "bells.py": "from .store import rows"}, "a circle: "),
+        (
+            {"store/rows.py": "from ..concurrency import bells", "concurrency/bells.py": "from ..store import rows"},
+            "a circle: ",
+        ),
         ({"helpers.py": ""}, "belongs to no layer"),
     ]:
         assert [text for text in complaints(sources) if complaint in text], (sources, complaints(sources))

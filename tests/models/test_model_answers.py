@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given
-from model_samples import JSON, OWN, SAMPLES, SECRETS
+from support.model_samples import JSON, OWN, SAMPLES, SECRETS
 
 from fedapay_sync.enums import PayoutStatus, TransactionStatus
 from fedapay_sync.errors import InvalidArgument

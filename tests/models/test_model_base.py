@@ -14,19 +14,12 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_samples import JSON, SAMPLES, SECRETS, changed
+from support.model_samples import JSON, SAMPLES, SECRETS, changed
 
 from fedapay_sync import models
 from fedapay_sync.errors import FedapayError, InvalidArgument
-from fedapay_sync.models import (
-    Model,
-    PaiementSetup,
-    Transaction,
-    UserData,
-    WebhookHistory,
-    WebhookTransaction,
-)
-from fedapay_sync.schema import known_fields, read_datetime, read_francs, write_datetime
+from fedapay_sync.models import Model, PaiementSetup, Transaction, UserData, WebhookHistory, WebhookTransaction
+from fedapay_sync.models.schema import known_fields, read_datetime, read_francs, write_datetime
 
 MODELS = pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedapay_sync import InvalidArgument, MethodesPaiement, Monnaies
-from fedapay_sync.models.bodies import (
+from fedapay_sync.models.params.bodies import (
     CustomerBody,
     PayoutBody,
     PayoutStartBody,
@@ -18,7 +18,7 @@ from fedapay_sync.models.bodies import (
     WebhookBody,
     checked,
 )
-from fedapay_sync.models.sent import checked_id
+from fedapay_sync.models.params.identifiers import checked_id
 
 GOOD = {"description": "Commande 17", "amount": 1000, "currency": "XOF"}
 PHONE = {"number": "0164000001", "country": "bj"}

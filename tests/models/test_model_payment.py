@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedapay_sync.catalogue import currency_of, push_methods
+from fedapay_sync.common.countries import currency_of, push_methods
 from fedapay_sync.enums import MethodesPaiement, Monnaies, Pays, TypesPaiement
 from fedapay_sync.errors import InvalidArgument, InvalidCountryPaymentCombination
 from fedapay_sync.models import FedapayPay, PaiementSetup, PaymentHistory, UserData

@@ -15,12 +15,12 @@ from typing import ClassVar, List, Optional, Tuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_samples import JSON, SAMPLES, changed
+from support.model_samples import JSON, SAMPLES, changed
 
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models import Model, PaiementSetup, Transaction, TransactionToken
-from fedapay_sync.schema import load, read_datetime, reader_of, schema_of, source, unknown_fields
+from fedapay_sync.models.schema import load, read_datetime, reader_of, schema_of, source, unknown_fields
 
 MODELS = pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
 

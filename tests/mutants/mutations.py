@@ -18,15 +18,15 @@ TESTS = Path(__file__).resolve().parents[1]
 PACKAGE = Path(fedapay_sync.__file__).resolve().parent
 
 _PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(TESTS))
-_MACHINE = (str(TESTS / "contract" / "store_machine.py"), "{folder}")
+_MACHINE = (str(TESTS / "support" / "store_machine.py"), "{folder}")
 _BELLS = (
     *_PYTEST,
-    f"{TESTS}/test_bells.py::test_a_commit_before_the_registration_is_heard",
-    f"{TESTS}/test_bells.py::test_no_wake_up_is_lost_between_look_and_registration",
+    f"{TESTS}/concurrency/test_notifier.py::test_a_commit_before_the_registration_is_heard",
+    f"{TESTS}/concurrency/test_notifier.py::test_no_wake_up_is_lost_between_look_and_registration",
 )
 _OTHER_KEYS = (
     *_PYTEST,
-    f"{TESTS}/contract/test_store_other_keys.py::test_two_processes_that_take_it_at_once_store_it_once[postgres]",
+    f"{TESTS}/store/repositories/test_store_other_keys.py::test_two_processes_that_take_it_at_once_store_it_once[postgres]",
 )
 
 #: What a copy of the package is put to: arguments of Python, with the folder that it may use.

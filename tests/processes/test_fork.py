@@ -18,7 +18,7 @@ import pytest
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.store import Store
-from fedapay_sync.store.database import file_of
+from fedapay_sync.store.sqlite.connection import file_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import threading
 
-import crash_points
 import pytest
+from support import crash_points
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.store import Store
@@ -45,7 +45,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 #: Dies at the named point, or waits.
 DIES_AT_A_POINT = (
-    "import crash_points"
+    "from support import crash_points"
     + BEGINNING
     + """
 connector = Connector(url, api_key=key, db_url=db)
@@ -209,13 +209,13 @@ def test_killed_after_the_push(run, reborn, emulator, db_url, eventually, clock,
 
 #: Where pay and the wait after it are cut: each step of reliability.md 11 as it has just been done.
 STEPS = {
-    "P1 intent": "intents.remember:return",
-    "P2 created": "creation.create_new:return",
-    "P3 id stored": "intents.adopt:return",
+    "P1 intent": "payment_record.remember:return",
+    "P2 created": "idempotency.create_new:return",
+    "P3 id stored": "payment_record.adopt:return",
     "P4 link known": "payments._link:return",
-    "P5 about to prompt": "intents.claim_push:return",
+    "P5 about to prompt": "payment_record.claim_push:return",
     "P5 prompted": "payment_intents.create:return",
-    "P6 waiting": "beginnings.open_many:return",
+    "P6 waiting": "open_listens.open_many:return",
 }
 DAILY = ("P3 id stored", "P6 waiting")
 

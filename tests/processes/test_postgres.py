@@ -16,17 +16,17 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-import crash_points
 import pytest
 import requests
-from postgres_server import running_or_skipped
+from support import crash_points
+from support.postgres_server import running_or_skipped
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData, sign
-from fedapay_sync.bells import Bells
+from fedapay_sync.concurrency.notifier import Bells
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import NewEvent, Store
-from fedapay_sync.watches import Pace
+from fedapay_sync.workflow.waits.status_polling import Pace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -195,7 +195,7 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
 
 #: Accepts one event, and stops for ever before or after a statement.
 STOPS = """
-    import crash_points
+    from support import crash_points
     import sys
     from fedapay_sync.store import NewEvent, Store
     store = Store(sys.argv[1])

@@ -17,9 +17,9 @@ import pytest
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
-from fedapay_sync.bells import POLL
+from fedapay_sync.concurrency.notifier import POLL
 from fedapay_sync.store import Store
-from fedapay_sync.watches import Pace
+from fedapay_sync.workflow.waits.status_polling import Pace
 
 ROOT = Path(fedapay_sync.__file__).parents[1]
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)

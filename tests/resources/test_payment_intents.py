@@ -1,7 +1,7 @@
 """The prompt on the phone: what is sent, and what comes back in any of its forms."""
 
 import pytest
-from raw_server import RawServer, answers
+from support.raw_server import RawServer, answers
 
 from fedapay_sync import Integration, InvalidArgument, MethodesPaiement, OutcomeUnknown, TransactionStatus
 

@@ -1,9 +1,8 @@
 """Transactions and what they share with other resources, against the emulator: paths, lists, refusals."""
 
 import pytest
-from raw_server import RawServer, answers
+from support.raw_server import RawServer, answers
 
-from fedapay_sync.api import Api
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.errors import (
     BadRequest,
@@ -14,7 +13,8 @@ from fedapay_sync.errors import (
     UnreadableAnswer,
 )
 from fedapay_sync.models import Transaction
-from fedapay_sync.transport import Transport
+from fedapay_sync.resources.api import Api
+from fedapay_sync.transport.transport import Transport
 
 WALKING = [
     "1/../../admin",

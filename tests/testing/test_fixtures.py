@@ -10,7 +10,7 @@ import requests
 import fedapay_sync.flask
 from fedapay_sync import Connector, FedapayConnector, MethodesPaiement, PaiementSetup, Pays, UserData, signature
 from fedapay_sync.errors import InvalidArgument, SignatureError
-from fedapay_sync.testing.around import settle
+from fedapay_sync.testing.fixtures import settle
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")

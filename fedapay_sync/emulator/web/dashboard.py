@@ -5,19 +5,21 @@ from typing import Any, Dict, List, Sequence
 
 from flask import Flask, abort, g, render_template, request, url_for
 
-from .. import fault_words
-from ..desk import Desk
-from ..front import KEPT_ANSWER, KEPT_BODY
-from ..logs import masked
-from ..parts import Parts
-from ..refusal import Refusal
-from ..samples import NAMES
-from ..sender import Delivery
-from ..settings import FIXED
-from ..shapes import stamp
-from ..shop import Shop
-from . import lists, snippets, words
-from .found import Shops
+from fedapay_sync.emulator.base import Desk
+from fedapay_sync.emulator.delivery.samples import NAMES
+from fedapay_sync.emulator.delivery.sender import Delivery
+from fedapay_sync.emulator.domain.settings import FIXED
+from fedapay_sync.emulator.faults import registry as fault_words
+from fedapay_sync.emulator.http.errors import Refusal
+from fedapay_sync.emulator.http.serializers import stamp
+from fedapay_sync.emulator.middleware import KEPT_ANSWER, KEPT_BODY
+from fedapay_sync.emulator.resources.logs import masked
+from fedapay_sync.emulator.services import Parts
+from fedapay_sync.emulator.shop import Shop
+from fedapay_sync.emulator.web import dashboard_lists as lists
+from fedapay_sync.emulator.web import snippets
+from fedapay_sync.emulator.web import translations as words
+from fedapay_sync.emulator.web.token_lookup import Shops
 
 #: The pages, in the order of the navigation.
 NAVIGATION = (

@@ -9,7 +9,7 @@ import ipaddress
 from typing import Optional, Protocol
 from urllib.parse import urlsplit
 
-from ...errors import InvalidArgument
+from fedapay_sync.errors import InvalidArgument
 
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 

@@ -5,16 +5,16 @@ from typing import Any, Dict, Optional
 from flask import Flask, Response, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from ...catalogue import COUNTRIES
-from ...enums import PAID_STATUSES, Environment, Pays, TransactionStatus
-from .. import cards
-from ..offers import countries, home_of, operators
-from ..phone_numbers import FORMS, national
-from ..rules import CARD_MODE, charge
-from ..shapes import Record
-from .found import Found, Shops, facts, found, opened
-from .shop_return import shop_url
-from .words import shown
+from fedapay_sync.common.countries import COUNTRIES
+from fedapay_sync.emulator.domain.phone_numbers import FORMS, national
+from fedapay_sync.emulator.domain.rules import CARD_MODE, charge
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.web import cards
+from fedapay_sync.emulator.web.payment_methods import countries, home_of, operators
+from fedapay_sync.emulator.web.return_url import shop_url
+from fedapay_sync.emulator.web.token_lookup import Found, Shops, facts, found, opened
+from fedapay_sync.emulator.web.translations import shown
+from fedapay_sync.enums import PAID_STATUSES, Environment, Pays, TransactionStatus
 
 _S = TransactionStatus
 _BACK_AFTER = 5

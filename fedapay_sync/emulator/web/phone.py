@@ -7,11 +7,11 @@ from typing import Any, Dict, List, Tuple, Union
 from flask import Flask, abort, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from ...catalogue import COUNTRIES
-from ...enums import MethodesPaiement
-from ..phone_numbers import bare, written
-from ..phones import ANSWERS, Phones, Prompt, shown_on
-from .found import Shops
+from fedapay_sync.common.countries import COUNTRIES
+from fedapay_sync.emulator.domain.phone_numbers import bare, written
+from fedapay_sync.emulator.resources.phones import ANSWERS, Phones, Prompt, shown_on
+from fedapay_sync.emulator.web.token_lookup import Shops
+from fedapay_sync.enums import MethodesPaiement
 
 _OPERATORS = {
     **{each.name: each.value for each in MethodesPaiement},

@@ -2,9 +2,9 @@
 
 from flask import Flask, Response, render_template, request
 
-from ...enums import PAID_STATUSES
-from .doors import RECEIPT
-from .found import Shops, facts, found
+from fedapay_sync.emulator.web.doors import RECEIPT
+from fedapay_sync.emulator.web.token_lookup import Shops, facts, found
+from fedapay_sync.enums import PAID_STATUSES
 
 
 def add_receipt(app: Flask, shops: Shops) -> None:

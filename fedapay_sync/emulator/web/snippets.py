@@ -4,8 +4,8 @@ import json
 import shlex
 from typing import Any, List, Optional
 
-from ..front import ApiRequest
-from ..logs import masked
+from fedapay_sync.emulator.middleware import ApiRequest
+from fedapay_sync.emulator.resources.logs import masked
 
 _JSON = "application/json"
 

@@ -1,0 +1,120 @@
+"""``fedapay-sync parked``, ``replay``, ``purge`` et ``import-async`` : l'entretien de la base de ``FEDAPAY_DB_URL``."""
+
+import contextlib
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+import click
+
+from fedapay_sync.common.config import database_url
+from fedapay_sync.common.env import DB_URL
+from fedapay_sync.connector.connector import Connector
+from fedapay_sync.errors import FedapayError
+from fedapay_sync.store import UNREADABLE, StoredEvent
+from fedapay_sync.store.store import Store
+from fedapay_sync.workflow.callbacks.retry_policy import next_round
+
+_HELP = click.help_option("--help", "-h", help="Montrer cette aide.")
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[Store]:
+    """The existing database; none is made by looking at it."""
+    with _told():
+        store = Store(database_url())
+        if store.path is not None and not store.path.exists():
+            raise click.ClickException(f"la base {store.path} n'existe pas. Définir {DB_URL}, ou changer de dossier.")
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Our errors as the command's."""
+    try:
+        yield
+    except FedapayError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.command("parked")
+@_HELP
+def parked() -> None:
+    """
+    Montrer les événements mis de côté.
+
+    Ce sont ceux dont le callback a échoué jusqu'au bout, et ceux qui n'ont pas pu être lus. Aucune donnée de client
+    n'est montrée.
+    """
+    with _database() as store:
+        found = store.parked()
+    for work in found:
+        received = datetime.fromtimestamp(work.received_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        click.echo(f"{work.event_key}\n    {work.name}, reçu le {received}, {work.attempts} essais : {work.last_error}")
+    click.echo(f"{_counted(len(found), 'événement')} mis de côté.")
+
+
+@click.command("replay")
+@click.argument("key", metavar="[CLÉ]", required=False)
+@_HELP
+def replay(key: Optional[str]) -> None:
+    """
+    Rappeler le callback des événements mis de côté.
+
+    CLÉ est celle d'un seul événement, telle que « parked » la montre. Le programme qui a les callbacks les reprend
+    dans les deux secondes, ou à son prochain démarrage.
+    """
+    with _database() as store:
+        found: List[StoredEvent] = store.parked(event_key=key)
+        if key is not None and not found:
+            raise click.ClickException(f"aucun événement mis de côté n'a la clé {key}.")
+        count = sum(store.replay(work, next_round(work.attempts)) for work in found)
+    click.echo(f"{_counted(count, 'événement')} à rappeler.")
+    if any(work.name == UNREADABLE for work in found):
+        click.echo("Ceux qui étaient illisibles seront relus ; s'ils le sont encore, ils seront remis de côté.")
+
+
+@click.command("purge")
+@click.option(
+    "--days",
+    required=True,
+    type=click.FloatRange(0, 36500),
+    metavar="N",
+    help="Âge en jours de ce qui est effacé.",
+)
+@_HELP
+def purge(days: float) -> None:
+    """
+    Effacer ce qui est fini depuis N jours.
+
+    Les attentes et les paiements finis, et le corps des événements traités. Les clés des événements restent : répété,
+    un événement est encore reconnu. Ce qui a moins de trois jours peut encore changer, et reste.
+    """
+    with _database() as store:
+        purged = store.purge(days * 86400)
+    click.echo(
+        f"Effacé : {_counted(purged.listens, 'attente')}, {_counted(purged.payments, 'paiement')}, "
+        f"{_counted(purged.bodies, 'corps')} d'événements."
+    )
+
+
+@click.command("import-async")
+@click.argument("path", metavar="FICHIER", type=click.Path(path_type=Path))
+@_HELP
+def import_async(path: Path) -> None:
+    """
+    Reprendre les attentes du connecteur asynchrone.
+
+    FICHIER est sa base, processes.db ; elle n'est que lue. Les réglages sont ceux des variables FEDAPAY_*. Le
+    programme reprend ensuite ces attentes par restore.
+    """
+    with _told(), Connector() as connector:
+        count = connector.import_async(path)
+    click.echo(f"{_counted(count, 'attente')} à reprendre par restore.")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 and not what.endswith('s') else ''}"

@@ -1,0 +1,243 @@
+"""
+La configuration, lue au moment où l'on s'en sert, et en un seul endroit.
+
+Un argument l'emporte sur la variable d'environnement.
+"""
+
+import functools
+import importlib.util
+import urllib.parse
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
+
+from fedapay_sync.common.credentials import (
+    api_key,
+    api_url,
+    environment_of_key,
+    environment_of_url,
+    split,
+    webhook_secrets,
+)
+from fedapay_sync.common.env import API_KEY, AUTH_KEY, DB_URL, ENDPOINT_NAME, from_environment
+from fedapay_sync.common.masking import fingerprint, mask, shown
+from fedapay_sync.enums import OnTimeout
+from fedapay_sync.errors import ConfigError
+
+DEFAULT_ENDPOINT_NAME = "webhooks"
+DEFAULT_DB_URL = "sqlite:///fedapay_connector_persisted_data/processes.db"
+DEFAULT_PORT = 3000
+_SERVER = "postgresql://utilisateur:mot-de-passe@hote:5432/base"
+
+
+@dataclass(frozen=True, repr=False)
+class Config:
+    """
+    Configuration complète et contrôlée d'un connecteur.
+
+    Attributes:
+        callback_timeout: attente des callbacks en cours à la fermeture, en secondes.
+        api_keys: autres clés API du programme, pour reprendre après un redémarrage les paiements faits avec elles.
+        confirm_with_api: relire chez FedaPay ce qu'un webhook dit d'une transaction, avant d'y croire.
+        keep_bodies_days: jours pendant lesquels le corps d'un événement traité est gardé ; ``None`` sans limite.
+    """
+
+    api_url: str
+    api_key: str
+    webhook_secrets: Tuple[str, ...]
+    use_listen_server: bool
+    endpoint_name: str
+    host: str
+    port: int
+    db_url: str
+    callback_timeout: float
+    on_timeout: OnTimeout
+    api_keys: Tuple[str, ...]
+    confirm_with_api: bool
+    keep_bodies_days: Optional[float]
+    print_log_to_console: bool
+    save_log_to_file: bool
+
+    @functools.cached_property
+    def environment(self) -> str:
+        """``sandbox`` or ``live``; for a key and a host that do not say, the host itself."""
+        known = environment_of_key(self.api_key) or environment_of_url(self.api_url)
+        return known.value if known else (urllib.parse.urlsplit(self.api_url).hostname or "inconnu")[:16]
+
+    @functools.cached_property
+    def account(self) -> str:
+        """Our own label of the merchant account: a fingerprint of its key."""
+        return fingerprint(self.api_key)
+
+    @functools.cached_property
+    def accounts(self) -> Tuple[str, ...]:
+        """Labels of all the keys that the program has."""
+        return tuple(fingerprint(key) for key in (self.api_key, *self.api_keys))
+
+    def key_of(self, account: str) -> Optional[str]:
+        """The key whose fingerprint that is, among those the program has."""
+        return next((key for key in (self.api_key, *self.api_keys) if fingerprint(key) == account), None)
+
+    def checked_key(self, given: Optional[str]) -> str:
+        """The key for one call: the one given, or the connector's own."""
+        return self.api_key if given is None else api_key(given, self.api_url, "api_key")
+
+    def __repr__(self) -> str:
+        return f"Config(api_url={self.api_url!r}, environment={self.environment!r})"
+
+
+def build(
+    *,
+    fedapay_api_url: Optional[str],
+    use_listen_server: Optional[bool],
+    listen_server_endpoint_name: Optional[str],
+    listen_server_port: Optional[int],
+    fedapay_webhooks_secret_key: Union[str, Sequence[str], None],
+    print_log_to_console: Optional[bool],
+    save_log_to_file: Optional[bool],
+    callback_timeout: Optional[float],
+    db_url: Optional[str],
+    api_key_given: Optional[str],
+    host: str,
+    on_timeout: Union[OnTimeout, str],
+    api_keys: Sequence[str],
+    confirm_with_api: bool = False,
+    keep_bodies_days: Optional[float] = 30,
+) -> Config:
+    """
+    The configuration from a connector's arguments and, where they are silent, the environment.
+
+    Raises:
+        ConfigError: something is missing, contradictory or dangerous.
+    """
+    url = api_url(fedapay_api_url)
+    secrets = webhook_secrets(fedapay_webhooks_secret_key)
+    if use_listen_server and not secrets:
+        raise ConfigError(
+            f"Secret de webhook manquant : le serveur intégré ne pourrait rien vérifier. Définir {AUTH_KEY} ou "
+            "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
+        )
+    return Config(
+        api_url=url,
+        api_key=api_key(api_key_given or from_environment(API_KEY), url),
+        webhook_secrets=secrets,
+        use_listen_server=bool(use_listen_server),
+        endpoint_name=_endpoint(listen_server_endpoint_name),
+        host=host,
+        port=_port(listen_server_port),
+        db_url=database_url(db_url),
+        callback_timeout=_seconds(callback_timeout, "callback_timeout"),
+        on_timeout=timeout_policy(on_timeout),
+        api_keys=tuple(api_key(each, url, "api_keys") for each in _listed(api_keys)),
+        confirm_with_api=bool(confirm_with_api),
+        keep_bodies_days=None if keep_bodies_days is None else days(keep_bodies_days, "keep_bodies_days"),
+        print_log_to_console=bool(print_log_to_console),
+        save_log_to_file=bool(save_log_to_file),
+    )
+
+
+def _listed(keys: Any) -> Sequence[Any]:
+    """One key, or several of them."""
+    if isinstance(keys, str):
+        return [keys]
+    if not isinstance(keys, (list, tuple, set, frozenset)):
+        raise ConfigError(f'api_keys={shown(keys)} : une liste de clés API est attendue, par exemple ["sk_live_…"].')
+    return list(keys)
+
+
+def timeout_policy(value: Union[OnTimeout, str]) -> OnTimeout:
+    """``keep`` or ``delete``."""
+    try:
+        return OnTimeout(value)
+    except ValueError:
+        raise ConfigError(
+            f"on_timeout={shown(value)} : « keep » (garder le lien payable, par défaut) ou « delete » "
+            "(annuler la transaction à l'échéance) est attendu."
+        ) from None
+
+
+def database_url(given: Optional[str] = None) -> str:
+    """
+    The URL of a database that outlives this process.
+
+    Raises:
+        ConfigError: in memory, or a kind of database that this version does not know.
+    """
+    url = given or from_environment(DB_URL, DEFAULT_DB_URL) or DEFAULT_DB_URL
+    if str(url).startswith(("postgresql://", "postgres://")):
+        return _server_url(url)
+    if ":memory:" in str(url) or url in ("sqlite://", "sqlite:///"):
+        raise ConfigError(
+            f"{DB_URL}={mask(url)} ne peut pas garder les paiements en attente : une base en mémoire disparaît "
+            "avec le processus. Donner un fichier, par exemple sqlite:///dossier/base.db."
+        )
+    if split(url).scheme != "sqlite" or not url.startswith("sqlite:///"):
+        raise ConfigError(
+            f"{DB_URL}={mask(url)} n'est pas une base connue de cette version. Donner un fichier SQLite, "
+            "sqlite:///dossier/base.db (chemin relatif) ou sqlite:////var/lib/boutique/base.db (absolu), ou un "
+            f"serveur PostgreSQL, {_SERVER}."
+        )
+    return url
+
+
+def _server_url(url: str) -> str:
+    parts = split(url)
+    settings = urllib.parse.parse_qs(parts.query)
+    has_server = bool(parts.hostname or "host" in settings)
+    has_name = bool(parts.path.strip("/") or "dbname" in settings)
+    if not has_server or not has_name or parts.fragment or "@" in parts.path or parts.netloc.count("@") > 1:
+        # Not quoted: whatever is wrong in it may be the password.
+        raise ConfigError(
+            f"{DB_URL} : URL PostgreSQL illisible, ou sans serveur ou sans base. Une URL comme {_SERVER} est "
+            "attendue ; dans le mot de passe, écrire %40 pour @, %2F pour /, %3A pour :, %3F pour ? et %23 pour #."
+        )
+    if importlib.util.find_spec("psycopg2") is None:
+        raise ConfigError(
+            f"{DB_URL} désigne PostgreSQL, mais psycopg2 n'est pas installé. "
+            "L'installer : pip install 'fedapay_sync[postgres]'."
+        )
+    return url
+
+
+def _endpoint(given: Optional[str]) -> str:
+    name = given or from_environment(ENDPOINT_NAME, DEFAULT_ENDPOINT_NAME) or DEFAULT_ENDPOINT_NAME
+    path = str(name).strip("/")
+    if not path or not all(
+        part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in path.split("/")
+    ):
+        raise ConfigError(
+            f"listen_server_endpoint_name={shown(name)} : un chemin simple est attendu, par exemple « webhooks »."
+        )
+    return path
+
+
+def _port(given: Optional[int]) -> int:
+    port = DEFAULT_PORT if given is None else given
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise ConfigError(
+            f"listen_server_port={shown(given)} : un nombre entier de 0 à 65535 est attendu (0 prend un port libre)."
+        )
+    return port
+
+
+def _seconds(given: Optional[float], name: str) -> float:
+    value = 10.0 if given is None else given
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
+        raise ConfigError(f"{name}={shown(given)} : un nombre de secondes, 0 ou plus, est attendu.")
+    return float(value)
+
+
+def days(given: float, name: str) -> float:
+    """
+    A number of days, 0 or more.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given <= 36500:
+        raise ConfigError(f"{name}={shown(given)} : un nombre de jours de 0 à 36500 est attendu.")
+    return float(given)
+
+
+def differences(first: Dict[str, Any], second: Dict[str, Any]) -> Sequence[str]:
+    """The names that the second call gives with other values than the first."""
+    return sorted(name for name, value in second.items() if first.get(name) != value)

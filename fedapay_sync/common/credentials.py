@@ -1,0 +1,149 @@
+"""
+L'adresse de FedaPay, la clé qui y donne droit et les secrets de webhook : ce qui ne doit partir nulle part ailleurs.
+"""
+
+import ipaddress
+import urllib.parse
+from typing import Any, Optional, Sequence, Tuple, Union
+
+from fedapay_sync.common.env import API_KEY, API_URL, AUTH_KEY, from_environment
+from fedapay_sync.common.masking import mask
+from fedapay_sync.enums import Environment
+from fedapay_sync.errors import ConfigError
+
+SANDBOX_URL = "https://sandbox-api.fedapay.com"
+LIVE_URL = "https://api.fedapay.com"
+
+#: Hosts of FedaPay whose environment is certain (documentation, page « sending requests »).
+_HOSTS = {"sandbox-api.fedapay.com": Environment.sandbox, "api.fedapay.com": Environment.live}
+
+
+def is_loopback(url: str) -> bool:
+    """Whether that URL stays on this machine."""
+    host = split(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # A name. One that begins with 127. is somebody else's machine.
+        return False
+
+
+def split(url: Any) -> urllib.parse.SplitResult:
+    """The parts of a URL; of what is none, no parts."""
+    try:
+        parts = urllib.parse.urlsplit(url if isinstance(url, str) else "")
+        _ = parts.port
+    except ValueError:
+        return urllib.parse.urlsplit("")
+    return parts
+
+
+def api_url(given: Optional[str] = None, source: str = f"{API_URL} ou fedapay_api_url") -> str:
+    """
+    The base of the API, without ``/v1`` and without a final slash.
+
+    Raises:
+        ConfigError: missing, not a URL, or not https on a foreign host.
+    """
+    url = given or from_environment(API_URL)
+    if not url:
+        raise ConfigError(
+            f"Adresse de l'API FedaPay manquante. Définir {source} : "
+            f"{SANDBOX_URL} pour essayer, {LIVE_URL} pour encaisser."
+        )
+    parts = split(url.strip() if isinstance(url, str) else url)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
+        raise ConfigError(
+            f"Adresse de l'API FedaPay illisible : {mask(url)!r}. Une adresse comme {SANDBOX_URL} est attendue."
+        )
+    if parts.scheme == "http" and not is_loopback(url):
+        raise ConfigError(
+            f"Adresse de l'API FedaPay en clair : {mask(url)}. La clé API circulerait à découvert ; "
+            "écrire https:// (http:// n'est admis que sur cette machine)."
+        )
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path[:-3] if path.endswith('/v1') else path}"
+
+
+def api_key(given: Optional[str], url: str, source: str = f"{API_KEY} ou api_key") -> str:
+    """
+    A key that may be sent to that URL.
+
+    Raises:
+        ConfigError: missing, or certainly not a secret key of that environment.
+    """
+    if not isinstance(given, str) or not given.strip():
+        raise ConfigError(
+            f"Clé API FedaPay manquante. Définir {source} avec la clé secrète du tableau de bord FedaPay "
+            "(sk_sandbox_… pour essayer, sk_live_… pour encaisser)."
+        )
+    key = given.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigError(
+            "Clé API FedaPay illisible : elle contient des espaces ou des caractères invisibles. La recopier."
+        )
+    if key.startswith("pk_"):
+        raise ConfigError(
+            f"{mask(key)} est une clé publique : elle ne sert que dans une page web. "
+            "Donner la clé secrète, qui commence par sk_."
+        )
+    if key.startswith("wh_"):
+        raise ConfigError(
+            f"{mask(key)} est un secret de webhook : il va dans {AUTH_KEY}. "
+            "Donner ici la clé secrète de l'API, qui commence par sk_."
+        )
+    expected, actual = environment_of_url(url), environment_of_key(key)
+    if expected and actual and expected != actual:
+        raise ConfigError(
+            f"{mask(key)} est une clé {actual}, mais {url} est l'adresse {expected}. Prendre la clé "
+            f"sk_{expected}_…, ou l'adresse {SANDBOX_URL if actual == Environment.sandbox else LIVE_URL}."
+        )
+    return key
+
+
+def environment_of_key(key: str) -> Optional[Environment]:
+    """The environment that a key's prefix tells, if it does."""
+    for each in Environment:
+        if key.startswith(f"sk_{each.value}_"):
+            return each
+    return None
+
+
+def environment_of_url(url: str) -> Optional[Environment]:
+    """The environment of one of FedaPay's own hosts."""
+    return _HOSTS.get(split(url).hostname or "")
+
+
+def webhook_secrets(given: Union[str, Sequence[str], None]) -> Tuple[str, ...]:
+    """
+    The webhook secrets, several of them while one replaces another; empty if none is configured.
+
+    Raises:
+        ConfigError: a key of the API where a webhook secret belongs.
+    """
+    value = given if given else from_environment(AUTH_KEY)
+    listed = value.split(",") if isinstance(value, str) else value or ()
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(each, str) for each in listed):
+        raise ConfigError(
+            f"Secret de webhook illisible : {type(value).__name__}. Donner le secret wh_… en texte, ou une liste "
+            "de tels textes pendant un changement de secret."
+        )
+    secrets = tuple(each.strip() for each in listed if each.strip())
+    for secret in secrets:
+        if not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise ConfigError(
+                "Secret de webhook illisible : il contient des espaces ou des caractères invisibles. Le recopier "
+                "du tableau de bord FedaPay, page Webhooks."
+            )
+        if secret.startswith(("sk_", "pk_")):
+            raise ConfigError(
+                f"{mask(secret)} est une clé de l'API, pas un secret de webhook. Donner le secret wh_… affiché "
+                "dans le tableau de bord FedaPay, page Webhooks."
+            )
+    return secrets

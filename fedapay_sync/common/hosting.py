@@ -1,0 +1,49 @@
+"""What runs this process, where that decides whether waiting can work."""
+
+import inspect
+import os
+import sys
+import warnings
+from typing import Set, Tuple
+
+from fedapay_sync.common.masking import get_logger
+
+log = get_logger(__name__)
+
+_GUNICORN_SYNC = (
+    "finalise est appelée dans une requête que sert un worker « sync » de gunicorn : il ne sert rien d'autre pendant "
+    "l'attente, et gunicorn le tue après 30 s. Dans une requête, appeler listen, qui ne bloque pas, et répondre ; "
+    "ou lancer gunicorn avec des threads : gunicorn -k gthread --threads 8."
+)
+_UWSGI_WITHOUT_THREADS = (
+    "uWSGI tourne sans threads : les callbacks, les attentes et l'écriture de la base en ont besoin. Ajouter "
+    "enable-threads = true et lazy-apps = true à sa configuration."
+)
+
+_said: Set[Tuple[int, str]] = set()
+
+
+def warn_where_waiting_blocks() -> None:
+    """Warn once if the caller is a request of a gunicorn worker that serves one at a time."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "gunicorn.workers.sync":
+            _warn(_GUNICORN_SYNC)
+            return
+        frame = frame.f_back
+
+
+def warn_without_threads() -> None:
+    """Warn once if this is a uWSGI that was not told to run Python's threads."""
+    # Only uWSGI itself has that module, and has it loaded.
+    options = getattr(sys.modules.get("uwsgi"), "opt", None)
+    if options is not None and not {"enable-threads", b"enable-threads", "threads", b"threads"} & set(options):
+        _warn(_UWSGI_WITHOUT_THREADS)
+
+
+def _warn(text: str) -> None:
+    if (os.getpid(), text) not in _said:
+        _said.add((os.getpid(), text))
+        log.warning("%s", text)
+        # The program's line: past this function, the check, and the connector's method.
+        warnings.warn(text, RuntimeWarning, stacklevel=4)

@@ -1,0 +1,59 @@
+"""A few threads for what must not be done where it is found to be due."""
+
+import queue
+import threading
+from typing import Callable, Optional
+
+from fedapay_sync.common.masking import get_logger
+
+log = get_logger(__name__)
+
+Action = Callable[[], None]
+
+
+class Pool:
+    """A few daemon threads, started when needed. Not an executor: those keep a process from ending."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self._size = size
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Optional[Action]] = queue.SimpleQueue()
+        self._threads = 0
+        self._idle = 0
+        self._closed = False
+
+    def submit(self, action: Action) -> None:
+        """Run it soon, on one of the threads; not at all after the end."""
+        with self._lock:
+            if self._closed:
+                return
+            if self._idle > 0:
+                self._idle -= 1
+            elif self._threads < self._size:
+                name = f"{self._name}-{self._threads + 1}"
+                try:
+                    threading.Thread(target=self._run, name=name, daemon=True).start()
+                    self._threads += 1
+                except RuntimeError:
+                    # No more threads to be had here: those that there are will come to it.
+                    if not self._threads:
+                        raise
+            self._jobs.put(action)
+
+    def close(self) -> None:
+        """Let the threads end after what they have."""
+        with self._lock:
+            self._closed = True
+            for _ in range(self._threads):
+                self._jobs.put(None)
+            self._threads = 0
+
+    def _run(self) -> None:
+        while (action := self._jobs.get()) is not None:
+            try:
+                action()
+            except BaseException as error:  # edge of a thread: one failed action must not cost the others theirs
+                log.error("%s: an action failed: %s: %s", self._name, type(error).__name__, error)
+            with self._lock:
+                self._idle += 1

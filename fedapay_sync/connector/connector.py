@@ -1,0 +1,410 @@
+"""
+Le connecteur : payer, attendre, recevoir les webhooks, reprendre après un redémarrage.
+
+``FedapayConnector``, l'instance unique et partagée du processus, en est une sous-classe (``shared.py``).
+"""
+
+import atexit
+import weakref
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
+
+from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
+from fedapay_sync.common.config import DEFAULT_PORT
+from fedapay_sync.common.config import build as build_config
+from fedapay_sync.common.hosting import warn_where_waiting_blocks, warn_without_threads
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.connector.handlers import Handlers
+from fedapay_sync.connector.logbook import log_to
+from fedapay_sync.connector.receiving import Receiving
+from fedapay_sync.connector.runtime import Parts, PerProcess
+from fedapay_sync.connector.upkeep import Upkeep
+from fedapay_sync.enums import OnTimeout
+from fedapay_sync.errors import ConfigError, TransactionId
+from fedapay_sync.models import FedapayPay, Outcome, PaiementSetup, Transaction, TransactionDeleteStatus, UserData
+from fedapay_sync.resources.api import Api
+from fedapay_sync.store import RESTORED_NAME, StoredEvent
+from fedapay_sync.transport.exchange import Exchange, checked_observer
+from fedapay_sync.workflow.waits.deadlines import DEFAULT_TIMEOUT
+from fedapay_sync.workflow.waits.listens import Listen
+from fedapay_sync.workflow.waits.status_polling import Pace
+
+log = get_logger(__name__)
+
+OutcomeCallback = Callable[[Outcome], Any]
+
+
+class Connector(Handlers, Receiving, Upkeep):
+    """
+    Un compte FedaPay : paiements, attentes, webhooks.
+
+    Sûr entre threads, entre processus qui partagent la base, et après un ``fork``. La construction n'ouvre rien et
+    ne démarre rien. Un argument absent est lu dans l'environnement au moment de la construction.
+
+    Args:
+        fedapay_api_url: adresse de l'API (``FEDAPAY_API_URL``).
+        use_listen_server: démarrer ici un serveur de webhooks avec ``start_webhook_server``.
+        listen_server_endpoint_name: chemin des webhooks (``FEDAPAY_ENDPOINT_NAME``, ``webhooks`` par défaut).
+        listen_server_port: port du serveur de webhooks, 3000 par défaut ; 0 prend un port libre.
+        fedapay_webhooks_secret_key: secret des webhooks (``FEDAPAY_AUTH_KEY``) ; plusieurs, séparés par des
+            virgules, pendant un changement de secret.
+        print_log_to_console: montrer le journal dans le terminal.
+        save_log_to_file: écrire le journal dans ``logs/fedapay_sync.log``.
+        callback_timeout: attente des callbacks en cours à la fermeture, en secondes.
+        db_url: base des paiements en attente (``FEDAPAY_DB_URL``).
+        api_key: clé secrète de l'API (``FEDAPAY_API_KEY``).
+        host: adresse d'écoute du serveur de webhooks.
+        on_timeout: à l'échéance d'une attente, ``"keep"`` garde le lien payable, ``"delete"`` annule la transaction.
+        confirm_with_api: relire chaque transaction chez FedaPay avant de croire ce qu'un webhook dit de sa fin. Un
+            secret de webhook volé ne suffit alors pas à faire passer une commande pour payée.
+        api_keys: autres clés du programme, pour reprendre les paiements faits avec elles.
+        keep_bodies_days: jours pendant lesquels le corps d'un événement traité reste dans la base ; ``None`` sans
+            limite, 0 pour l'effacer dès qu'il est traité. Sa clé reste : répété, il est reconnu.
+        observer: fonction appelée avec un ``Exchange`` après chaque appel à FedaPay ; ni clé, ni donnée de client.
+        clock: horloge, pour les tests.
+        pace: rythme des lectures de statut, pour les tests.
+
+    Raises:
+        ConfigError: réglage manquant, contradictoire ou dangereux.
+    """
+
+    def __init__(
+        self,
+        fedapay_api_url: Optional[str] = None,
+        use_listen_server: Optional[bool] = False,
+        listen_server_endpoint_name: Optional[str] = None,
+        listen_server_port: Optional[int] = DEFAULT_PORT,
+        fedapay_webhooks_secret_key: Union[str, Sequence[str], None] = None,
+        print_log_to_console: Optional[bool] = False,
+        save_log_to_file: Optional[bool] = False,
+        callback_timeout: Optional[float] = 10,
+        db_url: Optional[str] = None,
+        *,
+        api_key: Optional[str] = None,
+        host: str = "127.0.0.1",
+        on_timeout: Union[OnTimeout, str] = OnTimeout.KEEP,
+        confirm_with_api: bool = False,
+        api_keys: Sequence[str] = (),
+        keep_bodies_days: Optional[float] = 30,
+        observer: Optional[Callable[[Exchange], object]] = None,
+        clock: Clock = SYSTEM_CLOCK,
+        pace: Optional[Pace] = None,
+    ) -> None:
+        self._config = build_config(
+            fedapay_api_url=fedapay_api_url,
+            use_listen_server=use_listen_server,
+            listen_server_endpoint_name=listen_server_endpoint_name,
+            listen_server_port=listen_server_port,
+            fedapay_webhooks_secret_key=fedapay_webhooks_secret_key,
+            print_log_to_console=print_log_to_console,
+            save_log_to_file=save_log_to_file,
+            callback_timeout=callback_timeout,
+            db_url=db_url,
+            api_key_given=api_key,
+            host=host,
+            on_timeout=on_timeout,
+            api_keys=api_keys,
+            confirm_with_api=confirm_with_api,
+            keep_bodies_days=keep_bodies_days,
+        )
+        self._callbacks: Dict[str, Callable[[StoredEvent], Any]] = {}
+        self._has_receiver = False
+        told = checked_observer(observer)
+        self._per_process = PerProcess(lambda: self._made(clock, pace, told))
+        log_to(self._config)
+        _living.add(self)
+
+    def _made(self, clock: Clock, pace: Optional[Pace], observer: Optional[Callable[[Exchange], object]]) -> Parts:
+        warn_without_threads()
+        parts = Parts(self._config, clock, pace, observer)
+        for kind, handler in self._callbacks.items():
+            parts.callbacks.set(kind, handler)
+        parts.watches.has_receiver = self._has_receiver
+        return parts
+
+    @property
+    def api(self) -> Api:
+        """Toutes les ressources de FedaPay, appel par appel : ``connector.api.payouts.create(...)``."""
+        return self._here().api
+
+    # -- payer --------------------------------------------------------------------------------------------------
+
+    def pay(
+        self,
+        setup: PaiementSetup,
+        client_infos: Optional[UserData],
+        montant_paiement: int,
+        callback_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        merchant_reference: Optional[str] = None,
+        custom_metadata: Optional[Mapping[str, Any]] = None,
+        description: Optional[str] = None,
+        *,
+        payment_contact: Optional[str] = None,
+    ) -> FedapayPay:
+        """
+        Lance un paiement : crée la transaction et invite le client à payer. Rien n'est encore payé.
+
+        Avec une ``merchant_reference`` déjà utilisée, rend le paiement existant ; le client n'est invité que s'il ne
+        l'a certainement pas encore été. Après une coupure, rappeler ``pay`` avec la même référence est sans danger.
+
+        Rien d'autre n'est à faire pour apprendre la fin du paiement : elle parvient au callback de webhook, par le
+        webhook ou, s'il se perd, par une lecture du statut, ici ou dans un autre processus qui a la même base.
+
+        Args:
+            setup: pays et méthode de paiement.
+            client_infos: le client ; peut être ``None`` avec redirection ou avec ``payment_contact``.
+            montant_paiement: montant en francs entiers, plus grand que 0.
+            callback_url: page de la boutique où FedaPay renvoie le navigateur du client (ce n'est pas le webhook).
+            api_key: clé d'un autre compte marchand, pour ce paiement.
+            merchant_reference: référence unique de la boutique ; une est inventée si elle manque.
+            custom_metadata: données de la boutique, rendues telles quelles ; rien de confidentiel.
+            description: texte montré au client.
+            payment_contact: numéro à débiter s'il n'est pas ``client_infos.tel``.
+
+        Raises:
+            InvalidArgument: un argument est refusé ; rien n'a été envoyé.
+            AmountMismatch: la référence désigne une transaction d'un autre montant.
+            OutcomeUnknown: la réponse s'est perdue ; rappeler ``pay`` avec la même référence.
+            ApiError: FedaPay a refusé. ``error.id_transaction`` est donné si la transaction existe déjà.
+
+        Example:
+            >>> paiement = connector.pay(setup, client, 1000, merchant_reference="CMD-17")
+            >>> paiement.status.value
+            'pending'
+        """
+        return self._here().payments.pay(
+            setup,
+            client_infos,
+            montant_paiement,
+            payment_contact=payment_contact,
+            callback_url=callback_url,
+            api_key=api_key,
+            merchant_reference=merchant_reference,
+            custom_metadata=custom_metadata,
+            description=description,
+        )
+
+    def check_status(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> Transaction:
+        """
+        Lit une transaction chez FedaPay, maintenant.
+
+        Un statut final est aussi gardé : il met fin aux attentes et parvient au callback de webhook, une seule fois.
+
+        Raises:
+            NotFound: FedaPay ne connaît pas cette transaction.
+            TransportError: FedaPay n'a pas répondu.
+        """
+        return self._here().statuses.read(id_transaction, api_key)
+
+    def get_transaction_by_merchant_reference(self, merchant_id: str, api_key: Optional[str] = None) -> Transaction:
+        """
+        Lit chez FedaPay la transaction qui porte cette référence marchande.
+
+        Raises:
+            NotFound: aucune transaction ne la porte.
+        """
+        return self._here().api.transactions.by_merchant_reference(merchant_id, api_key=api_key)
+
+    def cancel(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> TransactionDeleteStatus:
+        """
+        Annule chez FedaPay une transaction encore en attente, et met fin aux attentes (``CANCELLED``).
+
+        Raises:
+            TransactionIsNotPendingAnymore: elle n'est plus en attente ; lire son statut.
+        """
+        parts = self._here()
+        deleted = parts.api.transactions.delete(id_transaction, api_key=parts.statuses.key_for(id_transaction, api_key))
+        parts.listens.cancel(id_transaction)
+        return deleted
+
+    # -- attendre -----------------------------------------------------------------------------------------------
+
+    def finalise(
+        self,
+        id_transaction: TransactionId,
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+    ) -> Outcome:
+        """
+        Attend la fin d'un paiement et rend son résultat.
+
+        Bloque le thread appelant. Peut être rappelée sans risque, dans ce processus ou un autre : tous ceux
+        qui attendent reçoivent la même réponse. Elle ne dure jamais plus que ``timeout`` et 30 secondes.
+
+        Args:
+            id_transaction: identifiant FedaPay, donné par ``pay``.
+            timeout: délai en secondes ; à l'échéance le statut est vérifié chez FedaPay avant de conclure.
+                0 regarde une fois.
+            on_timeout: ``"keep"`` ou ``"delete"``, pour cette attente.
+            api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
+
+        Raises:
+            StatusUnknown: FedaPay ne répond pas à l'échéance. Le paiement reste suivi ; rappeler plus tard.
+            AmountMismatch: payé, mais ni le montant ni la devise demandés.
+
+        Example:
+            >>> resultat = connector.finalise(paiement.id_transaction)
+            >>> resultat.paid
+            True
+        """
+        warn_where_waiting_blocks()
+        return self._here().listens.finalise(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
+
+    def listen(
+        self,
+        id_transaction: TransactionId,
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+        callback: Optional[OutcomeCallback] = None,
+    ) -> Listen:
+        """
+        Commence à attendre sans bloquer ; le résultat se demande à ce qui est rendu.
+
+        Args:
+            id_transaction: identifiant FedaPay, donné par ``pay``.
+            timeout: délai en secondes ; à l'échéance le statut est vérifié chez FedaPay avant de conclure.
+            on_timeout: ``"keep"`` ou ``"delete"``, pour cette attente.
+            api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
+            callback: fonction appelée une fois avec l'``Outcome``, sur un autre thread. Si ce processus meurt avant,
+                personne d'autre ne peut l'appeler : l'attente, elle, reste, et ``on_restored`` en reçoit la fin.
+
+        Raises:
+            ConfigError: le callback n'est pas une fonction ordinaire.
+        """
+        return self._here().listens.listen(
+            id_transaction, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback
+        )
+
+    def listen_many(
+        self,
+        ids: Iterable[TransactionId],
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+        callback: Optional[OutcomeCallback] = None,
+    ) -> List[Listen]:
+        """
+        Commence à attendre plusieurs transactions sans bloquer, des milliers s'il le faut ; rend une attente pour
+        chacune, dans le même ordre.
+
+        Comme autant d'appels à ``listen``, en quelques écritures au lieu de milliers. Les premières lectures de statut
+        sont espacées d'un cinquième de seconde, pour ménager FedaPay ; les webhooks n'attendent pas.
+
+        Args:
+            ids: identifiants FedaPay.
+            timeout: délai de chacune, en secondes.
+            on_timeout: ``"keep"`` ou ``"delete"``, pour ces attentes.
+            api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
+            callback: fonction appelée une fois pour chacune avec son ``Outcome``, sur un autre thread.
+
+        Raises:
+            InvalidArgument: ce n'est pas une liste d'identifiants ; rien n'est attendu.
+            StoreError: la base n'a pas tout écrit. Ce qui l'a été reste suivi ; rappeler avec la même liste est sans
+                danger, et le callback n'est alors appelé qu'une fois.
+
+        Example:
+            >>> attentes = connector.listen_many([paiement.id_transaction])
+            >>> attentes[0].result().paid
+            True
+        """
+        return self._here().listens.listen_many(ids, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback)
+
+    def cancel_listen(self, transaction_id: TransactionId) -> bool:
+        """Met fin à l'attente d'une transaction, partout, sans toucher à la transaction ; faux s'il n'y en a pas."""
+        return self._here().listens.cancel(transaction_id)
+
+    def cancel_all_listens(self, reason: Optional[str] = None) -> int:
+        """Met fin à toutes les attentes ouvertes et rend leur nombre."""
+        count = self._here().listens.cancel_all()
+        log.info("%d listens cancelled: %s", count, reason or "no reason given")
+        return count
+
+    # -- reprendre et fermer ------------------------------------------------------------------------------------
+
+    def restore(self) -> int:
+        """
+        Reprend les attentes laissées ouvertes par un processus disparu, et rend leur nombre.
+
+        Chacune va à un seul processus. FedaPay est interrogé sur chacune ; son résultat va au callback de
+        ``on_restored``. Les callbacks encore dus sont rappelés. Si aucun événement n'est venu depuis plus de vingt
+        minutes, ceux que FedaPay a gardés entre-temps sont lus, sans attendre qu'ils le soient.
+
+        Raises:
+            ConfigError: aucun callback de reprise n'est défini.
+        """
+        if RESTORED_NAME not in self._callbacks:
+            raise ConfigError(
+                "Aucun callback de reprise : personne n'apprendrait la fin des attentes reprises. Appeler d'abord "
+                "on_restored (ou set_on_persited_listening_processes_loading_finished_callback)."
+            )
+        parts = self._here()
+        parts.moving.import_own()
+        return parts.recovery.restore()
+
+    def owes_callbacks(self) -> bool:
+        """Vrai si un callback d'ici est dû maintenant, ou en cours : de quoi attendre, dans un test, qu'il ait agi."""
+        parts = self._per_process.peek()
+        return parts is not None and parts.callbacks.owes()
+
+    def close(self) -> None:
+        """
+        Ferme : les attentes de ce processus finissent par ``CANCELLED_INTERNALLY`` et restent sur disque, les
+        callbacks en cours ont ``callback_timeout`` secondes, le serveur répond à ce qui est arrivé puis s'arrête.
+        """
+        parts = self._per_process.peek()
+        if parts is not None:
+            # Forgotten only when closed: what comes meanwhile, a callback's call or a last webhook, finds these
+            # parts, and makes no others that nobody would close.
+            parts.close()
+            self._per_process.forget(parts)
+
+    def _close_at_exit(self) -> None:
+        parts = self._per_process.peek()
+        if parts is not None:
+            parts.close_at_exit()
+
+    def __enter__(self) -> "Connector":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._config!r})"
+
+    # -- les noms du connecteur asynchrone ----------------------------------------------------------------------
+
+    fedapay_pay = pay
+    fedapay_check_transaction_status = check_status
+    fedapay_get_transaction_data = check_status
+    fedapay_get_transaction_data_by_merchant_id = get_transaction_by_merchant_reference
+    fedapay_finalise = finalise
+    fedapay_cancel_transaction = cancel
+    fedapay_save_webhook_data = Receiving.save_webhook
+    cancel_future_event = cancel_listen
+    cancel_all_future_event = cancel_all_listens
+    set_payment_callback_function = Handlers.on_payment
+    set_webhook_callback_function = Handlers.on_webhook
+    set_on_persited_listening_processes_loading_finished_callback = Handlers._on_restored_pair
+    load_persisted_listening_processes = restore
+    shutdown_cleanup = close
+
+
+#: Weakly: the exit hook must not keep a forgotten connector alive.
+_living: "weakref.WeakSet[Connector]" = weakref.WeakSet()
+
+
+def living(api_url: str) -> List[Connector]:
+    """The connectors of this process that talk to that address."""
+    return [each for each in list(_living) if each._config.api_url == api_url]
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    for connector in list(_living):
+        connector._close_at_exit()

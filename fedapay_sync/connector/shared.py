@@ -1,0 +1,63 @@
+"""The process's one connector."""
+
+import inspect
+import threading
+from typing import Any, ClassVar, Dict, Optional
+
+from fedapay_sync.common.config import differences
+from fedapay_sync.connector.connector import Connector
+from fedapay_sync.errors import ConfigError
+
+
+class _Shared(type):
+    """Makes the class give its one instance, or say why it cannot."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        with _shared_lock:
+            shared = FedapayConnector._shared
+            if shared is None:
+                # Remembered only when complete: a failed construction leaves nothing behind.
+                shared = super().__call__(*args, **kwargs)
+                shared._arguments = _bound(args, kwargs, defaults=True)
+                FedapayConnector._shared = shared
+                return shared
+        differing = differences(shared._arguments, _bound(args, kwargs, defaults=False))
+        if differing:
+            raise ConfigError(
+                f"FedapayConnector existe déjà dans ce processus avec d'autres valeurs pour : {', '.join(differing)}. "
+                "L'appeler sans argument pour l'instance partagée, la fermer d'abord (shutdown_cleanup), ou utiliser "
+                "Connector pour un second compte."
+            )
+        return shared
+
+
+_shared_lock = threading.Lock()
+
+
+def _bound(args: Any, kwargs: Any, *, defaults: bool) -> Dict[str, Any]:
+    bound = inspect.signature(Connector.__init__).bind(None, *args, **kwargs)
+    if defaults:
+        bound.apply_defaults()
+    return {name: value for name, value in bound.arguments.items() if name != "self"}
+
+
+class FedapayConnector(Connector, metaclass=_Shared):
+    """
+    Le connecteur unique et partagé du processus : ``FedapayConnector()`` rend toujours le même.
+
+    Rappelé avec des arguments différents de ceux de la première fois, il lève ``ConfigError`` en les nommant. Après
+    ``shutdown_cleanup`` (ou ``close``), l'appel suivant en construit un nouveau. Ses arguments sont ceux de
+    ``Connector``.
+    """
+
+    _shared: ClassVar[Optional["FedapayConnector"]] = None
+    _arguments: Dict[str, Any]
+
+    def close(self) -> None:
+        """Ferme comme ``Connector.close`` ; l'appel suivant de ``FedapayConnector()`` en construit un nouveau."""
+        super().close()
+        with _shared_lock:
+            if FedapayConnector._shared is self:
+                FedapayConnector._shared = None
+
+    shutdown_cleanup = close

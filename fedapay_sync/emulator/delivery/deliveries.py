@@ -1,0 +1,281 @@
+"""Delivery of webhooks: ten attempts each, and the same harshness as FedaPay's."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Union
+
+from fedapay_sync.common.clock import SYSTEM_CLOCK
+from fedapay_sync.common.masking import get_logger, mask
+from fedapay_sync.emulator.delivery.sender import Delivery, Sender
+from fedapay_sync.emulator.domain.timers import RETRY, Timers
+from fedapay_sync.emulator.faults.faults import Fault
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.errors import ConfigError, InvalidArgument
+
+log = get_logger("fedapay_sync.emulator")
+
+MAX_ATTEMPTS = 10
+_LONGEST_WAIT = 120
+_THREADS = 4
+_GRACE = 1.0
+_KEPT = 2000
+_ON_THE_WAY = ("webhook.drop", "webhook.delay", "webhook.reorder", "webhook.duplicate")
+
+
+@dataclass
+class _Lane:
+    """What waits for one endpoint, and who sends it. The jobs of a batch are sent one after another."""
+
+    ready: Deque[List[Record]] = field(default_factory=deque)
+    threads: List[threading.Thread] = field(default_factory=list)
+    held: List[Record] = field(default_factory=list)
+    wanted: int = 0
+
+
+class Deliveries:
+    """
+    Sends events to endpoints, each through its own few threads: one that does not answer holds up no other.
+
+    A job is a record (what to send, to which endpoint, which attempt is next, when, which fault it has met), kept
+    until it has succeeded or is given up. ``stop`` is a pause: what waits is sent after the next ``start``, by
+    another process if the state is in a file. Works under the lock of the books, which is not held while a receiver
+    is called.
+    """
+
+    def __init__(self, books: Books, timers: Timers, sender: Sender, *, retry_factor: float) -> None:
+        self._books = books
+        self._timers = timers
+        self._sender = sender
+        self._faults = books.common.faults
+        self._endpoints = books.table("webhooks")
+        self._jobs = books.table("deliveries")
+        self.retry_factor = retry_factor
+        self._changed = threading.Condition(books.lock)
+        # Counts the starts; 0 while stopped. A timer of an earlier run does nothing: a start plans everything anew.
+        self._starts = 0
+        self._run = 0
+        self._lanes: Dict[int, _Lane] = {}
+        self._calling: Set[int] = set()
+        self._log: Deque[Tuple[Delivery, Record]] = deque(maxlen=_KEPT)
+        books.after_reload(self._notice)
+
+    @property
+    def made(self) -> List[Delivery]:
+        """Every attempt, oldest first."""
+        with self._changed:
+            return [delivery for delivery, _ in self._log]
+
+    def send(self, webhook_id: int, event: str, object_id: int, body: bytes) -> None:
+        """Deliver in the background."""
+        with self._books.together():
+            self._add(webhook_id=webhook_id, event=event, object_id=object_id, body=body.decode("utf-8"))
+
+    def send_again(self, which: Union[int, Delivery]) -> None:
+        """The same event once more, as the dashboard's replay does: same body, fresh signature."""
+        with self._books.together():
+            kept = list(self._log)
+            if isinstance(which, int):
+                chosen = [kept[which][1]] if -len(kept) <= which < len(kept) else []
+            else:
+                chosen = [job for delivery, job in kept if delivery is which]
+            if not chosen:
+                raise InvalidArgument(
+                    "Livraison inconnue de l'émulateur : donner un élément de deliveries, ou son rang.",
+                    field="delivery",
+                )
+            self._add(**{name: value for name, value in chosen[0].items() if name != "fault"})
+
+    def clear(self) -> None:
+        """Forget what waits and what was made; the jobs are gone with the records."""
+        with self._changed:
+            for lane in self._lanes.values():
+                lane.ready.clear()
+                lane.held = []
+            self._log.clear()
+            self._changed.notify_all()
+
+    def wait(self, timeout: float) -> None:
+        """Until nothing is left to deliver, or TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._jobs) == 0, timeout):
+                raise TimeoutError(
+                    f"Après {timeout:g} s, {len(self._jobs)} webhook(s) de l'émulateur ne sont pas livrés. "
+                    "Voir deliveries pour les essais faits ; retry_factor réduit l'attente entre deux essais."
+                )
+
+    def start(self) -> None:
+        with self._changed:
+            if self._run:
+                return
+            self._starts += 1
+            self._run = self._starts
+            for lane in self._lanes.values():
+                lane.ready.clear()
+                lane.held = []
+            for job in self._jobs:
+                if job["id"] not in self._calling:
+                    self._plan(job, max(0.0, job["due"] - self._books.now()))
+
+    def stop(self) -> None:
+        with self._changed:
+            self._run = 0
+            threads = [each for lane in self._lanes.values() for each in lane.threads]
+        # A receiver that does not answer holds its thread until the timeout; that thread ends by itself.
+        end = SYSTEM_CLOCK.monotonic() + _GRACE
+        for each in threads:
+            each.join(max(0.0, end - SYSTEM_CLOCK.monotonic()))
+
+    # Inside
+
+    def _notice(self) -> None:
+        """Jobs that were refused are no longer waited for."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _add(self, **job: Any) -> None:
+        job = {**job, "id": self._books.next_id(), "attempt": 1, "due": self._books.now()}
+        self._plan(self._jobs.keep(job), 0.0)
+
+    def _plan(self, job: Record, seconds: float) -> None:
+        """Have the job done, in this run of the emulator; the next run plans for itself."""
+        run = self._run
+        if run and not seconds:
+            self._queue(job)
+        elif run:
+            self._timers.after(seconds, lambda: self._due(job, run))
+
+    def _due(self, job: Record, run: int) -> None:
+        with self._changed:
+            if run == self._run:
+                self._queue(job)
+
+    def _queue(self, job: Record) -> None:
+        """Time to send it; faults are met once, before the first attempt."""
+        if job["attempt"] > 1 or "fault" in job:
+            self._put(job)
+        elif self._lane(job).held:
+            self._hold(job)
+        else:
+            self._meet(job, self._faults.of_webhook(*_ON_THE_WAY))
+
+    def _meet(self, job: Record, fault: Optional[Fault]) -> None:
+        """What a fault makes of a webhook on its way."""
+        if fault is None:
+            self._put(job)
+            return
+        job = {**job, "fault": fault.name}
+        endpoint = self._endpoints.get(job["webhook_id"])
+        if fault.name == "webhook.drop":
+            if endpoint and endpoint["enabled"]:
+                self._log.append((self._sender.delivery(job, endpoint, error="Dropped"), job))
+            self._jobs.erase(job)
+            self._changed.notify_all()
+        elif fault.name == "webhook.delay":
+            seconds = fault.options["seconds"]
+            self._plan(self._jobs.keep({**job, "due": self._books.now() + seconds}), seconds)
+        elif fault.name == "webhook.reorder":
+            self._hold(job, fault)
+        else:
+            for _ in range(fault.options["copies"] - 1):
+                self._put(self._jobs.keep({**job, "id": self._books.next_id()}))
+            self._put(self._jobs.keep(job))
+
+    def _hold(self, job: Record, fault: Optional[Fault] = None) -> None:
+        """Until there are as many as the fault wants, or its time is over."""
+        lane, run = self._lane(job), self._run
+        lane.held.append({**job, "fault": "webhook.reorder"})
+        if fault is not None:
+            lane.wanted, held = fault.options["count"], lane.held
+            self._timers.after(fault.options["within"], lambda: self._let_go(lane, held, run))
+        if len(lane.held) >= lane.wanted:
+            self._let_go(lane, lane.held, run)
+
+    def _let_go(self, lane: _Lane, held: List[Record], run: int) -> None:
+        with self._changed:
+            if run == self._run and lane.held is held:
+                lane.held = []
+                self._put(*reversed(held))
+
+    def _lane(self, job: Record) -> _Lane:
+        return self._lanes.setdefault(job["webhook_id"], _Lane())
+
+    def _put(self, *jobs: Record) -> None:
+        """Have them sent, one after another; each call is a batch of its own."""
+        lane = self._lane(jobs[0])
+        lane.ready.append(list(jobs))
+        # A forked child inherits the objects, and threads that are none.
+        lane.threads = [each for each in lane.threads if each.is_alive()]
+        if len(lane.threads) < _THREADS:
+            thread = threading.Thread(target=self._work, args=(lane,), name="fedapay-emulator-webhook", daemon=True)
+            lane.threads.append(thread)
+            thread.start()
+
+    def _work(self, lane: _Lane) -> None:
+        """Do what waits in the lane, until nothing does."""
+        while True:
+            with self._changed:
+                run = self._run
+                if not run or not lane.ready:
+                    lane.threads.remove(threading.current_thread())
+                    return
+                batch = lane.ready.popleft()
+            for job in batch:
+                self._do(job, run)
+
+    def _do(self, job: Record, run: int) -> None:
+        with self._changed:
+            kept = self._jobs.get(job["id"])
+            # A pause ends a batch. A state file that refused the event, or this attempt at it, has taken it back.
+            if run != self._run or kept is None or kept["attempt"] != job["attempt"]:
+                return
+            self._calling.add(job["id"])
+            endpoint = dict(self._endpoints.get(job["webhook_id"]) or {})
+        # What is meant for an endpoint that is off or gone is dropped.
+        delivery = self._sender.attempt(job, endpoint) if endpoint.get("enabled") else None
+        # At once: whoever sees the delivery may count on what follows from it.
+        with self._changed:
+            if delivery is not None:
+                self._log.append((delivery, job))
+            try:
+                self._settle(job, delivery)
+            except ConfigError as error:
+                # Not sent once more: only what became of it is still to be written down.
+                log.warning("webhook not settled yet: %s", error)
+                self._timers.after(RETRY, partial(self._settle, job, delivery))
+
+    def _settle(self, job: Record, delivery: Optional[Delivery]) -> None:
+        """Write down what became of a job, and plan the next attempt."""
+        with self._changed:
+            wait, again = 0.0, None
+            with self._books.together():
+                if self._jobs.get(job["id"]) is None:
+                    pass  # forgotten while the receiver was called
+                elif delivery is None or self._is_done(delivery):
+                    self._jobs.erase(job)
+                else:
+                    if job["attempt"] >= self._books.settings.disable_after:
+                        self._give_up(delivery)
+                    if job["attempt"] < MAX_ATTEMPTS:
+                        wait = min(2 ** job["attempt"], _LONGEST_WAIT) * self.retry_factor
+                        again = {**job, "attempt": job["attempt"] + 1, "due": self._books.now() + wait}
+                        self._jobs.keep(again)
+                    else:
+                        self._jobs.erase(job)
+            self._calling.discard(job["id"])
+            if again:
+                self._plan(again, wait)
+            self._changed.notify_all()
+
+    def _is_done(self, delivery: Delivery) -> bool:
+        moved = delivery.status is not None and 300 <= delivery.status < 400
+        return delivery.succeeded or (moved and self._books.settings.redirect_succeeds)
+
+    def _give_up(self, delivery: Delivery) -> None:
+        endpoint = self._endpoints.get(delivery.webhook_id)
+        # Not an address that has been corrected since.
+        if endpoint and endpoint["disable_on_error"] and endpoint["enabled"] and endpoint["url"] == delivery.url:
+            self._endpoints.keep({**endpoint, "enabled": False, "updated_at": self._books.stamp()})
+            log.warning("webhook disabled after %d failed attempts: %s", delivery.attempt, mask(delivery.url))

@@ -1,0 +1,99 @@
+"""Invented events, for ``stub_event`` and ``send_event``: plausible, and of nobody."""
+
+from typing import Callable, Dict, List, Optional, Tuple
+
+from fedapay_sync.emulator.domain.rules import charge
+from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.resources.payout_ledger import SHOWN as PAYOUT_SHOWN
+from fedapay_sync.emulator.storage.shop_data import Books
+
+#: Every event that can be asked for, by kind of object. Nobody has recorded those of payouts, expired and refunded.
+NAMES: Dict[str, List[str]] = {
+    "transaction": "created updated deleted approved declined canceled expired transferred refunded".split(),
+    "customer": "created updated deleted".split(),
+    "payout": "created started processing sent failed".split(),
+}
+
+_AMOUNT = 1000
+_PAID = ("approved", "transferred", "refunded")
+
+
+def sample(name: str, books: Books) -> Optional[Tuple[str, Record]]:
+    """The kind of object and an object to which that event happens; None if there is no such event."""
+    kind, _, what = name.partition(".")
+    return (kind, _MAKERS[kind](what, books)) if what in NAMES.get(kind, ()) else None
+
+
+def _transaction(what: str, books: Books) -> Record:
+    now = books.now()
+    record = shapes.new_transaction(
+        id=books.next_id(),
+        reference=shapes.reference("trx", now),
+        amount=_AMOUNT,
+        description="Événement d'essai",
+        status="pending" if what in ("created", "updated", "deleted") else what,
+        customer_id=books.next_id(),
+        currency_id=1,
+        metadata={},
+        account_id=books.account["id"],
+        payment_token=None,
+        created_at=shapes.stamp(now),
+        updated_at=shapes.stamp(now),
+    )
+    if f"{what}_at" in record:
+        record[f"{what}_at"] = shapes.stamp(now)
+    if what in _PAID:
+        mode = books.rules.page_mode
+        rate = books.rules.rate(mode)
+        price = charge(_AMOUNT, rate, books.settings.fees_by)
+        record.update(mode=mode, commission=str(rate), fees=price.fees)
+        record.update(amount_debited=price.debited, amount_transferred=price.transferred)
+        record.update(approved_at=shapes.stamp(now))
+    return shapes.transaction_record(record, books.base_url())
+
+
+def _customer(what: str, books: Books) -> Record:
+    now = books.stamp()
+    return shapes.customer_record(
+        {
+            "id": books.next_id(),
+            "firstname": "Ayaba",
+            "lastname": "Hounkpatin",
+            "email": "ayaba.hounkpatin@example.bj",
+            "account_id": books.account["id"],
+            "phone_number_id": books.next_id(),
+            "created_at": now,
+            "updated_at": now,
+            "deleted_at": now if what == "deleted" else None,
+        }
+    )
+
+
+def _payout(what: str, books: Books) -> Record:
+    now = books.stamp()
+    steps = NAMES["payout"]
+    begun = steps.index(what) >= steps.index("started")
+    known = {
+        "id": books.next_id(),
+        "reference": str(books.next_id()),
+        "amount": _AMOUNT,
+        "status": "pending" if what == "created" else what,
+        "customer_id": books.next_id(),
+        "currency_id": 1,
+        "mode": books.rules.page_mode,
+        "created_at": now,
+        "updated_at": now,
+        "started_at": now if begun else None,
+        f"{what}_at": now,
+        "metadata": {},
+        "account_id": books.account["id"],
+    }
+    return shapes.pick(known, PAYOUT_SHOWN)
+
+
+_MAKERS: Dict[str, Callable[[str, Books], Record]] = {
+    "transaction": _transaction,
+    "customer": _customer,
+    "payout": _payout,
+}

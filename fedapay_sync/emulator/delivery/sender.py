@@ -1,0 +1,124 @@
+"""One attempt to deliver a webhook: signed, sent, and what came of it."""
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Optional
+
+import requests
+
+from fedapay_sync import signature
+from fedapay_sync.common.clock import SYSTEM_CLOCK
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.emulator.delivery.http_post import call
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.storage.shop_data import Books
+
+log = get_logger("fedapay_sync.emulator")
+
+# What an endpoint's own headers may not replace: the delivery would no longer be one.
+_OURS = frozenset({"content-type", "content-length", "transfer-encoding", "host", signature.HEADER.lower()})
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """
+    Un essai de livraison d'un webhook.
+
+    Attributes:
+        event: nom de l'événement, comme ``transaction.approved``.
+        object_id: identifiant de l'objet concerné.
+        url: adresse appelée.
+        attempt: rang de l'essai, de 1 à 10.
+        status: code HTTP de la réponse, ou ``None`` s'il n'y en a pas eu.
+        error: nom de l'erreur quand il n'y a pas eu de réponse.
+        headers: en-têtes envoyés, signature comprise.
+        body: corps envoyé, octet pour octet.
+        time: instant de l'essai, en secondes Unix.
+        webhook_id: identifiant du webhook livré, comme dans ``/v1/webhooks``.
+        id: numéro de l'essai, que nul autre n'a.
+        answer: début du corps de la réponse.
+        seconds: temps de la réponse.
+        fault: panne demandée qui l'a frappé, comme ``webhook.duplicate``.
+    """
+
+    event: str
+    object_id: int
+    url: str
+    attempt: int
+    status: Optional[int] = None
+    error: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    time: float = 0.0
+    webhook_id: int = 0
+    id: int = 0
+    answer: bytes = field(default=b"", repr=False)
+    seconds: float = 0.0
+    fault: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Vrai si la réponse était un 2xx, seul succès pour FedaPay."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Sender:
+    """Sends a job to an endpoint. Without any lock: a receiver may take its time."""
+
+    def __init__(self, books: Books, secret: str, timeout: float) -> None:
+        self._books = books
+        self.secret = secret
+        self.timeout = timeout
+
+    def attempt(self, job: Record, endpoint: Record) -> Delivery:
+        """One attempt, whatever comes of it."""
+        try:
+            return self._attempt(job, endpoint)
+        except Exception as error:  # edge of a thread
+            log.exception("emulator could not send %s", job["event"])
+            return self.delivery(job, endpoint, error=type(error).__name__)
+
+    def delivery(self, job: Record, endpoint: Record, **seen: Any) -> Delivery:
+        """What is remembered of an attempt."""
+        known = {
+            "event": job["event"],
+            "object_id": job["object_id"],
+            "url": endpoint["url"],
+            "attempt": job["attempt"],
+            "body": job["body"].encode("utf-8"),
+            "time": self._books.now(),
+            "webhook_id": job["webhook_id"],
+            "id": self._books.next_id(),
+            "fault": job.get("fault", ""),
+        }
+        return Delivery(**{**known, **seen})
+
+    def _attempt(self, job: Record, endpoint: Record) -> Delivery:
+        body = job["body"].encode("utf-8")
+        headers = {
+            "User-Agent": "FedaPay (emulateur)",
+            **{name: value for name, value in endpoint["http_headers"].items() if name.lower() not in _OURS},
+            "Content-Type": "application/json",
+        }
+        seen: Dict[str, Any] = {"headers": headers, **self._sign(headers, body)}
+        began = SYSTEM_CLOCK.monotonic()
+        try:
+            answer = call(endpoint["url"], body, headers, timeout=self.timeout, verify=endpoint["ssl_verify"])
+            seen.update(status=answer.status, answer=answer.body)
+        except (requests.RequestException, ValueError, OSError) as caught:
+            seen.update(error=type(caught).__name__)
+        seen["seconds"] = SYSTEM_CLOCK.monotonic() - began
+        what = seen.get("status") or seen["error"]
+        log.info("webhook sent: %s, attempt %d, answer %s", job["event"], job["attempt"], what)
+        return self.delivery(job, endpoint, **seen)
+
+    def _sign(self, headers: Dict[str, str], body: bytes) -> Mapping[str, str]:
+        """Sign rightly, unless a fault was asked for; then its name."""
+        fault = self._books.common.faults.of_webhook("webhook.wrong_signature", "webhook.old_stamp")
+        secret, at = self.secret, None
+        if fault is not None and fault.name == "webhook.old_stamp":
+            at = int(SYSTEM_CLOCK.now() - fault.options["seconds"])
+        elif fault is not None:
+            secret += "-faux"
+        # Real time, whatever the emulator's clock says: the receiver compares it with its own.
+        headers[signature.HEADER] = signature.sign(body, secret, at)
+        return {} if fault is None else {"fault": fault.name}

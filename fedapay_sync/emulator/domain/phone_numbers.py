@@ -1,0 +1,66 @@
+"""Telephone numbers: which are those of a country, and when two texts are one phone."""
+
+import re
+from typing import Any, Dict, NamedTuple, Optional
+
+from fedapay_sync.common.countries import COUNTRIES
+from fedapay_sync.enums import Pays
+
+_SEPARATORS = re.compile(r"[\s.\-()/]")
+_WRITTEN = re.compile(r"\+?[0-9]{8,15}\Z")
+_OLD_BENINESE = 8
+
+
+class Form(NamedTuple):
+    """A country's numbers without its dialling code: how many digits, the first of them, one to show."""
+
+    digits: int
+    start: str
+    example: str
+
+
+#: From integrators' notes: FedaPay publishes none.
+FORMS: Dict[Pays, Form] = {
+    Pays.benin: Form(10, "01", "0164000001"),
+    Pays.cote_d_ivoire: Form(10, "0", "0701020304"),
+    Pays.niger: Form(8, "", "96010203"),
+    Pays.senegal: Form(9, "7", "770102030"),
+    Pays.togo: Form(8, "", "90010203"),
+    Pays.guinee: Form(9, "6", "620010203"),
+    Pays.mali: Form(8, "", "70010203"),
+    Pays.burkina_faso: Form(8, "", "70010203"),
+}
+
+
+def written(text: Any) -> Optional[str]:
+    """The digits, with at most a plus before them; None if that is no number."""
+    number = _SEPARATORS.sub("", str(text))
+    return number if _WRITTEN.match(number) else None
+
+
+def national(country: Pays, text: str) -> Optional[str]:
+    """
+    The number without dialling code, if it is one of that country's.
+
+    A Beninese one of before 2024, eight digits, is taken too: FedaPay's own test numbers are written so.
+    """
+    form, code = FORMS[country], COUNTRIES[country].dialling_code
+    digits = (written(text) or "").lstrip("+")
+    digits = digits[2:] if digits.startswith("00") else digits
+    for each in (digits, digits[len(code) :] if digits.startswith(code) else ""):
+        if len(each) == form.digits and each.startswith(form.start):
+            return each
+        if country is Pays.benin and len(each) == _OLD_BENINESE:
+            return each
+    return None
+
+
+def bare(number: str) -> str:
+    """What is alike in all ways to write one phone: no plus, no dialling code, no 01 of 2024."""
+    digits = number.lstrip("+")
+    digits = digits[2:] if digits.startswith("00") else digits
+    for country, known in COUNTRIES.items():
+        if digits.startswith(known.dialling_code) and len(digits) > FORMS[country].digits:
+            digits = national(country, digits) or digits
+            break
+    return digits[2:] if len(digits) == FORMS[Pays.benin].digits and digits.startswith("01") else digits

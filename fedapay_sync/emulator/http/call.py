@@ -1,0 +1,88 @@
+"""One call to the emulated API: what was asked, and the forms that answers share."""
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Callable, Dict, FrozenSet, Iterable, Mapping, NamedTuple, Sized, Tuple
+
+from fedapay_sync.emulator.http.errors import MALFORMED, NOT_FOUND, Refusal, both
+from fedapay_sync.emulator.http.serializers import Record
+
+_PER_PAGE = 25
+_MOST_DIGITS = 18
+_NO_PAGE = both("n'est pas un nombre entier, 1 ou plus", "is not a whole number, 1 or more")
+
+#: What answers a call: ``handler(call, **parts of the address)``; None is an empty answer, as after a deletion.
+Handler = Callable[..., Any]
+#: HTTP method, address with ``<parts>``, handler.
+Route = Tuple[str, str, Handler]
+
+
+class Created(NamedTuple):
+    """The answer to a creation, whose status is a setting."""
+
+    answer: Any
+
+
+@dataclass(frozen=True)
+class Call:
+    """
+    What a client asked for.
+
+    Attributes:
+        body: attributes of the body, however they were written.
+        query: attributes of the query string, brackets read.
+    """
+
+    body: Record = field(default_factory=dict)
+    query: Record = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> Record:
+        """Query and body together: ``include`` and ``locale`` may stand in either."""
+        return {**self.query, **self.body}
+
+    @property
+    def include(self) -> FrozenSet[str]:
+        """Names of the objects to embed."""
+        return frozenset(each.strip() for each in str(self.asked.get("include", "")).split(",") if each.strip())
+
+    @property
+    def locale(self) -> str:
+        """``en`` when English was asked for, else ``fr``."""
+        return "en" if self.asked.get("locale") == "en" else "fr"
+
+    def page(self, name: str, items: Iterable[Any], shown: Callable[[Any], Record]) -> Dict[str, Any]:
+        """One page of a list, newest first as given, and where it stands; only that page is made."""
+        number, per_page = self._whole("page", 1), self._whole("per_page", _PER_PAGE)
+        listed: Any = items if isinstance(items, Sized) else list(items)
+        total_pages = -(-len(listed) // per_page)
+        start = (number - 1) * per_page
+        return {
+            name: [shown(each) for each in islice(listed, start, start + per_page)] if number <= total_pages else [],
+            "meta": {
+                "current_page": number,
+                "next_page": number + 1 if number < total_pages else None,
+                "prev_page": number - 1 if number > 1 else None,
+                "per_page": per_page,
+                "total_pages": total_pages,
+                "total_count": len(listed),
+            },
+        }
+
+    def _whole(self, name: str, default: int) -> int:
+        """A number of the query from 1 on; a form's nothing is nothing."""
+        text = str(self.query.get(name, "")).strip()
+        if not text:
+            return default
+        number = int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else 0
+        if number < 1:
+            raise Refusal(400, MALFORMED, {name: [_NO_PAGE]})
+        return number
+
+
+def id_of(text: str) -> int:
+    """The id in an address; what cannot be one is simply not found."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        raise Refusal(404, NOT_FOUND)
+    return int(text)

@@ -1,0 +1,36 @@
+"""Where a webhook is sent, and with which headers."""
+
+import re
+from typing import Any, Dict
+from urllib.parse import urlsplit
+
+from fedapay_sync.emulator.http.validation import INVALID, text
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}\Z")
+_HEADER_VALUE = re.compile(r"([!-~\xa0-\xff]([ -~\t\xa0-\xff]{0,4000}[!-~\xa0-\xff])?)?\Z")
+
+
+def address(value: Any) -> str:
+    """Where a webhook can be sent; plain http as well, or no shop could be tried on one machine."""
+    if not isinstance(value, str) or not value.isprintable() or " " in value or len(value) > 2000:
+        raise ValueError(INVALID)
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError(INVALID)
+    return value
+
+
+def headers(value: Any) -> Dict[str, str]:
+    """Names and values that HTTP can carry; PHP writes none of them as an empty list."""
+    if value == []:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(INVALID)
+    read = {name: text(each) for name, each in value.items()}
+    if not all(_HEADER_NAME.match(name) and _HEADER_VALUE.match(each) for name, each in read.items()):
+        raise ValueError(INVALID)
+    return read

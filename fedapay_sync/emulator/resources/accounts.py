@@ -1,0 +1,83 @@
+"""The merchant's accounts; the first is the one that webhooks name."""
+
+from typing import List, Optional
+
+from fedapay_sync.emulator.domain.rules import ACCOUNT
+from fedapay_sync.emulator.http.call import Call, Route
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, Refusal, both
+from fedapay_sync.emulator.http.serializers import Record, pick
+from fedapay_sync.emulator.http.validation import text
+from fedapay_sync.emulator.resources import crud as plain
+from fedapay_sync.emulator.resources.crud import Plain
+from fedapay_sync.emulator.storage.shop_data import Books
+
+_LIGHT = "id name timezone country created_at updated_at verified reference".split()
+_BUSINESS = """
+    business_type business_identity_type business_identity_number business_vat_number business_registration_number
+    business_category business_website business_address business_name business_phone business_email business_owner
+    business_company_capital business_description
+""".split()
+_REVIEW = """
+    blocked blocked_reason submitted reject_reason has_balance_issue last_balance_issue_checked_at balance_issue_diff
+    prospect_code deal_closer_code manager_code
+""".split()
+_DOCUMENTS = """
+    business_identity_id business_vat_id business_registration_id business_owner_signature_id business_identity
+    business_vat business_registration business_owner_signature
+""".split()
+_LISTS = "user_accounts users api_keys balances bank_accounts mobile_accounts card_accounts currencies".split()
+
+
+class Accounts(Plain):
+    """Whatever a merchant fills in elsewhere, documents and people, is null or empty here."""
+
+    kind = "account"
+    failed = (
+        both("La création du compte a échoué", "Account creation failed"),
+        both("La mise à jour du compte a échoué", "Account update failed"),
+    )
+    readers = dict.fromkeys(["name", "timezone", "country", *_BUSINESS], text)
+    required = ("name",)
+
+    def __init__(self, books: Books) -> None:
+        super().__init__(books)
+        self.open()
+
+    def open(self) -> None:
+        """There is a first account from the beginning; a name that the shop was given takes its old one's place."""
+        own, now = self._books.account, self._books.stamp()
+        kept = self._table.get(own["id"])
+        if kept is None:
+            self._table.keep({**self.blank(), **own, "created_at": now, "updated_at": now})
+        elif own["name"] not in (ACCOUNT["name"], kept["name"]):
+            self._table.keep({**kept, "name": own["name"], "updated_at": now})
+
+    def routes(self) -> List[Route]:
+        return [("GET", "/v1/accounts/light", self.light), *super().routes()]
+
+    def all(self, call: Call) -> Record:
+        """The only list of the three without meta."""
+        return {"v1/accounts": [self.shown(each) for each in self._table.newest_first()]}
+
+    def light(self, call: Call) -> Record:
+        """The account that acts; a point-of-sale code changes nothing that is known."""
+        record = self.found(str(self._books.account_id))
+        return {"v1/account": {"klass": "v1/account", **pick(record, _LIGHT)}}
+
+    def told(self, account_id: Optional[int], *, in_full: bool) -> Record:
+        """An account as webhooks carry it: as the API has it, or short."""
+        record = self._table.get(account_id) or self.found(str(self._books.account["id"]))
+        return self.shown(record) if in_full else pick({"klass": "v1/account", **record}, list(self._books.account))
+
+    def delete(self, call: Call, number: str) -> None:
+        if self.found(number)["id"] == self._books.account["id"]:
+            # Every other record belongs to it.
+            raise Refusal(403, NOT_ALLOWED)
+        super().delete(call, number)
+
+    def blank(self) -> Record:
+        return {"timezone": "UTC", "country": "BJ", "verified": False, "reference": f"acc_{plain.code()}"}
+
+    def shown(self, record: Record) -> Record:
+        fields = [*_LIGHT, *_BUSINESS, *_REVIEW, *_DOCUMENTS]
+        return {"klass": "v1/account", **pick(record, fields), **{name: [] for name in _LISTS}}

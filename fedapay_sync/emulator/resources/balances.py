@@ -1,0 +1,61 @@
+"""The merchant's money: one balance for each mode, and one without mode."""
+
+from typing import List, Optional
+
+from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http.call import Call, Route, id_of
+from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.storage.shop_data import Books
+
+
+class Balances:
+    """``/v1/balances``. They come without ``meta``, all of them at once."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._table = books.table("balances", "mode")
+
+    def routes(self) -> List[Route]:
+        return [("GET", "/v1/balances", self.all), ("GET", "/v1/balances/<number>", self.retrieve)]
+
+    def all(self, call: Call) -> Record:
+        self._open()
+        return {"v1/balances": [shapes.balance_answer(each) for each in self._table]}
+
+    def retrieve(self, call: Call, number: str) -> Record:
+        self._open()
+        record = self._table.get(id_of(number))
+        if record is None:
+            raise Refusal(404, NOT_FOUND)
+        return {"v1/balance": shapes.balance_answer(record)}
+
+    def of(self, mode: Optional[str]) -> Record:
+        """The balance of a mode."""
+        self._open()
+        return self._table.first(mode=mode) or self._new(mode)
+
+    def get(self, number: Optional[int]) -> Optional[Record]:
+        """The balance of that id."""
+        return self._table.get(number)
+
+    def credit(self, transaction: Record, at: str) -> None:
+        """A payment reaches the balance at its transfer, or at its approval if the settings say so; never twice."""
+        if transaction.get("credited") or self._books.settings.credit_at != at:
+            return
+        record = self.of(transaction["mode"])
+        record["amount"] += transaction["amount_transferred"] or 0
+        record["updated_at"] = self._books.stamp()
+        self._table.keep(record)
+        transaction["credited"] = True
+
+    def _open(self) -> None:
+        """An account has its balances from the beginning; here from when somebody looks."""
+        if not len(self._table):
+            for mode in (None, *sorted(self._books.rules.modes)):
+                self._new(mode)
+
+    def _new(self, mode: Optional[str]) -> Record:
+        now = self._books.stamp()
+        new = {"id": self._books.next_id(), "amount": 0, "mode": mode, "created_at": now, "updated_at": now}
+        return self._table.keep(new)

@@ -1,0 +1,213 @@
+"""Records that are made, listed, read, changed and deleted, and do nothing else: accounts, pages, invoices."""
+
+import re
+import secrets
+import string
+from typing import Any, Callable, ClassVar, Dict, Iterable, List, Mapping, Tuple, Union
+
+from fedapay_sync.emulator.domain.rules import CURRENCIES, find_currency
+from fedapay_sync.emulator.http.call import Call, Created, Route, id_of
+from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal, both
+from fedapay_sync.emulator.http.serializers import Record, pick
+from fedapay_sync.emulator.http.validation import EMPTY, INVALID, TAKEN, items_of
+from fedapay_sync.emulator.storage.shop_data import Books
+
+#: Reads one field, or says in a ValueError what is wrong with it.
+Reader = Callable[[Any], Any]
+#: What is wrong, by field.
+Errors = Dict[str, List[str]]
+
+_NOT_NUMBER = both("n'est pas un nombre", "is not a number")
+_NOT_AMOUNT = both("n'est pas un nombre entier, 0 ou plus", "is not a whole number, 0 or more")
+
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?\Z")
+_REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_LETTERS = string.ascii_letters + string.digits
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def number(value: Any) -> Union[int, float]:
+    """Any number, or the text of one; whole when it can be."""
+    written = "" if isinstance(value, bool) else str(value)
+    if not _NUMBER.match(written):
+        raise ValueError(_NOT_NUMBER)
+    return int(float(written)) if float(written).is_integer() else float(written)
+
+
+def amount(value: Any) -> int:
+    """Whole units; 0 leaves the choice to the payer."""
+    found = number(value)
+    if isinstance(found, float) or found < 0:
+        raise ValueError(_NOT_AMOUNT)
+    return found
+
+
+def boolean(value: Any) -> bool:
+    """Yes or no, as JSON or a form writes it."""
+    known = _BOOLEANS.get(str(value).lower())
+    if known is None:
+        raise ValueError(INVALID)
+    return known
+
+
+def items(value: Any) -> List[Any]:
+    """A list of anything."""
+    listed = [] if value == {} else items_of(value)
+    if listed is None:
+        raise ValueError(INVALID)
+    return listed
+
+
+def reference(value: Any) -> str:
+    """What may stand in an address as it is."""
+    if not isinstance(value, str) or not _REFERENCE.match(value):
+        raise ValueError(INVALID)
+    return value
+
+
+def currency(value: Any) -> int:
+    """The id of ``{"iso": "XOF"}``."""
+    found = find_currency(value)
+    if found is None:
+        raise ValueError(INVALID)
+    return int(found["id"])
+
+
+def currency_id(value: Any) -> int:
+    """The id of a currency that exists."""
+    for each in CURRENCIES:
+        if str(value) == str(each["id"]):
+            return int(each["id"])
+    raise ValueError(INVALID)
+
+
+def code() -> str:
+    """Eight letters and digits, as many as in the reference of a recorded page."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(8))
+
+
+class Plain:
+    """One kind of such records. What was deleted is gone: no later call finds it."""
+
+    kind: ClassVar[str]
+    #: How a refused creation and a refused update begin.
+    failed: ClassVar[Tuple[str, str]]
+    readers: ClassVar[Mapping[str, Reader]]
+    required: ClassVar[Iterable[str]] = ()
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._table = books.table(f"{self.kind}s", "reference")
+
+    def routes(self) -> List[Route]:
+        """What this part answers."""
+        path = f"/v1/{self.kind}s"
+        return [
+            ("GET", path, self.all),
+            ("POST", path, self.create),
+            ("GET", f"{path}/<number>", self.retrieve),
+            ("PUT", f"{path}/<number>", self.update),
+            ("DELETE", f"{path}/<number>", self.delete),
+        ]
+
+    def all(self, call: Call) -> Record:
+        return call.page(f"v1/{self.kind}s", self._table.newest_first(), self.shown)
+
+    def create(self, call: Call) -> Created:
+        empty = [name for name in self.required if call.body.get(name) in (None, "")]
+        record = {**self.blank(), **self._read(call.body, self.failed[0], empty), "id": self._books.next_id()}
+        record["created_at"] = record["updated_at"] = self._books.stamp()
+        return Created(self._one(self._table.keep(record)))
+
+    def retrieve(self, call: Call, number: str) -> Record:
+        return self._one(self.found(number))
+
+    def update(self, call: Call, number: str) -> Record:
+        record = self.found(number)
+        empty = [name for name in self.required if call.body.get(name, "left out") in (None, "")]
+        record.update(self._read(call.body, self.failed[1], empty, record["id"]), updated_at=self._books.stamp())
+        return self._one(self._table.keep(record))
+
+    def delete(self, call: Call, number: str) -> None:
+        self._table.erase(self.found(number))
+
+    # What each kind says of itself
+
+    def blank(self) -> Record:
+        """A new record before anything was given."""
+        return {}
+
+    def settle(self, given: Record, errors: Errors, own_id: int) -> None:
+        """Put what was read in the table's form, and check what no single field shows."""
+
+    def shown(self, record: Record) -> Record:
+        """The record as the API answers it."""
+        raise NotImplementedError
+
+    # For the kinds' own calls
+
+    def found(self, number: str) -> Record:
+        """The record of that id, itself and not a copy."""
+        record = self._table.get(id_of(number))
+        if record is None:
+            raise Refusal(404, NOT_FOUND)
+        return record
+
+    # Inside
+
+    def _one(self, record: Record) -> Record:
+        return {f"v1/{self.kind}": self.shown(record)}
+
+    def _read(self, body: Record, failed: str, empty: Iterable[str], own_id: int = 0) -> Record:
+        """The fields that were sent and may be; null, and a form's nothing, is null."""
+        errors: Errors = {name: [EMPTY] for name in empty}
+        given: Record = {}
+        for name, read in self.readers.items():
+            if name in body and name not in errors:
+                try:
+                    given[name] = None if body[name] in (None, "") else read(body[name])
+                except ValueError as error:
+                    errors[name] = [str(error)]
+        self.settle(given, errors, own_id)
+        if errors:
+            raise Refusal(400, failed, errors)
+        return given
+
+
+class Payable(Plain):
+    """Pages and invoices: with a currency, and a reference that makes their public address."""
+
+    fields: ClassVar[List[str]]
+
+    def routes(self) -> List[Route]:
+        return [*super().routes(), ("GET", f"/v1/{self.kind}s/<reference>/verify", self.verify)]
+
+    def verify(self, call: Call, reference: str) -> Record:
+        """What the hosted page reads; nobody recorded what stands in its settings."""
+        return {f"v1/{self.kind}_verify": {self.kind: self.shown(self.referenced(reference)), "settings": {}}}
+
+    def referenced(self, reference: str) -> Record:
+        """The record that a public address means."""
+        record = self._table.first(reference=reference)
+        if record is None:
+            raise Refusal(404, NOT_FOUND)
+        return record
+
+    def blank(self) -> Record:
+        return {"reference": code(), "currency_id": CURRENCIES[0]["id"], "account_id": self._books.account_id}
+
+    def settle(self, given: Record, errors: Errors, own_id: int) -> None:
+        wanted = given.pop("currency", None)
+        if wanted is not None:
+            given["currency_id"] = wanted
+        # Neither can be without a value; an SDK that saves a record may send null for what it never knew.
+        for name in ("reference", "currency_id"):
+            if given.get(name, "") is None:
+                del given[name]
+        other = self._table.first(reference=given.get("reference"))
+        if other is not None and other["id"] != own_id:
+            errors["reference"] = [TAKEN]
+
+    def shown(self, record: Record) -> Record:
+        found = next(each for each in CURRENCIES if each["id"] == record["currency_id"])
+        return {"klass": f"v1/{self.kind}", **pick(record, self.fields), "currency": found}

@@ -1,0 +1,25 @@
+"""The currencies of the emulated FedaPay, which nobody changes."""
+
+from typing import List
+
+from fedapay_sync.emulator.domain.rules import CURRENCIES
+from fedapay_sync.emulator.http.call import Call, Route
+from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
+from fedapay_sync.emulator.http.serializers import Record
+
+
+class Currencies:
+    """``/v1/currencies``, without ``meta``."""
+
+    def routes(self) -> List[Route]:
+        return [("GET", "/v1/currencies", self.all), ("GET", "/v1/currencies/<name>", self.retrieve)]
+
+    def all(self, call: Call) -> Record:
+        return {"v1/currencies": list(CURRENCIES)}
+
+    def retrieve(self, call: Call, name: str) -> Record:
+        """By id, or by ISO code as one client has it."""
+        for currency in CURRENCIES:
+            if name in (str(currency["id"]), currency["iso"]):
+                return {"v1/currency": currency}
+        raise Refusal(404, NOT_FOUND)

@@ -1,0 +1,41 @@
+"""Invoices; FedaPay's way of counting a total is not known, so none is counted."""
+
+from typing import Mapping
+
+from fedapay_sync.emulator.http.errors import both
+from fedapay_sync.emulator.http.validation import text
+from fedapay_sync.emulator.resources import crud as plain
+from fedapay_sync.emulator.resources.crud import Payable
+
+_READERS: Mapping[str, plain.Reader] = {
+    **dict.fromkeys(
+        "number status discount_type notes due_at sent_at paid_at partially_paid_at".split(),
+        text,
+    ),
+    **dict.fromkeys(
+        """
+        tax discount_amount ttc sub_total discount before_tax tax_amount total_amount_paid
+        invoice_products_count customer_id
+        """.split(),
+        plain.number,
+    ),
+    "reference": plain.reference,
+    "currency_id": plain.currency_id,
+    "currency": plain.currency,
+}
+
+
+class Invoices(Payable):
+    """Numbers and dates are what the client gave, and null when it gave none."""
+
+    kind = "invoice"
+    failed = (
+        both("La création de la facture a échoué", "Invoice creation failed"),
+        both("La mise à jour de la facture a échoué", "Invoice update failed"),
+    )
+    fields = """
+        id number reference status tax discount_type discount_amount ttc sub_total discount before_tax tax_amount
+        total_amount_paid notes invoice_products_count due_at sent_at paid_at partially_paid_at customer_id
+        currency_id account_id created_at updated_at deleted_at
+    """.split()
+    readers = _READERS

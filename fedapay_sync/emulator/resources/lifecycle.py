@@ -1,0 +1,62 @@
+"""When time alone changes a transaction: expiry after a day, transfer three days after payment."""
+
+import heapq
+from typing import Callable, Iterator, List, Tuple
+
+from fedapay_sync.emulator.domain.rules import TRANSITIONS
+from fedapay_sync.emulator.domain.timers import Timers
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.table import Table
+
+
+class Deadlines:
+    """
+    What is due, and when, as ``due`` and ``turns`` of the records say. Under the lock of the books.
+
+    Args:
+        act: to be called when something has become due.
+    """
+
+    def __init__(self, books: Books, timers: Timers, table: Table, act: Callable[[], object]) -> None:
+        self._books = books
+        self._timers = timers
+        self._table = table
+        self._act = act
+        self._due: List[Tuple[float, int, str]] = []
+        books.after_reload(self._look_ahead)
+
+    def plan(self, record: Record, due: float, status: str) -> None:
+        """At that time it takes that status."""
+        record.update(due=due, turns=str(status))
+        heapq.heappush(self._due, (due, record["id"], str(status)))
+        self._time(due)
+
+    def passed(self) -> Iterator[Tuple[Record, str]]:
+        """What has become due, each once, the oldest first: the record, and the status that it takes."""
+        while self._due and self._due[0][0] <= self._books.now():
+            due, number, status = heapq.heappop(self._due)
+            record = self._table.get(number)
+            # Another entry of the heap may have replaced this one.
+            if record is None or (record["due"], record["turns"]) != (due, status):
+                continue
+            if status in TRANSITIONS.get(record["status"], ()) and not record["deleted_at"]:
+                yield record, status
+
+    def resume(self) -> None:
+        """After records were read from a file."""
+        self._look_ahead()
+        for due, _, _ in self._due:
+            self._time(due)
+
+    def _look_ahead(self) -> None:
+        self._due = [
+            (record["due"], record["id"], record["turns"])
+            for record in self._table
+            if record["due"] is not None and record["turns"] in TRANSITIONS.get(record["status"], ())
+        ]
+        heapq.heapify(self._due)
+
+    def _time(self, due: float) -> None:
+        # A second late: the records count by the other of the two clocks.
+        self._timers.after(max(0.0, due - self._books.now()) + 1, self._act)

@@ -1,0 +1,111 @@
+"""One record of each call to the API, as ``/v1/logs`` shows it."""
+
+import re
+from typing import Any, List, Mapping, Optional
+
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http.call import Call, Route
+from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
+from fedapay_sync.emulator.http.filters import match
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.resources.events import queue
+from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.errors import ConfigError
+
+log = get_logger("fedapay_sync.emulator")
+
+_KEPT = 2000
+# A list of logs holds the logs of earlier lists: without a limit the texts would double at each look.
+_LONGEST = 16_384
+_NOT_RECORDED = "{}"
+
+#: A key, or the value of a field that holds one; what begins a text stays, so that one still sees whose it was.
+_KEYS = re.compile(r"\b((?:sk|pk|wh)_(?:live|sandbox)_)[A-Za-z0-9_-]+")
+_NAMES = "client_secret|access_token|api_key|secret_key|private_key|password"
+_SECRET = re.compile(rf'("(?:{_NAMES})"\s*:\s*)"(?:[^"\\]|\\.)*"')
+_IN_FORM = re.compile(rf"((?:^|&)(?:{_NAMES})=)[^&\s]+")
+# Where a client says who it is, newest form first.
+_VERSION = ("X-FedaPay-Lib-Version", "X-Version")
+_SOURCE = ("X-FedaPay-Lib", "X-Source")
+
+
+class Logs:
+    """The last calls made with a good key."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._logs = books.journal("logs", _KEPT)
+
+    def routes(self) -> List[Route]:
+        return [
+            ("GET", "/v1/logs", self.all),
+            ("POST", "/v1/logs/subscribe", lambda call: queue("logs")),
+            ("GET", "/v1/logs/<name>", self.retrieve),
+        ]
+
+    def all(self, call: Call) -> Record:
+        return call.page("v1/logs", match(call.query, self._logs, _same), shapes.log_answer)
+
+    def retrieve(self, call: Call, name: str) -> Record:
+        record = self._logs.get(name)
+        if record is None:
+            raise Refusal(404, NOT_FOUND)
+        return {"v1/log": shapes.log_answer(record)}
+
+    def add(self, method: str, path: str, address: Optional[str], call: Call, status: int, answer: Any) -> None:
+        """Write a call down. Under the lock of the books; a file that takes no more spoils no answer."""
+        try:
+            self._add(method, path, address, call, status, answer)
+        except ConfigError as error:
+            log.warning("emulator could not log %s %s: %s", method, path, error)
+
+    def _add(self, method: str, path: str, address: Optional[str], call: Call, status: int, answer: Any) -> None:
+        self._logs.add(
+            self._books.stamp(),
+            self._books.account_id,
+            method=method,
+            url=masked(path),
+            status=status,
+            ip_address=address or "",
+            version=_said(call.headers, _VERSION),
+            source=_said(call.headers, _SOURCE),
+            query=_text(call.query),
+            body=_text(_doubled(call.body, path)),
+            response=_text(_opened(answer)),
+        )
+
+
+def _doubled(body: Record, path: str) -> Record:
+    """The attributes once more under the name of their resource, as FedaPay's framework puts them."""
+    resource = path.split("/")[2:3]
+    name = resource[0][:-1] if resource and resource[0].endswith("s") else ""
+    return {**body, name: body} if body and name and name not in body else body
+
+
+def _opened(answer: Any) -> Any:
+    """What is inside the envelope."""
+    inner = [value for name, value in answer.items() if name.startswith("v1/")] if isinstance(answer, dict) else []
+    if inner and not isinstance(inner[0], dict):
+        return inner[0]
+    return {name: value for name, value in inner[0].items() if name != "klass"} if inner else answer
+
+
+def _text(value: Any) -> str:
+    text = shapes.compact({} if value is None else value)
+    return masked(text) if len(text) <= _LONGEST else _NOT_RECORDED
+
+
+def masked(text: str) -> str:
+    """A text that may be shown: keys and secrets are blotted out."""
+    text = _SECRET.sub(r'\1"[FILTERED]"', _KEYS.sub(r"\1***", text))
+    return _IN_FORM.sub(r"\1[FILTERED]", text)
+
+
+def _said(headers: Mapping[str, str], names: Any) -> str:
+    return next((headers[name] for name in names if headers.get(name)), "Unknown")
+
+
+def _same(log: Record, name: str, value: str) -> bool:
+    have = log.get(name)
+    return have is not None and str(have) == value

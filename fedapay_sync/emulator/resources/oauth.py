@@ -1,0 +1,62 @@
+"""Tokens that take the place of the secret key, for one known client."""
+
+import hmac
+import secrets
+from typing import List
+
+from fedapay_sync.emulator.http.call import Call, Route
+from fedapay_sync.emulator.http.errors import Refusal, both, missing
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.http.validation import INVALID
+from fedapay_sync.emulator.storage.shop_data import Books
+
+#: Identifiant du client OAuth de l'émulateur. Public, comme son secret : ils n'ouvrent rien d'autre.
+OAUTH_CLIENT_ID = "oauth_emulateur_fedapay_sync"
+#: Secret du client OAuth de l'émulateur.
+OAUTH_CLIENT_SECRET = "oauth_secret_emulateur_fedapay_sync"
+
+#: The one call that needs no key.
+TOKEN_PATH = "/v1/oauth/token"
+
+_GRANT = "client_credentials"
+_UNSUPPORTED = both("Type d'autorisation non pris en charge", "Unsupported grant type")
+_UNKNOWN_CLIENT = both("Client OAuth inconnu", "Unknown OAuth client")
+
+
+class OAuth:
+    """A token never ends: nothing is known of an end, no answer of FedaPay's tells one."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._table = books.table("oauth_tokens", "access_token")
+
+    def routes(self) -> List[Route]:
+        """What this part answers."""
+        return [("POST", TOKEN_PATH, self.token)]
+
+    def is_token(self, text: str) -> bool:
+        """True for what ``token`` once answered."""
+        return self._table.first(access_token=text) is not None
+
+    def token(self, call: Call) -> Record:
+        """Flat, as the fixture has it: no envelope."""
+        grant, client, secret = (_given(call, name) for name in ("grant_type", "client_id", "client_secret"))
+        if grant != _GRANT:
+            raise Refusal(400, _UNSUPPORTED, {"grant_type": [INVALID]})
+        if not (_same(client, OAUTH_CLIENT_ID) and _same(secret, OAUTH_CLIENT_SECRET)):
+            raise Refusal(401, _UNKNOWN_CLIENT)
+        token = secrets.token_hex(32)
+        self._table.keep({"id": self._books.next_id(), "access_token": token})
+        created_at = str(int(self._books.now()))
+        return {"access_token": token, "token_type": "Bearer", "scope": "read_write", "created_at": created_at}
+
+
+def _given(call: Call, name: str) -> str:
+    value = call.body.get(name)
+    if not isinstance(value, str) or not value:
+        raise missing(name)
+    return value
+
+
+def _same(given: str, known: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8"), known.encode("utf-8"))

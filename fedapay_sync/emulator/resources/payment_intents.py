@@ -1,0 +1,106 @@
+"""``POST /v1/{mode}``, and the payment page: a payer is prompted on his phone, and answers after a while."""
+
+from typing import List, Optional
+
+from fedapay_sync.emulator.domain.rules import KNOWN_MODES
+from fedapay_sync.emulator.domain.timers import Timers
+from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import validation as fields
+from fedapay_sync.emulator.http.call import Call, Route
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, missing
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.resources.phones import Phones
+from fedapay_sync.emulator.resources.transaction_ledger import Ledger
+from fedapay_sync.emulator.resources.transactions import BAD_TOKEN
+from fedapay_sync.enums import TransactionStatus
+
+_S = TransactionStatus
+
+
+class Pushes:
+    """
+    Payments without redirection.
+
+    Args:
+        delay: seconds until a payer answers; None: never by himself.
+    """
+
+    def __init__(self, ledger: Ledger, phones: Phones, timers: Timers, delay: Optional[float]) -> None:
+        self._ledger = ledger
+        self._phones = phones
+        self._timers = timers
+        self._delay = delay
+
+    def routes(self) -> List[Route]:
+        return [("POST", "/v1/<mode>", self.push)]
+
+    @property
+    def answer_alone(self) -> bool:
+        """Whether payers answer without a person."""
+        return self._delay is not None
+
+    def push(self, call: Call, mode: str) -> Record:
+        rules = self._ledger.books.rules
+        if mode not in KNOWN_MODES:
+            raise Refusal(404, NOT_FOUND)
+        if mode not in rules.modes:
+            raise Refusal(400, NOT_ALLOWED)
+        token = call.body.get("token")
+        if not isinstance(token, str) or not token:
+            raise missing("token")
+        record = self._ledger.by_token(token)
+        if record is None:
+            raise Refusal(self._ledger.books.settings.bad_token_status, BAD_TOKEN)
+        if not self._ledger.is_payable(record):
+            raise Refusal(400, NOT_ALLOWED)
+        number = fields.pushed_number(call.body, self._ledger.customer_of(record).get("phone"))
+        self.ask(record, mode, number)
+        intent = {
+            "klass": "v1/payment_intent",
+            "id": self._ledger.books.next_id(),
+            "reference": shapes.reference("pi", self._ledger.books.now()),
+            "status": record["status"],
+            "mode": mode,
+        }
+        return {"v1/payment_intent": intent}
+
+    def ask(self, record: Record, mode: str, number: str) -> None:
+        """The operator asks on that phone."""
+        self._ledger.attempt(record, mode, number)
+        self._phones.ring(record)
+        self._think(record, number)
+
+    def resume(self) -> None:
+        """After records were read from a file: payers who were thinking then go on doing so."""
+        with self._ledger.books.together():
+            for record in self._ledger.newest_first():
+                if record["status"] == _S.pending and record.get("answer"):
+                    self._expect(record)
+
+    # Inside
+
+    def _think(self, record: Record, number: str) -> None:
+        if self._delay is None:
+            return
+        agrees = self._ledger.books.rules.payer_agrees(number, strict=self._ledger.books.settings.strict_numbers)
+        record["answer"] = (_S.approved if agrees else _S.declined).value
+        record["answer_due"] = self._ledger.books.now() + self._delay
+        self._ledger.books.table("transactions").keep(record)
+        self._expect(record)
+
+    def _expect(self, record: Record) -> None:
+        number, attempt = record["id"], record["attempt"]
+        left = max(0.0, record["answer_due"] - self._ledger.books.now())
+        self._timers.after(left, lambda: self._answer(number, attempt), stop=True)
+
+    def _answer(self, number: int, attempt: int) -> None:
+        """What the payer of that number does by himself, unless a person has his phone in hand."""
+        with self._ledger.books.together():
+            record = self._ledger.books.table("transactions").get(number)
+            if record is None or record["attempt"] != attempt or not record["answer"]:
+                return
+            if self._phones.is_held(record["prompted"]):
+                record["answer"] = None
+                self._ledger.books.table("transactions").keep(record)
+            else:
+                self._ledger.move(number, record["answer"], attempt=attempt)

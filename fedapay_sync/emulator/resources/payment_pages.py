@@ -1,0 +1,47 @@
+"""Payment pages: a link that many payers may use."""
+
+from typing import List, Mapping
+
+from fedapay_sync.emulator.http.call import Call, Route
+from fedapay_sync.emulator.http.errors import both
+from fedapay_sync.emulator.http.serializers import Record, pick
+from fedapay_sync.emulator.http.validation import text
+from fedapay_sync.emulator.resources import crud as plain
+from fedapay_sync.emulator.resources.crud import Payable
+
+_LIGHT = "id name reference description created_at updated_at".split()
+
+_READERS: Mapping[str, plain.Reader] = {
+    **dict.fromkeys("name description callback_url image_url thank_you long_description".split(), text),
+    "reference": plain.reference,
+    "amount": plain.amount,
+    "published": plain.boolean,
+    "enable_phone_number": plain.boolean,
+    "custom_fields": plain.items,
+    "currency_id": plain.currency_id,
+    "currency": plain.currency,
+}
+
+
+class Pages(Payable):
+    """Which fields a creation needs is unknown: none is asked for, and what was not given is as in a fixture."""
+
+    kind = "page"
+    failed = (
+        both("La création de la page a échoué", "Page creation failed"),
+        both("La mise à jour de la page a échoué", "Page update failed"),
+    )
+    fields = """
+        id name reference description amount published enable_phone_number callback_url image_url custom_fields
+        thank_you long_description currency_id account_id created_at updated_at deleted_at
+    """.split()
+    readers = _READERS
+
+    def routes(self) -> List[Route]:
+        return [*super().routes(), ("GET", "/v1/pages/<reference>/light", self.light)]
+
+    def light(self, call: Call, reference: str) -> Record:
+        return {"v1/page": {"klass": "v1/page", **pick(self.referenced(reference), _LIGHT)}}
+
+    def blank(self) -> Record:
+        return {**super().blank(), "published": True, "enable_phone_number": False, "custom_fields": []}

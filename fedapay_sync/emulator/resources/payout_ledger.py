@@ -1,0 +1,273 @@
+"""The payouts themselves: how they are made, started, sent and failed. Every change is made here."""
+
+from collections import Counter
+from typing import Any, Collection, List, Optional
+
+from fedapay_sync.emulator.domain.rules import CURRENCIES, OPERATOR_REFUSED, bare_number
+from fedapay_sync.emulator.domain.timers import Timers
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, both, missing
+from fedapay_sync.emulator.http.serializers import Record, customer_answer, pick, stamp
+from fedapay_sync.emulator.resources.balances import Balances
+from fedapay_sync.emulator.resources.customers import Customers
+from fedapay_sync.emulator.resources.payout_params import START_FAILED, Order, fee
+from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.errors import InvalidArgument
+
+_NOT_PENDING = both("a déjà été démarré ou supprimé", "has already been started or deleted")
+_TOO_MUCH = both("dépasse 1 000 000 XOF", "is more than 1,000,000 XOF")
+_TOO_OFTEN = both("a déjà reçu 3 dépôts en 24 heures", "has already received 3 payouts in 24 hours")
+
+#: What answers and events show of a payout.
+SHOWN = """
+    id reference amount status customer_id currency_id mode last_error_code last_error_message commission fees
+    fixed_commission amount_transferred amount_debited created_at updated_at scheduled_at started_at sent_at
+    failed_at deleted_at metadata custom_metadata payment_method_id transaction_key merchant_reference account_id
+    balance_id
+""".split()
+
+# FedaPay's limits: XOF per payout, payouts to one number in a day.
+_MOST = 1_000_000
+_PER_DAY = 3
+_DAY = 24 * 3600
+_XOF = 1
+
+_ON_ITS_WAY = ("started", "processing")
+
+
+class PayoutLedger:
+    """
+    The payouts of one account.
+
+    No balance is charged: when FedaPay does it, and whether it gives back what failed, nobody wrote down.
+
+    Fields of ours in a record: ``description``, which no answer shows; ``number``, whom it goes to; ``began`` and
+    ``due``, when it was started and when it is to be sent; ``touched``, the time of ``updated_at``.
+
+    Args:
+        delay: seconds from the start, or its date, to the end; None: nothing ends but by ``end``.
+    """
+
+    def __init__(
+        self, books: Books, customers: Customers, balances: Balances, timers: Timers, delay: Optional[float]
+    ) -> None:
+        self.books = books
+        self.customers = customers
+        self._balances = balances
+        self._timers = timers
+        self._delay = delay
+        self._table = books.table("payouts", "merchant_reference")
+
+    # Reading
+
+    def get(self, number: int) -> Record:
+        """The payout of that id, or Refusal 404."""
+        return _found(self._table.get(number))
+
+    def by_merchant_reference(self, reference: str) -> Record:
+        """The payout of that reference of the merchant's, or Refusal 404."""
+        return _found(self._table.first(merchant_reference=reference))
+
+    def is_taken(self, reference: str) -> bool:
+        """Whether a payout has that reference of the merchant's."""
+        return self._table.first(merchant_reference=reference) is not None
+
+    def newest_first(self) -> List[Record]:
+        """Every payout."""
+        with self.books.together():
+            return self._table.newest_first()
+
+    def embedded(self, record: Record, name: str) -> Optional[Record]:
+        """The customer or the currency of a payout, in the API's form."""
+        if name == "currency":
+            return next(each for each in CURRENCIES if each["id"] == record["currency_id"])
+        customer = self.customers.get(record["customer_id"]) if name == "customer" else None
+        return customer_answer(customer) if customer else None
+
+    def answer(self, record: Record, include: Collection[str] = ()) -> Record:
+        """The API's form; what is nested in it is the record's own."""
+        wanted = [name for name in ("customer", "currency") if name in include]
+        return {
+            "klass": "v1/payout",
+            **pick(record, SHOWN),
+            **{name: self.embedded(record, name) for name in wanted},
+        }
+
+    # Changes that the API asks for
+
+    def add(self, **given: Any) -> Record:
+        """A new payout, pending: nothing is sent before its start."""
+        now = self.books.now()
+        record = {
+            **dict.fromkeys([*SHOWN, "number", "began", "due"]),
+            "id": self.books.next_id(),
+            # Digits only, as in every fixture.
+            "reference": str(self.books.next_id()),
+            "status": "pending",
+            "metadata": {},
+            "account_id": self.books.account_id,
+            "balance_id": self._balances.of(given["mode"])["id"],
+            "created_at": stamp(now),
+            "updated_at": stamp(now),
+            "touched": now,
+            **given,
+        }
+        self._table.keep(record)
+        self._tell(record, "created")
+        return record
+
+    def change(self, record: Record, changes: Record) -> None:
+        """New values for some fields."""
+        record.update(changes)
+        record["balance_id"] = self._balances.of(record["mode"])["id"]
+        self._touch(record)
+        self._table.keep(record)
+
+    def delete(self, record: Record) -> None:
+        """Soft: it stays readable, and can no longer be started."""
+        record["deleted_at"] = self._touch(record)
+        self._table.keep(record)
+
+    def check_changeable(self, record: Record) -> None:
+        """Refuse to change what was started or deleted."""
+        if not _is_pending(record):
+            raise Refusal(403, NOT_ALLOWED)
+
+    def start(self, orders: List[Order]) -> List[Record]:
+        """All of them, or none if there is something wrong with one."""
+        recent = self._recent()
+        for order in orders:
+            self._check(order, recent)
+        return [self._start(each) for each in orders]
+
+    # Changes that operators and time make
+
+    def end(self, number: int, status: str) -> None:
+        """Have the payout ``sent`` or ``failed``, by way of ``processing``."""
+        with self.books.together():
+            record = self._table.get(number)
+            if record is None:
+                raise InvalidArgument(
+                    f"L'émulateur n'a pas de dépôt {number} : donner un identifiant rendu par l'API.", field="id"
+                )
+            if record["status"] not in _ON_ITS_WAY:
+                raise InvalidArgument(
+                    f"Le dépôt {number} est {record['status']} : seul un dépôt démarré (PUT /v1/payouts/start) et "
+                    "pas encore fini peut aboutir ou échouer.",
+                    field="id",
+                )
+            if record["status"] == "started":
+                self._move(record, "processing")
+            self._move(record, status)
+
+    def resume(self) -> None:
+        """After records were read from a file: what was on its way goes on. Once too often does no harm."""
+        with self.books.together():
+            for record in self._table:
+                if record["status"] in _ON_ITS_WAY:
+                    self._plan(record["id"])
+
+    # Inside
+
+    def _check(self, order: Order, recent: "Counter[str]") -> None:
+        """Refuse what may not start; ``recent`` counts what each number got, this order then included."""
+        record = self.get(order.id)
+        again = record["status"] == "failed" and self.books.settings.failed_payout_restarts
+        if not (again or _is_pending(record)):
+            raise Refusal(400, START_FAILED, {"id": [_NOT_PENDING]})
+        if record["currency_id"] == _XOF and record["amount"] > _MOST:
+            raise Refusal(400, START_FAILED, {"amount": [_TOO_MUCH]})
+        number = bare_number(self._number(record, order))
+        recent[number] += 1
+        if recent[number] > _PER_DAY:
+            raise Refusal(400, START_FAILED, {"phone_number": [_TOO_OFTEN]})
+
+    def _recent(self) -> "Counter[str]":
+        """How many were started to each number in the last day; those that failed took nothing there."""
+        since = self.books.now() - _DAY
+        kept = (each for each in self._table if each["status"] in (*_ON_ITS_WAY, "sent") and each["began"] > since)
+        return Counter(bare_number(each["number"]) for each in kept)
+
+    def _number(self, record: Record, order: Order) -> str:
+        """Whom the money goes to: the number of the start, else the customer's."""
+        number = order.number or (self.customers.get(record["customer_id"]) or {}).get("phone")
+        if not number:
+            raise missing("phone_number")
+        return str(number)
+
+    def _start(self, order: Order) -> Record:
+        record = self.get(order.id)
+        began = self.books.now()
+        record.update(
+            number=self._number(record, order),
+            began=began,
+            due=began if order.moment is None else order.moment,
+        )
+        if order.moment is not None:
+            # The guide's word is "started" here too; only the API reference has "scheduled".
+            record["scheduled_at"] = stamp(order.moment)
+        self._move(record, "started")
+        self._plan(record["id"])
+        return record
+
+    def _plan(self, number: int) -> None:
+        """Have the payout processed and ended in time."""
+        record = self._table.get(number)
+        if record is None or self._delay is None:
+            return
+        wait = max(0.0, record["due"] - self.books.now())
+        if wait > _DAY:
+            # The timers count by the other clock, which knows nothing of changes of the date, nor of centuries.
+            self._timers.after(_DAY, lambda: self._plan(number))
+            return
+        self._timers.after(wait + self._delay / 2, lambda: self._go_on(number, "started"))
+        self._timers.after(wait + self._delay, lambda: self._go_on(number, "processing"))
+
+    def _go_on(self, number: int, expected: str) -> None:
+        """One step further, unless somebody has made it by hand."""
+        with self.books.together():
+            record = self._table.get(number)
+            if record is None or record["status"] != expected:
+                return
+            if expected == "started":
+                self._move(record, "processing")
+                return
+            strict = self.books.settings.strict_numbers
+            agrees = self.books.rules.payer_agrees(record["number"], strict=strict)
+            self._move(record, "sent" if agrees else "failed")
+
+    def _move(self, record: Record, status: str) -> None:
+        record["status"] = status
+        at = self._touch(record)
+        if status != "processing":
+            record[f"{status}_at"] = at
+        if status == "sent":
+            record["amount_transferred"] = record["amount"]
+            if record["currency_id"] == _XOF:
+                record["fees"] = fee(record["amount"])
+                # A guess: on top of the amount, so that the beneficiary has all of it.
+                record["amount_debited"] = record["amount"] + record["fees"]
+        elif status == "failed":
+            record.update(OPERATOR_REFUSED)
+        self._table.keep(record)
+        self._tell(record, status)
+
+    def _touch(self, record: Record) -> str:
+        """A new ``updated_at``, later than the last: two facts never carry one stamp."""
+        record["touched"] = max(self.books.now(), record["touched"] + 0.001)
+        record["updated_at"] = stamp(record["touched"])
+        return str(record["updated_at"])
+
+    def _tell(self, record: Record, what: str) -> None:
+        # The names are guesses, or third parties' at best.
+        entity, answer = pick(record, SHOWN), self.answer(record, ("customer", "currency"))
+        self.books.publish(f"payout.{what}", "payout", record["id"], entity, answer)
+
+
+def _is_pending(record: Record) -> bool:
+    return record["status"] == "pending" and not record["deleted_at"]
+
+
+def _found(record: Optional[Record]) -> Record:
+    if record is None:
+        raise Refusal(404, NOT_FOUND)
+    return record

@@ -1,0 +1,287 @@
+"""The transactions themselves: how they are made, what may become of them, and when. Every change is made here."""
+
+import secrets
+from typing import Any, Collection, List, Optional
+
+from fedapay_sync.emulator.domain.rules import (
+    CURRENCIES,
+    EXPIRY,
+    OPERATOR_REFUSED,
+    TRANSFER,
+    TRANSITIONS,
+    charge,
+    operator_share,
+)
+from fedapay_sync.emulator.domain.timers import Timers
+from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal
+from fedapay_sync.emulator.http.serializers import Record, stamp
+from fedapay_sync.emulator.resources import payment_tokens as tokens
+from fedapay_sync.emulator.resources.balances import Balances
+from fedapay_sync.emulator.resources.customers import Customers
+from fedapay_sync.emulator.resources.lifecycle import Deadlines
+from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.enums import TransactionStatus
+from fedapay_sync.errors import InvalidArgument
+
+_S = TransactionStatus
+
+#: What ``include`` may ask for, and what announcements carry in the API's form.
+EMBEDDED = ("customer", "currency", "payment_method", "balance", "refunds")
+
+
+class Ledger:
+    """
+    The transactions of one merchant account in one environment.
+
+    Fields of ours in a record: ``touched`` is the time of ``updated_at``, ``attempt`` which attempt to pay is the
+    current one, ``prompted`` the number it went to (or ``card`` the brand of a card), ``asking`` whether that phone
+    still shows it, ``due`` when ``turns`` is what becomes of it.
+    """
+
+    def __init__(self, books: Books, customers: Customers, balances: Balances, timers: Timers) -> None:
+        self.books = books
+        self.customers = customers
+        self._balances = balances
+        self._table = books.table("transactions", "merchant_reference")
+        self._deadlines = Deadlines(books, timers, self._table, self.age)
+
+    # Reading
+
+    def get(self, number: int) -> Record:
+        """The transaction of that id, or Refusal 404."""
+        return self._found(self._table.get(number))
+
+    def by_merchant_reference(self, reference: str) -> Record:
+        """The transaction of that reference of the merchant's, or Refusal 404."""
+        return self._found(self._table.first(merchant_reference=reference))
+
+    def by_token(self, token: str, *, stale: bool = False) -> Optional[Record]:
+        """The transaction that a good token still gives access to; ``stale``: or once gave."""
+        with self.books.lock:
+            self.age()
+            return self._table.get(tokens.subject(token, 0 if stale else self.books.now()))
+
+    def newest_first(self) -> List[Record]:
+        """Every transaction."""
+        with self.books.lock:
+            self.age()
+            return self._table.newest_first()
+
+    def answer(self, record: Record, include: Collection[str] = ()) -> Record:
+        """The API's form; what is nested in it is the record's own."""
+        answer = shapes.transaction(record, self.books.base_url())
+        return {**answer, **{name: self._embedded(record, name) for name in EMBEDDED if name in include}}
+
+    def customer_of(self, record: Record) -> Record:
+        """The customer's record, or an empty one."""
+        return self.customers.get(record["customer_id"]) or {}
+
+    def is_payable(self, record: Record) -> bool:
+        """Whether a payer could still pay it."""
+        return not record["deleted_at"] and self._may(record, _S.approved)
+
+    # Changes that the API asks for
+
+    def is_taken(self, reference: str) -> bool:
+        """Whether a transaction has that reference of the merchant's."""
+        return self._table.first(merchant_reference=reference) is not None
+
+    def add(self, **given: Any) -> Record:
+        """A new transaction, pending."""
+        now = self.books.now()
+        number = self.books.next_id()
+        record = shapes.new_transaction(
+            id=number,
+            reference=shapes.reference("trx", now),
+            status=_S.pending.value,
+            metadata={"expire_schedule_jobid": secrets.token_hex(12)},
+            account_id=self.books.account_id,
+            payment_token=tokens.issue(number, now + EXPIRY),
+            created_at=stamp(now),
+            updated_at=stamp(now),
+            touched=now,
+            attempt=0,
+            **given,
+        )
+        self._deadlines.plan(record, now + EXPIRY, _S.expired)
+        self._table.keep(record)
+        self._tell("created", record)
+        return record
+
+    def change(self, record: Record, changes: Record) -> None:
+        """New values for some fields."""
+        record.update(changes)
+        self._touch(record)
+        self._table.keep(record)
+        self._tell("updated", record)
+
+    def delete(self, record: Record) -> None:
+        """Soft: it stays readable, and can no longer be paid."""
+        if record["deleted_at"] and self.books.settings.delete_again_status == 404:
+            raise Refusal(404, NOT_FOUND)
+        if record["status"] != _S.pending or record["deleted_at"]:
+            raise Refusal(403, NOT_ALLOWED)
+        record["deleted_at"] = self._touch(record)
+        record["payment_token"] = None
+        self._table.keep(record)
+        self._tell("deleted", record)
+
+    def new_token(self, record: Record) -> str:
+        """A fresh token for the payment page."""
+        if not self.is_payable(record):
+            raise Refusal(403, NOT_ALLOWED)
+        token = record["payment_token"] = tokens.issue(record["id"], self.books.now() + EXPIRY)
+        self._table.keep(record)
+        return token
+
+    def new_receipt(self, record: Record) -> None:
+        """A fresh link to the receipt, good for another day."""
+        record["receipt_token"] = tokens.issue(record["id"], self.books.now() + EXPIRY)
+        self._table.keep(record)
+
+    def attempt(self, record: Record, mode: str, number: Optional[str], card: Optional[str] = None) -> None:
+        """The payer is prompted on that number, perhaps once more; or he gives the number of a card."""
+        # An id, so that no attempt has the number of one that the state file refused; nor the answer of another.
+        record.update(mode=mode, status=_S.pending.value, attempt=self.books.next_id(), answer=None)
+        record.update(prompted=number, card=card, asking=number is not None)
+        self._touch(record)
+        self._table.keep(record)
+
+    def unanswered(self, record: Record, error_code: Optional[str] = None) -> None:
+        """The prompt is gone from the phone, and the transaction stays pending."""
+        record.update(asking=False, answer=None)
+        if error_code is not None:
+            record["last_error_code"] = error_code
+            self._touch(record)
+        self._table.keep(record)
+
+    # Changes that payers, operators and time make
+
+    def move(self, number: int, status: str, *, force: bool = False, attempt: Optional[int] = None) -> bool:
+        """
+        Take the transaction to another status.
+
+        With ``attempt``, do nothing (and return False) when that attempt is no longer the current one.
+        """
+        with self.books.together():
+            self.age()
+            record = self._table.get(number)
+            if record is None and attempt is not None:
+                return False
+            if record is None:
+                raise InvalidArgument(
+                    f"L'émulateur n'a pas de transaction {number} : donner un identifiant rendu par l'API.",
+                    field="id",
+                )
+            allowed = self._may(record, status) and not record["deleted_at"]
+            if attempt is not None and not (
+                allowed and record["status"] == _S.pending and record["attempt"] == attempt
+            ):
+                return False
+            if not (allowed or force):
+                state = record["status"] + (" (supprimée)" if record["deleted_at"] else "")
+                raise InvalidArgument(
+                    f"La transaction {number} est {state} : elle ne peut pas devenir {status}, chez FedaPay "
+                    "non plus ; force=True passe outre.",
+                    field="id",
+                )
+            self._enter(record, status)
+            return True
+
+    def age(self) -> None:
+        """Make what time alone brings: expiry after a day, transfer three days after payment."""
+        with self.books.together():
+            for record, status in self._deadlines.passed():
+                self._enter(record, status)
+
+    def resume(self) -> None:
+        """After records were read from a file: what was due by then, and what still is."""
+        with self.books.together():
+            self._deadlines.resume()
+            self.age()
+
+    # Inside
+
+    def _may(self, record: Record, status: str) -> bool:
+        """Whether it may go there; whether a refusal is the end is not known of FedaPay."""
+        before = record["status"]
+        if status == _S.approved and before in (_S.declined, _S.canceled):
+            return bool(getattr(self.books.settings, f"{before}_payable"))
+        return status in TRANSITIONS.get(before, ())
+
+    def _embedded(self, record: Record, name: str) -> Any:
+        if name == "customer":
+            customer = self.customers.get(record["customer_id"])
+            return shapes.customer_answer(customer) if customer else None
+        if name == "currency":
+            return next(each for each in CURRENCIES if each["id"] == record["currency_id"])
+        if name == "balance":
+            balance = self._balances.get(record["balance_id"])
+            return shapes.balance_answer(balance) if balance else None
+        # Nobody has seen what stands in a refund; none is made here.
+        return record.get("payment_method") if name == "payment_method" else []
+
+    def _found(self, record: Optional[Record]) -> Record:
+        with self.books.lock:
+            self.age()
+            if record is None:
+                raise Refusal(404, NOT_FOUND)
+            return record
+
+    def _enter(self, record: Record, status: str) -> None:
+        record["status"] = status
+        record[f"{status}_at"] = at = self._touch(record)
+        if status == _S.approved:
+            self._collect(record, at)
+        elif status == _S.transferred:
+            self._balances.credit(record, "transfer")
+        elif status == _S.canceled:
+            record.update(OPERATOR_REFUSED)
+        elif status == _S.expired:
+            record["payment_token"] = None
+        self._table.keep(record)
+        self._tell(status, record)
+
+    def _collect(self, record: Record, at: str) -> None:
+        """The payer has been debited."""
+        mode = record["mode"] or self.books.rules.page_mode
+        rate = self.books.rules.rate(mode)
+        price = charge(record["amount"], rate, self.books.settings.fees_by)
+        due = record["touched"] + TRANSFER
+        customer = self.customer_of(record)
+        paid_by = {name: customer.get(name) for name in ("email", "lastname", "firstname")}
+        phone = record.get("prompted") or customer.get("phone")
+        method = shapes.payment_method(self.books.next_id(), mode, phone, at, record.get("card"))
+        record.update(operator_share(record["amount"]))
+        record["metadata"] = {
+            "paid_customer": paid_by,
+            **record["metadata"],
+            "transfer_schedule_jobid": secrets.token_hex(12),
+        }
+        record.update(
+            mode=mode,
+            commission=str(rate),
+            fees=price.fees,
+            amount_debited=price.debited,
+            amount_transferred=price.transferred,
+            payment_method_id=method["id"],
+            payment_method=method,
+            balance_id=self._balances.of(mode)["id"],
+            receipt_token=tokens.issue(record["id"], record["touched"] + EXPIRY),
+            payment_token=None,
+            scheduled_transfer_at=at,
+            to_be_transferred_at=stamp(due),
+        )
+        self._balances.credit(record, "approval")
+        self._deadlines.plan(record, due, _S.transferred)
+
+    def _touch(self, record: Record) -> str:
+        """A new ``updated_at``, later than the last: two facts never carry one stamp."""
+        record["touched"] = max(self.books.now(), record["touched"] + 0.001)
+        record["updated_at"] = stamp(record["touched"])
+        return str(record["updated_at"])
+
+    def _tell(self, what: str, record: Record) -> None:
+        entity = shapes.transaction_record(record, self.books.base_url())
+        self.books.publish(f"transaction.{what}", "transaction", record["id"], entity, self.answer(record, EMBEDDED))

@@ -1,0 +1,136 @@
+"""The merchant's webhooks: where events are delivered, as ``/v1/webhooks`` shows and changes it."""
+
+from typing import ClassVar, List, Mapping, Optional, Tuple
+
+from fedapay_sync.emulator.delivery.deliveries import Deliveries
+from fedapay_sync.emulator.delivery.samples import sample
+from fedapay_sync.emulator.http import endpoints as places
+from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http.call import Call, Route
+from fedapay_sync.emulator.http.errors import Refusal, both
+from fedapay_sync.emulator.http.serializers import Record, pick
+from fedapay_sync.emulator.resources import crud as plain
+from fedapay_sync.emulator.resources.crud import Errors, Plain, Reader
+from fedapay_sync.emulator.storage.shop_data import Books
+
+_SHOWN = "id url enabled ssl_verify disable_on_error account_id http_headers created_at updated_at".split()
+_FLAGS = ("enabled", "ssl_verify", "disable_on_error")
+_NO_EVENT = both("L'évenement n'existe pas", "The event does not exist")
+
+
+class Webhooks(Plain):
+    """
+    The endpoints. One of them may be the emulator's own: the address that it was given in Python.
+
+    Secrets are not here: FedaPay shows them in its dashboard only, and all endpoints share the emulator's.
+    """
+
+    kind = "webhook"
+    failed = (
+        both("La création du webhook a échoué", "Webhook creation failed"),
+        both("La mise à jour du webhook a échoué", "Webhook update failed"),
+    )
+    readers: ClassVar[Mapping[str, Reader]] = {
+        "url": places.address,
+        **dict.fromkeys(_FLAGS, plain.boolean),
+        "http_headers": places.headers,
+    }
+    required = ("url",)
+
+    def __init__(
+        self,
+        books: Books,
+        deliveries: Deliveries,
+        *,
+        url: Optional[str],
+        headers: Optional[Mapping[str, str]],
+        disable_on_error: bool,
+    ) -> None:
+        super().__init__(books)
+        self._deliveries = deliveries
+        self._own_settings: Record = {"http_headers": dict(headers or {}), "disable_on_error": disable_on_error}
+        self.url = url
+
+    def routes(self) -> List[Route]:
+        return [
+            *super().routes(),
+            ("POST", "/v1/webhooks/stub_event", self.stub_event),
+            ("POST", "/v1/webhooks/<number>/send_event", self.send_event),
+        ]
+
+    def stub_event(self, call: Call) -> Record:
+        """An invented event, delivered to nobody."""
+        return self._made_up(call)[1]
+
+    def send_event(self, call: Call, number: str) -> Record:
+        """An invented event, really delivered."""
+        record = self.found(number)
+        kind, event = self._made_up(call)
+        name, entity = event["name"], event["entity"]
+        if record["enabled"]:
+            body = shapes.webhook_body(name, kind, entity["id"], entity, self._books.account)
+            self._deliveries.send(record["id"], name, entity["id"], body)
+        return event
+
+    def send(self, event: str, object_id: int, body: bytes) -> None:
+        """Deliver to every endpoint that is on, if there is any."""
+        with self._books.lock:
+            for record in self._table:
+                if record["enabled"]:
+                    self._deliveries.send(record["id"], event, object_id, body)
+
+    @property
+    def url(self) -> Optional[str]:
+        """The address of the emulator's own endpoint."""
+        own = self._own()
+        return own["url"] if own else None
+
+    @url.setter
+    def url(self, url: Optional[str]) -> None:
+        with self._books.together():
+            own, now = self._own(), self._books.stamp()
+            if url is None:
+                if own:
+                    self._table.erase(own)
+                return
+            # As in the dashboard: who corrects the address switches the webhook on again.
+            changes = {**self._own_settings, "url": url, "enabled": True, "updated_at": now}
+            new = {**self.blank(), "id": self._books.next_id(), "own": True, "created_at": now}
+            self._table.keep({**(own or new), **changes})
+
+    @property
+    def enabled(self) -> bool:
+        """False when failures have switched the emulator's own endpoint off."""
+        own = self._own()
+        return bool(own["enabled"]) if own else True
+
+    # What Plain asks
+
+    def blank(self) -> Record:
+        return {**dict.fromkeys(_FLAGS, True), "http_headers": {}, "account_id": self._books.account["id"]}
+
+    def settle(self, given: Record, errors: Errors, own_id: int) -> None:
+        # Null is no flag, and no header: the first leaves what is there, the second takes all away.
+        for name in _FLAGS:
+            if given.get(name, True) is None:
+                del given[name]
+        if "http_headers" in given:
+            given["http_headers"] = given["http_headers"] or {}
+
+    def shown(self, record: Record) -> Record:
+        return {"klass": "v1/webhook", **pick(record, _SHOWN)}
+
+    # Inside
+
+    def _own(self) -> Optional[Record]:
+        with self._books.lock:
+            return self._table.first(own=True)
+
+    def _made_up(self, call: Call) -> Tuple[str, Record]:
+        """The event that was asked for: its kind of object, and the answer."""
+        name = call.body.get("event")
+        made = sample(name, self._books) if isinstance(name, str) else None
+        if made is None:
+            raise Refusal(400, _NO_EVENT)
+        kind, entity = made
+        return kind, {"name": name, "entity": entity}

@@ -1,0 +1,106 @@
+"""Which parts there are, and what each needs of the others."""
+
+from typing import List, Mapping, Optional
+
+from flask import Flask
+
+from fedapay_sync.emulator.api import Api, key_check
+from fedapay_sync.emulator.delivery.deliveries import Deliveries
+from fedapay_sync.emulator.delivery.sender import Sender
+from fedapay_sync.emulator.domain.timers import Timers
+from fedapay_sync.emulator.http.call import Route
+from fedapay_sync.emulator.resources.accounts import Accounts
+from fedapay_sync.emulator.resources.balances import Balances
+from fedapay_sync.emulator.resources.currencies import Currencies
+from fedapay_sync.emulator.resources.customers import Customers
+from fedapay_sync.emulator.resources.events import Events
+from fedapay_sync.emulator.resources.invoices import Invoices
+from fedapay_sync.emulator.resources.logs import Logs
+from fedapay_sync.emulator.resources.oauth import TOKEN_PATH, OAuth
+from fedapay_sync.emulator.resources.payment_intents import Pushes
+from fedapay_sync.emulator.resources.payment_pages import Pages
+from fedapay_sync.emulator.resources.payouts import Payouts
+from fedapay_sync.emulator.resources.phones import Phones
+from fedapay_sync.emulator.resources.transaction_ledger import Ledger
+from fedapay_sync.emulator.resources.transactions import Transactions
+from fedapay_sync.emulator.resources.webhooks import Webhooks
+from fedapay_sync.emulator.storage.shop_data import Books
+
+
+class Parts:
+    """All parts of one emulated FedaPay, around one set of books."""
+
+    def __init__(
+        self,
+        books: Books,
+        *,
+        secret_key: str,
+        delay: Optional[float],
+        webhook_url: Optional[str],
+        webhook_headers: Optional[Mapping[str, str]],
+        disable_on_error: bool,
+        webhook_secret: str,
+        webhook_timeout: float,
+        retry_factor: float,
+    ) -> None:
+        self.books = books
+        self.timers = Timers(books.clock)
+        self.sender = Sender(books, webhook_secret, webhook_timeout)
+        self.deliveries = Deliveries(books, self.timers, self.sender, retry_factor=retry_factor)
+        self.webhooks = Webhooks(
+            books, self.deliveries, url=webhook_url, headers=webhook_headers, disable_on_error=disable_on_error
+        )
+        self.customers = Customers(books)
+        self.balances = Balances(books)
+        self.ledger = Ledger(books, self.customers, self.balances, self.timers)
+        self.accounts = Accounts(books)
+        self.phones = Phones(self.ledger, self.accounts)
+        self.pushes = Pushes(self.ledger, self.phones, self.timers, delay)
+        self.payouts = Payouts(books, self.customers, self.balances, self.timers, delay)
+        self._logs = Logs(books)
+        self._oauth = OAuth(books)
+        #: Whether a text opens the API of this shop.
+        self.is_key = key_check(secret_key, self._oauth.is_token)
+
+    def clear(self) -> None:
+        """Begin anew, in one step; the file is emptied by whoever calls."""
+        url = self.webhooks.url
+        self.books.clear()
+        self.accounts.open()
+        self.webhooks.url = url
+
+    def calm(self) -> None:
+        """Forget what was under way before."""
+        self.timers.clear()
+        self.deliveries.clear()
+
+    def catch_up(self) -> None:
+        """After the clock has jumped: all that time brings has been brought."""
+        self.ledger.age()
+        self.timers.catch_up()
+
+    def resume(self) -> None:
+        """Take up again what the records say was under way."""
+        self.ledger.resume()
+        self.phones.resume()
+        self.pushes.resume()
+        self.payouts.resume()
+
+    def api(self) -> Flask:
+        """The API in front of all parts."""
+        return Api(self.books, self._logs, self._routes(), self.is_key, {TOKEN_PATH}).build()
+
+    def _routes(self) -> List[Route]:
+        others = (Currencies(), Events(self.books), self.accounts, Pages(self.books), Invoices(self.books))
+        parts = (
+            Transactions(self.ledger),
+            self.customers,
+            self.balances,
+            self.payouts,
+            self.webhooks,
+            self._logs,
+            self._oauth,
+            self.pushes,
+            *others,
+        )
+        return [route for part in parts for route in part.routes()]

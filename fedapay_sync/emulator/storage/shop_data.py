@@ -1,0 +1,174 @@
+"""What all parts of one shop share: its tables and journals, time, ids, and steps that are kept whole."""
+
+from contextlib import contextmanager
+from typing import Callable, Dict, Iterator, List, Optional
+
+from fedapay_sync.emulator.domain.rules import ACCOUNT, Rules
+from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http.serializers import Record, stamp
+from fedapay_sync.emulator.storage.append_log import Journal
+from fedapay_sync.emulator.storage.context import Common
+from fedapay_sync.emulator.storage.state_file import State
+from fedapay_sync.emulator.storage.table import Table
+from fedapay_sync.errors import ConfigError
+
+#: Called for each event, under the lock of the books: (name, kind of object, its id, entity, full answer).
+Announce = Callable[[str, str, int, Record, Record], None]
+
+_KEPT_EVENTS = 50_000
+
+
+class Books:
+    """
+    One shop of one environment.
+
+    Args:
+        account: the shop, in the short form that webhooks carry.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        common: Common,
+        announce: Announce,
+        *,
+        state: Optional[State] = None,
+        account: Optional[Record] = None,
+    ) -> None:
+        self.common = common
+        self.lock = common.lock
+        self.rules = rules
+        self.clock = common.clock
+        self.base_url = common.base_url
+        self.next_id = common.next_id
+        self.settings = common.settings
+        self.state = common.file if state is None else state
+        self.account: Record = account or ACCOUNT
+        self._announce = announce
+        #: The account that acts in the call being answered.
+        self.account_id: int = self.account["id"]
+        self._tables: Dict[str, Table] = {}
+        self._journals: List[Journal] = []
+        self._after_reload: List[Callable[[], object]] = []
+        self._depth = 0
+        self._stale = False
+        self._claim()
+        self.events = self.journal("events", _KEPT_EVENTS)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """
+        One step: what is changed inside is kept whole. Steps inside a step are part of it.
+
+        Raises:
+            ConfigError: the file took not all of it; then neither the file nor memory has any.
+        """
+        with self.lock:
+            if self._depth == 0:
+                if self._stale:
+                    self.reload()
+                self.state.begin()
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._end()
+
+    @contextmanager
+    def acting_as(self, account_id: Optional[int]) -> Iterator[None]:
+        """Under the lock: what is made belongs to that account, or else to the first one."""
+        with self.lock:
+            self.account_id = account_id or self.account["id"]
+            try:
+                yield
+            finally:
+                self.account_id = self.account["id"]
+
+    def after_reload(self, action: Callable[[], object]) -> None:
+        """What to do when the file refused a step and the records were read anew."""
+        self._after_reload.append(action)
+
+    def table(self, kind: str, *unique: str) -> Table:
+        """The table of that kind, always the same one; ``unique`` are fields to find by at once."""
+        with self.lock:
+            if kind not in self._tables:
+                self._tables[kind] = Table(kind, self.state, *unique)
+            self._tables[kind].find_by(*unique)
+            return self._tables[kind]
+
+    def journal(self, kind: str, kept: int) -> Journal:
+        """A new journal of that kind."""
+        journal = Journal(kind, self.state, kept)
+        self._journals.append(journal)
+        return journal
+
+    def publish(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
+        """Write the event down and tell whoever listens."""
+        with self.lock:
+            # The text of now: the record behind the entity goes on changing.
+            text = shapes.compact(entity)
+            account_id = entity.get("account_id") or self.account["id"]
+            self.events.add(self.stamp(), account_id, type=name, entity=text, object_id=number, object=kind)
+            self._announce(name, kind, number, entity, answer)
+
+    def reopen(self) -> None:
+        """Read all anew, from a file that was let go and taken again."""
+        with self.lock:
+            self._claim()
+            self._load()
+
+    def clear(self) -> None:
+        """Forget everything; whoever empties the file calls it for each shop of it."""
+        with self.lock:
+            for table in self._tables.values():
+                table.clear()
+            for journal in self._journals:
+                journal.clear()
+            self._claim()
+            for action in self._after_reload:
+                action()
+
+    def reload(self) -> None:
+        """What the file says, and nothing else, holds."""
+        with self.lock:
+            self._load()
+            self._stale = False
+            for action in self._after_reload:
+                action()
+
+    def now(self) -> float:
+        """Seconds since 1970 by the emulator's clock."""
+        return self.clock.now()
+
+    def stamp(self) -> str:
+        """Now, as FedaPay writes it."""
+        return stamp(self.now())
+
+    def _end(self) -> None:
+        try:
+            self.state.end()
+        except ConfigError:
+            # Ids are not taken back: a timer of a step that never was finds nothing.
+            self._stale = True
+            self.reload()
+            raise
+
+    def _load(self) -> None:
+        for table in self._tables.values():
+            table.load()
+        for journal in self._journals:
+            journal.load()
+
+    def _claim(self) -> None:
+        """One file is one environment's: at FedaPay too the two share nothing."""
+        mine = self.rules.environment.value
+        claimed = next((each["environment"] for each in self.state.read("books")), mine)
+        if claimed != mine:
+            self.state.close()
+            raise ConfigError(
+                f"Ce fichier d'état a été fait avec une clé sk_{claimed}_… : le rouvrir avec une clé sk_{mine}_… "
+                "mélangerait les deux environnements. Donner un autre chemin, ou une clé du même environnement."
+            )
+        self.state.write("books", 1, {"id": 1, "environment": mine})

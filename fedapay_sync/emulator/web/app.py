@@ -1,0 +1,131 @@
+"""The pages: one small web application beside the API."""
+
+from typing import Any, Dict, Mapping, cast
+from urllib.parse import urlencode
+
+from flask import Flask, Response, g, jsonify, render_template, request, url_for
+from werkzeug.exceptions import HTTPException
+
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.emulator.access import TOKEN_WORD, Access
+from fedapay_sync.emulator.base import Desk
+from fedapay_sync.emulator.http.errors import CRASHED, MALFORMED, NOT_FOUND, TOO_LARGE, in_words_of
+from fedapay_sync.emulator.web import translations as words
+from fedapay_sync.emulator.web.dashboard import Dashboard
+from fedapay_sync.emulator.web.dashboard_actions import Buttons
+from fedapay_sync.emulator.web.guard import Forbidden
+from fedapay_sync.emulator.web.payment import add_payment
+from fedapay_sync.emulator.web.phone import add_phone
+from fedapay_sync.emulator.web.receipt import add_receipt
+from fedapay_sync.emulator.web.token_lookup import Shops
+from fedapay_sync.errors import ConfigError, InvalidArgument
+
+log = get_logger("fedapay_sync.emulator")
+
+# No form of ours is longer.
+_MAX_FORM = 65_536
+#: What anybody may open who has the link; None is an address that there is not. All else is for the developer.
+_PUBLIC = frozenset({None, "static", "payment", "pay", "payment_state", "no_payment", "receipt"})
+_HEADERS = {
+    # Nothing comes from elsewhere, nothing is written inside a page, no other page may frame it.
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    # The address of a payment page opens it.
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Site:
+    """
+    Payment page, receipt, phone and dashboard.
+
+    Args:
+        shops: the parts of each shop that the emulator serves.
+        access: says who may see more than a payer does.
+        desk: what the dashboard shows and changes.
+    """
+
+    def __init__(self, shops: Shops, access: Access, desk: Desk) -> None:
+        self.shops = shops
+        self._desk = desk
+        self._access = access
+
+    def build(self) -> Flask:
+        """The WSGI application."""
+        app = Flask("fedapay_sync.emulator.web")
+        app.jinja_env.filters.update(shown=words.shown, moment=words.moment)
+        app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+        app.before_request(self._enter)
+        app.after_request(_protect)
+        app.context_processor(_helpers)
+        app.config.update(MAX_CONTENT_LENGTH=_MAX_FORM, MAX_FORM_MEMORY_SIZE=_MAX_FORM)
+        app.register_error_handler(HTTPException, _http_error)
+        app.register_error_handler(Forbidden, lambda error: _failed(403, str(error)))
+        app.register_error_handler(InvalidArgument, lambda error: _failed(400, str(error)))
+        app.register_error_handler(ConfigError, lambda error: _failed(500, str(error)))
+        app.register_error_handler(Exception, _crashed)
+        add_payment(app, self.shops)
+        add_receipt(app, self.shops)
+        add_phone(app, self.shops)
+        Dashboard(self._desk, self.shops).add_to(app)
+        Buttons(self._desk).add_to(app)
+        return app
+
+    def _enter(self) -> None:
+        g.locale = "en" if request.args.get("locale") == "en" else "fr"
+        if request.endpoint not in _PUBLIC:
+            self._access.check(cast(Mapping[str, str], request.headers), request.args, request.cookies)
+            g.private = True
+
+
+def _protect(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if "private" in g:
+        # With "no-referrer" the browser would hide where our own form comes from, and the guard would refuse it.
+        response.headers["Referrer-Policy"] = "same-origin"
+        if TOKEN_WORD in request.args:
+            response.set_cookie(TOKEN_WORD, request.args[TOKEN_WORD], httponly=True, samesite="Strict")
+    return response
+
+
+def _helpers() -> Dict[str, object]:
+    locale = g.get("locale", "fr")
+
+    def link(endpoint: str, **values: Any) -> str:
+        """An address of ours, in the reader's language."""
+        return url_for(endpoint, **values, locale="en" if locale == "en" else None)
+
+    def in_locale(other: str) -> str:
+        """This page in another language."""
+        return "?" + urlencode({**request.args.to_dict(), "locale": other})
+
+    return {
+        "in_locale": in_locale,
+        "locale": locale,
+        "t": words.teller(locale),
+        "money": words.money(locale),
+        "link": link,
+    }
+
+
+def _http_error(error: HTTPException) -> Response:
+    code = 404 if error.code == 405 else error.code or 500
+    said = {404: NOT_FOUND, 413: TOO_LARGE}.get(code, MALFORMED if code < 500 else CRASHED)
+    return _failed(code, in_words_of(g.get("locale", "fr"), said))
+
+
+def _crashed(error: Exception) -> Response:
+    log.error("emulator page failed on %s %s", request.method, request.path, exc_info=error)
+    return _failed(500, CRASHED)
+
+
+def _failed(code: int, message: str) -> Response:
+    """A page for a person; for a program, what FedaPay's router would say."""
+    if "text/html" in request.headers.get("Accept", ""):
+        return Response(render_template("error.html", code=code, message=message), code)
+    answer = jsonify(message=message, errors={})
+    answer.status_code = code
+    return answer

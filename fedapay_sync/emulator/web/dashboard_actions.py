@@ -1,0 +1,127 @@
+"""The buttons of the dashboard: what a person makes happen. Each one goes back to the page that it was on."""
+
+import re
+from typing import Callable, Dict
+
+from flask import Flask, redirect, request
+from werkzeug.wrappers import Response
+
+from fedapay_sync.emulator.base import Desk
+from fedapay_sync.emulator.domain.settings import Settings, set_from_text
+from fedapay_sync.emulator.faults import registry as fault_words
+from fedapay_sync.emulator.shop import Shop
+from fedapay_sync.errors import InvalidArgument
+
+_MOVES = ("approve", "decline", "cancel", "expire", "transfer")
+_HOURS = ("1", "24", "72")
+# A page of ours, and nothing that a browser would read as another place: it drops tabs, and takes \ for /.
+_OURS = re.compile(r"/(?!/)[!-\[\]-~]*")
+
+
+class Buttons:
+    """What can be pressed in one emulator."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def add_to(self, app: Flask) -> None:
+        """Have them served."""
+        for rule, name, press in (
+            ("/transactions/<int:number>/<move>", "press_move", self.move),
+            ("/depots/<int:number>/<end>", "press_payout", self.end_payout),
+            ("/livraisons/<int:number>/encore", "press_again", self.deliver_again),
+            ("/adresse", "press_address", self.set_address),
+            ("/horloge", "press_clock", self.advance),
+            ("/pannes", "press_fault", self.add_fault),
+            ("/pannes/retirer", "press_no_fault", self.remove_fault),
+            ("/reglages", "press_settings", self.set_settings),
+            ("/oublier", "press_forget", self.forget),
+        ):
+            app.add_url_rule(rule, name, _pressed(press), methods=["POST"])
+
+    def move(self, number: int, move: str) -> str:
+        """What the payer, the operator or time does with a transaction."""
+        if move not in _MOVES:
+            raise InvalidArgument(f"{move!r} n'est pas un geste.", field="move")
+        getattr(self._shop, move)(number)
+        return "paye" if move == "approve" else "change"
+
+    def end_payout(self, number: int, end: str) -> str:
+        """What becomes of a payout."""
+        if end not in ("send", "fail"):
+            raise InvalidArgument(f"{end!r} n'est pas une fin de dépôt.", field="end")
+        (self._shop.send_payout if end == "send" else self._shop.fail_payout)(number)
+        return "change"
+
+    def deliver_again(self, number: int) -> str:
+        """The same event once more."""
+        found = [each for each in self._shop.deliveries if each.id == number]
+        if not found:
+            raise InvalidArgument(f"L'émulateur n'a plus la livraison {number}.", field="id")
+        self._shop.redeliver(found[0])
+        return "livre"
+
+    def set_address(self) -> str:
+        """Where webhooks go; empty: nowhere."""
+        self._shop.webhook_url = request.form.get("adresse", "").strip() or None
+        return "adresse"
+
+    def advance(self) -> str:
+        """Time jumps."""
+        hours = request.form.get("heures", "")
+        if hours not in _HOURS:
+            raise InvalidArgument(f"heures={hours!r} : {', '.join(_HOURS)} est attendu.", field="heures")
+        self._desk.clock.advance(hours=int(hours))
+        return "saut"
+
+    def add_fault(self) -> str:
+        """One more, with the words that were filled in."""
+        words = {name: value.strip() for name, value in request.form.items() if name not in ("panne", "retour")}
+        text = ",".join(f"{name}={value}" for name, value in words.items() if value)
+        if any("," in value for value in words.values()):
+            raise InvalidArgument("Une virgule ne va dans aucun mot d'une panne.", field="panne")
+        fault_words.add_text(self._desk.faults, f"{request.form.get('panne', '')}:{text}")
+        return "panne"
+
+    def remove_fault(self) -> str:
+        """One, or all of them."""
+        number = request.form.get("numero", "")
+        if number:
+            self._desk.faults.remove(int(number) if number.isascii() and number.isdigit() else 0)
+        else:
+            self._desk.faults.clear()
+        return "sans_panne"
+
+    def set_settings(self) -> str:
+        """Those that were sent; all of them, or none if one is wrong."""
+        wanted = Settings()
+        wanted.take(self._desk.settings)
+        for name, value in request.form.items():
+            if name != "retour":
+                set_from_text(wanted, f"{name}={value}")
+        self._desk.settings.take(wanted)
+        return "regle"
+
+    def forget(self) -> str:
+        """As if nothing had happened."""
+        self._desk.reset()
+        return "oublie"
+
+    @property
+    def _shop(self) -> Shop:
+        text = request.args.get("boutique", "0")
+        shops: Dict[str, Shop] = {str(rank): each for rank, each in enumerate(self._desk.shops)}
+        if text not in shops:
+            raise InvalidArgument(f"boutique={text[:20]!r} : l'émulateur n'en a pas tant.", field="boutique")
+        return shops[text]
+
+
+def _pressed(press: Callable[..., str]) -> Callable[..., Response]:
+    def view(**parts: object) -> Response:
+        done = press(**parts)
+        back = request.form.get("retour", "/")
+        if not _OURS.fullmatch(back):
+            back = "/"
+        return redirect(f"{back}{'&' if '?' in back else '?'}fait={done}", 303)
+
+    return view

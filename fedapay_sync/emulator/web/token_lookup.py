@@ -1,0 +1,54 @@
+"""What stands behind a token, and what a page tells of it."""
+
+from contextlib import ExitStack, contextmanager
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Sequence
+
+from fedapay_sync.emulator.domain.rules import CURRENCIES
+from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.services import Parts
+
+#: The shops whose transactions the pages show.
+Shops = Callable[[], Sequence[Parts]]
+
+
+class Found(NamedTuple):
+    """
+    A transaction, and the shop that it belongs to.
+
+    Attributes:
+        fresh: the token still opens it; else its day is over.
+    """
+
+    shop: Parts
+    record: Record
+    fresh: bool
+
+
+def found(shops: Shops, token: str) -> Optional[Found]:
+    """The transaction of a token of ours, also of one that is too old; None for anything else."""
+    for stale in (False, True):
+        for shop in shops():
+            record = shop.ledger.by_token(token, stale=stale)
+            if record is not None:
+                return Found(shop, record, not stale)
+    return None
+
+
+@contextmanager
+def opened(shops: Shops, token: str) -> Iterator[Optional[Found]]:
+    """What is behind a token, while nobody else changes it."""
+    with ExitStack() as steps:
+        for shop in shops():
+            steps.enter_context(shop.books.together())
+        yield found(shops, token)
+
+
+def facts(at: Found) -> Dict[str, Any]:
+    """What every page says of a transaction."""
+    record = at.record
+    return {
+        "shop": at.shop.accounts.told(record["account_id"], in_full=False)["name"],
+        "iso": next(each["iso"] for each in CURRENCIES if each["id"] == record["currency_id"]),
+        **{name: record[name] for name in ("id", "amount", "amount_debited", "description", "reference", "status")},
+        "approved_at": record["approved_at"],
+    }

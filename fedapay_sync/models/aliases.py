@@ -1,0 +1,21 @@
+"""What the asynchronous connector calls the same things."""
+
+from fedapay_sync.models.common import Balance, Currency
+from fedapay_sync.models.log import Event, Log
+from fedapay_sync.models.pagination import PagedList
+from fedapay_sync.models.transaction import PaymentIntent
+from fedapay_sync.models.webhook import Webhook
+
+BalanceResponse = Balance
+CurrencyResponse = Currency
+EventResponse = Event
+LogResponse = Log
+WebhookResponse = Webhook
+TransactionPaymentMethodResponse = PaymentIntent
+
+BalanceListResponse = PagedList
+CurrencyListResponse = PagedList
+EventListResponse = PagedList
+LogListResponse = PagedList
+TransactionListResponse = PagedList
+WebhookListResponse = PagedList

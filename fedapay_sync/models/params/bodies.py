@@ -1,0 +1,220 @@
+"""
+What is sent to FedaPay, checked before it is sent.
+
+Only what is certain is refused here; an attribute that this version does not know goes out as it was given.
+"""
+
+from functools import cache
+from typing import Any, Dict, Iterator, List, Mapping, Tuple, Type
+
+import marshmallow
+from marshmallow import fields
+
+from fedapay_sync.errors import InvalidArgument
+from fedapay_sync.models.params.fields import (
+    Amount,
+    Country,
+    Email,
+    Flag,
+    Headers,
+    Id,
+    JsonObject,
+    Link,
+    Mode,
+    Moment,
+    Name,
+    Names,
+    Number,
+    Reference,
+    Text,
+    Url,
+    Value,
+    absent,
+)
+
+
+class Body(marshmallow.Schema):
+    """Attributes of any object: those known here are checked, the others go out as they are."""
+
+    class Meta:
+        unknown = marshmallow.INCLUDE
+
+    include = Names()
+
+
+class CurrencyBody(Body):
+    """``{"iso": "XOF"}``, or the numeric form ``{"code": 952}``."""
+
+    iso = Text()
+    code = Value()
+
+    @marshmallow.validates_schema
+    def _names_one(self, data: Dict[str, Any], **_: Any) -> None:
+        if not data.get("iso") and not data.get("code"):
+            raise marshmallow.ValidationError("« XOF », « GNF » ou {'iso': 'XOF'} est attendu")
+
+
+class PhoneBody(Body):
+    """``{"number": "0164000001", "country": "bj"}``."""
+
+    number = Number(required=True)
+    country = Country(required=True)
+
+
+class _Object(fields.Nested):
+    """A nested body; what is no dictionary is refused with an example."""
+
+    def __init__(self, schema: Type[Body], example: str, **options: Any) -> None:
+        super().__init__(schema, error_messages=absent(f"un dictionnaire comme {example}"), **options)
+        self._example = example
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, partial: Any = None, **kwargs: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise marshmallow.ValidationError(f"un dictionnaire est attendu, comme {self._example}")
+        # Whole, in an update too: half a phone number is none.
+        return super()._deserialize(dict(value), attr, data, partial=False, **kwargs)
+
+
+class _Currency(_Object):
+    def _deserialize(self, value: Any, attr: Any, data: Any, partial: Any = None, **kwargs: Any) -> Any:
+        text = getattr(value, "value", value)
+        return super()._deserialize({"iso": text} if isinstance(text, str) else value, attr, data, **kwargs)
+
+
+def _currency(**options: Any) -> _Currency:
+    return _Currency(CurrencyBody, "{'iso': 'XOF'}", **options)
+
+
+def _phone(**options: Any) -> _Object:
+    return _Object(PhoneBody, "{'number': '0164000001', 'country': 'bj'}", **options)
+
+
+class CustomerBody(Body):
+    """Who pays or is paid: the id of a known customer, or a person (the e-mail is the identity at FedaPay)."""
+
+    id = Id()
+    firstname = Name()
+    lastname = Name()
+    email = Email()
+    phone_number = _phone()
+
+
+def _customer() -> _Object:
+    return _Object(CustomerBody, "{'firstname': 'Ayaba', 'lastname': 'Hounkpatin', 'email': 'ayaba@exemple.bj'}")
+
+
+class TransactionBody(Body):
+    """Attributes of a transaction (documentation, page « collects management »)."""
+
+    description = Text(required=True)
+    amount = Amount(required=True)
+    currency = _currency(required=True)
+    callback_url = Link()
+    customer = _customer()
+    merchant_reference = Reference()
+    custom_metadata = JsonObject()
+    mode = Mode()
+
+
+class PayoutBody(Body):
+    """Attributes of a payout. Without a mode FedaPay answers 500 and no message (live note of October 2026)."""
+
+    amount = Amount(required=True)
+    currency = _currency(required=True)
+    mode = Mode(required=True)
+    customer = _customer()
+    description = Text()
+    merchant_reference = Reference()
+    custom_metadata = JsonObject()
+    scheduled_at = Moment()
+
+
+class PayoutStartBody(Body):
+    """
+    One payout to send: now, or at a moment; to the customer's number, or to another.
+
+    The one body whose unknown names are refused: with ``schedule_at`` the money would leave at once.
+    """
+
+    class Meta:
+        unknown = marshmallow.RAISE
+        exclude = ("include",)
+
+    error_messages = {  # noqa: RUF012 - marshmallow's own way
+        "unknown": "nom inconnu ; les noms possibles sont id, scheduled_at, phone_number et send_now"
+    }
+
+    id = Id(required=True)
+    scheduled_at = Moment()
+    phone_number = _phone()
+    send_now = Flag()
+
+
+class WebhookBody(Body):
+    """A place where FedaPay reports events."""
+
+    url = Url(required=True)
+    enabled = Flag()
+    ssl_verify = Flag()
+    disable_on_error = Flag()
+    http_headers = Headers()
+
+
+class AccountBody(Body):
+    name = Text(required=True)
+
+
+class PageBody(Body):
+    name = Text()
+    amount = Amount()
+    currency = _currency()
+    published = Flag()
+    enable_phone_number = Flag()
+
+
+class InvoiceBody(Body):
+    currency = _currency()
+    customer = _customer()
+
+
+def checked(schema: Type[Body], given: Any, *, partial: bool = False) -> Dict[str, Any]:
+    """
+    A body that may be sent.
+
+    Args:
+        partial: an update, which need not have what a creation must.
+
+    Raises:
+        InvalidArgument: something that FedaPay would certainly refuse, or would take for something else.
+    """
+    if not isinstance(given, Mapping):
+        raise InvalidArgument(
+            f"body : un dictionnaire d'attributs est attendu, reçu {type(given).__name__}.", field="body"
+        )
+    if not all(isinstance(name, str) for name in given):
+        raise InvalidArgument("body : les noms d'attributs sont des textes.", field="body")
+    wanted = dict(given) if partial else {name: value for name, value in given.items() if value is not None}
+    try:
+        loaded: Dict[str, Any] = _schema(schema, partial).load(wanted)
+    except marshmallow.ValidationError as error:
+        problems = list(_problems(error.normalized_messages()))
+        told = " ; ".join(f"{name} : {reason}" for name, reason in problems)
+        raise InvalidArgument(f"Rien n'a été envoyé. {told}.", field=problems[0][0] if problems else "body") from None
+    # In the order in which they were given.
+    return {name: loaded[name] for name in wanted}
+
+
+@cache
+def _schema(kind: Type[Body], partial: bool) -> Body:
+    return kind(partial=partial)
+
+
+def _problems(messages: Any, path: Tuple[str, ...] = ()) -> Iterator[Tuple[str, str]]:
+    """Each field that is wrong, as ``customer.phone_number.number``, and why."""
+    if isinstance(messages, Mapping):
+        for name, inner in messages.items():
+            # What concerns a whole object stands under a name of marshmallow's own.
+            yield from _problems(inner, path if name == "_schema" else (*path, str(name)))
+    else:
+        reasons: List[Any] = messages if isinstance(messages, list) else [messages]
+        yield ".".join(path) or "body", ", ".join(str(each).rstrip(".") for each in reasons)

@@ -1,0 +1,67 @@
+"""One FedaPay account over one transport: the resources side by side."""
+
+from typing import Callable, Optional
+
+from fedapay_sync.errors import TransactionId
+from fedapay_sync.models.params.identifiers import checked_id
+from fedapay_sync.resources import (
+    Accounts,
+    Balances,
+    Currencies,
+    Customers,
+    Events,
+    Invoices,
+    Logs,
+    OAuth,
+    Pages,
+    PaymentIntents,
+    Payouts,
+    Transactions,
+    Webhooks,
+)
+from fedapay_sync.resources.base import Caller
+from fedapay_sync.transport.transport import Transport
+
+
+class Api:
+    """
+    Les ressources de FedaPay.
+
+    Args:
+        key: rend la clé à utiliser pour un appel, celle donnée ou celle par défaut.
+        account: compte au nom duquel agir (en-tête ``FedaPay-Account``).
+    """
+
+    def __init__(
+        self, transport: Transport, key: Callable[[Optional[str]], str], account: Optional[TransactionId] = None
+    ) -> None:
+        self._transport = transport
+        self._key = key
+        caller = Caller(transport, key, None if account is None else checked_id(account, "account"))
+        self.transactions = Transactions(caller)
+        self.payment_intents = PaymentIntents(caller)
+        self.payouts = Payouts(caller)
+        self.customers = Customers(caller)
+        self.accounts = Accounts(caller)
+        self.balances = Balances(caller)
+        self.currencies = Currencies(caller)
+        self.events = Events(caller)
+        self.logs = Logs(caller)
+        self.webhooks = Webhooks(caller)
+        self.pages = Pages(caller)
+        self.invoices = Invoices(caller)
+        self.oauth = OAuth(caller)
+
+    def for_account(self, account: TransactionId) -> "Api":
+        """
+        Les mêmes ressources, au nom d'un compte rattaché (en-tête ``FedaPay-Account``), par la même connexion.
+
+        Raises:
+            InvalidArgument: ce n'est pas un identifiant de compte.
+        """
+        # None would act for the program's own account without a word.
+        return Api(self._transport, self._key, checked_id(account, "account"))
+
+    def close(self) -> None:
+        """Ferme les connexions de ce thread et met fin aux attentes en cours. Un appel suivant les rouvre."""
+        self._transport.release()

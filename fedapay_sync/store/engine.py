@@ -1,0 +1,125 @@
+"""Opening the database, and the two ways to it: the writer's queue, and a connection that only reads."""
+
+import contextlib
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar
+
+import peewee
+
+from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
+from fedapay_sync.store.backends import backend_of
+from fedapay_sync.store.connection import Connection
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.writer import Writer
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+#: How long closing waits for verbs that are under way, in seconds.
+_FAREWELL = 3.0
+
+
+class Opened:
+    """
+    The database of one connector in one process. Opens at first use.
+
+    Args:
+        url: ``sqlite:///…`` or ``postgresql://…``
+    """
+
+    def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._backend = backend_of(url)
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._connections: Optional[Tuple[Writer, Connection]] = None
+        self._users = 0
+        self._closed = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody has used it."""
+        return self._connections is not None
+
+    @property
+    def path(self) -> Optional[Path]:
+        """The file that the database is, or None where it is a server."""
+        return self._backend.path
+
+    def open(self) -> None:
+        """
+        Make the database ready and start the writer; nothing if that is done.
+
+        Raises:
+            ConfigError: the file cannot be made or written, or the driver is missing.
+            StoreError: it is no database of ours.
+        """
+        with self._changed:
+            self._closed = False
+        self._write(lambda database: None)
+
+    def close(self) -> None:
+        """
+        Commit what was handed in and let go of the database.
+
+        A callback that outlives its connector may still say that it is done: a verb that comes later opens it for
+        itself alone.
+        """
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._users, _FAREWELL)
+            self._let_go_if_last()
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[Tuple[Writer, Connection]]:
+        with self._changed:
+            if self._connections is None:
+                writing, reading = self._backend.connections()
+                self._connections = (Writer(writing), reading)
+            connections = self._connections
+            self._users += 1
+        try:
+            yield connections
+        finally:
+            with self._changed:
+                self._users -= 1
+                self._changed.notify_all()
+                self._let_go_if_last()
+
+    def _let_go_if_last(self) -> None:
+        if self._closed and not self._users and self._connections is not None:
+            (writer, reader), self._connections = self._connections, None
+            writer.close()
+            reader.close()
+
+    def _write(self, operation: Callable[[Database], T]) -> T:
+        with self._in_use() as (writer, _):
+            return writer.run(operation)
+
+    def _write_together(self, work: Callable[[Database, List[S]], List[T]], thing: S) -> T:
+        """Do to that thing, with all others that wait for the same, what gives a result for each of them."""
+        with self._in_use() as (writer, _):
+            return writer.run_together(work, thing)
+
+    def _write_soon(self, operation: Callable[[Database], Any]) -> None:
+        """Hand in a write for whose commit nobody waits."""
+        with self._in_use() as (writer, _):
+            writer.submit(operation)
+
+    def _read(self, query: Callable[[Database], T]) -> T:
+        with self._reading() as (_, database):
+            return query(database)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Tuple[int, Database]]:
+        """The reading connection, and how often it was opened."""
+        with self._in_use() as (writer, reader):
+            if not writer.has_opened:
+                # It makes the tables.
+                writer.run(lambda database: None)
+            try:
+                with reader.used() as database:
+                    yield reader.times_opened, database
+            except (peewee.PeeweeException, sqlite3.Error) as error:
+                raise reader.explained(error) from None

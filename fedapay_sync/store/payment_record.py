@@ -1,0 +1,88 @@
+"""
+What was meant to be asked, and how far that got.
+
+``intent``, ``unknown`` and ``failed`` have no transaction yet; ``created`` has one that nobody was asked to pay;
+``sent`` is written before the prompt goes out, by one caller only, so that whoever comes later, after a crash too,
+knows that the customer may have been asked.
+"""
+
+from typing import TYPE_CHECKING, Any, Optional, Tuple
+
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.errors import StoreError
+from fedapay_sync.models import Transaction
+from fedapay_sync.store import Payment
+
+if TYPE_CHECKING:
+    from fedapay_sync.store import Store
+
+log = get_logger(__name__)
+
+#: States of a payment that has no transaction yet.
+_WITHOUT_TRANSACTION = ("intent", "unknown", "failed")
+
+
+class Intent:
+    """The row of one payment in the store: what may still be done under a merchant reference."""
+
+    def __init__(self, store: "Store", environment: str, account: str, reference: str, look_in: float) -> None:
+        self._store = store
+        # Each touch puts the next look at the payment off by so many seconds.
+        self._look_in = look_in
+        self.environment = environment
+        self._account = account
+        self.reference = reference
+
+    def remember(self, amount: int, currency: str) -> Optional[Payment]:
+        """Write the intent down; what was asked for before under that reference, if anything was."""
+        return self._store.remember_intent(
+            self.environment, self._account, self.reference, amount=amount, currency=currency, look_in=self._look_in
+        )
+
+    def is_shared(self) -> bool:
+        """Whether another call has touched the row since this one wrote its intent."""
+        row = self._store.payment_under(self.environment, self._account, self.reference)
+        return row is not None and row.state != "intent"
+
+    def note(self, state: str) -> None:
+        """
+        How the creation stands; others who use the row read it as a sign that they are not alone.
+
+        Whether a later call is safe does not depend on it, so it may fail.
+        """
+        try:
+            self._move(state, _WITHOUT_TRANSACTION)
+        except StoreError as error:
+            log.warning("state of a payment not stored: %s", error)
+
+    def adopt(self, transaction: Transaction) -> str:
+        """Give the row its transaction, unless it has one; the id of the one that it has."""
+        currency_id = transaction.currency_id if isinstance(transaction.currency_id, int) else None
+        if self._move("created", _WITHOUT_TRANSACTION, transaction_id=transaction.id, currency_id=currency_id):
+            return str(transaction.id)
+        row = self._store.payment_under(self.environment, self._account, self.reference)
+        if row is None or row.transaction_id is None:
+            raise StoreError("La base a perdu ce paiement en cours de route : quelqu'un en a-t-il effacé les lignes ?")
+        return row.transaction_id
+
+    def claim_push(self) -> bool:
+        """True for the one caller who may ask the customer."""
+        return self._move("sent", ("created",))
+
+    def release_push(self) -> None:
+        """Nobody was asked after all."""
+        try:
+            self._move("created", ("sent",))
+        except StoreError as error:
+            log.warning("refused push not stored, this reference will not be pushed again: %s", error)
+
+    def _move(self, state: str, only_from: Tuple[str, ...], **changes: Any) -> bool:
+        return self._store.set_payment(
+            self.environment,
+            self._account,
+            self.reference,
+            state,
+            only_from=only_from,
+            look_in=self._look_in,
+            **changes,
+        )

@@ -1,0 +1,137 @@
+"""The PostgreSQL server: connected to when needed, waited for while it restarts, never waited for without end."""
+
+import contextlib
+import os
+import threading
+import time
+from typing import Dict, Iterator, Optional
+
+import peewee
+
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.errors import StoreError
+from fedapay_sync.store.connection import Connection
+from fedapay_sync.store.database import PostgresServer, words_of
+from fedapay_sync.store.migrations import migrate
+from fedapay_sync.store.postgres.driver import connect, shown, without_secrets
+
+log = get_logger(__name__)
+
+#: How long one use of a connection may take in all, in seconds: less than the writer's callers are patient.
+LIMIT = 9.0
+#: A server that was there and is gone is waited for so long: most restarts are over by then, and no webhook is refused.
+_RESTART = 6.0
+_PAUSE = 0.2
+
+_ADVICE = (
+    ("authentication", "Corriger l'utilisateur et le mot de passe dans FEDAPAY_DB_URL."),
+    ("no password", "Corriger l'utilisateur et le mot de passe dans FEDAPAY_DB_URL."),
+    ("pg_hba", "Le serveur n'admet pas cette connexion : corriger pg_hba.conf, ou ajouter ?sslmode=require."),
+    ("lock timeout", "Un autre programme tient les tables fp_… : le terminer."),
+    ("statement timeout", "Le serveur est trop lent ou bloqué ; l'écriture reprendra seule."),
+    ("No space", "Le disque du serveur est plein : libérer de la place. L'écriture reprendra seule."),
+    ("could not extend", "Le disque du serveur est plein : libérer de la place. L'écriture reprendra seule."),
+    ("permission denied", "Donner à cet utilisateur le droit de créer et d'écrire les tables fp_… de cette base."),
+    ("no schema", "Le search_path de cet utilisateur ne désigne aucun schéma : le corriger, ou créer le schéma."),
+    ("read-only", "C'est un serveur de secours : donner l'adresse du serveur principal."),
+    ("too many", "Le serveur n'a plus de connexion libre : augmenter max_connections."),
+    ("slots", "Le serveur n'a plus de connexion libre : augmenter max_connections."),
+    ("does not exist", "Créer la base et l'utilisateur, ou corriger FEDAPAY_DB_URL."),
+)
+_UNREACHABLE = "Vérifier que le serveur tourne et que ce programme l'atteint ; tout reprendra sans redémarrage."
+
+
+class _Link:
+    """What one process has of a connection."""
+
+    def __init__(self) -> None:
+        self.in_use = threading.Lock()
+        self.database: Optional[PostgresServer] = None
+
+    def drop(self) -> None:
+        database, self.database = self.database, None
+        if database is not None:
+            try:
+                database.close()
+            except peewee.PeeweeException as error:
+                log.warning("closing the connection failed: %s", type(error).__name__)
+
+
+class ServerConnection(Connection):
+    """
+    A connection to a PostgreSQL server, for one thread at a time. In a forked child it is another.
+
+    Args:
+        writes: make the tables at first; otherwise each use is a transaction that only reads.
+    """
+
+    def __init__(self, url: str, *, writes: bool = False) -> None:
+        self._url = url
+        self._writes = writes
+        # A child neither uses nor closes its parent's connection; staying in here, nothing collects it either.
+        self._of_pid: Dict[int, _Link] = {}
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[PostgresServer]:
+        """
+        The open database, ours alone for a while, at most nine seconds. After an error it is opened anew.
+
+        Raises:
+            StoreError: too many stand in line before us.
+        """
+        end = time.monotonic() + LIMIT
+        link = self._link()
+        if not link.in_use.acquire(timeout=LIMIT):
+            raise self.explained(TimeoutError("pas de réponse à temps"))
+        try:
+            database = self._ready(link, end)
+            with contextlib.nullcontext() if self._writes else database.looking():
+                yield database
+        except BaseException:
+            link.drop()
+            raise
+        finally:
+            link.in_use.release()
+
+    def close(self) -> None:
+        """Close it; the next use opens it again."""
+        link = self._link()
+        with link.in_use:
+            link.drop()
+
+    def explained(self, error: BaseException) -> StoreError:
+        """The database's own words as an error that says what to do."""
+        text = without_secrets(words_of(error), self._url)
+        advice = next((advice for sign, advice in _ADVICE if sign in text), _UNREACHABLE)
+        return StoreError(f"La base {shown(self._url)} a échoué ({text}). Rien n'a été confirmé. {advice}")
+
+    def _link(self) -> _Link:
+        pid = os.getpid()
+        # Atomic: no lock that a fork could leave locked.
+        return self._of_pid.get(pid) or self._of_pid.setdefault(pid, _Link())
+
+    def _ready(self, link: _Link, end: float) -> PostgresServer:
+        if link.database is not None and not link.database.is_usable():
+            link.drop()
+        if link.database is None:
+            link.database = self._connected(end)
+            if self._writes:
+                again = self.times_opened > 0
+                link.database.transact(lambda database: migrate(database, again=again), making=True)
+            self.times_opened += 1
+        link.database.deadline = end
+        return link.database
+
+    def _connected(self, end: float) -> PostgresServer:
+        database = PostgresServer(lambda until: connect(self._url, until))
+        database.deadline = end
+        # One that was never there is a mistake of configuration, or told as one: at once.
+        patient_until = min(end, time.monotonic() + _RESTART) if self.times_opened else 0.0
+        while True:
+            try:
+                database.connect()
+                return database
+            except peewee.OperationalError:
+                if time.monotonic() + _PAUSE > patient_until:
+                    raise
+            threading.Event().wait(_PAUSE)

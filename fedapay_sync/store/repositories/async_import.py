@@ -1,0 +1,52 @@
+"""The verbs of moving over from another package, whose tables may lie beside ours."""
+
+from pathlib import Path
+from typing import Any, List, Tuple
+
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.engine import Opened
+from fedapay_sync.store.repositories.rows import listen_row
+from fedapay_sync.store.tables import ListenRow
+
+
+class MovingVerbs(Opened):
+    """What others left is read, and never changed."""
+
+    def is_at(self, path: Path) -> bool:
+        """Whether that file is our own."""
+        try:
+            return self.path is not None and self.path.samefile(path)
+        except OSError:
+            return False
+
+    def foreign_rows(self, table: str, query: str) -> List[Tuple[Any, ...]]:
+        """What that query of a table in our file, but not ours, gives; nothing where there is no such table."""
+
+        def read(database: Database) -> List[Tuple[Any, ...]]:
+            return list(database.execute_sql(query).fetchall()) if database.table_exists(table) else []
+
+        return self._read(read) if self.path is not None else []
+
+    def import_listen(
+        self, environment: str, transaction_id: str, *, account: str, timeout: float, began: float
+    ) -> bool:
+        """Remember a wait that began elsewhere, for whoever restores; false if the transaction has one here."""
+
+        def remember(database: Database) -> bool:
+            if listen_row(database, environment, transaction_id) is not None:
+                return False
+            ListenRow.insert(
+                environment=environment,
+                transaction_id=transaction_id,
+                account=account,
+                state="pending",
+                deadline=began + timeout,
+                timeout=timeout,
+                delete_at_deadline=0,
+                owed=1,
+                # Its end is told under this stamp: once, however often it is imported.
+                created_at=began,
+            ).execute(database)
+            return True
+
+        return self._write(remember)

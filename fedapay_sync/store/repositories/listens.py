@@ -1,0 +1,231 @@
+"""The verbs of listens: who waits for which transaction, and how that ended."""
+
+from typing import Callable, Iterable, List, Optional, Sequence
+
+from fedapay_sync.errors import TransactionId
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.engine import Opened
+from fedapay_sync.store.owner import is_alive
+from fedapay_sync.store.records import Ending, Listen
+from fedapay_sync.store.repositories.open_listens import CHUNK, once, rows_of
+from fedapay_sync.store.repositories.rows import (
+    LISTEN_COLUMNS,
+    STORED_EVENT_COLUMNS,
+    close_listens,
+    is_left,
+    listen_of,
+    listen_row,
+    stored_event,
+)
+from fedapay_sync.store.tables import OPEN_STATES, ListenRow
+
+# In SQL text: ten thousand rows take Peewee several times as long as SQLite.
+_ENDED = """
+SELECT transaction_id FROM fp_listen
+WHERE environment = ? AND state NOT IN ('pending', 'closing') AND transaction_id IN ({})
+"""
+_COLUMNS = (
+    "id", "transaction_id", "account", "state", "deadline", "timeout", "delete_at_deadline", "owed", "owner",
+    "run_after",
+)  # fmt: skip
+_OTHERS = f"""
+SELECT {", ".join(_COLUMNS)} FROM fp_listen
+WHERE environment = ? AND state IN ('pending', 'closing', 'unknown') AND closed_at IS NULL
+      AND (owner IS NULL OR owner <> ?)
+ORDER BY id
+"""
+_ADOPT = """
+UPDATE fp_listen SET owner = ?, run_after = ?, owed = 1, state = 'pending', attempts = attempts + 1 WHERE id IN ({})
+"""
+# One statement: a wait and what was told of its transaction, at one moment. At least one row, if an empty one.
+_ENDING = f"""
+SELECT {", ".join(f"fp_listen.{name}" for name in _COLUMNS)},
+       {", ".join(f"fp_event.{name}" for name in STORED_EVENT_COLUMNS)}
+FROM (SELECT 1) AS always
+LEFT JOIN fp_listen ON fp_listen.environment = ? AND fp_listen.transaction_id = ?
+LEFT JOIN fp_event ON fp_event.environment = ? AND fp_event.entity_id = ? AND fp_event.is_final = 1
+ORDER BY fp_event.id
+"""
+_ENDED_LATELY = "SELECT transaction_id FROM fp_listen WHERE closed_at BETWEEN ? AND ? AND environment = ?"
+_WATCHED = (ListenRow.state.in_(OPEN_STATES), ListenRow.closed_at.is_null())
+
+
+class ListenVerbs(Opened):
+    """A wait is a row: it outlives its process, and whoever ends it ends it for all."""
+
+    def listen(self, environment: str, transaction_id: TransactionId) -> Optional[Listen]:
+        """The listen of that transaction, open or ended."""
+        row = self._read(lambda database: listen_row(database, environment, transaction_id))
+        return None if row is None else listen_of(row)
+
+    def ending(self, environment: str, transaction_id: TransactionId) -> Ending:
+        """What is known of the end of that transaction, as it stood at one moment."""
+        subject = (environment, str(transaction_id))
+        rows = self._read(
+            lambda database: database.execute_sql(_ENDING.replace("?", database.param), subject * 2).fetchall()
+        )
+        width = len(_COLUMNS)
+        listen = dict(zip(_COLUMNS, rows[0]))
+        events = [stored_event(row[width:]) for row in rows if row[width] is not None]
+        return Ending(None if listen["id"] is None else listen_of(listen), events)
+
+    def ended(self, environment: str, transaction_ids: Iterable[str]) -> List[str]:
+        """Those of the transactions whose listen is not being watched any more, or could not be decided."""
+        ids = list(transaction_ids)
+        chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
+        return self._read(
+            lambda database: [row[0] for each in chunks for row in rows_of(database, _ENDED, [environment], each)]
+        )
+
+    def ended_lately(self, environment: str, seconds: float) -> List[str]:
+        """All transactions whose listen has ended in the last so many seconds, by the clock of whoever ended it."""
+        now = self._clock.now()
+
+        def find(database: Database) -> List[str]:
+            # Not simply since then: what was ended before the clock was set back would be found again and again.
+            query = _ENDED_LATELY.replace("?", database.param)
+            found = database.execute_sql(query, (now - seconds, now + seconds, environment))
+            return [row[0] for row in found.fetchall()]
+
+        return self._read(find)
+
+    def begin_closing(self, environment: str, transaction_id: TransactionId, lease: float) -> Optional[Listen]:
+        """
+        Take the decision at the deadline upon us; ``None`` if the listen is not due, ended, or another's to decide.
+
+        Whoever took it and died leaves it to the next after the lease.
+        """
+        now = self._clock.now()
+        mine = ListenRow.update(state="closing", run_after=now + lease, attempts=ListenRow.attempts + 1).where(
+            ListenRow.environment == environment,
+            ListenRow.transaction_id == str(transaction_id),
+            # Monotonic and wall clock round differently; a hair early is not early.
+            ListenRow.deadline <= now + 0.05,
+            (ListenRow.state.in_(("pending", "unknown")))
+            | ((ListenRow.state == "closing") & (ListenRow.run_after <= now)),
+        )
+
+        def take(database: Database) -> Optional[Listen]:
+            if not mine.execute(database):
+                return None
+            row = listen_row(database, environment, transaction_id)
+            return None if row is None else listen_of(row)
+
+        return self._write(take)
+
+    def end_listen(
+        self,
+        environment: str,
+        transaction_id: TransactionId,
+        state: str,
+        *,
+        only_from: Sequence[str] = OPEN_STATES,
+        lease: float = 0.0,
+    ) -> bool:
+        """
+        End an open listen as ``timed_out``, ``cancelled`` or ``resolved``, or mark it ``unknown`` (still watched).
+
+        False if it is in none of the states ``only_from``: what ended or prolonged it before stands.
+
+        Args:
+            lease: what is still watched remains its owner's for so long at least, until he says again that he lives.
+        """
+        now = self._clock.now()
+
+        def end(database: Database) -> bool:
+            row = listen_row(database, environment, transaction_id)
+            if row is None or row["state"] not in only_from:
+                return False
+            if state in OPEN_STATES:
+                changes = {"state": state, "run_after": max(row["run_after"], now + lease)}
+                ListenRow.update(changes).where(ListenRow.id == row["id"]).execute(database)
+                database.announce()
+            else:
+                close_listens(database, [(row, now)], state)
+            return True
+
+        return self._write(end)
+
+    def cancel_all(self, environment: str) -> List[str]:
+        """End every listen that is being watched as ``cancelled``, in one commit; the transactions that were."""
+        now = self._clock.now()
+        query = (
+            ListenRow.select(*(getattr(ListenRow, name) for name in LISTEN_COLUMNS))
+            .where(ListenRow.environment == environment, *_WATCHED)
+            .order_by(ListenRow.id)
+        )
+
+        def end(database: Database) -> List[str]:
+            rows = list(query.dicts().execute(database))
+            for start in range(0, len(rows), CHUNK):
+                close_listens(database, [(row, now) for row in rows[start : start + CHUNK]], "cancelled")
+            return [row["transaction_id"] for row in rows]
+
+        return self._write(end)
+
+    def give_up(self, environment: str, transaction_id: TransactionId) -> bool:
+        """
+        Watch an undecided listen no more. It stays ``unknown``: nothing is said about a payment that nobody could look
+        at, and an event that comes after all still ends it.
+        """
+        query = ListenRow.update(closed_at=self._clock.now(), owner=None).where(
+            ListenRow.environment == environment,
+            ListenRow.transaction_id == str(transaction_id),
+            ListenRow.state == "unknown",
+        )
+        return bool(self._write(query.execute))
+
+    def open_listens(self, environment: str) -> List[Listen]:
+        """All listens that are being watched."""
+        query = ListenRow.select().where(ListenRow.environment == environment, *_WATCHED)
+        return self._read(lambda database: [listen_of(row) for row in query.dicts().execute(database)])
+
+    def keep_listens(self, owner: str, lease: float) -> None:
+        """Say that this owner is alive and watches its listens."""
+        query = ListenRow.update(run_after=self._clock.now() + lease).where(
+            ListenRow.owner == owner,
+            # A decision that is being taken has a lease of its own: its taker may be another, and dead.
+            ListenRow.state.in_(("pending", "unknown")),
+        )
+        self._write_soon(query.execute)
+
+    def release_listens(self, owner: str) -> None:
+        """Leave this owner's listens to whoever restores them; they stay open."""
+        query = ListenRow.update(owner=None, run_after=0).where(ListenRow.owner == owner)
+        self._write(query.execute)
+
+    def adopt_listens(
+        self,
+        environment: str,
+        owner: str,
+        lease: float,
+        *,
+        is_dead: Callable[[str], bool],
+        can_watch: Callable[[str], bool],
+    ) -> List[Listen]:
+        """
+        Take over the open listens that nobody watches any more; each goes to one process, and its end is then owed
+        to the callback of restored listens.
+
+        Args:
+            is_dead: whether an owner is certainly gone, before its lease ends.
+            can_watch: whether this program has the key of that fingerprint.
+        """
+        now = self._clock.now()
+        is_gone, lives, has_key = once(is_dead), once(is_alive), once(can_watch)
+
+        def take(database: Database) -> List[Listen]:
+            # Inside the transaction nobody else takes one of them.
+            rows = database.execute_sql(_OTHERS.replace("?", database.param), (environment, owner)).fetchall()
+            found = [
+                row
+                for row in (dict(zip(_COLUMNS, values)) for values in rows)
+                if (is_left(row, now, lives) or is_gone(row["owner"])) and has_key(row["account"])
+            ]
+            for start in range(0, len(found), CHUNK):
+                ids = [row["id"] for row in found[start : start + CHUNK]]
+                text = _ADOPT.format(", ".join("?" * len(ids))).replace("?", database.param)
+                database.execute_sql(text, [owner, now + lease, *ids])
+            return [listen_of({**row, "state": "pending", "owed": 1}) for row in found]
+
+        return self._write(take)

@@ -1,0 +1,177 @@
+"""
+The verbs by which waits begin: one, or thousands in a transaction.
+
+In SQL text: for ten thousand rows, building the statements with Peewee takes longer than everything else together.
+"""
+
+import functools
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from fedapay_sync.errors import TransactionId
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.engine import Opened
+from fedapay_sync.store.owner import is_alive
+from fedapay_sync.store.records import Listen
+from fedapay_sync.store.repositories.rows import close_listens, is_left, listen_of
+from fedapay_sync.store.tables import OPEN_STATES, ListenRow
+
+#: So many transactions go into a statement. The oldest SQLite takes 999 parameters.
+CHUNK = 300
+
+_KNOWN = """
+SELECT id, environment, transaction_id, account, state, deadline, timeout, delete_at_deadline, owed, owner, run_after,
+       created_at, closed_at
+FROM fp_listen WHERE environment = ? AND transaction_id IN ({})
+"""
+_NEWEST_FINAL = """
+SELECT entity_id, MAX(id) FROM fp_event WHERE environment = ? AND is_final = 1 AND entity_id IN ({}) GROUP BY entity_id
+"""
+# The same for all rows but for the transaction, its account, and the event by which it has ended already.
+_INSERT = """
+INSERT INTO fp_listen (environment, state, deadline, timeout, delete_at_deadline, owed, owner, run_after, created_at,
+                       closed_at, transaction_id, account, event_id)
+SELECT ?, CASE WHEN column3 IS NULL THEN 'pending' ELSE 'resolved' END, ?, ?, ?, 0, ?, ?, ?,
+       CASE WHEN column3 IS NULL THEN NULL ELSE ? END, column1, column2, CAST(column3 AS BIGINT)
+FROM (VALUES {}) AS fresh
+"""
+_COLUMNS = (
+    "id", "environment", "transaction_id", "account", "state", "deadline", "timeout", "delete_at_deadline", "owed",
+    "owner", "run_after", "created_at", "closed_at",
+)  # fmt: skip
+
+
+class _Asked(NamedTuple):
+    """What the one who begins to wait asks for."""
+
+    environment: str
+    timeout: float
+    delete_at_deadline: bool
+    owner: str
+    lease: float
+    now: float
+    is_alive: Callable[[str], bool]
+
+    @property
+    def deadline(self) -> float:
+        return self.now + self.timeout
+
+
+class BeginningVerbs(Opened):
+    """A wait is a row: it outlives its process, and whoever ends it ends it for all."""
+
+    def open_listen(self, environment: str, transaction_id: TransactionId, *, account: str, **asked: Any) -> Listen:
+        """Remember that somebody waits; see :meth:`open_many`."""
+        (opened,) = self.open_many(environment, {str(transaction_id): account}, **asked).values()
+        return opened
+
+    def open_many(
+        self,
+        environment: str,
+        accounts: Mapping[str, str],
+        *,
+        timeout: float,
+        delete_at_deadline: bool,
+        owner: str,
+        lease: float,
+    ) -> Dict[str, Listen]:
+        """
+        Remember that somebody waits for each of these, in one commit. A second wait may prolong the first, never
+        shorten it.
+
+        A transaction whose end is known already comes back as ``resolved``.
+
+        Args:
+            accounts: what each transaction was made with, by its id.
+        """
+        asked = _Asked(environment, timeout, delete_at_deadline, owner, lease, self._clock.now(), once(is_alive))
+        ids = list(accounts)
+        chunks = [{each: accounts[each] for each in ids[start : start + CHUNK]} for start in range(0, len(ids), CHUNK)]
+
+        def remember(database: Database) -> Dict[str, Listen]:
+            opened: Dict[str, Listen] = {}
+            for chunk in chunks:
+                opened.update(_open(database, asked, chunk))
+            return opened
+
+        return self._write(remember)
+
+
+def rows_of(database: Database, query: str, first: Sequence[Any], values: Sequence[Any]) -> List[Tuple[Any, ...]]:
+    """What a query gives whose last condition is one of these values."""
+    text = query.format(", ".join("?" * len(values))).replace("?", database.param)
+    return list(database.execute_sql(text, (*first, *values)).fetchall())
+
+
+def once(question: Callable[[str], bool]) -> Callable[[str], bool]:
+    """The same question, asked once for each owner and not for each of its rows."""
+    return functools.lru_cache(maxsize=None)(question)
+
+
+def _open(database: Database, asked: _Asked, accounts: Mapping[str, str]) -> Dict[str, Listen]:
+    ids = list(accounts)
+    finals = dict(rows_of(database, _NEWEST_FINAL, [asked.environment], ids))
+    known = [dict(zip(_COLUMNS, row)) for row in rows_of(database, _KNOWN, [asked.environment], ids)]
+    opened: Dict[str, Listen] = {}
+    same: Dict[Tuple[Tuple[str, Any], ...], List[int]] = {}
+    for row in known:
+        transaction_id = row["transaction_id"]
+        changes = _joined(database, row, asked, accounts[transaction_id], finals.get(transaction_id))
+        opened[transaction_id] = listen_of({**row, **changes})
+        if changes:
+            same.setdefault(tuple(changes.items()), []).append(row["id"])
+    for items, numbers in same.items():
+        ListenRow.update(dict(items)).where(ListenRow.id.in_(numbers)).execute(database)
+    fresh = [(each, account, finals.get(each)) for each, account in accounts.items() if each not in opened]
+    if fresh:
+        _insert(database, asked, fresh)
+    for each, account, final in fresh:
+        opened[each] = Listen(
+            transaction_id=each,
+            account=account,
+            state="pending" if final is None else "resolved",
+            deadline=asked.deadline,
+            timeout=asked.timeout,
+            delete_at_deadline=asked.delete_at_deadline,
+            owed=False,
+        )
+    return opened
+
+
+def _insert(database: Database, asked: _Asked, fresh: List[Tuple[str, str, Optional[int]]]) -> None:
+    text = _INSERT.format(", ".join(["(?, ?, ?)"] * len(fresh))).replace("?", database.param)
+    same = (
+        asked.environment, asked.deadline, asked.timeout, int(asked.delete_at_deadline), asked.owner,
+        asked.now + asked.lease, asked.now, asked.now,
+    )  # fmt: skip
+    database.execute_sql(text, [*same, *(value for row in fresh for value in row)])
+
+
+def _joined(
+    database: Database, row: Dict[str, Any], asked: _Asked, account: str, final: Optional[int]
+) -> Dict[str, Any]:
+    """What changes in a row that is there already; one that has ended with a final event stays as it is."""
+    if row["state"] in OPEN_STATES and final is not None:
+        close_listens(database, [(row, asked.now)], "resolved")
+        row["state"] = "resolved"
+        return {}
+    lease = {"owner": asked.owner, "run_after": asked.now + asked.lease}
+    term = {
+        "state": "pending",
+        "deadline": asked.deadline,
+        "timeout": asked.timeout,
+        "delete_at_deadline": int(asked.delete_at_deadline),
+    }
+    if row["state"] in OPEN_STATES:
+        changes: Dict[str, Any] = {}
+        if row["deadline"] <= asked.deadline:
+            changes.update(term, closed_at=None)
+        if row["owner"] == asked.owner or is_left(row, asked.now, asked.is_alive):
+            changes.update(lease)
+        return changes
+    if row["state"] == "resolved":
+        return {}
+    # It ended without a final event (timeout, cancel): a new wait begins a new watch.
+    changes = {**term, **lease, "account": account, "owed": 0, "event_id": None, "created_at": asked.now}
+    if final is not None:
+        return {**changes, "state": "resolved", "event_id": final, "closed_at": asked.now}
+    return {**changes, "closed_at": None}

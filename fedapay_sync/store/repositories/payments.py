@@ -1,0 +1,108 @@
+"""The verbs of payments: what was asked for, written before FedaPay is asked."""
+
+from typing import Any, Dict, Iterable, Optional, Sequence
+
+from fedapay_sync.errors import TransactionId
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.engine import Opened
+from fedapay_sync.store.records import Payment
+from fedapay_sync.store.repositories.open_listens import CHUNK, rows_of
+from fedapay_sync.store.repositories.rows import payment_of, payment_row
+from fedapay_sync.store.tables import PaymentRow
+
+#: A payment is looked at for the first time so many seconds after it was touched, unless said otherwise.
+LOOK_IN = 60.0
+
+_ACCOUNTS = "SELECT transaction_id, account FROM fp_payment WHERE environment = ? AND transaction_id IN ({})"
+
+
+class PaymentVerbs(Opened):
+    """One row for each merchant reference."""
+
+    def remember_intent(
+        self,
+        environment: str,
+        account: str,
+        reference: str,
+        *,
+        amount: int,
+        currency: str,
+        look_in: float = LOOK_IN,
+    ) -> Optional[Payment]:
+        """
+        Write down what is about to be asked; if the reference is known already, return what was asked then.
+
+        Whatever becomes of the one who asks: after ``look_in`` seconds anybody may look where it stands.
+        """
+        now = self._clock.now()
+
+        def remember(database: Database) -> Optional[Payment]:
+            known = payment_row(database, environment, account, reference)
+            if known is not None:
+                return known
+            PaymentRow.insert(
+                environment=environment,
+                account=account,
+                merchant_reference=reference,
+                amount=amount,
+                currency=currency,
+                state="intent",
+                created_at=now,
+                updated_at=now,
+                run_after=now + look_in,
+            ).execute(database)
+            return None
+
+        return self._write(remember)
+
+    def set_payment(
+        self,
+        environment: str,
+        account: str,
+        reference: str,
+        state: str,
+        *,
+        transaction_id: Optional[TransactionId] = None,
+        currency_id: Optional[int] = None,
+        only_from: Sequence[str] = (),
+        look_in: float = LOOK_IN,
+    ) -> bool:
+        """
+        Move a payment on, with the id that FedaPay gave it; false if it is not known.
+
+        Looks at it begin anew, the first in ``look_in`` seconds; one that failed needs none. With ``only_from``, also
+        false, and nothing moved, if it is in another state: of all who try, one succeeds.
+        """
+        now = self._clock.now()
+        changes: Dict[str, Any] = {
+            "state": state,
+            "updated_at": now,
+            "run_after": None if state == "failed" else now + look_in,
+            "looks": 0,
+            "absent_at": None,
+        }
+        if transaction_id is not None:
+            changes.update(transaction_id=str(transaction_id), currency_id=currency_id)
+        query = PaymentRow.update(**changes).where(
+            PaymentRow.environment == environment,
+            PaymentRow.account == account,
+            PaymentRow.merchant_reference == reference,
+            *([PaymentRow.state.in_(tuple(only_from))] if only_from else []),
+        )
+        return bool(self._write(query.execute))
+
+    def payment_under(self, environment: str, account: str, reference: str) -> Optional[Payment]:
+        """What was asked for under that merchant reference."""
+        return self._read(lambda database: payment_row(database, environment, account, reference))
+
+    def payment_of(self, environment: str, transaction_id: TransactionId) -> Optional[Payment]:
+        """What was asked for under that transaction, if this database saw it asked."""
+        return self._read(lambda database: payment_of(database, environment, str(transaction_id)))
+
+    def accounts_of(self, environment: str, transaction_ids: Iterable[str]) -> Dict[str, str]:
+        """The accounts that asked for these transactions, of those that this database saw asked."""
+        ids = list(transaction_ids)
+        chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
+        return self._read(
+            lambda database: dict(row for each in chunks for row in rows_of(database, _ACCOUNTS, [environment], each))
+        )

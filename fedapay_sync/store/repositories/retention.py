@@ -1,0 +1,127 @@
+"""The verbs of those who keep house: what is parked, what may be forgotten."""
+
+from typing import Any, Callable, List, Optional, Tuple
+
+import peewee
+
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.engine import Opened
+from fedapay_sync.store.records import LOCAL, UNREADABLE, Purged, StoredEvent
+from fedapay_sync.store.repositories.rows import event_columns, stored_event
+from fedapay_sync.store.tables import EventRow, ListenRow, PaymentRow
+
+#: So many rows are looked at, and changed, in one transaction: webhooks get their turn in between.
+_BATCH = 500
+#: What FedaPay may still change, or tell again, is not forgotten before so long, in seconds.
+_SETTLED = 3 * 86400.0
+
+
+class HousekeepingVerbs(Opened):
+    """Old rows go, the keys of events stay: one that comes again after years is still known."""
+
+    def parked(
+        self, environment: Optional[str] = None, accounts: Optional[List[str]] = None, event_key: Optional[str] = None
+    ) -> List[StoredEvent]:
+        """The events whose callback failed for good, and those that could not be read; oldest first."""
+        query = event_columns().where(*_parked(environment, accounts, event_key)).order_by(EventRow.id)
+        return self._read(lambda database: [stored_event(row) for row in query.tuples().execute(database)])
+
+    def replay(self, work: StoredEvent, attempts: int) -> bool:
+        """
+        Owe the callback of a parked event again; false if it is not parked any more.
+
+        Args:
+            attempts: what its count of attempts goes on from.
+        """
+        query = EventRow.update(work_state="ready", run_after=0, attempts=attempts).where(
+            EventRow.id == work.id, EventRow.attempts == work.attempts, EventRow.work_state == "dead"
+        )
+        return bool(self._write(query.execute))
+
+    def blank_bodies(self, older_than: float, after: int) -> Optional[int]:
+        """
+        Forget a few old bodies of finished events: the rows after that id. The id to go on from, ``None`` at the end.
+
+        Args:
+            older_than: seconds since the callback was done.
+        """
+        cutoff = self._clock.now() - older_than
+        last = self._last_event()
+        self._blank(_done_before(cutoff), after)
+        return after + _BATCH if after + _BATCH < last else None
+
+    def purge(self, older_than: float) -> Purged:
+        """
+        Forget listens and payments that ended so many seconds ago, and the bodies of events done with before.
+
+        Not what is parked, or fails and is tried again: its callback still needs its body. Not what may still change.
+        """
+        now = self._clock.now()
+        cutoff, settled = now - older_than, now - max(older_than, _SETTLED)
+        # Never tried: nobody here has a callback for it, and what its columns hold is enough for one that comes.
+        idle = (EventRow.work_state == "ready") & (EventRow.attempts == 0) & (EventRow.source != LOCAL)
+        old = _done_before(cutoff) | (idle & (EventRow.received_at < cutoff))
+        bodies = sum(self._blank(old, after) for after in range(0, self._last_event(), _BATCH))
+        ended = (
+            ListenRow.select(ListenRow.id)
+            # What is being watched has no such time.
+            .where(ListenRow.closed_at < settled)
+            .limit(_BATCH)
+        )
+        final = EventRow.select(EventRow.id).where(
+            EventRow.entity_id == PaymentRow.transaction_id,
+            EventRow.environment == PaymentRow.environment,
+            EventRow.is_final == 1,
+        )
+        over = (
+            PaymentRow.select(PaymentRow.id)
+            .where(PaymentRow.updated_at < settled, (PaymentRow.state == "failed") | peewee.fn.EXISTS(final))
+            .limit(_BATCH)
+        )
+        return Purged(
+            listens=self._delete(ListenRow, ended),
+            payments=self._delete(PaymentRow, over),
+            bodies=bodies,
+        )
+
+    def _last_event(self) -> int:
+        query = EventRow.select(peewee.fn.MAX(EventRow.id))
+        return self._read(lambda database: query.scalar(database)) or 0
+
+    def _blank(self, which: Any, after: int) -> int:
+        """Blank those among the next few rows."""
+        these = (EventRow.id.between(after + 1, after + _BATCH)) & which & (peewee.fn.LENGTH(EventRow.body) > 0)
+        look, blank = EventRow.select(EventRow.id).where(these).limit(1), EventRow.update(body=b"").where(these)
+        if not self._read(lambda database: list(look.tuples().execute(database))):
+            return 0
+        return int(self._write(blank.execute))
+
+    def _delete(self, table: Any, which: Any) -> int:
+        def delete(database: Database) -> int:
+            ids = [row[0] for row in which.tuples().execute(database)]
+            return int(table.delete().where(table.id.in_(ids)).execute(database)) if ids else 0
+
+        return _until_none(lambda: self._write(delete))
+
+
+def _done_before(cutoff: float) -> Any:
+    return (EventRow.work_state == "done") & (EventRow.finished_at < cutoff)
+
+
+def _until_none(step: Callable[[], int]) -> int:
+    total = 0
+    while done := step():
+        total += done
+    return total
+
+
+def _parked(environment: Optional[str], accounts: Optional[List[str]], event_key: Optional[str]) -> Tuple[Any, ...]:
+    conditions = [EventRow.work_state == "dead"]
+    if environment is not None:
+        conditions.append(EventRow.environment == environment)
+    if accounts is not None:
+        # What could not be read names no account of its own.
+        conditions.append(EventRow.account.in_(accounts) | (EventRow.name == UNREADABLE))
+    if event_key is not None:
+        conditions.append(EventRow.event_key == event_key)
+    return tuple(conditions)

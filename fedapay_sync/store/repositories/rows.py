@@ -1,0 +1,215 @@
+"""
+Rows in and out, and the parts of verbs.
+
+Everything here runs inside a transaction of the writer, or on the reading connection.
+"""
+
+import dataclasses
+import hashlib
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import peewee
+
+from fedapay_sync.enums import RETRIED_STATUSES
+from fedapay_sync.errors import TransactionId
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.owner import is_alive, is_dead
+from fedapay_sync.store.records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
+from fedapay_sync.store.tables import EventRow, ListenRow, PaymentRow
+
+# Plain SQL where webhooks come in: Peewee's query builder costs fifteen times the statement. And its own "ignore" is
+# INSERT OR IGNORE on SQLite, which also drops, silently, rows that break a constraint: a lost webhook.
+_EVENT_COLUMNS = (
+    "dedup_key", "event_key", "environment", "account", "name", "object", "entity_id", "status", "is_final", "late",
+    "suspect", "repeats", "source", "body", "body_sha256", "received_at", "work_state", "last_error",
+)  # fmt: skip
+#: Rows in one statement: the oldest SQLite takes no more than 999 values.
+MOST = 50
+
+#: What makes a stored event, in the order of its fields.
+STORED_EVENT_COLUMNS = tuple(field.name for field in dataclasses.fields(StoredEvent))
+_LISTEN_ROW = tuple(ListenRow._meta.sorted_field_names)
+_LISTEN = f"SELECT {', '.join(_LISTEN_ROW)} FROM fp_listen WHERE environment = ? AND transaction_id = ?"
+
+#: What is to be known of a listen to end it.
+LISTEN_COLUMNS = ("environment", "transaction_id", "id", "owed", "account", "state", "owner", "run_after", "created_at")
+
+
+class EventFacts(NamedTuple):
+    """An event, and what was seen of it when it came."""
+
+    event: NewEvent
+    late: bool = False
+    suspect: bool = False
+    repeats: bool = False
+
+
+def event_columns() -> Any:
+    return EventRow.select(*(getattr(EventRow, name) for name in STORED_EVENT_COLUMNS))
+
+
+def stored_event(row: Tuple[Any, ...]) -> StoredEvent:
+    event = StoredEvent(*row)
+    return StoredEvent(
+        **{
+            **event.__dict__,
+            "late": bool(event.late),
+            "suspect": bool(event.suspect),
+            "repeats": bool(event.repeats),
+            "body": bytes(event.body),
+        }
+    )
+
+
+def insert_events(database: Database, events: Sequence[EventFacts]) -> int:
+    """How many of them were new. By row count: the id that drivers report for an ignored row is another row's."""
+    inserted = 0
+    for first in range(0, len(events), MOST):
+        rows = [_event_values(each) for each in events[first : first + MOST]]
+        inserted += database.execute_sql(
+            f"INSERT INTO fp_event ({', '.join(_EVENT_COLUMNS)}) "
+            f"VALUES {', '.join([listed(database, _EVENT_COLUMNS)] * len(rows))} ON CONFLICT (dedup_key) DO NOTHING",
+            [value for row in rows for value in row],
+        ).rowcount
+    return inserted
+
+
+def _event_values(facts: EventFacts) -> Tuple[Any, ...]:
+    event = facts.event
+    return (
+        event.dedup_key, event.event_key, event.environment, event.account, event.name, event.object, event.entity_id,
+        event.status, int(event.is_final), int(facts.late), int(facts.suspect), int(facts.repeats), event.source,
+        event.body, event.body_sha256, event.received_at, event.work_state, event.last_error,
+    )  # fmt: skip
+
+
+def listed(database: Database, values: Sequence[Any]) -> str:
+    """Places for that many values, in parentheses."""
+    return f"({', '.join([database.param] * len(values))})"
+
+
+def newest_final(database: Database, environment: str, transaction_id: str) -> Optional[int]:
+    query = EventRow.select(peewee.fn.MAX(EventRow.id)).where(
+        EventRow.entity_id == transaction_id, EventRow.environment == environment, EventRow.is_final == 1
+    )
+    newest: Optional[int] = query.scalar(database)
+    return newest
+
+
+def has_ended_for_good(database: Database, environment: str, transaction_id: str) -> bool:
+    """Whether an event has told an end of that transaction that no other follows: the payer may not try again."""
+    query = EventRow.select(EventRow.id).where(
+        EventRow.entity_id == transaction_id,
+        EventRow.environment == environment,
+        EventRow.is_final == 1,
+        EventRow.status.not_in(sorted(RETRIED_STATUSES)) | (EventRow.name == "transaction.deleted"),
+    )
+    return bool(list(query.limit(1).tuples().execute(database)))
+
+
+def listen_row(database: Database, environment: str, transaction_id: TransactionId) -> Optional[Dict[str, Any]]:
+    query = _LISTEN.replace("?", database.param)
+    row = database.execute_sql(query, (environment, str(transaction_id))).fetchone()
+    return None if row is None else dict(zip(_LISTEN_ROW, row))
+
+
+def listen_of(row: Dict[str, Any]) -> Listen:
+    return Listen(
+        transaction_id=row["transaction_id"],
+        account=row["account"],
+        state=row["state"],
+        deadline=row["deadline"],
+        timeout=row["timeout"],
+        delete_at_deadline=bool(row["delete_at_deadline"]),
+        owed=bool(row["owed"]),
+    )
+
+
+def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float]], state: str) -> None:
+    """
+    End listens and, in the same transaction, owe the end of those that were restored to their callback, and tell those
+    who wait in other processes.
+
+    Args:
+        ends: the rows of the listens, their ``LISTEN_COLUMNS`` at least, and when each ends.
+    """
+    if not ends:
+        return
+    final = "NULL"
+    if state == "resolved":
+        final = (
+            "(SELECT MAX(fp_event.id) FROM fp_event WHERE entity_id = transaction_id AND is_final = 1 "
+            "AND fp_event.environment = fp_listen.environment)"
+        )
+    param = database.param
+    times = f"CASE id {f'WHEN {param} THEN {param} ' * len(ends)}END"
+    ids = [row["id"] for row, _ in ends]
+    database.execute_sql(
+        f"UPDATE fp_listen SET state = {param}, event_id = {final}, closed_at = {times}, owner = NULL "
+        f"WHERE id IN {listed(database, ids)}",
+        [state, *(value for row, now in ends for value in (row["id"], now)), *ids],
+    )
+    database.announce()
+    insert_events(database, [EventFacts(_restored(row, state, now)) for row, now in ends if _is_owed(row, now)])
+
+
+def is_left(row: Mapping[str, Any], now: float, is_alive: Callable[[str], bool]) -> bool:
+    """
+    Whether nobody watches that listen any more, as far as its lease tells.
+
+    Of an owner in sight it tells nothing: a clock that jumps ends the leases of the living, too.
+    """
+    return row["owner"] is None or (row["run_after"] <= now and not is_alive(row["owner"]))
+
+
+def _is_owed(row: Dict[str, Any], now: float) -> bool:
+    """Whether the callback of restored listens is to hear of the end, or whoever waited is gone and will not."""
+    return bool(row["owed"]) or is_left(row, now, is_alive) or is_dead(row["owner"])
+
+
+def _restored(row: Dict[str, Any], state: str, now: float) -> NewEvent:
+    key = f"{row['environment']}:{row['transaction_id']}:restored:{row['created_at']}"
+    return NewEvent(
+        dedup_key=hashlib.sha256(key.encode()).hexdigest(),
+        event_key=key[:160],
+        environment=row["environment"],
+        account=row["account"],
+        name=RESTORED_NAME,
+        object="listen",
+        entity_id=row["transaction_id"],
+        status=state,
+        is_final=False,
+        is_paid=False,
+        source=LOCAL,
+        body=b"",
+        body_sha256="",
+        received_at=now,
+    )
+
+
+def payment_row(database: Database, environment: str, account: str, reference: str) -> Optional[Payment]:
+    return _payment(
+        database,
+        PaymentRow.environment == environment,
+        PaymentRow.account == account,
+        PaymentRow.merchant_reference == reference,
+    )
+
+
+def payment_of(database: Database, environment: str, transaction_id: str) -> Optional[Payment]:
+    return _payment(database, PaymentRow.transaction_id == transaction_id, PaymentRow.environment == environment)
+
+
+def _payment(database: Database, *conditions: Any) -> Optional[Payment]:
+    row = PaymentRow
+    query = row.select(
+        row.merchant_reference,
+        row.account,
+        row.amount,
+        row.currency,
+        row.currency_id,
+        row.transaction_id,
+        row.state,
+    ).where(*conditions)
+    found = list(query.tuples().execute(database))
+    return Payment(*found[0]) if found else None

@@ -1,0 +1,282 @@
+"""The SQLite file: made private, opened durably, locked against other writers, let go of before a fork."""
+
+import contextlib
+import os
+import sqlite3
+import stat
+import threading
+import time
+import urllib.parse
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Tuple, Union
+
+import peewee
+
+from fedapay_sync.common.masking import get_logger, mask
+from fedapay_sync.errors import ConfigError, StoreError
+from fedapay_sync.store.connection import Connection
+from fedapay_sync.store.database import SqliteFile
+from fedapay_sync.store.migrations import EMPTIED, migrate
+from fedapay_sync.store.sqlite.durable import BUSY_MS, connect
+from fedapay_sync.store.sqlite.lockfile import ProcessLock
+
+log = get_logger(__name__)
+
+#: How long a fork waits for one connection before it lets the others have their turn, in seconds.
+_TURN = 0.005
+#: ON CONFLICT … DO NOTHING came with this one.
+_OLDEST_SQLITE = (3, 24, 0)
+
+_Identity = Tuple[int, int]
+_Logs = Tuple[Optional[_Identity], ...]
+
+#: Held while a file is made, while a connection opens, and over a fork.
+_opening = threading.Lock()
+#: The open connections, and in a child that was forked unprepared those it inherited.
+_open: Dict[int, "FileConnection"] = {}
+
+
+def file_of(url: str) -> Path:
+    """The file that a ``sqlite:///`` URL names."""
+    path = urllib.parse.unquote(url[len("sqlite:///") :].partition("?")[0])
+    return Path(path).expanduser().absolute()
+
+
+def prepare_file(path: Path) -> None:
+    """
+    Make folder (0700) and file (0600) where they are missing; SQLite gives its other files the mode of this one.
+
+    Raises:
+        ConfigError: the folder or the file cannot be made or written, or the file is a link.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise ConfigError(
+            f"SQLite {sqlite3.sqlite_version} est trop ancien : la version 3.24 au moins est nécessaire. "
+            "Mettre Python ou le système à jour."
+        )
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The lock's too: it would be made, and held, wherever a planted link points.
+        for each in (path, Path(f"{path}.lock")):
+            if each.is_symlink():
+                raise ConfigError(f"{each} est un lien symbolique : donner le fichier de la base lui-même.")
+        with _opening, contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        for suffix in ("", "-wal", "-shm"):
+            _make_private(Path(f"{path}{suffix}"))
+        # Asked, not tried: closing any descriptor of a database drops the locks that SQLite holds on it in this
+        # process, and another process may then throw away what it has not copied yet.
+        if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(None, "pas un fichier inscriptible")
+    except OSError as error:
+        raise ConfigError(
+            f"La base {path} ne peut pas être écrite ({error.strerror or error}). Donner un dossier où ce programme "
+            "a le droit d'écrire, par exemple FEDAPAY_DB_URL=sqlite:////var/lib/boutique/fedapay.db."
+        ) from None
+
+
+def _make_private(path: Path) -> None:
+    """
+    Take from others the right to read a file that was made elsewhere, by the asynchronous connector for example.
+
+    A group that may write it is meant to.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        found = os.lstat(path)
+        kept = 0o770 if found.st_mode & 0o020 else 0o700
+        # Asked first: where others own it, it is theirs to say.
+        if stat.S_ISREG(found.st_mode) and found.st_mode & 0o777 & ~kept and found.st_uid == _uid():
+            os.chmod(path, found.st_mode & kept)
+            log.warning("%s could be read by others on this machine; now it cannot", path.name)
+
+
+def _uid() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else -1
+
+
+class FileConnection(Connection):
+    """
+    One connection: opened when needed, used by one thread at a time, closed before a fork.
+
+    SQLite remembers which locks its process holds on which file. A forked child inherits that memory without the
+    locks: even connections of its own would lock nothing, and lose commits when the parent closes the file.
+
+    Args:
+        writes: take the lock file, from BEGIN to the return of COMMIT, and make the tables at first.
+        beside: another connection, whose file must be this one's too; closed after an error, both open anew.
+    """
+
+    def __init__(self, path: Path, *, writes: bool = False, beside: Optional["FileConnection"] = None) -> None:
+        self._path = path
+        self._beside = beside
+        self._process_lock = ProcessLock(path) if writes else None
+        self._in_use = threading.Lock()
+        self._database: Optional[SqliteFile] = None
+        self._pid = 0
+        self._file: Optional[_Identity] = None
+        # Those of the open database; empty while there is none.
+        self._logs: _Logs = ()
+        self._times_closed = self._closed_beside = 0
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[SqliteFile]:
+        """
+        The open database, ours alone for a while. After an error it is opened anew.
+
+        Raises:
+            StoreError: the file is not there any more, or is not the one that was opened first.
+        """
+        with self._in_use, self._process_lock.held() if self._process_lock is not None else contextlib.nullcontext():
+            try:
+                yield self._ready()
+            except BaseException:
+                self._close()
+                raise
+
+    def close(self) -> None:
+        """Close it; the next use opens it again."""
+        with self._in_use:
+            self._let_go()
+
+    def explained(self, error: BaseException) -> StoreError:
+        """The database's own words as an error that says what to do."""
+        text = mask(error)
+        for sign, advice in (
+            (
+                "full",
+                "Le disque est plein : libérer de la place. Rien n'a été confirmé ; l'écriture reprendra seule.",
+            ),
+            (
+                "locked",
+                "Un autre programme tient la base verrouillée : le fermer (un shell sqlite3, une sauvegarde ?).",
+            ),
+            ("malformed", "Le fichier est abîmé : le remplacer par une sauvegarde saine."),
+            ("not a database", "Ce fichier n'est pas une base SQLite : corriger FEDAPAY_DB_URL."),
+            ("readonly", "Le fichier n'est pas inscriptible : corriger ses droits."),
+            ("unable to open", "Le fichier ne peut pas être ouvert : vérifier le dossier et ses droits."),
+            ("disk I/O", "Le disque ou le dossier a disparu ou refuse : vérifier le stockage."),
+        ):
+            if sign in text:
+                return StoreError(f"La base locale a échoué ({text}). {advice}")
+        return StoreError(f"La base locale a échoué ({type(error).__name__} : {text}).")
+
+    def _ready(self) -> SqliteFile:
+        found = _identity(self._path)
+        known = {each._file for each in (self, self._beside) if each is not None and each._file is not None}
+        if found is None or known - {found}:
+            # SQLite would go on with a file that nobody will ever find, or make a new one, empty.
+            self._close()
+            raise StoreError(
+                f"La base {self._path} a disparu ou a été remplacée. La remettre en place, ou redémarrer le programme."
+            )
+        if self._beside is not None and self._beside._times_closed != self._closed_beside:
+            # While one stays open, SQLite shares with all of the process what it knows of a file put right since.
+            self._close()
+            self._closed_beside = self._beside._times_closed
+        if self._database is not None and self._logs != _logs(self._path):
+            # SQLite would go on, and confirm what it writes into files that nobody will ever find.
+            log.error("the -wal or -shm of %s was taken from under an open database; reopening", self._path.name)
+            self._close()
+        if self._database is None:
+            been_open = self.times_opened or (self._beside is not None and self._beside.times_opened)
+            if been_open and not os.path.getsize(self._path):
+                # Opened, it would be locked as a new database is made, ten seconds for each who comes.
+                raise StoreError(EMPTIED)
+            self._close_stale(found)
+            with _opening:
+                if any(each._pid != os.getpid() and each._file == found for each in list(_open.values())):
+                    raise ConfigError(
+                        f"La base {self._path} était ouverte quand ce processus a été créé par fork, et ne peut plus "
+                        "l'être ici sans risque. N'utiliser le connecteur qu'après le fork (uWSGI : lazy-apps = true)."
+                    )
+                self._database, self._file, self._pid = connect(self._path), found, os.getpid()
+                _open[id(self)] = self
+            if self._process_lock is not None:
+                self._database.transact(lambda database: migrate(database, again=self.times_opened > 0))
+            self.times_opened += 1
+            self._logs = _logs(self._path)
+        return self._database
+
+    def _close_stale(self, found: _Identity) -> None:
+        """
+        Close what else this process has open on that file with logs that are gone: SQLite shares between all of its
+        connections what it knows of them.
+
+        Raises:
+            StoreError: one of them is in use.
+        """
+        for each in list(_open.values()):
+            if each._pid != os.getpid() or each._file != found or each._logs in ((), _logs(self._path)):
+                continue
+            # Not for long: it may be waiting for us.
+            if not each._in_use.acquire(timeout=1.0):
+                raise StoreError(f"La base {self._path} est en train d'être rouverte. Rien n'a été confirmé.")
+            try:
+                if each._logs != _logs(self._path):
+                    each._close()
+            finally:
+                each._in_use.release()
+
+    def _let_go(self) -> None:
+        self._close()
+        if self._process_lock is not None:
+            self._process_lock.close()
+
+    def _close(self) -> None:
+        database, self._database, self._logs = self._database, None, ()
+        _open.pop(id(self), None)
+        if database is not None:
+            self._times_closed += 1
+            try:
+                database.close()
+            except (peewee.PeeweeException, sqlite3.Error) as error:
+                log.warning("closing the database failed: %s", type(error).__name__)
+
+
+_held_over_fork: List[FileConnection] = []
+
+
+def _before_fork() -> None:
+    end = time.monotonic() + BUSY_MS / 1000
+    while True:
+        _opening.acquire()
+        left = [each for each in list(_open.values()) if each._pid == os.getpid() and not _is_let_go(each)]
+        # One that is not to be had in time stays open, and the child will refuse that file.
+        if not left or time.monotonic() > end:
+            return
+        # It may be waiting for the lock file, which another has that waits here to be opened.
+        _opening.release()
+        time.sleep(_TURN)
+
+
+def _is_let_go(connection: FileConnection) -> bool:
+    """Close it for the time of a fork, if it is free now or soon."""
+    if not connection._in_use.acquire(timeout=_TURN):
+        return False
+    connection._let_go()
+    _held_over_fork.append(connection)
+    return True
+
+
+def _after_fork() -> None:
+    while _held_over_fork:
+        _held_over_fork.pop()._in_use.release()
+    _opening.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+
+
+def _logs(path: Path) -> _Logs:
+    """Which files hold what was committed and is not in the database file yet."""
+    return _identity(f"{path}-wal"), _identity(f"{path}-shm")
+
+
+def _identity(path: Union[Path, str]) -> Optional[_Identity]:
+    """Which file stands at that path, if any."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

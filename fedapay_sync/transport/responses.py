@@ -1,0 +1,268 @@
+"""What FedaPay's answers mean: a success and its body, or the error that a caller can act upon."""
+
+import json
+import math
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
+
+from fedapay_sync.common.masking import mask
+from fedapay_sync.errors import (
+    ApiError,
+    AuthenticationError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    ServerFault,
+    UnreadableAnswer,
+)
+
+#: Decoded bytes of an answer that are read at most.
+MAX_BODY = 2 * 1024 * 1024
+#: Levels of nesting in an answer that are read at most: deeper, Python's recursion ends in whoever walks through it.
+MAX_DEPTH = 50
+
+#: What a call that changes nothing leaves to do.
+READ_AGAIN = "Ce n'était qu'une lecture, rien n'a changé : relire plus tard."
+
+#: Of FedaPay's complaints, so much is kept at most: characters of a text, fields, reasons for one field.
+_MAX_TEXT, _MAX_FIELDS, _MAX_REASONS = 500, 100, 20
+_MAX_LOOK = 2000
+
+_ERRORS: Dict[int, Tuple[Type[ApiError], str]] = {
+    400: (BadRequest, "Vérifier les valeurs envoyées."),
+    401: (AuthenticationError, "Vérifier FEDAPAY_API_KEY : la clé secrète (sk_…) du même environnement que "
+          "FEDAPAY_API_URL est attendue."),
+    403: (Forbidden, "Relire l'objet : il n'est peut-être plus dans un état qui le permet. Sinon ce compte n'a pas ce "
+          "droit, ou la clé est d'un autre environnement."),
+    404: (NotFound, "Vérifier l'identifiant, et que la clé est celle du compte et de l'environnement qui l'ont créé."),
+    409: (Conflict, "Une autre opération est en cours : relire l'objet avant de recommencer."),
+    422: (BadRequest, "Vérifier les valeurs envoyées."),
+    429: (RateLimited, "Ralentir, puis recommencer."),
+}  # fmt: skip
+#: What POST creates at the top; any other name there is the code of an operator.
+_COLLECTIONS = frozenset("/accounts /customers /invoices /pages /transactions /webhooks".split())
+_LEADS: Dict[Type[ApiError], str] = {
+    ServerFault: "Défaut chez FedaPay",
+    ApiError: "FedaPay a répondu autre chose qu'attendu",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Answer:
+    """What FedaPay said: a 2xx and its decoded body (``None`` if empty)."""
+
+    status: int
+    body: Any
+    method: str = ""
+    path: str = ""
+
+    def object(self, envelope: str) -> Dict[str, Any]:
+        """The object inside that envelope, or the bare object where there is none."""
+        body = self.body
+        if isinstance(body, dict) and isinstance(body.get(envelope), dict):
+            body = body[envelope]
+        if isinstance(body, dict):
+            return body
+        raise self.unreadable(f"un objet {f'« {envelope} » ' if envelope else ''}est attendu, reçu {_kind(body)}")
+
+    def unreadable(self, problem: str) -> UnreadableAnswer:
+        """The error that a success amounts to when it does not say what was asked for."""
+        return _unreadable(f"{self.method} {self.path}, HTTP {self.status}", problem, self._facts())
+
+    def _facts(self) -> Dict[str, Any]:
+        return {"status": self.status, "method": self.method, "path": self.path}
+
+
+def judged(method: str, path: str, status: int, raw: bytes, *, retry_after: Optional[str], now: float) -> Answer:
+    """
+    The answer that these bytes are, or the error that they amount to.
+
+    Args:
+        raw: the decoded body, or its first ``MAX_BODY`` bytes and some more.
+        retry_after: the header of that name.
+
+    Raises:
+        ApiError: anything but a success.
+    """
+    facts: Dict[str, Any] = {"status": status, "method": method, "path": mask(path)}
+    where = f"{method} {mask(path)}, HTTP {status}"
+    body, problem = decoded(raw)
+    if 200 <= status < 300:
+        if problem:
+            raise _unreadable(where, problem, facts)
+        return Answer(body=body, **facts)
+    complaint = _complaint(body)
+    kind, advice = _ERRORS.get(status, (ApiError, "Vérifier FEDAPAY_API_URL, sinon prévenir FedaPay."))
+    if status == 429 or retry_after is not None:
+        facts["retry_after"] = _retry_after(retry_after or "", now)
+    if 300 <= status < 400:
+        advice = "L'adresse redirige ailleurs ; rien n'a été suivi. Vérifier FEDAPAY_API_URL."
+    elif 500 <= status < 600:
+        kind = ServerFault
+        advice = (
+            "Recommencer plus tard."
+            if method == "GET"
+            else "La requête a pu être exécutée quand même : relire l'objet avant de la refaire."
+        )
+    elif kind is BadRequest and complaint.errors:
+        advice = "Vérifier ces valeurs, puis recommencer."
+    elif status == 400 and method == "POST" and _takes_a_mode(path):
+        advice += (
+            " Si elles sont justes : en sandbox, seule la méthode momo_test est admise ; en réel, l'opérateur doit "
+            "être activé pour le compte."
+        )
+    elif kind is AuthenticationError and path == "/oauth/token":
+        advice = (
+            "Vérifier client_id et client_secret : ceux de l'application, dans le même environnement que "
+            "FEDAPAY_API_URL."
+        )
+    elif kind is Forbidden and path.startswith("/payouts"):
+        advice = (
+            "Le plus souvent, les dépôts ne sont pas activés pour ce compte : le demander à FedaPay. Sinon, relire le "
+            "dépôt : il n'est plus dans un état qui le permet."
+        )
+    elif kind is RateLimited and facts["retry_after"]:
+        advice = f"Attendre {facts['retry_after']:.0f} s, puis recommencer."
+    said = f"« {complaint.message} »" if complaint.message else problem or "sans message"
+    code = f" (code {complaint.code})" if complaint.code else ""
+    fields = "".join(f" {name and f'{name} : '}{', '.join(why)}." for name, why in complaint.errors.items())
+    raise kind(
+        f"{_LEADS.get(kind, 'FedaPay a refusé')} ({where}) : {said}{code}.{fields[:1000]} {advice}",
+        fedapay_message=complaint.message,
+        fedapay_code=complaint.code,
+        errors=complaint.errors,
+        **facts,
+    )
+
+
+def _takes_a_mode(path: str) -> bool:
+    return path.startswith("/payouts") or (path.count("/") == 1 and path not in _COLLECTIONS)
+
+
+def _unreadable(where: str, problem: str, facts: Mapping[str, Any]) -> UnreadableAnswer:
+    advice = (
+        READ_AGAIN
+        if facts["method"] == "GET"
+        else "La requête a pu être exécutée : relire l'objet chez FedaPay avant de la refaire."
+    )
+    return UnreadableAnswer(f"Réponse de FedaPay illisible ({where}) : {problem}. {advice}", **facts)
+
+
+def _kind(body: Any) -> str:
+    """What a body is, in French."""
+    return {type(None): "un corps vide", list: "une liste", dict: "un objet", str: "un texte"}.get(
+        type(body), "un nombre"
+    )
+
+
+def decoded(raw: bytes) -> Tuple[Any, str]:
+    """The decoded body, and what is wrong with it in French if it is no JSON."""
+    if not raw.strip():
+        return None, ""
+    if len(raw) > MAX_BODY:
+        return None, f"plus de {MAX_BODY // (1024 * 1024)} Mio"
+    try:
+        body = json.loads(
+            raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_distinct
+        )
+    except (ValueError, RecursionError):
+        html = raw.lstrip()[:1] == b"<"
+        return None, "une page HTML au lieu de JSON" if html else "du texte qui n'est pas du JSON"
+    return (None, f"plus de {MAX_DEPTH} niveaux") if _is_deep(body) else (body, "")
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_constant(text)
+
+
+def _distinct(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    """An object. With one name twice, two readers would see two amounts or two statuses."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("one name twice")
+    return made
+
+
+def _is_deep(body: Any) -> bool:
+    """Whether the body nests deeper than we follow. Level by level: recursion is what it protects from."""
+    level: List[Any] = [[body]]
+    for _ in range(MAX_DEPTH + 1):
+        inside = (each for box in level for each in (box.values() if isinstance(box, dict) else box))
+        level = [each for each in inside if isinstance(each, (dict, list))]
+    return bool(level)
+
+
+class _Complaint(NamedTuple):
+    """What FedaPay says about an error, masked."""
+
+    message: str = ""
+    code: str = ""
+    errors: Mapping[str, List[str]] = {}
+
+
+def _complaint(body: Any) -> _Complaint:
+    """
+    From any shape: ``{message, errors}``, the older ``{error: {code, message, param}}``, OAuth's ``{error: text}``.
+    """
+    if not isinstance(body, dict):
+        return _Complaint()
+    error = body.get("error")
+    source = error if isinstance(error, dict) else body
+    message = next((each for each in (source.get("message"), error) if isinstance(each, str)), "")
+    code, fields, param = source.get("code"), source.get("errors"), source.get("param")
+    if not fields and isinstance(param, str) and param:
+        fields = {param: message or "refusé"}
+    named = fields if isinstance(fields, dict) else {"": fields} if fields else {}
+    return _Complaint(
+        message=_shown(message),
+        code=_shown(str(code)) if isinstance(code, (str, int)) and not isinstance(code, bool) else "",
+        errors={_shown(name): _reasons(why) for name, why in islice(named.items(), _MAX_FIELDS)},
+    )
+
+
+def _reasons(why: Any) -> List[str]:
+    """Reasons as texts, however they came."""
+    listed = why if isinstance(why, list) else [why]
+    return [
+        _shown(each if isinstance(each, str) else json.dumps(_masked(each), ensure_ascii=False))
+        for each in listed[:_MAX_REASONS]
+    ]
+
+
+def _masked(value: Any) -> Any:
+    """What is masked before it is written: an escaped line end hides a number behind a letter."""
+    if isinstance(value, dict):
+        return {mask(name): _masked(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_masked(each) for each in value[:_MAX_REASONS]]
+    return mask(value[:_MAX_LOOK]) if isinstance(value, str) else value
+
+
+def _shown(text: str) -> str:
+    """A text of FedaPay's on one line, masked, and not too long."""
+    looked_at = text[:_MAX_LOOK]
+    shown = mask("".join(each if each.isprintable() else " " for each in looked_at))
+    if len(text) > _MAX_LOOK:
+        # The cut may have gone through an address or a number, which nobody recognizes any more.
+        shown = shown[:-300]
+    return shown[:_MAX_TEXT].strip()
+
+
+def _retry_after(text: str, now: float) -> Optional[float]:
+    """Seconds to wait, from a number or a date; None if it is neither."""
+    text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) < 8:
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None

@@ -1,0 +1,292 @@
+"""
+Runs the program's callbacks: each event once, unless a process dies in the middle of one.
+
+The work lies in the store; this process takes some of it, keeps its leases alive while it runs, and gives it back
+if it fails. Callbacks run on threads of their own, so that a slow one delays no webhook.
+"""
+
+import inspect
+import random
+import threading
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+
+from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
+from fedapay_sync.common.config import Config
+from fedapay_sync.common.masking import get_logger, mask
+from fedapay_sync.concurrency.thread_pool import Pool
+from fedapay_sync.errors import FedapayError
+from fedapay_sync.store import StoredEvent
+from fedapay_sync.workflow.callbacks.retry_policy import is_last, is_one_too_many, longest_pause
+
+if TYPE_CHECKING:
+    from fedapay_sync.store import Store
+
+log = get_logger(__name__)
+
+Handler = Callable[[StoredEvent], Any]
+
+#: A claimed callback belongs to its process for so long, renewed while it runs, in seconds.
+LEASE = 60.0
+#: Owed work is looked for at least so often, in seconds.
+LOOK = 2.0
+#: Callbacks that run at the same time in one process.
+WORKERS = 4
+#: How long closing waits for the looking thread once nothing runs, in seconds.
+_FAREWELL = 1.0
+#: What a clock set back has put off too long is looked for so often, in seconds.
+_MEND = 60.0
+#: Old bodies are blanked so often, in seconds; the first time soon after the start.
+_DAILY = 86400.0
+
+Chore = Callable[[], bool]
+
+
+class Hopeless(Exception):
+    """What a handler raises when trying again would not help: the event is parked at once."""
+
+
+class Callbacks:
+    """
+    The callback threads of one connector.
+
+    Args:
+        lease: seconds that claimed work is ours without a heartbeat.
+        chore: a small piece of housekeeping, done once a day; true if there is more of it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: "Store",
+        owner: str,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        lease: float = LEASE,
+        chore: Optional[Chore] = None,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._owner = owner
+        self._clock = clock
+        self._lease = lease
+        self._chore = chore
+        # Not at once: a script that ends soon has better things to do.
+        self._chore_due = clock.monotonic() + _MEND
+        self._mend_due = clock.monotonic()
+        self._handlers: Dict[str, Handler] = {}
+        self._lock = threading.Condition()
+        self._running: Dict[int, StoredEvent] = {}
+        #: Callbacks that have ended, and whose end the store could not take yet: problem, and whether it is hopeless.
+        self._unsettled: Dict[int, Tuple[StoredEvent, Optional[str], bool]] = {}
+        self._started = False
+        self._taking = False
+        self._here = threading.local()
+        self._wake = threading.Event()
+        self._pool = Pool("fedapay-callback", WORKERS)
+        self._thread: Optional[threading.Thread] = None
+        self._closing = False
+
+    def set(self, kind: str, handler: Optional[Handler]) -> None:
+        """Run that handler for owed work of that kind; ``None`` leaves the work to other processes."""
+        if handler is None:
+            self._handlers.pop(kind, None)
+        else:
+            self._handlers[kind] = handler
+            if self._started:
+                self.notify()
+
+    def has(self, kind: str) -> bool:
+        """Whether this process handles that kind."""
+        return kind in self._handlers
+
+    def start(self) -> None:
+        """Look for owed work from now on, if there is a handler for any."""
+        self._started = True
+        if not self._handlers:
+            return
+        with self._lock:
+            if self._thread is None and not self._closing:
+                thread = threading.Thread(target=self._run, name="fedapay-callbacks", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    # Whoever calls has stored an event, and must be able to say so.
+                    log.error("no thread for the callbacks, trying again with the next event: %s", error)
+                else:
+                    self._thread = thread
+
+    def notify(self) -> None:
+        """There may be new work."""
+        self.start()
+        self._wake.set()
+
+    def is_idle(self) -> bool:
+        """Whether nothing runs here."""
+        with self._lock:
+            return not self._running
+
+    def owes(self) -> bool:
+        """Whether work that is due waits for a handler of this process, or runs."""
+        return self._store.is_owed(
+            environment=self._config.environment, accounts=self._config.accounts, kinds=list(self._handlers)
+        )
+
+    def close(self, timeout: float) -> bool:
+        """Take nothing new, and wait for what runs; false if something still ran after the timeout, in seconds."""
+        # A callback that closes the connector does not wait for itself.
+        own = int(getattr(self._here, "calling", False))
+        self._wake.set()
+        with self._lock:
+            self._closing = True
+            thread = self._thread
+            done = self._lock.wait_for(lambda: not self._taking and len(self._running) <= own, timeout)
+            left = len(self._running)
+        self._wake.set()
+        if not done:
+            log.warning("%d callbacks still running at the end; they may run again", left)
+        elif thread is not None and not own:
+            thread.join(_FAREWELL)
+        return done
+
+    def _run(self) -> None:
+        failing = False
+        beat = self._clock.monotonic()
+        # What outlives the closing keeps its lease: elsewhere it would run a second time.
+        while not self._closing or self._running:
+            self._wake.wait(min(LOOK, self._lease / 4))
+            self._wake.clear()
+            try:
+                self._settle_again()
+                if self._clock.monotonic() - beat > self._lease / 4:
+                    self._keep_leases()
+                    beat = self._clock.monotonic()
+                self._take()
+                self._keep_house()
+                failing = False
+            except FedapayError as error:
+                if not failing:
+                    log.error("looking for owed callbacks failed, going on: %s", error)
+                failing = True
+            except Exception as error:  # edge of a thread: callbacks must go on being called
+                log.error("looking for owed callbacks failed: %s: %s", type(error).__name__, error)
+        self._pool.close()
+
+    def _keep_house(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._mend_due:
+            self._mend_due = now + _MEND
+            if self._store.hasten(longest_pause, self._lease):
+                log.warning("the clock was set back: owed callbacks brought forward")
+                self._wake.set()
+        if self._chore is not None and now >= self._chore_due:
+            # In small pieces: leases and new work come in between.
+            self._chore_due = now + (LOOK if self._chore() else _DAILY)
+
+    def _keep_leases(self) -> None:
+        with self._lock:
+            running = list(self._running.values())
+        for work in running:
+            if not self._store.keep_lease(work, self._owner, self._lease):
+                log.warning("lease lost while the callback of %s runs; it may run twice", work.event_key)
+
+    def _take(self) -> None:
+        more = True
+        while more:
+            with self._lock:
+                busy = list(self._running)
+                self._taking = not self._closing and len(busy) < WORKERS
+                if not self._taking:
+                    return
+            taken: List[StoredEvent] = []
+            try:
+                taken = self._store.claim(
+                    self._owner,
+                    environment=self._config.environment,
+                    accounts=self._config.accounts,
+                    kinds=list(self._handlers),
+                    lease=self._lease,
+                    limit=WORKERS - len(busy),
+                    busy=busy,
+                )
+            finally:
+                with self._lock:
+                    self._running.update({work.id: work for work in taken})
+                    self._taking = False
+                    self._lock.notify_all()
+            for work in taken:
+                self._begin(work)
+            more = bool(taken)
+
+    def _begin(self, work: StoredEvent) -> None:
+        try:
+            self._pool.submit(lambda: self._call(work))
+        except RuntimeError as error:
+            # No thread to be had here, now: another process may have one.
+            with self._lock:
+                self._running.pop(work.id, None)
+            self._store.give_back(work, self._owner, error=f"no thread: {error}", again_in=LOOK)
+
+    def _call(self, work: StoredEvent) -> None:
+        kind = work.name if work.source == "local" else "webhook"
+        problem: Optional[str] = None
+        hopeless = is_last(work.attempts)
+        self._here.calling = True
+        try:
+            if is_one_too_many(work.attempts):
+                # One that takes its process down each time would do so for ever.
+                raise RuntimeError("every attempt ended with the process that made it")
+            handler = self._handlers[kind]
+            returned = handler(work)
+            if inspect.isawaitable(returned):
+                close = getattr(returned, "close", None)
+                if close is not None:
+                    close()
+                problem = "the callback returned a coroutine that nobody awaits; delete async from it"
+        except Hopeless as error:
+            problem, hopeless = mask(error), True
+        except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
+            problem = f"{type(error).__name__}: {mask(error)}"
+        try:
+            self._settle(work, problem, hopeless)
+        except FedapayError as error:
+            # Still ours, and not to be called again while we live: its end is told as soon as the store takes it.
+            log.error("the end of the callback of %s could not be stored, trying again: %s", work.event_key, error)
+            with self._lock:
+                self._unsettled[work.id] = (work, problem, hopeless)
+        finally:
+            self._here.calling = False
+            with self._lock:
+                if work.id not in self._unsettled:
+                    self._forget(work)
+            self._wake.set()
+
+    def _settle_again(self) -> None:
+        """Tell the store of the ends that it could not take before."""
+        for work, problem, hopeless in list(self._unsettled.values()):
+            try:
+                self._settle(work, problem, hopeless)
+            except FedapayError:
+                if not self._closing:
+                    raise
+                # Once its lease has ended it is called again, with the same event key.
+                log.error("the end of the callback of %s was not stored; it will run again", work.event_key)
+            with self._lock:
+                self._forget(work)
+
+    def _forget(self, work: StoredEvent) -> None:
+        self._running.pop(work.id, None)
+        self._unsettled.pop(work.id, None)
+        self._lock.notify_all()
+
+    def _settle(self, work: StoredEvent, problem: Optional[str], hopeless: bool) -> None:
+        if problem is None:
+            if not self._store.finish(work, self._owner, blank=self._config.keep_bodies_days == 0):
+                log.warning("lease lost before the callback of %s ended; it may run twice", work.event_key)
+            return
+        again = None if hopeless else longest_pause(work.attempts) * random.uniform(0.6, 1.0)
+        self._store.give_back(work, self._owner, error=problem, again_in=again)
+        if again is None:
+            log.error("callback of %s failed %d times and is parked: %s", work.event_key, work.attempts, problem)
+        else:
+            text = "callback of %s failed (attempt %d), again in %.0f s: %s"
+            log.warning(text, work.event_key, work.attempts, again, problem)

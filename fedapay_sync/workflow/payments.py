@@ -1,0 +1,282 @@
+"""
+Asking a customer for money, once.
+
+What is about to be asked is written down first, under a merchant reference that FedaPay keeps unique. After a
+doubtful POST that reference is looked up before anything is sent again.
+"""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+
+from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
+from fedapay_sync.common.config import Config
+from fedapay_sync.common.countries import currency_of
+from fedapay_sync.common.masking import fingerprint, get_logger
+from fedapay_sync.enums import FINAL_STATUSES, Monnaies
+from fedapay_sync.errors import (
+    AmountMismatch,
+    ApiError,
+    BadRequest,
+    Conflict,
+    FedapayError,
+    InvalidArgument,
+    NotFound,
+    OutcomeUnknown,
+    StoreError,
+    TransactionId,
+    TransportError,
+    UnreadableAnswer,
+)
+from fedapay_sync.models import FedapayPay, PaiementSetup, Transaction, TransactionToken, UserData
+from fedapay_sync.models.params.payment import transaction_request
+from fedapay_sync.models.payment import contact_of
+from fedapay_sync.resources.api import Api
+from fedapay_sync.resources.idempotency import NO_ANSWER, new_reference, retold
+from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent, Payment
+from fedapay_sync.store.payment_record import Intent
+from fedapay_sync.workflow.callbacks.worker import Callbacks
+from fedapay_sync.workflow.reconciliation.reconciler import FollowUp
+
+if TYPE_CHECKING:
+    from fedapay_sync.store import Store
+
+log = get_logger(__name__)
+
+
+class Payments:
+    """The payments of one connector."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: "Store",
+        api: Api,
+        callbacks: Callbacks,
+        follow_up: FollowUp,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._transactions = api.transactions
+        self._intents = api.payment_intents
+        self._callbacks = callbacks
+        self._follow_up = follow_up
+        self._clock = clock
+
+    def pay(
+        self,
+        setup: PaiementSetup,
+        client_infos: Optional[UserData],
+        montant_paiement: int,
+        *,
+        payment_contact: Optional[str] = None,
+        callback_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        merchant_reference: Optional[str] = None,
+        custom_metadata: Optional[Mapping[str, Any]] = None,
+        description: Optional[str] = None,
+    ) -> FedapayPay:
+        """Create a transaction, ask for its token if it came without, push it to the phone, owe the callback."""
+        key = self._config.checked_key(api_key)
+        body = transaction_request(
+            setup, client_infos, montant_paiement, callback_url, custom_metadata, description, merchant_reference
+        )
+        contact = contact_of(setup, client_infos, payment_contact, self._config.environment)
+        reference = body.setdefault("merchant_reference", new_reference())
+        row = Intent(self._store, self._config.environment, fingerprint(key), reference, self._follow_up.expect(key))
+        try:
+            transaction = self._transaction(body, row, currency_of(setup.pays), key)
+        except FedapayError as error:
+            error.merchant_reference = reference
+            raise
+        try:
+            _check_amount(transaction, body["amount"], currency_of(setup.pays))
+            payment = self._started(transaction, setup, contact, row, key)
+            self._owe_callback(payment)
+        except FedapayError as error:
+            raise _about(error, transaction.id, reference)  # noqa: B904 - the same error, told better
+        return payment
+
+    # -- creation -----------------------------------------------------------------------------------------------
+
+    def _transaction(self, body: Dict[str, Any], row: Intent, currency: Monnaies, key: str) -> Transaction:
+        """The one transaction of that row, made now unless it is there already."""
+        known = row.remember(body["amount"], currency.value)
+        if known is not None:
+            found = self._of_known(known, row, body["amount"], currency, key)
+            if found is not None:
+                return found
+        try:
+            created = self._transactions.create_new(body, api_key=key)
+        except NO_ANSWER:
+            row.note("unknown")
+            raise
+        except (BadRequest, Conflict) as refusal:
+            # A refusal of the reference may mean that another call under it, or an earlier one, had arrived after
+            # all. If nobody else used the row, the transaction is somebody else's, and the refusal stands.
+            found = self._found(row, key) if known is not None or row.is_shared() else None
+            if found is None:
+                row.note("failed")
+                raise refusal
+            return self._adopted(found, row, key)
+        except (ApiError, TransportError):
+            # Nobody was asked anything, and the same reference may be used again.
+            row.note("failed")
+            raise
+        return self._adopted(created, row, key)
+
+    def _of_known(
+        self, known: Payment, row: Intent, amount: int, currency: Monnaies, key: str
+    ) -> Optional[Transaction]:
+        """The transaction of an earlier call with the same reference, or None if FedaPay has none."""
+        if (known.amount, known.currency) != (amount, currency.value):
+            raise InvalidArgument(
+                f"merchant_reference={known.merchant_reference!r} désigne déjà un paiement de {known.amount} "
+                f"{known.currency} ; celui-ci est de {amount} {currency.value}. Donner une référence neuve.",
+                field="merchant_reference",
+                id_transaction=_shown(known.transaction_id),
+            )
+        if known.transaction_id is not None:
+            return self._retrieved(known.transaction_id, key)
+        found = self._found(row, key)
+        if found is None:
+            # Whoever else is under way with this row learns that it is no longer alone.
+            row.note("unknown")
+            return None
+        return self._adopted(found, row, key)
+
+    def _retrieved(self, id_transaction: str, key: str) -> Transaction:
+        try:
+            return self._transactions.retrieve(id_transaction, api_key=key)
+        except FedapayError as error:
+            error.id_transaction = _shown(id_transaction)
+            raise
+
+    def _found(self, row: Intent, key: str) -> Optional[Transaction]:
+        """What FedaPay has under the reference of that row, if anything."""
+        try:
+            return self._transactions.by_merchant_reference(row.reference, api_key=key)
+        except NotFound:
+            return None
+
+    def _adopted(self, transaction: Transaction, row: Intent, key: str) -> Transaction:
+        """Remember whose transaction it is, once it is certain that it is this payment's. The first one counts."""
+        others = self._store.payment_of(row.environment, transaction.id)
+        if others is not None and others.merchant_reference != row.reference:
+            raise UnreadableAnswer(
+                f"FedaPay a répondu par la transaction {transaction.id}, qui est déjà celle d'un autre paiement "
+                f"({others.merchant_reference!r} au lieu de {row.reference!r}). Ne rien livrer sur sa foi ; rappeler "
+                "pay avec cette même référence, et prévenir FedaPay si cela dure."
+            )
+        try:
+            first = row.adopt(transaction)
+        except StoreError as error:
+            raise _about(error, transaction.id, row.reference) from None
+        return transaction if first == str(transaction.id) else self._retrieved(first, key)
+
+    # -- after creation -----------------------------------------------------------------------------------------
+
+    def _started(
+        self,
+        transaction: Transaction,
+        setup: PaiementSetup,
+        contact: Optional[str],
+        row: Intent,
+        key: str,
+    ) -> FedapayPay:
+        """Ask the customer, if nobody did and there is still something to ask."""
+        over = isinstance(transaction.status, str) and transaction.status in FINAL_STATUSES
+        waiting = not over and not transaction.is_deleted
+        link = self._link(transaction, key) if waiting else TransactionToken()
+        if waiting and contact is None and not link.payment_link:
+            raise UnreadableAnswer("FedaPay n'a pas donné de lien de paiement : il manque dans sa réponse.")
+        # A mode means that an attempt to pay has begun, on the payment page or from elsewhere.
+        if not waiting or contact is None or setup.method is None or transaction.mode or not row.claim_push():
+            return FedapayPay(transaction, link, None, transaction.status)
+        try:
+            intent = self._intents.create(
+                setup.method, link.token or "", number=contact, country=setup.pays.value, api_key=key
+            )
+        except NO_ANSWER as error:
+            # The prompt may be on the phone already: never a second one. Where it stands, FedaPay knows.
+            log.warning("push of %s had no answer (%s); looking at the transaction", transaction.id, error.code)
+            return self._after_doubtful_push(transaction, link, error, key)
+        except (ApiError, TransportError, InvalidArgument):
+            # Certainly not on the phone: the same reference may ask again.
+            row.release_push()
+            raise
+        return FedapayPay(transaction, link, intent, intent.status or transaction.status)
+
+    def _after_doubtful_push(
+        self, transaction: Transaction, link: TransactionToken, doubt: FedapayError, key: str
+    ) -> FedapayPay:
+        try:
+            seen = self._transactions.retrieve(transaction.id, api_key=key)
+        except (ApiError, TransportError) as error:
+            log.warning("looking at %s failed: %s", transaction.id, error.code)
+            raise OutcomeUnknown(
+                "Le client a peut-être reçu l'invitation à payer : ni la réponse de FedaPay à cette invitation ni le "
+                f"statut n'ont pu être lus ({doubt.message}) Ne pas la refaire ; attendre avec finalise.",
+                **{name: getattr(doubt, name, "") for name in ("method", "path", "cause")},
+            ) from None
+        return FedapayPay(seen, link, None, seen.status)
+
+    def _link(self, transaction: Transaction, key: str) -> TransactionToken:
+        """FedaPay sends token and link with the creation since 2025; where it does not, they are asked for."""
+        if isinstance(transaction.payment_token, str) and transaction.payment_token and transaction.payment_url:
+            return TransactionToken(transaction.payment_token, transaction.payment_url)
+        return self._transactions.token(transaction.id, api_key=key)
+
+    def _owe_callback(self, payment: FedapayPay) -> None:
+        if not self._callbacks.has(PAYMENT_NAME):
+            return
+        environment, id_transaction = self._config.environment, str(payment.id_transaction)
+        event_key = f"{environment}:{self._config.account}:payment:{id_transaction}"
+        body = json.dumps(payment.to_dict()).encode("ascii")
+        self._store.owe_payment_callback(
+            NewEvent(
+                dedup_key=hashlib.sha256(event_key.encode()).hexdigest(),
+                event_key=event_key,
+                environment=environment,
+                account=self._config.account,
+                name=PAYMENT_NAME,
+                object="payment",
+                entity_id=id_transaction,
+                status=None,
+                is_final=False,
+                is_paid=False,
+                source=LOCAL,
+                body=body,
+                body_sha256=hashlib.sha256(body).hexdigest(),
+                received_at=self._clock.now(),
+            )
+        )
+        self._callbacks.notify()
+
+
+def _check_amount(transaction: Transaction, amount: int, currency: Monnaies) -> None:
+    """Nobody is asked for another sum than the one that was meant. An amount that cannot be read says nothing."""
+    if isinstance(transaction.amount, int) and transaction.amount != amount:
+        raise AmountMismatch(
+            f"La transaction de FedaPay porte {transaction.amount} {currency.value}, et {amount} {currency.value} "
+            "étaient demandés. Rien n'a été demandé au client ; ne rien livrer, et vérifier la référence.",
+            expected=f"{amount} {currency.value}",
+            received=f"{transaction.amount} {currency.value}",
+        )
+
+
+def _shown(id_transaction: Optional[str]) -> Optional[TransactionId]:
+    """An id out of the store, as FedaPay gives it."""
+    return int(id_transaction) if id_transaction is not None and id_transaction.isdigit() else id_transaction
+
+
+def _about(error: FedapayError, id_transaction: TransactionId, reference: str) -> FedapayError:
+    """The error, saying which transaction it leaves behind."""
+    error.id_transaction = id_transaction
+    error.merchant_reference = reference
+    return retold(
+        error,
+        f"La transaction {id_transaction} existe chez FedaPay (merchant_reference={reference!r}) : rappeler pay avec "
+        "cette référence la reprend sans en créer une autre.",
+    )

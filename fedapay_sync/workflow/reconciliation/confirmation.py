@@ -1,0 +1,99 @@
+"""
+Asking FedaPay's API before a webhook is believed.
+
+A good signature proves that whoever sent the message has the secret, and a secret can be stolen. With
+``confirm_with_api`` what a webhook says of the end of a transaction is stored as a claim: acknowledged, but ending
+nothing. Here, never before the 200, the transaction is read; what FedaPay says goes into the store like any other
+event, and a claim that it does not bear out is told as suspect.
+"""
+
+from typing import Any, Dict, Optional
+
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.concurrency.thread_pool import Pool
+from fedapay_sync.enums import PAID_STATUSES
+from fedapay_sync.errors import FedapayError, NotFound
+from fedapay_sync.models import Transaction
+from fedapay_sync.store import StoredEvent
+from fedapay_sync.workflow.callbacks.retry_policy import ROUND
+from fedapay_sync.workflow.reconciliation.status_reader import Statuses
+from fedapay_sync.workflow.webhooks.inbox import Inbox, contents
+
+log = get_logger(__name__)
+
+#: FedaPay is asked so often before a claim is called unfounded: its API may lag behind its webhooks.
+_LOOKS = 3
+
+
+class Unconfirmed(FedapayError):
+    """FedaPay does not say so yet; to be tried again like a callback that failed."""
+
+
+class Confirmation:
+    """What is done about the claims of one connector."""
+
+    def __init__(self, inbox: Inbox, statuses: Statuses) -> None:
+        self._inbox = inbox
+        self._statuses = statuses
+        self._pool = Pool("fedapay-confirm", 4)
+
+    def soon(self, transaction_id: str) -> None:
+        """Ask FedaPay on another thread, for those who wait; if it does not answer, the claim is still there."""
+        try:
+            self._pool.submit(lambda: self._ask(transaction_id))
+        except RuntimeError as error:
+            # The webhook is stored, and must be answered 200.
+            log.error("no thread to confirm transaction %s now: %s", transaction_id, error)
+
+    def close(self) -> None:
+        """Ask nothing new."""
+        self._pool.close()
+
+    def is_unfounded(self, work: StoredEvent) -> bool:
+        """
+        Whether FedaPay denies what the claim says. If not, the event itself is stored, and told like any other.
+
+        Raises:
+            FedapayError: FedaPay did not answer, or does not say so yet.
+        """
+        transaction: Optional[Transaction] = None
+        try:
+            transaction = self._statuses.read(work.entity_id)
+        except NotFound:
+            log.info("FedaPay does not know transaction %s", work.entity_id)
+        event = _borne_out(work, transaction)
+        if event is not None:
+            self._inbox.take_confirmed(event, work.source)
+            return False
+        if work.attempts % ROUND < _LOOKS:
+            raise Unconfirmed(f"FedaPay ne confirme pas (encore) {work.name} de la transaction {work.entity_id}.")
+        log.error(
+            "%s of %s is well signed, but FedaPay does not bear it out: is the webhook secret stolen?",
+            work.name,
+            work.entity_id,
+        )
+        return True
+
+    def _ask(self, transaction_id: str) -> None:
+        try:
+            self._statuses.read(transaction_id)
+        except FedapayError as error:
+            log.warning("status of %s, told by a webhook, not confirmed yet: %s", transaction_id, error)
+
+
+def _borne_out(work: StoredEvent, transaction: Optional[Transaction]) -> Optional[Dict[str, Any]]:
+    """The event with the entity that FedaPay gives, if it says the same; only the name is the sender's."""
+    event, is_deletion = contents(work), work.name == "transaction.deleted"
+    if work.status in PAID_STATUSES:
+        if transaction is None or not transaction.was_paid:
+            return None
+        return {**event, "entity": transaction.to_dict()}
+    if transaction is None:
+        return event if is_deletion else None
+    entity = transaction.to_dict()
+    if is_deletion:
+        return {**event, "entity": entity} if transaction.is_deleted and not transaction.was_paid else None
+    if transaction.status == work.status or entity.get(f"{work.status}_at"):
+        # It may have moved on since; the event is about then.
+        return {**event, "entity": {**entity, "status": work.status}}
+    return None

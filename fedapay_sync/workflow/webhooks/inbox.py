@@ -1,0 +1,298 @@
+"""
+Where facts about payments come in: a webhook, a status read from FedaPay, an event handed over by the program.
+
+Whatever the way, a fact ends in the store under the same key, once; then it is acknowledged, then the bell rings,
+then callbacks run. Never in another order.
+"""
+
+import dataclasses
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+
+from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
+from fedapay_sync.common.config import Config
+from fedapay_sync.common.env import AUTH_KEY
+from fedapay_sync.common.masking import get_logger
+from fedapay_sync.concurrency.notifier import Bells
+from fedapay_sync.errors import ConfigError, EventError
+from fedapay_sync.models.event import TRANSACTION, Identity, event_from_transaction, identify
+from fedapay_sync.models.schema import read_francs
+from fedapay_sync.signature import verify
+from fedapay_sync.store import LOCAL, UNREADABLE, Accepted, NewEvent, StoredEvent
+from fedapay_sync.workflow.callbacks.worker import Callbacks, Hopeless
+
+if TYPE_CHECKING:
+    from fedapay_sync.store import Store
+
+log = get_logger(__name__)
+
+#: What the key of a message says that FedaPay's API has not confirmed.
+_UNCONFIRMED = ":unconfirmed:"
+
+
+class Inbox:
+    """The entrance of one connector."""
+
+    def __init__(
+        self, config: Config, store: "Store", bells: Bells, callbacks: Callbacks, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._bells = bells
+        self._callbacks = callbacks
+        self._clock = clock
+        #: Called with the id of a transaction whose end was told and is to be confirmed by FedaPay's API.
+        self.on_claim: Callable[[str], None] = lambda transaction_id: None
+
+    def verify(self, payload: bytes, header: Optional[str]) -> None:
+        """
+        Make sure that FedaPay signed these bytes, lately.
+
+        Raises:
+            SignatureError: it did not, or not lately.
+            ConfigError: there is no secret to check with, or the body was decoded.
+        """
+        if not isinstance(payload, (bytes, bytearray, memoryview)):
+            raise ConfigError(
+                f"Le corps du webhook doit être donné en octets (bytes), reçu {type(payload).__name__} : la signature "
+                "porte sur les octets reçus. Avec Flask : request.get_data() ; avec Django : request.body."
+            )
+        if not self._config.webhook_secrets:
+            raise ConfigError(
+                f"Secret de webhook manquant : la signature ne peut pas être vérifiée. Définir {AUTH_KEY} ou "
+                "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
+            )
+        rank = verify(bytes(payload), header, self._config.webhook_secrets, now=self._clock.now())
+        if rank:
+            log.info("webhook signed with secret number %d of the list", rank + 1)
+
+    def receive(self, payload: bytes, header: Optional[str]) -> Accepted:
+        """
+        Take a webhook in. When this returns it is on disk and may be acknowledged.
+
+        What is well signed is kept even if we cannot read it: refusing it would only make FedaPay repeat it and
+        then switch the webhook off.
+
+        Raises:
+            SignatureError: not from FedaPay, or too old.
+            StoreError: not on disk; FedaPay must send it again.
+        """
+        self.verify(payload, header)
+        try:
+            event = _decoded(bytes(payload))
+        except EventError as error:
+            return self._set_aside(bytes(payload), error)
+        return self._take(event, bytes(payload), "webhook")
+
+    def save(self, event: Any) -> Accepted:
+        """
+        Take in an event that the program has verified itself.
+
+        A text that we cannot read is kept like a webhook that we cannot read: it was well signed.
+
+        Raises:
+            EventError: it is neither an object nor a text.
+            StoreError: not on disk.
+        """
+        if isinstance(event, (str, bytes, bytearray, memoryview)):
+            payload = event.encode("utf-8", "surrogatepass") if isinstance(event, str) else bytes(event)
+            try:
+                event = _decoded(payload)
+            except EventError as error:
+                return self._set_aside(payload, error, "manual")
+        if not isinstance(event, Mapping):
+            raise EventError(
+                f"save_webhook attend l'événement décodé (un dictionnaire), reçu {type(event).__name__}. "
+                "Avec Flask : request.get_json()."
+            )
+        try:
+            # Nothing that could not be read again: NaN is no JSON.
+            text = json.dumps(dict(event), separators=(",", ":"), sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise EventError(f"save_webhook : l'événement ne s'écrit pas en JSON ({type(error).__name__}).") from None
+        # From the text, so that its parts are what JSON makes of them, whatever the program put in.
+        return self._take(json.loads(text), text.encode("ascii"), "manual")
+
+    def take_status(self, transaction: Mapping[str, Any]) -> Accepted:
+        """Take in a transaction just read from FedaPay, as the event it amounts to."""
+        event = event_from_transaction(transaction)
+        return self._keep(event, json.dumps(event, separators=(",", ":")).encode("ascii"), "status")
+
+    def take_listed(self, event: Mapping[str, Any]) -> Accepted:
+        """Take in an event out of FedaPay's list, in the form that its webhook has."""
+        return self._keep(dict(event), json.dumps(event, separators=(",", ":")).encode("ascii"), "events")
+
+    def take_confirmed(self, event: Dict[str, Any], source: str) -> Accepted:
+        """Take in an event whose entity is by now what FedaPay's API says of it."""
+        return self._keep(event, json.dumps(event, separators=(",", ":")).encode("ascii"), source)
+
+    def reread(self, work: StoredEvent) -> None:
+        """
+        Try once more to read what was set aside; this version may know how.
+
+        Raises:
+            Hopeless: it does not.
+        """
+        try:
+            event = _decoded(work.body)
+            self._identified(event, _digest(work.body))
+        except EventError as error:
+            raise Hopeless(error.message) from None
+        self._take(event, work.body, work.source)
+
+    def _take(self, event: Dict[str, Any], body: bytes, source: str) -> Accepted:
+        """What somebody told us: believed, or kept as a claim until FedaPay's API confirms it."""
+        return self._keep(event, body, source, is_claim=self._config.confirm_with_api)
+
+    def _identified(self, event: Mapping[str, Any], digest: str, account: Optional[str] = None) -> Identity:
+        return identify(
+            event,
+            environment=self._config.environment,
+            account=account or self._config.account,
+            body_sha256=digest,
+        )
+
+    def _keep(self, event: Dict[str, Any], body: bytes, source: str, *, is_claim: bool = False) -> Accepted:
+        digest = _digest(body)
+        try:
+            identity = self._identified(event, digest)
+        except EventError as error:
+            return self._set_aside(body, error, source)
+        entity, config = event["entity"], self._config
+        others = dict.fromkeys(account for account in config.accounts if account != config.account)
+        new = NewEvent(
+            **identity.__dict__,
+            environment=config.environment,
+            account=config.account,
+            source=source,
+            body=body,
+            body_sha256=digest,
+            received_at=self._clock.now(),
+            amount=_francs(entity.get("amount")) if identity.object == TRANSACTION else None,
+            currency_id=_currency_id(entity) if identity.object == TRANSACTION else None,
+            # Stored before a change of the API's key, the same fact lies under the old key's label.
+            also_known_as=tuple(self._identified(event, digest, account).dedup_key for account in others),
+        )
+        is_claim = is_claim and new.is_final
+        accepted = self._store.accept(_claim(new) if is_claim else new)
+        self._tell(identity.name, identity.entity_id, accepted, source)
+        if is_claim:
+            self.on_claim(identity.entity_id)
+        return accepted
+
+    def _tell(self, name: str, entity_id: str, accepted: Accepted, source: str) -> None:
+        if not accepted.new:
+            log.info("%s: %s of %s was known already", source, name, entity_id)
+            return
+        log.info("%s stored: %s for %s", source, name, entity_id)
+        if accepted.late:
+            log.warning(
+                "%s for %s came after the wait had ended; the callback is told that it is late",
+                name,
+                entity_id,
+            )
+        if accepted.suspect:
+            log.error("%s for %s carries another amount or currency than was asked for", name, entity_id)
+        if accepted.is_final:
+            self._bells.ring(entity_id)
+        self._callbacks.notify()
+
+    def _set_aside(self, body: bytes, error: EventError, source: str = "webhook") -> Accepted:
+        digest = _digest(body)
+        log.error("%s that cannot be read set aside (sha256 %s): %s", source, digest[:12], error)
+        config = self._config
+        return self._store.accept(
+            NewEvent(
+                dedup_key=hashlib.sha256(f"{UNREADABLE}:{config.environment}:{digest}".encode()).hexdigest(),
+                event_key=f"{config.environment}:{config.account}:{UNREADABLE}:{digest[:16]}",
+                environment=config.environment,
+                account=config.account,
+                name=UNREADABLE,
+                object=UNREADABLE,
+                entity_id=digest[:16],
+                status=None,
+                is_final=False,
+                is_paid=False,
+                source=source,
+                body=body,
+                body_sha256=digest,
+                received_at=self._clock.now(),
+                work_state="dead",
+                last_error=error.message[:500],
+            )
+        )
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _decoded(payload: bytes) -> Dict[str, Any]:
+    """The JSON object in these bytes; of two equal keys the last one counts, as everywhere in Python."""
+    try:
+        event = _JSON.decode(payload.decode("utf-8"))
+    # A deep nest is a RecursionError, which is no ValueError.
+    except (ValueError, RecursionError) as error:
+        raise EventError(f"Événement illisible : ce n'est pas du JSON ({type(error).__name__}).") from None
+    if not isinstance(event, dict):
+        raise EventError(f"Événement illisible : un objet JSON est attendu, reçu {type(event).__name__}.")
+    return event
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+# Made once: json.loads makes one for each call that asks for anything special.
+_JSON = json.JSONDecoder(parse_constant=_refuse)
+
+
+def _francs(value: Any) -> Optional[int]:
+    try:
+        return None if value is None else read_francs(value)
+    except (ValueError, ArithmeticError):
+        log.warning("odd amount in an event; it cannot be compared with what was asked for")
+        return None
+
+
+def _currency_id(entity: Mapping[str, Any]) -> Optional[int]:
+    value = entity.get("currency_id")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _claim(event: NewEvent) -> NewEvent:
+    """
+    The event as something merely said: it ends nothing, and has a key of its own.
+
+    Under the true key it would make the true event, when that comes, a duplicate that nobody is told of.
+    """
+    readable = event.event_key if len(event.event_key) <= 130 else event.event_key[:130]
+    return dataclasses.replace(
+        event,
+        dedup_key=hashlib.sha256(f"{_UNCONFIRMED}{event.dedup_key}{event.body_sha256}".encode()).hexdigest(),
+        event_key=f"{readable}{_UNCONFIRMED}{event.body_sha256[:16]}",
+        is_final=False,
+        is_paid=False,
+        also_known_as=(),
+    )
+
+
+def is_claim(stored: StoredEvent) -> bool:
+    """Whether FedaPay's API has still to confirm what this event says."""
+    return _UNCONFIRMED in stored.event_key
+
+
+def contents(stored: StoredEvent) -> Dict[str, Any]:
+    """The event that a row holds; where its body was blanked, what the columns say of it."""
+    try:
+        return _decoded(stored.body)
+    except EventError:
+        if stored.body or stored.source == LOCAL:
+            return {}
+    return {
+        "name": stored.name,
+        "object": stored.object,
+        "object_id": stored.entity_id,
+        "entity": {"klass": f"v1/{stored.object}", "id": stored.entity_id, "status": stored.status},
+    }

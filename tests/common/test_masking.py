@@ -1,0 +1,200 @@
+"""
+Masking: what was planted never comes out, and what a reader needs stays readable.
+"""
+
+import io
+import logging
+import string
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedapay_sync.common.masking import MaskingFilter, fingerprint, get_logger, mask
+
+LETTERS = string.ascii_letters + string.digits
+BODY = st.text(LETTERS + "_-", min_size=8, max_size=40)
+WORD = st.text(string.ascii_lowercase + string.digits, min_size=3, max_size=12)
+DIGITS = st.text(string.digits, min_size=8, max_size=8)
+
+# Each gives the text that is logged, and the part of it that must be gone.
+KEYS = st.tuples(
+    st.sampled_from(["sk", "pk", "wh", "fp_key"]), st.sampled_from(["_sandbox_", "_live_", "_test_", "_"]), BODY
+).map(lambda parts: ("".join(parts), parts[2]))
+BEARERS = st.tuples(st.sampled_from(["Bearer", "bearer", "Basic"]), BODY).map(
+    lambda parts: (f"Authorization: {parts[0]} {parts[1]}", parts[1])
+)
+TOKENS = st.tuples(BODY, BODY, BODY).map(lambda parts: (f"eyJ{parts[0]}.eyJ{parts[1]}.{parts[2]}", parts[2]))
+ONE_PART_TOKENS = BODY.map(lambda body: (f"eyJ{body}", body))
+FIELDS = st.tuples(
+    st.sampled_from(["token", "payment_token", "api_key", "client_secret", "password", "Access_Token"]),
+    st.sampled_from(["{}={}", '{{"{}":"{}"}}', "{{'{}': '{}'}}"]),
+    BODY,
+).map(lambda parts: (parts[1].format(parts[0], parts[2]), parts[2]))
+DATABASES = st.text(LETTERS + "@/:!$", min_size=8, max_size=20).map(
+    lambda password: (f"postgresql://client:{password}@db.example.bj/shop", password)
+)
+EMAILS = st.tuples(WORD, st.sampled_from([".", "+", "-", "_", "'", ""]), WORD, st.sampled_from(["@", "%40"])).map(
+    lambda parts: (f"{''.join(parts)}example.bj", parts[0] + parts[1] + parts[2])
+)
+PHONES = st.tuples(
+    st.sampled_from(["+229{}", "+22901{}", "%2B22901{}", "22901{}", "0022901{}", "01{}", "+2250{}"]), DIGITS
+).map(lambda parts: (parts[0].format(parts[1]), parts[1]))
+GAPPED_PHONES = st.tuples(
+    st.sampled_from(["+229 01", "+229-01", "01"]), st.lists(st.integers(10, 99), min_size=4, max_size=4)
+).map(lambda parts: (" ".join([parts[0], *map(str, parts[1])]), " ".join(map(str, parts[1]))))
+SECRETS = st.one_of(KEYS, BEARERS, TOKENS, ONE_PART_TOKENS, FIELDS, DATABASES, EMAILS, PHONES, GAPPED_PHONES)
+AROUND = st.sampled_from(["", " ", "clé=", "(", ": ", "'", '"', "/", "\n", "é "])
+AFTER = st.sampled_from(["", " ", ")", "'", '"', ", puis 500", "\n", ";"])
+
+
+@given(AROUND, SECRETS, AFTER)
+@settings(max_examples=600)
+def test_a_planted_secret_does_not_come_out(before, secret, after):
+    """
+    Of every kind, whatever stands around it; and a text masked twice is as one masked once.
+    """
+    text, hidden = secret
+    masked = mask(before + text + after)
+
+    assert hidden not in masked
+    assert mask(masked) == masked
+
+
+@given(st.lists(SECRETS, min_size=1, max_size=4))
+def test_no_secret_comes_out_of_our_logger(secrets):
+    """
+    In the message, the arguments, the exception, its cause and the stack; whoever handles the record.
+    """
+    written = io.StringIO()
+    records = []
+    handler = logging.StreamHandler(written)
+    handler.addFilter(lambda record: records.append(record) or True)
+    log = get_logger("fedapay_sync.test_masking")
+    log.addHandler(handler)
+    try:
+        for text, _ in secrets:
+            try:
+                try:
+                    raise ValueError(f"avec {text} ici")
+                except ValueError as cause:
+                    raise RuntimeError(text) from cause
+            except RuntimeError:
+                log.exception("échec : %s", text, stack_info=True)
+            log.warning(f"directement {text}")
+            log.error("objet %(text)r", {"text": text})
+    finally:
+        log.removeHandler(handler)
+
+    assert {(record.args, record.exc_info) for record in records} == {(None, None)}
+    texts = [value for record in records for value in vars(record).values() if isinstance(value, str)]
+    everything = written.getvalue() + "\n".join(texts)
+    assert "Traceback" in everything
+    assert "échec" in everything
+    for _, hidden in secrets:
+        assert hidden not in everything
+
+
+READABLE = [
+    "webhook stored: transaction.approved for transaction 512345",
+    "reference trx_q7M_1791796445318, amount 15000, merchant CMD-2026-0917",
+    "GET /v1/transactions/512345, HTTP 404",
+    "POST http://127.0.0.1:3000/webhooks, 200 in 0.012 s",
+    "2026-10-12T09:15:11.204Z approved, updated 2026-10-12 09:15:11+00:00",
+    "sandbox:3f2a1b4c5d6e:transaction:512345:declined:2026-10-12T09:15:11.204Z",
+    "sqlite:///dossier/base.db is locked",
+    "task_done for disk_full, 20 of 20",
+    "attempt 3 of 9 in 120.5 s, pid 41022, port 3000",
+    "t=1791796512 is 301 s away",
+    "amounts 500 1000 25000 1000000 12500000",
+    "payé le 01-02-2026 10:15:00",
+    "page 2 sur 12, 99 éléments, taux 0.04",
+    "+100 F, -500 F",
+    "127.0.0.1 - - [12/Oct/2026:09:14:05 +0000] POST /webhooks",
+    "secret number 2 of the list",
+]
+
+
+@pytest.mark.parametrize("text", READABLE)
+def test_ids_references_and_amounts_stay_readable(text):
+    """
+    A log that hides them helps nobody.
+    """
+    assert mask(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("sk_live_abc", "sk_live_***"),
+        ("FEDAPAY_sk_live_abc", "FEDAPAY_sk_live_***"),
+        ("wh_sandbox_7Qd2Zk9", "wh_sandbox_***"),
+        ("fp_key_live_abc", "fp_key_live_***"),
+        ("sk_abc", "sk_***"),
+        ("Authorization: Bearer abc", "Authorization: Bearer ***"),
+        ("https://h.bj/p?token=abc&id=5#x", "https://h.bj/p?token=***&id=5#x"),
+        (r"{\"token\": \"abc\"}", r'{\"token\": \"***"}'),
+        (r"{\\\"client_secret\\\":\\\"abc\\\"}", r'{\\\"client_secret\\\":\\\"***"}'),
+        ("postgresql://u:p@db/b", "postgresql://u:***@db/b"),
+        ("à ayaba@example.bj.", "à ***@***."),
+        ("tel +22901640000001", "tel ***tel***"),
+        (None, "None"),
+        (ValueError("sk_live_abc"), "sk_live_***"),
+    ],
+)
+def test_what_is_left_tells_the_kind(text, masked):
+    """
+    A reader sees which key, and of which environment.
+    """
+    assert mask(text) == masked
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "eyJ", "eyJ.", "://a:", "://a:b@", "a@", "a@a.", "0", "+1 ", "sk_", "é"])
+def test_masking_a_long_text_is_quick(piece):
+    """
+    Nobody can stop a thread with a long line: the time grows with the length, not with its square.
+    """
+    text = piece * (100_000 // len(piece))
+    started = time.perf_counter()
+
+    mask(text)
+
+    assert time.perf_counter() - started < 3
+
+
+def test_a_logger_gets_one_filter_only():
+    """
+    However many modules ask for it.
+    """
+    first, second = get_logger("fedapay_sync.test_one"), get_logger("fedapay_sync.test_one")
+
+    assert first is second
+    assert [type(each) for each in first.filters] == [MaskingFilter]
+
+
+def test_a_log_line_without_an_exception_keeps_none():
+    """
+    ``exc_info=True`` outside of an except.
+    """
+    record = logging.LogRecord("n", logging.INFO, "f", 1, "à %s", ("ayaba@example.bj",), (None, None, None))
+
+    assert MaskingFilter().filter(record)
+    assert record.getMessage() == "à ***@***"
+
+
+@given(st.text(max_size=200))
+def test_any_text_can_be_masked(text):
+    """
+    Also half characters; it stays one line where it was one.
+    """
+    assert mask(text).count("\n") <= text.count("\n")
+
+
+def test_a_fingerprint_is_stable_short_and_its_own():
+    """
+    A label that may be stored and shown.
+    """
+    assert fingerprint("sk_live_a") == fingerprint("sk_live_a") != fingerprint("sk_live_b")
+    assert len(fingerprint("sk_live_a")) == 12
+    assert set(fingerprint("é")) <= set("0123456789abcdef")

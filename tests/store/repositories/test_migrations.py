@@ -1,0 +1,146 @@
+"""Databases of earlier versions: led to the present one without losing a row, or left as they were."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedapay_sync.store import Store
+from fedapay_sync.store.migrations import STEPS
+from fedapay_sync.store.tables import SCHEMA_VERSION
+
+#: A database that version 1 has written: eight payments in all their states, four waits, two events.
+VERSION_1 = Path(__file__).with_name("schema_1.sql")
+ROOT = Path(__file__).resolve().parents[3]
+ACCOUNT = "ccef35c59e98"
+
+DYING = """
+import os, pathlib, signal, sys
+from fedapay_sync.store.durable import connect
+from fedapay_sync.store.migrations import migrate
+
+def migrate_and_die(database):
+    migrate(database)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+connect(pathlib.Path(sys.argv[1])).transact(migrate_and_die)
+"""
+
+
+@pytest.fixture
+def db_url(sqlite_url):
+    """Version 1 knew no other database."""
+    return sqlite_url
+
+
+@pytest.fixture
+def old(db_url):
+    """The path of a database of version 1."""
+    path = Path(db_url[len("sqlite:///") :])
+    path.parent.mkdir(mode=0o700)
+    path.touch(mode=0o600)
+    database = sqlite3.connect(path)
+    database.executescript(VERSION_1.read_text(encoding="utf-8"))
+    database.close()
+    return path
+
+
+def content(path):
+    """What version 1 knew, table by table."""
+    columns = {
+        "fp_event": "*",
+        "fp_listen": "*",
+        "fp_payment": "id, environment, account, merchant_reference, amount, currency, currency_id, transaction_id, "
+        "state, created_at, updated_at",
+    }
+    database = sqlite3.connect(path)
+    try:
+        return {
+            table: database.execute(f"SELECT {names} FROM {table} ORDER BY id").fetchall()
+            for table, names in columns.items()
+        }
+    finally:
+        database.close()
+
+
+def shape(path):
+    """Tables, columns and indexes, by name."""
+    database = sqlite3.connect(path)
+    try:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = {
+            table: {row[1] for row in database.execute(f"PRAGMA table_info({table})")} for table in sorted(tables)
+        }
+        indexes = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+        version = database.execute("SELECT schema_version FROM fp_meta").fetchall()
+        return columns, indexes, version
+    finally:
+        database.close()
+
+
+def test_a_database_of_version_1_loses_nothing(old, make_store, tmp_path):
+    """
+    Every row is there as it was, and the tables are those that a new database has.
+    """
+    before = content(old)
+    assert [len(rows) for rows in before.values()] == [2, 4, 8]
+    make_store().open()
+    new = Store(f"sqlite:///{tmp_path}/new.db")
+    new.open()
+    new.close()
+
+    assert content(old) == before
+    assert shape(old) == shape(tmp_path / "new.db")
+    assert shape(old)[2] == [(SCHEMA_VERSION,)]
+
+
+def test_open_payments_of_version_1_are_followed_up(old, make_store, clock):
+    """
+    Those that an event has ended, and those that failed, are not; all others are, and whoever's wait had timed out on
+    a transaction that we did not create.
+    """
+    clock.wall_ahead = 1_790_001_000 - clock.now()
+    store, looks = make_store(), []
+    for _ in range(20):
+        clock.advance(1)
+        look = store.claim_look("sandbox", [ACCOUNT], lease=1000, gap=0.1, beside_wait=60)
+        looks += [look] if look else []
+
+    ours = [look.merchant_reference for look in looks if look.merchant_reference]
+    assert sorted(ours) == ["CMD-2", "CMD-3", "CMD-4", "CMD-5", "CMD-6", "CMD-7"]
+    assert [look.transaction_id for look in looks if not look.merchant_reference] == ["1790000789448"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+def test_killed_in_the_midst_of_a_migration_nothing_has_happened(old, make_store):
+    """
+    Until the commit it is a database of version 1, and the next one who opens it leads it over.
+    """
+    before, was = content(old), shape(old)
+    dying = subprocess.run([sys.executable, "-c", DYING, str(old)], cwd=ROOT, timeout=30, env=dict(os.environ))
+    assert dying.returncode == -signal.SIGKILL
+    assert shape(old) == was and was[2] == [(1,)]
+
+    make_store().open()
+    assert content(old) == before and shape(old)[2] == [(SCHEMA_VERSION,)]
+
+
+def test_several_that_open_an_old_database_at_once_lead_it_over_once(old, make_store):
+    """
+    The others find it done.
+    """
+    stores = [make_store() for _ in range(4)]
+    for store in stores:
+        store.open()
+        assert store.payment_under("sandbox", ACCOUNT, "CMD-1").amount == 500
+
+
+def test_each_version_has_a_step():
+    """
+    From the first to the present one, in order.
+    """
+    assert [version for version, _ in STEPS] == list(range(2, SCHEMA_VERSION + 1))

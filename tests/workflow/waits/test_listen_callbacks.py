@@ -1,0 +1,277 @@
+"""``listen(id, callback=…)``: told once, on another thread, and never with a guess."""
+
+import threading
+
+import pytest
+
+from fedapay_sync import ConfigError, EventFutureStatus, MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.errors import StoreError
+from fedapay_sync.workflow.waits.status_polling import Pace
+
+SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
+CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
+NEVER = Pace(first=10_000, factor=2, longest=10_000)
+
+
+@pytest.fixture
+def shop(make_connector, clock, emulator):
+    connector = make_connector(use_listen_server=True, clock=clock, pace=NEVER)
+    connector.start_webhook_server()
+    emulator.webhook_url = connector.webhook_url
+    return connector
+
+
+@pytest.fixture
+def told():
+    """A callback, and what it was called with."""
+    outcomes = []
+
+    def callback(outcome):
+        outcomes.append(outcome)
+
+    callback.outcomes = outcomes
+    return callback
+
+
+def pay(connector):
+    return connector.pay(SETUP, CLIENT, 500).id_transaction
+
+
+def test_the_callback_is_told_the_end_once(shop, emulator, told, eventually):
+    """
+    On a thread that is not the webhook's; the handle still answers, and so does finalise.
+    """
+    number, threads = pay(shop), []
+    handle = shop.listen(number, callback=told)
+    handle.add_done_callback(lambda outcome: threads.append(threading.current_thread().name))
+    emulator.approve(number)
+    eventually(lambda: told.outcomes and threads)
+    assert shop.check_status(number).was_paid
+    emulator.redeliver(emulator.deliveries[-1])
+    emulator.wait_for_deliveries()
+
+    (outcome,) = told.outcomes
+    assert outcome.paid and outcome.id_transaction == number
+    assert handle.result(timeout=1) is outcome
+    assert threads[0].startswith("fedapay-listen")
+    assert len(told.outcomes) == 1
+
+
+def test_an_end_that_is_known_already_is_told_at_once(shop, emulator, told, eventually):
+    number = pay(shop)
+    emulator.approve(number)
+    assert shop.finalise(number, timeout=10).paid
+
+    handle = shop.listen(number, callback=told)
+    eventually(lambda: told.outcomes)
+    late = []
+    handle.add_done_callback(late.append)
+    eventually(lambda: late)
+
+    assert told.outcomes[0].paid and late[0].paid
+
+
+def test_a_webhook_in_another_connector_on_the_same_database_is_told_too(
+    make_connector, shop, emulator, told, eventually
+):
+    number = pay(shop)
+    make_connector(pace=NEVER).listen(number, callback=told)
+    emulator.approve(number)
+    assert eventually(lambda: told.outcomes)[0].paid
+
+
+def test_the_deadline_is_told_after_fedapay_was_asked(shop, emulator, told, clock, eventually):
+    number = pay(shop)
+    shop.listen(number, timeout=30, callback=told)
+    clock.advance(31)
+    assert eventually(lambda: told.outcomes)[0].status == EventFutureStatus.TIMEOUT
+
+
+@pytest.mark.parametrize("others", [[], [600]], ids=["alone", "beside one who waits longer"])
+def test_a_database_that_fails_at_the_deadline_delays_the_callback(shop, told, clock, eventually, monkeypatch, others):
+    """
+    Full, locked or gone: the decision is made a few seconds after it can be written again.
+    """
+    number, store, refused = pay(shop), shop._per_process.get().store, []
+    for timeout in others:
+        shop.listen(number, timeout=timeout)
+    shop.listen(number, timeout=60, callback=told)
+    whole = store.begin_closing
+
+    def begin_closing(*arguments):
+        refused.append(arguments)
+        if len(refused) < 3:
+            raise StoreError("Le disque est plein.")
+        return whole(*arguments)
+
+    monkeypatch.setattr(store, "begin_closing", begin_closing)
+    clock.advance(61)
+    eventually(lambda: refused)
+    assert told.outcomes == []
+    before = clock.monotonic()
+    eventually(lambda: told.outcomes or clock.advance(0.5))
+
+    assert told.outcomes[0].status == EventFutureStatus.TIMEOUT
+    assert clock.monotonic() - before < 30
+
+
+def test_without_an_answer_at_the_deadline_the_callback_is_told_later(shop, emulator, told, clock, eventually):
+    """
+    Never a guess: when FedaPay answers again, it is told how it really ended.
+    """
+    number = pay(shop)
+    emulator.webhook_url = None
+    emulator.fail_next("/v1/transactions/", method="GET", status=500, times=1000)
+    handle = shop.listen(number, timeout=30, callback=told)
+    clock.advance(31)
+    eventually(handle.done)
+    emulator.approve(number)
+    emulator.faults.clear()
+
+    def later():
+        clock.advance(20)
+        return told.outcomes
+
+    assert eventually(later)[0].paid
+    assert len(told.outcomes) == 1
+
+
+def test_a_callback_that_fails_disturbs_nobody(shop, emulator, told, eventually, caplog):
+    """
+    It is noted, and the others are called.
+    """
+    number, other = pay(shop), pay(shop)
+
+    def fail(outcome):
+        raise SystemExit(3)
+
+    handle = shop.listen(number, callback=fail)
+    handle.add_done_callback(told)
+    shop.listen(other, callback=told)
+    emulator.approve(number)
+    emulator.approve(other)
+
+    eventually(lambda: len(told.outcomes) == 2)
+    assert "SystemExit" in caplog.text
+
+
+def test_another_amount_is_told_as_not_paid(shop, emulator, told, eventually):
+    number = pay(shop)
+    store = shop._per_process.get().store
+    store._write(lambda database: database.execute_sql("UPDATE fp_payment SET amount = 50000"))
+    shop.listen(number, callback=told)
+    emulator.approve(number)
+    (outcome,) = eventually(lambda: told.outcomes)
+    assert not outcome.paid and "50000 XOF" in outcome.reason
+
+
+def test_cancelling_and_closing_are_told(shop, make_connector, told, eventually):
+    first, second = pay(shop), pay(shop)
+    shop.listen(first, callback=told).cancel()
+    eventually(lambda: told.outcomes)
+    shop.listen(second, callback=told)
+    shop.close()
+    eventually(lambda: len(told.outcomes) == 2)
+
+    cancelled, interrupted = told.outcomes
+    assert cancelled.status == EventFutureStatus.CANCELLED
+    assert interrupted.status == EventFutureStatus.CANCELLED_INTERNALLY
+
+
+def test_a_callback_may_use_the_connector(shop, emulator, eventually):
+    """
+    It is called inside no lock.
+    """
+    number, other, ends = pay(shop), pay(shop), []
+    shop.listen(number, callback=lambda outcome: shop.listen(other, callback=ends.append))
+    emulator.approve(number)
+    emulator.approve(other)
+    assert eventually(lambda: ends)[0].id_transaction == other
+
+
+async def asynchronous(outcome):
+    """What nobody would await."""
+
+
+@pytest.mark.parametrize("callback", [asynchronous, 5, "print"])
+def test_what_is_no_ordinary_function_is_refused_before_anything_happens(shop, callback):
+    number = pay(shop)
+    with pytest.raises(ConfigError, match="callback"):
+        shop.listen(number, callback=callback)
+    assert shop._per_process.get().store.listen("sandbox", number) is None
+
+
+def test_many_listens_take_no_thread_each(make_connector, told, eventually):
+    """
+    Rows and heap entries; tests/benchmarks/test_listens.py has the figures of ten thousand.
+    """
+    connector = make_connector(pace=NEVER)
+    connector.listen(1)
+    before = threading.active_count()
+    for number in range(2, 302):
+        connector.listen(number, timeout=86400, callback=told)
+    assert threading.active_count() - before <= 8
+
+    assert connector.cancel_all_listens() == 301
+    eventually(lambda: len(told.outcomes) == 300)
+    assert len({outcome.id_transaction for outcome in told.outcomes}) == 300
+
+
+def test_whoever_finds_the_end_first_has_it_told(shop, emulator, told, eventually):
+    """
+    Asking the handle takes its bell away before it could ring: the callback is called all the same, once.
+    """
+    emulator.webhook_url = None
+    for _ in range(20):
+        number = pay(shop)
+        handle = shop.listen(number, callback=told)
+        emulator.approve(number)
+        shop._per_process.get().store.end_listen("sandbox", number, "cancelled")
+        assert handle.done()
+        eventually(lambda: told.outcomes)
+        assert len(told.outcomes) == 1
+        told.outcomes.clear()
+
+
+def test_a_callback_that_is_added_after_the_bell_rang_is_told(shop, emulator, told, eventually):
+    number = pay(shop)
+    handle = shop.listen(number)
+    emulator.approve(number)
+    eventually(handle._bell.is_set)
+    handle._bell.clear()
+    handle.add_done_callback(told)
+    assert eventually(lambda: told.outcomes)[0].paid
+
+
+def test_a_wait_that_cannot_be_prolonged_is_tried_again_after_a_while_and_not_at_once(
+    shop, emulator, told, clock, eventually, monkeypatch
+):
+    """
+    FedaPay does not answer at the deadline, and then the database fails: nothing goes round and round meanwhile.
+    """
+    number = pay(shop)
+    emulator.webhook_url = None
+    emulator.fail_next("/v1/transactions/", method="GET", status=500, times=1000)
+    handle = shop.listen(number, timeout=30, callback=told)
+    # While somebody waits, the timers see the clock jump.
+    shop._per_process.get().bells.add("nobody", threading.Event())
+    store, tries, enough = shop._per_process.get().store, [], threading.Event()
+
+    def fail(*args, **asked):
+        tries.append(args)
+        if len(tries) > 20:
+            enough.set()
+            raise SystemExit
+        raise StoreError("gone")
+
+    monkeypatch.setattr(store, "open_many", fail)
+    clock.advance(31)
+    eventually(lambda: tries and handle.done())
+    assert not enough.wait(0.5)
+    assert len(tries) == 1
+
+    monkeypatch.undo()
+    emulator.approve(number)
+    emulator.faults.clear()
+    assert eventually(lambda: clock.advance(20) or told.outcomes)[0].paid
+    assert len(told.outcomes) == 1
