@@ -13,10 +13,10 @@ from fedapay_sync._version import VERSION
 _COMMANDS: Dict[str, Tuple[str, str]] = {
     "demo": (".demo", "Essayer un paiement complet, sans compte ni réseau."),
     "emulator": (".emulator", "Servir un FedaPay à soi sur cette machine."),
-    "import-async": (".upkeep", "Reprendre les attentes du connecteur asynchrone."),
-    "parked": (".upkeep", "Montrer les événements mis de côté."),
-    "purge": (".upkeep", "Effacer ce qui est fini depuis longtemps."),
-    "replay": (".upkeep", "Rappeler le callback des événements mis de côté."),
+    "import-async": (".maintenance", "Reprendre les attentes du connecteur asynchrone."),
+    "parked": (".maintenance", "Montrer les événements mis de côté."),
+    "purge": (".maintenance", "Effacer ce qui est fini depuis longtemps."),
+    "replay": (".maintenance", "Rappeler le callback des événements mis de côté."),
 }
 
 _HEADINGS = {"Commands": "Commandes"}

@@ -69,7 +69,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 FOLLOWS = """
 import sys, threading, time
 from fedapay_sync import Connector
-from fedapay_sync.clock import Clock
+from fedapay_sync.common.clock import Clock
 
 class Quick(Clock):
     def now(self):
