@@ -6,7 +6,7 @@ import sys
 import warnings
 from typing import Set, Tuple
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 
 log = get_logger(__name__)
 

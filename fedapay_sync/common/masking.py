@@ -5,7 +5,6 @@ Better one mask too many: a text that merely looks like a key, a token, a phone 
 """
 
 import hashlib
-import logging
 import re
 from decimal import Decimal
 from enum import Enum
@@ -70,26 +69,3 @@ def shown(value: Any) -> str:
 def fingerprint(secret: str) -> str:
     """A short stable name for a secret from which it cannot be found again."""
     return hashlib.sha256(b"fedapay_sync\x1f" + secret.encode("utf-8")).hexdigest()[:12]
-
-
-class MaskingFilter(logging.Filter):
-    """Masks every record of our logger, arguments and traceback included, whoever handles it."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = mask(record.getMessage())
-        record.args = None
-        if record.exc_info:
-            record.exc_text = mask(logging.Formatter().formatException(record.exc_info))
-            # A formatter shows exc_text as well; one that looks at exc_info itself would show the secret.
-            record.exc_info = None
-        if record.stack_info:
-            record.stack_info = mask(record.stack_info)
-        return True
-
-
-def get_logger(name: str) -> logging.Logger:
-    """Our logger of that name; its records are masked before any handler sees them."""
-    logger = logging.getLogger(name)
-    if not any(isinstance(each, MaskingFilter) for each in logger.filters):
-        logger.addFilter(MaskingFilter())
-    return logger

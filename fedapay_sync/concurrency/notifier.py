@@ -12,7 +12,7 @@ import threading
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.thread_pool import Action, Pool
 
 log = get_logger(__name__)

@@ -4,7 +4,7 @@ import queue
 import threading
 from typing import Callable, Optional
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 
 log = get_logger(__name__)
 

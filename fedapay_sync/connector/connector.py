@@ -12,9 +12,8 @@ from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import DEFAULT_PORT
 from fedapay_sync.common.config import build as build_config
 from fedapay_sync.common.hosting import warn_where_waiting_blocks, warn_without_threads
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.connector.handlers import Handlers
-from fedapay_sync.connector.logbook import log_to
 from fedapay_sync.connector.receiving import Receiving
 from fedapay_sync.connector.runtime import Parts, PerProcess
 from fedapay_sync.connector.upkeep import Upkeep
@@ -110,7 +109,7 @@ class Connector(Handlers, Receiving, Upkeep):
         self._has_receiver = False
         told = checked_observer(observer)
         self._per_process = PerProcess(lambda: self._made(clock, pace, told))
-        log_to(self._config)
+        attach_handlers(console=self._config.print_log_to_console, file=self._config.save_log_to_file)
         _living.add(self)
 
     def _made(self, clock: Clock, pace: Optional[Pace], observer: Optional[Callable[[Exchange], object]]) -> Parts:

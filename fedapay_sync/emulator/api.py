@@ -7,7 +7,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.http import serializers as shapes
 from fedapay_sync.emulator.http.body_parsing import read_body, read_form
 from fedapay_sync.emulator.http.call import Call, Created, Handler, Route, id_of

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Dict, List, Mapping, NoReturn, Type, Union
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.account import Account
 from fedapay_sync.models.base import Model

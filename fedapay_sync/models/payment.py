@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Optional, Tuple, Type, TypeVar, Union
 import marshmallow.validate
 
 from fedapay_sync.common.countries import COUNTRIES, SANDBOX_METHOD, push_methods
-from fedapay_sync.common.masking import get_logger, shown
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.masking import shown
 from fedapay_sync.enums import Environment, MethodesPaiement, Pays, TransactionStatus, TypesPaiement
 from fedapay_sync.errors import InvalidArgument, InvalidCountryPaymentCombination
 from fedapay_sync.models.base import Model

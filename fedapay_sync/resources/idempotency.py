@@ -9,7 +9,8 @@ arrives after all is refused, not doubled.
 import secrets
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Type, Union
 
-from fedapay_sync.common.masking import get_logger, mask
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.masking import mask
 from fedapay_sync.errors import (
     ApiError,
     BadRequest,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import (
     ApiError,
     InvalidArgument,

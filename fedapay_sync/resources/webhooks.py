@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Optional
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
 from fedapay_sync.models import Webhook, WebhookSample
 from fedapay_sync.models.params.bodies import WebhookBody

@@ -14,7 +14,7 @@ from waitress.channel import HTTPChannel  # type: ignore[import-untyped,unused-i
 from waitress.server import create_server  # type: ignore[import-untyped,unused-ignore]
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
 from fedapay_sync.common.env import is_reloader_child
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import InvalidArgument, PortUnavailable
 
 if TYPE_CHECKING:

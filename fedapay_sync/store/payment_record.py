@@ -8,7 +8,7 @@ knows that the customer may have been asked.
 
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
 from fedapay_sync.models import Transaction
 from fedapay_sync.store import Payment

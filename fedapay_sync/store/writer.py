@@ -13,7 +13,7 @@ from typing import Any, Callable, List, Optional, Tuple, TypeVar, cast
 
 import peewee
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import FedapayError, StoreError
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import ConnectionLost, Database

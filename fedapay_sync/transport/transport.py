@@ -14,7 +14,8 @@ import urllib3.exceptions
 from requests.auth import AuthBase
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.masking import get_logger, shown
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.masking import shown
 from fedapay_sync.errors import ApiError, ConfigError, FedapayError, TransportError
 from fedapay_sync.transport.encoding import all_headers, encoded, query, quoted
 from fedapay_sync.transport.exchange import Exchange, checked_observer, observed

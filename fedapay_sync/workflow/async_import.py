@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Mapping, Tuple
 
 from fedapay_sync.common.config import Config
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import EventError, StoreError
 from fedapay_sync.workflow.webhooks.inbox import Inbox
 

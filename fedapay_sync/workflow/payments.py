@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import Config
 from fedapay_sync.common.countries import currency_of
-from fedapay_sync.common.masking import fingerprint, get_logger
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.masking import fingerprint
 from fedapay_sync.enums import FINAL_STATUSES, Monnaies
 from fedapay_sync.errors import (
     AmountMismatch,

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedapay_sync.common.masking import MaskingFilter, fingerprint, get_logger, mask
+from fedapay_sync.common.logging import MaskingFilter, get_logger
+from fedapay_sync.common.masking import fingerprint, mask
 
 LETTERS = string.ascii_letters + string.digits
 BODY = st.text(LETTERS + "_-", min_size=8, max_size=40)

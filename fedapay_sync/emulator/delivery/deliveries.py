@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
-from fedapay_sync.common.masking import get_logger, mask
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.masking import mask
 from fedapay_sync.emulator.delivery.sender import Delivery, Sender
 from fedapay_sync.emulator.domain.timers import RETRY, Timers
 from fedapay_sync.emulator.faults.faults import Fault

@@ -7,7 +7,7 @@ import requests
 
 from fedapay_sync import signature
 from fedapay_sync.common.clock import SYSTEM_CLOCK
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.delivery.http_post import call
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.shop_data import Books

@@ -5,7 +5,7 @@ import itertools
 import threading
 from typing import Callable, List, Optional, Tuple
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.domain.clock import EmulatorClock
 from fedapay_sync.errors import ConfigError
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any, List, Mapping, Optional
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.http import serializers as shapes
 from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal

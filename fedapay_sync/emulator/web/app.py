@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from flask import Flask, Response, g, jsonify, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.access import TOKEN_WORD, Access
 from fedapay_sync.emulator.base import Desk
 from fedapay_sync.emulator.http.errors import CRASHED, MALFORMED, NOT_FOUND, TOO_LARGE, in_words_of

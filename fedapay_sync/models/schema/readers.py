@@ -21,7 +21,7 @@ from typing import (
     get_type_hints,
 )
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.models.schema.values import (
     Francs,
     read_bool,

@@ -8,7 +8,7 @@ from typing import Dict, Iterator, Optional
 
 import peewee
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import PostgresServer, words_of

@@ -5,7 +5,7 @@ import socket
 import time
 from typing import Any, Callable, Optional
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import LOOK, Ear
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store.database import CHANNEL

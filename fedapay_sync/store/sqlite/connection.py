@@ -12,7 +12,8 @@ from typing import Dict, Iterator, List, Optional, Tuple, Union
 
 import peewee
 
-from fedapay_sync.common.masking import get_logger, mask
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.masking import mask
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import SqliteFile

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import Config
-from fedapay_sync.common.masking import get_logger, mask
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.masking import mask
 from fedapay_sync.concurrency.thread_pool import Pool
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent

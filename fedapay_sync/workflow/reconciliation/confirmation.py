@@ -9,7 +9,7 @@ event, and a claim that it does not bear out is told as suspect.
 
 from typing import Any, Dict, Optional
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.thread_pool import Pool
 from fedapay_sync.enums import PAID_STATUSES
 from fedapay_sync.errors import FedapayError, NotFound

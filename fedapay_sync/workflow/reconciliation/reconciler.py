@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Optional
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import Config
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Bells, Timer
 from fedapay_sync.concurrency.thread_pool import Pool
 from fedapay_sync.enums import RETRIED_STATUSES

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import Config
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Bell, Bells, Timer
 from fedapay_sync.concurrency.thread_pool import Pool
 from fedapay_sync.errors import ApiError, FedapayError, InvalidArgument, StoreError, TransactionId, TransportError

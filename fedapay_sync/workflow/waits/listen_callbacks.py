@@ -3,7 +3,7 @@
 import functools
 from typing import Any, Callable
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Bells
 from fedapay_sync.concurrency.thread_pool import Pool
 from fedapay_sync.errors import AmountMismatch, FedapayError

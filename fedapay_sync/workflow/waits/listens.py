@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Seque
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import Config, timeout_policy
-from fedapay_sync.common.masking import fingerprint, get_logger
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.masking import fingerprint
 from fedapay_sync.concurrency.notifier import Bells
 from fedapay_sync.enums import RETRIED_STATUSES, OnTimeout
 from fedapay_sync.errors import AmountMismatch, ApiError, FedapayError, InvalidArgument, TransactionId, TransportError

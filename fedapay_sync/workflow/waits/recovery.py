@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Set
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import Config
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Bells
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store.owner import is_dead

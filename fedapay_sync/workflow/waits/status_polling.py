@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Dict, Iterable, Optional, Tuple
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import Config
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Bells
 from fedapay_sync.concurrency.thread_pool import Pool
 from fedapay_sync.enums import EventFutureStatus

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import Config
 from fedapay_sync.common.env import AUTH_KEY
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Bells
 from fedapay_sync.errors import ConfigError, EventError
 from fedapay_sync.models.event import TRANSACTION, Identity, event_from_transaction, identify

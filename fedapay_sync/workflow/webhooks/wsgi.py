@@ -7,7 +7,7 @@ What it answers is constant text: 200 once the event is on disk, 400 for a bad s
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Tuple
 
-from fedapay_sync.common.masking import get_logger
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import ConfigError, FedapayError, SignatureError
 from fedapay_sync.signature import HEADER
 

@@ -1,21 +1,44 @@
-"""The log handlers that a connector attaches when it is asked to."""
+"""The package's loggers, which mask every record, and the handlers that a connector attaches when it is asked to."""
 
 import logging
 import os
 from pathlib import Path
 from typing import Callable, Dict
 
-from fedapay_sync.common.config import Config
+from fedapay_sync.common.masking import mask
 from fedapay_sync.errors import ConfigError
 
 
-def log_to(config: Config) -> None:
+class MaskingFilter(logging.Filter):
+    """Masks every record of our logger, arguments and traceback included, before any handler sees it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = mask(record.getMessage())
+        record.args = None
+        if record.exc_info:
+            record.exc_text = mask(logging.Formatter().formatException(record.exc_info))
+            # A formatter shows exc_text as well; one that looks at exc_info itself would show the secret.
+            record.exc_info = None
+        if record.stack_info:
+            record.stack_info = mask(record.stack_info)
+        return True
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Our logger of that name; its records are masked before any handler sees them."""
+    logger = logging.getLogger(name)
+    if not any(isinstance(each, MaskingFilter) for each in logger.filters):
+        logger.addFilter(MaskingFilter())
+    return logger
+
+
+def attach_handlers(*, console: bool, file: bool) -> None:
     """Attach the handlers that were asked for, once in a process, whatever other logging the program has."""
     logger = logging.getLogger("fedapay_sync")
     wanted: Dict[str, Callable[[], logging.Handler]] = {}
-    if config.print_log_to_console:
+    if console:
         wanted["fedapay_sync console"] = logging.StreamHandler
-    if config.save_log_to_file:
+    if file:
         wanted["fedapay_sync file"] = _log_file
     present = {handler.name for handler in logger.handlers}
     for name, make in wanted.items():
