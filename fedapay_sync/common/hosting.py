@@ -1,4 +1,4 @@
-"""What runs this process, where that decides whether waiting can work."""
+"""The host of this process (gunicorn, uWSGI, a reloader), where it decides whether waiting and serving can work."""
 
 import inspect
 import os
@@ -21,6 +21,26 @@ _UWSGI_WITHOUT_THREADS = (
 )
 
 _said: Set[Tuple[int, str]] = set()
+
+
+def is_reloader_child() -> bool:
+    """Whether Flask's or Django's reloader started this process: it serves, and its parent only watches files."""
+    return "true" in (os.environ.get("WERKZEUG_RUN_MAIN"), os.environ.get("RUN_MAIN"))
+
+
+def is_reloader_parent() -> bool:
+    """
+    Whether this process only watches files and will start another one that serves.
+
+    Certain only where the command line says so: of a later ``app.run(debug=True)`` there is no sign yet.
+    """
+    arguments = sys.argv[1:]
+    if is_reloader_child():
+        return False
+    if os.environ.get("FLASK_RUN_FROM_CLI") == "true" and "run" in arguments:
+        debug = os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no")
+        return "--no-reload" not in arguments and (debug or "--reload" in arguments)
+    return "django" in sys.modules and "runserver" in arguments and "--noreload" not in arguments
 
 
 def warn_where_waiting_blocks() -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any, Mapping, Optional, Union
 
-from fedapay_sync.common.env import AUTH_KEY, is_reloader_parent
+from fedapay_sync.common.env import AUTH_KEY
+from fedapay_sync.common.hosting import is_reloader_parent
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.connector.runtime import Parts
 from fedapay_sync.connector.standing import Standing

@@ -12,7 +12,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
-from fedapay_sync.common.env import is_reloader_child
+from fedapay_sync.common.hosting import is_reloader_child
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import InvalidArgument, PortUnavailable
 
