@@ -26,9 +26,9 @@ from fedapay_sync.models.common import (
     PaymentSource,
     PhoneNumber,
 )
-from fedapay_sync.models.event import WebhookHistory, WebhookTransaction
+from fedapay_sync.models.event import Event, WebhookHistory, WebhookTransaction
 from fedapay_sync.models.invoice import Invoice, InvoiceVerification
-from fedapay_sync.models.log import Event, Log, QueueOptions
+from fedapay_sync.models.log import Log, QueueOptions
 from fedapay_sync.models.oauth import OAuthToken
 from fedapay_sync.models.outcome import Outcome
 from fedapay_sync.models.pagination import PagedList

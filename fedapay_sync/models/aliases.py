@@ -1,7 +1,8 @@
 """What the asynchronous connector calls the same things."""
 
 from fedapay_sync.models.common import Balance, Currency
-from fedapay_sync.models.log import Event, Log
+from fedapay_sync.models.event import Event
+from fedapay_sync.models.log import Log
 from fedapay_sync.models.pagination import PagedList
 from fedapay_sync.models.transaction import PaymentIntent
 from fedapay_sync.models.webhook import Webhook

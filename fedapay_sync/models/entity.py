@@ -8,13 +8,14 @@ from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.account import Account
 from fedapay_sync.models.base import Model
 from fedapay_sync.models.common import Balance, Currency, Customer, Json
-from fedapay_sync.models.event import kind_of
 from fedapay_sync.models.invoice import Invoice
 from fedapay_sync.models.payment_page import PaymentPage
 from fedapay_sync.models.payout import Payout
 from fedapay_sync.models.transaction import Transaction
 
 log = get_logger(__name__)
+
+TRANSACTION = "transaction"
 
 #: An object of FedaPay's, a dictionary where we have no model for it, or what came instead.
 Entity = Any
@@ -23,6 +24,18 @@ MODELS: Dict[str, Type[Model]] = {
     each.envelope.partition("/")[2]: each
     for each in (Transaction, Payout, Customer, Account, Balance, Currency, PaymentPage, Invoice)
 }
+
+
+def kind_of(event: Mapping[str, Any]) -> str:
+    """``transaction``, ``payout``, … The entity's own class outweighs a name that says otherwise."""
+    entity = event.get("entity")
+    klass = entity.get("klass") if isinstance(entity, Mapping) else None
+    if isinstance(klass, str) and klass.startswith("v1/"):
+        return klass[3:]
+    for word in (event.get("object"), str(event.get("name") or "").partition(".")[0]):
+        if isinstance(word, str) and word:
+            return word
+    return ""
 
 
 def decoded(value: Any) -> Union[Json, List[Any], str]:

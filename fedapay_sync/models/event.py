@@ -1,30 +1,19 @@
-"""
-Events: what a webhook, a status check and the events list say of one fact, and the key that makes them one.
+"""Models of an event: as a webhook brings it, as our callback gets it, as the list /v1/events keeps it."""
 
-FedaPay puts no event id on the wire (signed delivery of 2024), so the key is made from what the fact is.
-"""
-
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union
 
-from fedapay_sync.enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
-from fedapay_sync.errors import EventError
+from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.models.account import Account
 from fedapay_sync.models.base import Model
 from fedapay_sync.models.common import Json
-from fedapay_sync.models.schema import read_datetime, write_datetime
+from fedapay_sync.models.entity import TRANSACTION, Entity, kind_of, read_entity
+from fedapay_sync.models.schema import plain
 from fedapay_sync.models.transaction import Transaction
 
-TRANSACTION = "transaction"
-
-#: Names that happen once in the life of an object: whatever the stamps say, "deliver the goods" happens once.
-_ONCE = frozenset({"approved", "transferred", "refunded", "expired", "deleted"})
-#: Names that happen once for each attempt of the payer.
-_EACH_ATTEMPT = frozenset({"declined", "canceled"})
-
-E = TypeVar("E", bound="WebhookTransaction")
+E = TypeVar("E", bound="Event")
+W = TypeVar("W", bound="WebhookTransaction")
 
 
 @dataclass(frozen=True)
@@ -49,14 +38,14 @@ class WebhookTransaction(Model):
     account: Union[Account, Any, None] = None
 
     @classmethod
-    def from_dict(cls: Type[E], data: Mapping[str, Any], *, strict: bool = False) -> E:
+    def from_dict(cls: Type[W], data: Mapping[str, Any], *, strict: bool = False) -> W:
         """Lit un événement. ``entity`` devient une ``Transaction`` si l'objet en est une et qu'elle se lit."""
         event = super().from_dict({**data, "entity": None} if isinstance(data, Mapping) else data, strict=strict)
         entity = data.get("entity")
         if isinstance(entity, Mapping):
             is_transaction = kind_of(data) == TRANSACTION and entity.get("id") is not None
             entity = Transaction.from_dict(entity, strict=strict) if is_transaction else dict(entity)
-        # A frozen model is filled here, while nobody else holds it yet.
+        # A frozen model is filled here, while no other code holds it yet.
         event.__dict__["entity"] = entity
         return event
 
@@ -111,111 +100,51 @@ class WebhookHistory(WebhookTransaction):
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What an event is about, and the key under which it is stored once."""
-
-    name: str
-    object: str
-    entity_id: str
-    status: Optional[str]
-    is_final: bool
-    is_paid: bool
-    dedup_key: str
-    event_key: str
-
-
-def kind_of(event: Mapping[str, Any]) -> str:
-    """``transaction``, ``payout``, … The entity's own class outweighs a name that says otherwise."""
-    entity = event.get("entity")
-    klass = entity.get("klass") if isinstance(entity, Mapping) else None
-    if isinstance(klass, str) and klass.startswith("v1/"):
-        return klass[3:]
-    for word in (event.get("object"), str(event.get("name") or "").partition(".")[0]):
-        if isinstance(word, str) and word:
-            return word
-    return ""
-
-
-def identify(event: Mapping[str, Any], *, environment: str, account: str, body_sha256: str) -> Identity:
+class Event(Model):
     """
-    Say what an event is about.
+    Événement de la liste ``/v1/events``. FedaPay n'y répète pas les webhooks, il les garde : après une longue panne,
+    c'est là que se retrouve ce qui a été manqué.
 
-    Args:
-        event: the decoded event; the same from a webhook, a status check and the events list.
-        environment: ``sandbox`` or ``live``.
-        account: the connector's own label, never read from a message, which may leave it out.
-        body_sha256: stands in where the event has no stamp of its own.
-
-    Raises:
-        EventError: no name, no entity, or nothing that says which object it is about.
+    Attributes:
+        id: identifiant, un texte.
+        type: nom de l'événement, par exemple ``transaction.approved`` ; un webhook l'appelle ``name``.
+        entity: l'objet tel qu'il était alors : un modèle si l'on en a un de ce genre, sinon un dictionnaire.
+        object_id: identifiant de l'objet.
+        object: genre d'objet, ``transaction`` ou ``customer`` par exemple.
+        created_at: instant de l'événement, en UTC.
     """
-    name, entity = event.get("name"), event.get("entity")
-    if not isinstance(entity, Mapping) or not isinstance(name, str) or not _is_text(name):
-        raise EventError(
-            "Événement illisible : un objet JSON avec « name » (texte) et « entity » (objet) est attendu, "
-            "tel que FedaPay l'envoie."
-        )
-    kind = kind_of(event)
-    entity_id = _short_text(entity.get("id", event.get("object_id")))
-    if entity_id is None:
-        raise EventError("Événement illisible : « entity.id » (nombre ou texte) est attendu.")
-    status = entity.get("status")
-    status = status if isinstance(status, str) and _is_text(status, 40) else None
-    kind = kind if _is_text(kind, 32) else "inconnu"
-    stamp = _stamp(name, entity, body_sha256)
-    parts = ("1", environment, account, kind, entity_id, name, stamp)
-    readable = ":".join(
-        part for part in (environment, account, kind, entity_id, name.rpartition(".")[2], stamp) if part
-    )
-    dedup_key = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
-    is_transaction = kind == TRANSACTION
-    deleted = bool(entity.get("deleted_at")) or name == "transaction.deleted"
-    return Identity(
-        name=name,
-        object=kind,
-        entity_id=entity_id,
-        status=status,
-        is_final=is_transaction and (status in FINAL_STATUSES or deleted),
-        is_paid=is_transaction and status in PAID_STATUSES,
-        dedup_key=dedup_key,
-        # Cut, two events could share their beginning.
-        event_key=readable if len(readable) <= 160 else f"{readable[:95]}:{dedup_key}",
-    )
 
+    envelope: ClassVar[str] = "v1/event"
+    shown: ClassVar[Tuple[str, ...]] = ("id", "type", "object_id")
 
-def _is_text(value: str, longest: int = 64) -> bool:
-    """A short text that every database can hold: no lone surrogate, no control character."""
-    return 0 < len(value) <= longest and value.isprintable()
+    klass: Optional[str] = None
+    id: Union[str, int, None] = None
+    type: Optional[str] = None
+    entity: Entity = None
+    object_id: Union[int, str, None] = None
+    account_id: Optional[int] = None
+    created_at: Optional[datetime] = None
+    updated_at: Optional[datetime] = None
+    object: Optional[str] = None
 
+    @classmethod
+    def from_dict(cls: Type[E], data: Mapping[str, Any], *, strict: bool = False) -> E:
+        """Lit un événement. ``entity``, du JSON dans un texte chez FedaPay, devient le modèle de son genre."""
+        event = super().from_dict({**data, "entity": None} if isinstance(data, Mapping) else data, strict=strict)
+        # A frozen model is filled here, while no other code holds it yet.
+        event.__dict__["entity"] = read_entity(cls, {**data, "name": data.get("type")}, strict=strict)
+        return event
 
-def _short_text(value: Any) -> Optional[str]:
-    """Such a text, or a whole number as one; None for anything else."""
-    # Python refuses to write a number of more than 4300 digits.
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**63:
-        return str(value)
-    return value if isinstance(value, str) and _is_text(value) else None
+    @property
+    def name(self) -> Optional[str]:
+        """Le nom de l'événement, comme un webhook l'appelle."""
+        return self.type
 
-
-def _stamp(name: str, entity: Mapping[str, Any], body_sha256: str) -> str:
-    """The event's own stamp, only where the event may happen again."""
-    what = name.rpartition(".")[2]
-    if what in _ONCE:
-        return ""
-    stamp = entity.get(f"{what}_at" if what in _EACH_ATTEMPT else "updated_at")
-    try:
-        # One way to write an instant, so that a webhook and a status check mean the same one.
-        return write_datetime(read_datetime(stamp))
-    except ValueError:
-        return _short_text(stamp) or body_sha256
-
-
-def event_from_transaction(transaction: Mapping[str, Any]) -> Dict[str, Any]:
-    """The event that a transaction read from FedaPay amounts to."""
-    status = str(transaction.get("status") or TransactionStatus.pending)
-    what = "deleted" if transaction.get("deleted_at") and status not in PAID_STATUSES else status
-    return {
-        "name": f"transaction.{what}",
-        "object": TRANSACTION,
-        "object_id": transaction.get("id"),
-        "entity": dict(transaction),
-    }
+    def as_webhook(self) -> Dict[str, Any]:
+        """L'événement dans la forme qu'un webhook lui donne : ``name``, ``object``, ``object_id``, ``entity``."""
+        return {
+            "name": self.type,
+            "object": self.object,
+            "object_id": self.object_id,
+            "entity": plain(self.entity),
+        }

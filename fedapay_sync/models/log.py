@@ -1,69 +1,15 @@
-"""What FedaPay writes down: events, requests it answered, and the queue that its own command line listens to."""
+"""Models of a request that FedaPay logged, and of the queue that its own command line listens to."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, ClassVar, List, Optional, Tuple, Union
 
 from fedapay_sync.models.base import Model
 from fedapay_sync.models.common import Json
-from fedapay_sync.models.entity import Entity, decoded, read_entity
-from fedapay_sync.models.schema import plain
-
-E = TypeVar("E", bound="Event")
+from fedapay_sync.models.entity import decoded
 
 #: JSON that FedaPay puts inside a text; a text that holds no JSON is kept.
 _JsonText = Union[Json, List[Any], str, None]
-
-
-@dataclass(frozen=True)
-class Event(Model):
-    """
-    Événement de la liste ``/v1/events``. FedaPay n'y répète pas les webhooks, il les garde : après une longue panne,
-    c'est là que se retrouve ce qui a été manqué.
-
-    Attributes:
-        id: identifiant, un texte.
-        type: nom de l'événement, par exemple ``transaction.approved`` ; un webhook l'appelle ``name``.
-        entity: l'objet tel qu'il était alors : un modèle si l'on en a un de ce genre, sinon un dictionnaire.
-        object_id: identifiant de l'objet.
-        object: genre d'objet, ``transaction`` ou ``customer`` par exemple.
-        created_at: instant de l'événement, en UTC.
-    """
-
-    envelope: ClassVar[str] = "v1/event"
-    shown: ClassVar[Tuple[str, ...]] = ("id", "type", "object_id")
-
-    klass: Optional[str] = None
-    id: Union[str, int, None] = None
-    type: Optional[str] = None
-    entity: Entity = None
-    object_id: Union[int, str, None] = None
-    account_id: Optional[int] = None
-    created_at: Optional[datetime] = None
-    updated_at: Optional[datetime] = None
-    object: Optional[str] = None
-
-    @classmethod
-    def from_dict(cls: Type[E], data: Mapping[str, Any], *, strict: bool = False) -> E:
-        """Lit un événement. ``entity``, du JSON dans un texte chez FedaPay, devient le modèle de son genre."""
-        event = super().from_dict({**data, "entity": None} if isinstance(data, Mapping) else data, strict=strict)
-        # A frozen model is filled here, while nobody else holds it yet.
-        event.__dict__["entity"] = read_entity(cls, {**data, "name": data.get("type")}, strict=strict)
-        return event
-
-    @property
-    def name(self) -> Optional[str]:
-        """Le nom de l'événement, comme un webhook l'appelle."""
-        return self.type
-
-    def as_webhook(self) -> Dict[str, Any]:
-        """L'événement dans la forme qu'un webhook lui donne : ``name``, ``object``, ``object_id``, ``entity``."""
-        return {
-            "name": self.type,
-            "object": self.object,
-            "object_id": self.object_id,
-            "entity": plain(self.entity),
-        }
 
 
 @dataclass(frozen=True)

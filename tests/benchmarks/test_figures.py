@@ -14,10 +14,10 @@ from measures import SECRET, at_least, at_most, milliseconds, serving
 
 from fedapay_sync import sign
 from fedapay_sync.errors import EventError, SignatureError
-from fedapay_sync.models.event import identify
 from fedapay_sync.server.web_server import WebServer
 from fedapay_sync.signature import verify
 from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.workflow.webhooks.event_identity import identify
 from fedapay_sync.workflow.webhooks.inbox import _decoded
 
 #: Seconds: an idle server's stop, and what a request that takes a while may add to its own time.

@@ -18,7 +18,7 @@ from fedapay_sync.common.config import Config
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import BadRequest, FedapayError
 from fedapay_sync.models import Event
-from fedapay_sync.models.event import TRANSACTION
+from fedapay_sync.models.entity import TRANSACTION
 from fedapay_sync.resources.api import Api
 from fedapay_sync.workflow.reconciliation.status_reader import may_pass
 from fedapay_sync.workflow.webhooks.inbox import Inbox

@@ -16,11 +16,12 @@ from fedapay_sync.common.env import AUTH_KEY
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Bells
 from fedapay_sync.errors import ConfigError, EventError
-from fedapay_sync.models.event import TRANSACTION, Identity, event_from_transaction, identify
+from fedapay_sync.models.entity import TRANSACTION
 from fedapay_sync.models.schema import read_francs
 from fedapay_sync.signature import verify
 from fedapay_sync.store import LOCAL, UNREADABLE, Accepted, NewEvent, StoredEvent
 from fedapay_sync.workflow.callbacks.worker import Callbacks, Hopeless
+from fedapay_sync.workflow.webhooks.event_identity import Identity, event_from_transaction, identify
 
 if TYPE_CHECKING:
     from fedapay_sync.store import Store

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fedapay_sync.enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
 from fedapay_sync.errors import EventError, InvalidArgument
 from fedapay_sync.models import Event, Transaction, WebhookHistory, WebhookTransaction
-from fedapay_sync.models.event import event_from_transaction, identify
+from fedapay_sync.workflow.webhooks.event_identity import event_from_transaction, identify
 
 STATUSES = [each.value for each in TransactionStatus]
 STAMP = "2026-10-12T09:15:11.204Z"
