@@ -1,6 +1,6 @@
 """Les objets de FedaPay et ceux du connecteur, en dataclasses immuables."""
 
-from fedapay_sync.models.account import Account, Asset, AssetMetadata, AssetUrls, User, UserAccount
+from fedapay_sync.models.account import Account, ApiKey, Asset, AssetMetadata, AssetUrls, User, UserAccount
 from fedapay_sync.models.aliases import (
     BalanceListResponse,
     BalanceResponse,
@@ -15,24 +15,18 @@ from fedapay_sync.models.aliases import (
     WebhookListResponse,
     WebhookResponse,
 )
+from fedapay_sync.models.balance import Balance
 from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import (
-    ApiKey,
-    Balance,
-    Currency,
-    Customer,
-    ListMeta,
-    PaymentMethod,
-    PaymentSource,
-    PhoneNumber,
-)
+from fedapay_sync.models.currency import Currency
+from fedapay_sync.models.customer import Customer, PhoneNumber
 from fedapay_sync.models.event import Event, WebhookHistory, WebhookTransaction
 from fedapay_sync.models.invoice import Invoice, InvoiceVerification
 from fedapay_sync.models.log import Log, QueueOptions
 from fedapay_sync.models.oauth import OAuthToken
 from fedapay_sync.models.outcome import Outcome
-from fedapay_sync.models.pagination import PagedList
+from fedapay_sync.models.pagination import ListMeta, PagedList
 from fedapay_sync.models.payment import FedapayPay, PaiementSetup, PaymentHistory, UserData
+from fedapay_sync.models.payment_method import PaymentMethod, PaymentSource
 from fedapay_sync.models.payment_page import PageVerification, PaymentPage
 from fedapay_sync.models.payout import Payout, PayoutBatch
 from fedapay_sync.models.transaction import (

@@ -1,11 +1,12 @@
-"""The merchant's account, as short as in most answers or as long as in webhooks."""
+"""Models of a merchant account, as short as in most answers or as long as in webhooks, and of what it holds."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, List, Optional, Tuple
 
+from fedapay_sync.models.balance import Balance
 from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import ApiKey, Balance, Currency
+from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.schema import Francs
 
 
@@ -93,6 +94,28 @@ class UserAccount(Model):
     account_id: Optional[int] = None
     user_id: Optional[int] = None
     role_id: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class ApiKey(Model):
+    """
+    Paire de clés d'un compte marchand.
+
+    Attributes:
+        public_key: clé publique.
+        private_key: clé secrète ; elle permet de déplacer de l'argent. Rien ne l'affiche, sauf ``to_dict``.
+        created_at: instant de la création, en UTC.
+    """
+
+    envelope: ClassVar[str] = "v1/api_key"
+    shown: ClassVar[Tuple[str, ...]] = ("id", "public_key")
+
+    klass: Optional[str] = None
+    id: Optional[int] = None
+    public_key: Optional[str] = None
+    private_key: Optional[str] = None
+    created_at: Optional[datetime] = None
+    updated_at: Optional[datetime] = None
 
 
 @dataclass(frozen=True)

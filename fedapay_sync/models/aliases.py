@@ -1,6 +1,7 @@
 """What the asynchronous connector calls the same things."""
 
-from fedapay_sync.models.common import Balance, Currency
+from fedapay_sync.models.balance import Balance
+from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.event import Event
 from fedapay_sync.models.log import Log
 from fedapay_sync.models.pagination import PagedList

@@ -6,6 +6,7 @@ from typing import Any, Callable, ClassVar, Dict, Mapping, Tuple, Type, TypeVar
 from fedapay_sync.common.masking import mask
 from fedapay_sync.models.schema import as_dict, load, plain, reader_of, schema_of, unknown_fields
 
+Json = Dict[str, Any]
 M = TypeVar("M", bound="Model")
 
 

@@ -6,8 +6,10 @@ from typing import Any, Dict, List, Mapping, NoReturn, Type, Union
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.account import Account
-from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import Balance, Currency, Customer, Json
+from fedapay_sync.models.balance import Balance
+from fedapay_sync.models.base import Json, Model
+from fedapay_sync.models.currency import Currency
+from fedapay_sync.models.customer import Customer
 from fedapay_sync.models.invoice import Invoice
 from fedapay_sync.models.payment_page import PaymentPage
 from fedapay_sync.models.payout import Payout

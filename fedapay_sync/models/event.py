@@ -6,8 +6,7 @@ from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar,
 
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.models.account import Account
-from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import Json
+from fedapay_sync.models.base import Json, Model
 from fedapay_sync.models.entity import TRANSACTION, Entity, kind_of, read_entity
 from fedapay_sync.models.schema import plain
 from fedapay_sync.models.transaction import Transaction

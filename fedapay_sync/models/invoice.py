@@ -5,8 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Optional, Tuple, Union
 
-from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import Currency, Json
+from fedapay_sync.models.base import Json, Model
+from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.schema import Francs
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, List, Optional, Tuple, Union
 
-from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import Json
+from fedapay_sync.models.base import Json, Model
 from fedapay_sync.models.entity import decoded
 
 #: JSON that FedaPay puts inside a text; a text that holds no JSON is kept.

@@ -1,12 +1,26 @@
 """A list of FedaPay's, page after page."""
 
 import json
-from typing import Any, Callable, Dict, Generic, Iterator, List, Optional, Tuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Callable, ClassVar, Dict, Generic, Iterator, List, Optional, Tuple, TypeVar
 
 from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import ListMeta
 
 M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True)
+class ListMeta(Model):
+    """Place d'une page dans sa liste (les pages se comptent à partir de 1)."""
+
+    shown: ClassVar[Tuple[str, ...]] = ("current_page", "total_pages", "total_count")
+
+    current_page: Optional[int] = None
+    next_page: Optional[int] = None
+    prev_page: Optional[int] = None
+    per_page: Optional[int] = None
+    total_pages: Optional[int] = None
+    total_count: Optional[int] = None
 
 
 class _Following:

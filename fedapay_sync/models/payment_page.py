@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, List, Mapping, Optional, Tuple, Type, TypeVar, Union
 
-from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import Currency, Json
+from fedapay_sync.models.base import Json, Model
+from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.schema import Francs
 
 V = TypeVar("V", bound="PageVerification")

@@ -6,8 +6,10 @@ from decimal import Decimal
 from typing import Any, ClassVar, List, Optional, Tuple, Union
 
 from fedapay_sync.enums import FINAL_PAYOUT_STATUSES, PayoutStatus
-from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import Batch, Currency, Customer, Json
+from fedapay_sync.models.base import Json, Model
+from fedapay_sync.models.batch import Batch
+from fedapay_sync.models.currency import Currency
+from fedapay_sync.models.customer import Customer
 from fedapay_sync.models.schema import Francs
 
 

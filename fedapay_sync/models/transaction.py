@@ -6,8 +6,12 @@ from decimal import Decimal
 from typing import Any, ClassVar, List, Optional, Tuple, Union
 
 from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
-from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import Balance, Batch, Currency, Customer, Json, PaymentMethod
+from fedapay_sync.models.balance import Balance
+from fedapay_sync.models.base import Json, Model
+from fedapay_sync.models.batch import Batch
+from fedapay_sync.models.currency import Currency
+from fedapay_sync.models.customer import Customer
+from fedapay_sync.models.payment_method import PaymentMethod
 from fedapay_sync.models.schema import Francs
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Mapping, Optional, Tuple, Type, TypeVar
 
-from fedapay_sync.models.base import Model
-from fedapay_sync.models.common import Json
+from fedapay_sync.models.base import Json, Model
 from fedapay_sync.models.entity import Entity, read_entity
 
 S = TypeVar("S", bound="WebhookSample")
