@@ -19,7 +19,7 @@ from fedapay_sync.common.credentials import (
     webhook_secrets,
 )
 from fedapay_sync.common.env import API_KEY, AUTH_KEY, DB_URL, ENDPOINT_NAME, from_environment
-from fedapay_sync.common.masking import fingerprint, mask, shown
+from fedapay_sync.common.masking import fingerprint, mask, safe_repr
 from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import ConfigError
 
@@ -140,7 +140,9 @@ def _listed(keys: Any) -> Sequence[Any]:
     if isinstance(keys, str):
         return [keys]
     if not isinstance(keys, (list, tuple, set, frozenset)):
-        raise ConfigError(f'api_keys={shown(keys)} : une liste de clés API est attendue, par exemple ["sk_live_…"].')
+        raise ConfigError(
+            f'api_keys={safe_repr(keys)} : une liste de clés API est attendue, par exemple ["sk_live_…"].'
+        )
     return list(keys)
 
 
@@ -150,7 +152,7 @@ def timeout_policy(value: Union[OnTimeout, str]) -> OnTimeout:
         return OnTimeout(value)
     except ValueError:
         raise ConfigError(
-            f"on_timeout={shown(value)} : « keep » (garder le lien payable, par défaut) ou « delete » "
+            f"on_timeout={safe_repr(value)} : « keep » (garder le lien payable, par défaut) ou « delete » "
             "(annuler la transaction à l'échéance) est attendu."
         ) from None
 
@@ -205,7 +207,7 @@ def _endpoint(given: Optional[str]) -> str:
         part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in path.split("/")
     ):
         raise ConfigError(
-            f"listen_server_endpoint_name={shown(name)} : un chemin simple est attendu, par exemple « webhooks »."
+            f"listen_server_endpoint_name={safe_repr(name)} : un chemin simple est attendu, par exemple « webhooks »."
         )
     return path
 
@@ -213,16 +215,15 @@ def _endpoint(given: Optional[str]) -> str:
 def _port(given: Optional[int]) -> int:
     port = DEFAULT_PORT if given is None else given
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise ConfigError(
-            f"listen_server_port={shown(given)} : un nombre entier de 0 à 65535 est attendu (0 prend un port libre)."
-        )
+        expected = "un nombre entier de 0 à 65535 est attendu (0 prend un port libre)"
+        raise ConfigError(f"listen_server_port={safe_repr(given)} : {expected}.")
     return port
 
 
 def _seconds(given: Optional[float], name: str) -> float:
     value = 10.0 if given is None else given
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
-        raise ConfigError(f"{name}={shown(given)} : un nombre de secondes, 0 ou plus, est attendu.")
+        raise ConfigError(f"{name}={safe_repr(given)} : un nombre de secondes, 0 ou plus, est attendu.")
     return float(value)
 
 
@@ -234,7 +235,7 @@ def days(given: float, name: str) -> float:
         ConfigError: it is none.
     """
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given <= 36500:
-        raise ConfigError(f"{name}={shown(given)} : un nombre de jours de 0 à 36500 est attendu.")
+        raise ConfigError(f"{name}={safe_repr(given)} : un nombre de jours de 0 à 36500 est attendu.")
     return float(given)
 
 

@@ -53,7 +53,7 @@ def mask(text: object) -> str:
     return masked
 
 
-def shown(value: Any) -> str:
+def safe_repr(value: Any) -> str:
     """A value as an error may quote it: short, and without a secret that was given in the wrong place."""
     if type(value) is str:
         return repr(mask(value))[:80]

@@ -23,7 +23,7 @@ class Model:
     #: Clé de l'enveloppe autour de l'objet dans les réponses de l'API, par exemple ``v1/transaction``.
     envelope: ClassVar[str] = ""
     #: Fields that a repr shows: never a customer's data, a token or a key.
-    shown: ClassVar[Tuple[str, ...]] = ("id",)
+    repr_fields: ClassVar[Tuple[str, ...]] = ("id",)
 
     extra: Dict[str, Any]
 
@@ -74,8 +74,8 @@ class Model:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={_presentable(name, getattr(self, name))!r}" for name in self.shown)
-        return f"{type(self).__name__}({shown})"
+        fields = ", ".join(f"{name}={_presentable(name, getattr(self, name))!r}" for name in self.repr_fields)
+        return f"{type(self).__name__}({fields})"
 
     def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:
         return _restore, (type(self), dict(self.__dict__), self.extra)

@@ -8,7 +8,7 @@ from fedapay_sync.models.base import Model
 class Batch(Model):
     """Réponse à une création par lot : ce qui a été créé, et ``errors``."""
 
-    shown: ClassVar[Tuple[str, ...]] = ("created_count", "error_count")
+    repr_fields: ClassVar[Tuple[str, ...]] = ("created_count", "error_count")
     #: The field that holds what was created.
     created: ClassVar[str]
     errors: Optional[List[Any]]

@@ -21,7 +21,7 @@ class Currency(Model):
     """
 
     envelope: ClassVar[str] = "v1/currency"
-    shown: ClassVar[Tuple[str, ...]] = ("id", "iso")
+    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "iso")
 
     klass: Optional[str] = None
     id: Optional[int] = None

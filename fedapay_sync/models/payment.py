@@ -8,7 +8,7 @@ import marshmallow.validate
 
 from fedapay_sync.common.countries import COUNTRIES, SANDBOX_METHOD, push_methods
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.common.masking import shown
+from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.enums import Environment, MethodesPaiement, Pays, TransactionStatus, TypesPaiement
 from fedapay_sync.errors import InvalidArgument, InvalidCountryPaymentCombination
 from fedapay_sync.models.base import Model
@@ -36,7 +36,7 @@ def word(kind: Type[W], value: Any, field: str) -> W:
         if value == member.value or value == member.name:
             return member
     known = ", ".join(f"{member.name} ({member.value})" for member in kind)
-    raise InvalidArgument(f"{field}={shown(value)} est inconnu. Valeurs possibles : {known}.", field=field)
+    raise InvalidArgument(f"{field}={safe_repr(value)} est inconnu. Valeurs possibles : {known}.", field=field)
 
 
 def whole_amount(amount: Any, field: str = "montant_paiement") -> int:
@@ -58,7 +58,7 @@ def whole_amount(amount: Any, field: str = "montant_paiement") -> int:
         # An ArithmeticError's own text is made for programmers.
         reason = "ce n'est pas un nombre" if isinstance(error, ArithmeticError) else error
         raise InvalidArgument(
-            f"{field}={shown(amount)} est refusé : {reason}. Donner un nombre entier de francs, par exemple 1000 "
+            f"{field}={safe_repr(amount)} est refusé : {reason}. Donner un nombre entier de francs, par exemple 1000 "
             "(le XOF et le GNF n'ont pas de centimes).",
             field=field,
         ) from None
@@ -98,7 +98,7 @@ class UserData(Model):
         InvalidArgument: un champ n'a pas la forme attendue.
     """
 
-    shown: ClassVar[Tuple[str, ...]] = ()
+    repr_fields: ClassVar[Tuple[str, ...]] = ()
 
     nom: str
     prenom: str
@@ -138,7 +138,7 @@ class PaiementSetup(Model):
         InvalidArgument: pays, méthode ou type inconnu.
     """
 
-    shown: ClassVar[Tuple[str, ...]] = ("pays", "method", "type_paiement")
+    repr_fields: ClassVar[Tuple[str, ...]] = ("pays", "method", "type_paiement")
 
     pays: Pays
     method: Optional[MethodesPaiement] = None
@@ -228,7 +228,7 @@ class FedapayPay(Model):
         status: dernier statut connu.
     """
 
-    shown: ClassVar[Tuple[str, ...]] = ("id_transaction", "status")
+    repr_fields: ClassVar[Tuple[str, ...]] = ("id_transaction", "status")
 
     transaction_data: Transaction
     link_and_token_data: TransactionToken

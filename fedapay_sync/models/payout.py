@@ -37,7 +37,7 @@ class Payout(Model):
     """
 
     envelope: ClassVar[str] = "v1/payout"
-    shown: ClassVar[Tuple[str, ...]] = ("id", "reference", "amount", "status", "mode")
+    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference", "amount", "status", "mode")
 
     klass: Optional[str] = None
     id: Optional[int] = None

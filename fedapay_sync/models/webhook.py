@@ -25,7 +25,7 @@ class Webhook(Model):
     """
 
     envelope: ClassVar[str] = "v1/webhook"
-    shown: ClassVar[Tuple[str, ...]] = ("id", "url", "enabled")
+    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "url", "enabled")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -49,7 +49,7 @@ class WebhookSample(Model):
         entity: l'objet ; un modèle si FedaPay dit lequel, sinon un dictionnaire.
     """
 
-    shown: ClassVar[Tuple[str, ...]] = ("name",)
+    repr_fields: ClassVar[Tuple[str, ...]] = ("name",)
 
     name: Optional[str] = None
     object: Optional[str] = None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Optional, Type, TypeVar
 
-from fedapay_sync.common.masking import shown
+from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.errors import InvalidArgument, TransactionId
 from fedapay_sync.models import Model
 from fedapay_sync.models.pagination import PagedList
@@ -116,7 +116,9 @@ def listing(
     """
     for name, value in (("page", page), ("per_page", per_page)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise InvalidArgument(f"{name}={shown(value)} : un nombre entier à partir de 1 est attendu.", field=name)
+            raise InvalidArgument(
+                f"{name}={safe_repr(value)} : un nombre entier à partir de 1 est attendu.", field=name
+            )
     if filters is not None and not isinstance(filters, Mapping):
         raise InvalidArgument(
             "filters : un dictionnaire est attendu, comme {'type': 'transaction.approved'} ; reçu "

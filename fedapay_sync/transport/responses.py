@@ -223,9 +223,9 @@ def _complaint(body: Any) -> _Complaint:
         fields = {param: message or "refusé"}
     named = fields if isinstance(fields, dict) else {"": fields} if fields else {}
     return _Complaint(
-        message=_shown(message),
-        code=_shown(str(code)) if isinstance(code, (str, int)) and not isinstance(code, bool) else "",
-        errors={_shown(name): _reasons(why) for name, why in islice(named.items(), _MAX_FIELDS)},
+        message=_masked_line(message),
+        code=_masked_line(str(code)) if isinstance(code, (str, int)) and not isinstance(code, bool) else "",
+        errors={_masked_line(name): _reasons(why) for name, why in islice(named.items(), _MAX_FIELDS)},
     )
 
 
@@ -233,7 +233,7 @@ def _reasons(why: Any) -> List[str]:
     """Reasons as texts, however they came."""
     listed = why if isinstance(why, list) else [why]
     return [
-        _shown(each if isinstance(each, str) else json.dumps(_masked(each), ensure_ascii=False))
+        _masked_line(each if isinstance(each, str) else json.dumps(_masked(each), ensure_ascii=False))
         for each in listed[:_MAX_REASONS]
     ]
 
@@ -247,14 +247,14 @@ def _masked(value: Any) -> Any:
     return mask(value[:_MAX_LOOK]) if isinstance(value, str) else value
 
 
-def _shown(text: str) -> str:
+def _masked_line(text: str) -> str:
     """A text of FedaPay's on one line, masked, and not too long."""
     looked_at = text[:_MAX_LOOK]
-    shown = mask("".join(each if each.isprintable() else " " for each in looked_at))
+    line = mask("".join(each if each.isprintable() else " " for each in looked_at))
     if len(text) > _MAX_LOOK:
-        # The cut may have gone through an address or a number, which nobody recognizes any more.
-        shown = shown[:-300]
-    return shown[:_MAX_TEXT].strip()
+        # The cut may have gone through an address or a number, which no rule recognizes any more.
+        line = line[:-300]
+    return line[:_MAX_TEXT].strip()
 
 
 def _retry_after(text: str, now: float) -> Optional[float]:

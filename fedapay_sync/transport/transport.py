@@ -15,7 +15,7 @@ from requests.auth import AuthBase
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.common.masking import shown
+from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.errors import ApiError, ConfigError, FedapayError, TransportError
 from fedapay_sync.transport.encoding import all_headers, encoded, query, quoted
 from fedapay_sync.transport.exchange import Exchange, checked_observer, observed
@@ -94,7 +94,7 @@ class Transport:
         self._base_url = base_url
         self._timeouts = _checked_timeouts(timeouts)
         if not _is_time(budget):
-            raise ConfigError(f"budget={shown(budget)} : un nombre de secondes plus grand que 0 est attendu.")
+            raise ConfigError(f"budget={safe_repr(budget)} : un nombre de secondes plus grand que 0 est attendu.")
         self._budget = budget
         #: What the time of a call, and of what is built of calls, is measured by.
         self.clock = clock
@@ -241,7 +241,7 @@ def _checked_timeouts(timeouts: Any) -> Tuple[float, float]:
         return (timeouts[0], timeouts[1])
     raise ConfigError(
         "timeouts : deux nombres de secondes plus grands que 0 sont attendus, pour la connexion et pour la lecture, "
-        f"comme (5, 30) ; reçu {shown(timeouts)}."
+        f"comme (5, 30) ; reçu {safe_repr(timeouts)}."
     )
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from fedapay_sync.common.masking import shown
+from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.enums import MethodesPaiement
 from fedapay_sync.errors import InvalidArgument
 
@@ -25,7 +25,7 @@ def checked_id(value: Any, field: str = "id_transaction") -> str:
     if isinstance(value, str) and _ID.match(value) and not _NO_ID.match(value):
         return str(value)
     raise InvalidArgument(
-        f"{field} : {shown(value)} n'est pas un identifiant FedaPay ; un nombre à partir de 1, ou un texte de "
+        f"{field} : {safe_repr(value)} n'est pas un identifiant FedaPay ; un nombre à partir de 1, ou un texte de "
         "lettres, chiffres, « - » et « _ » est attendu.",
         field=field,
     )
@@ -48,7 +48,7 @@ def checked_reference(reference: Any) -> str:
     ):
         return str(reference)
     raise InvalidArgument(
-        f"merchant_reference : {shown(reference)} est refusé ; un texte d'une ligne, de 1 à {_MAX_REFERENCE} "
+        f"merchant_reference : {safe_repr(reference)} est refusé ; un texte d'une ligne, de 1 à {_MAX_REFERENCE} "
         "caractères, sans espace au début ni à la fin, est attendu. Il doit être unique.",
         field="merchant_reference",
     )
