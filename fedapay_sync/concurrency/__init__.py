@@ -1,0 +1,1 @@
+"""Threads of a process: a pool of daemon threads, wake-ups, timers."""

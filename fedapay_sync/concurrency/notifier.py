@@ -1,213 +1,134 @@
 """
-Bells wake, they tell nothing: whoever wakes looks at the store.
+Wakes waiting threads and runs timers. A wake-up carries no data: the woken thread reads the store.
 
-One thread in each process hears what other processes commit, and is the timer for everything that is due later. It
-polls only while somebody waits, and does no work itself: what is due goes to a few worker threads.
+One thread in each process learns what other processes commit, and is the timer for everything that is due later. It
+polls only while a subscription exists, and does no work itself: what is due goes to a few worker threads.
 """
 
 import contextlib
 import heapq
 import itertools
 import threading
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Protocol, Set, Tuple
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.concurrency.thread_pool import Action, Pool
+from fedapay_sync.concurrency.commit_listener import CommitListener
+from fedapay_sync.concurrency.thread_pool import Action, DaemonThreadPool
+from fedapay_sync.concurrency.wake_event import WakeEvent
 
 log = get_logger(__name__)
 
-#: How often the store is asked whether another connection has committed, in seconds.
-POLL = 0.05
-#: A full look happens at least so often, whatever the signs say, in seconds.
-LOOK = 2.0
-#: What has ended is stamped a little before others can see it, and by clocks that may differ; in seconds. What this
-#: does not allow for is found by the full look.
+#: Every key with a subscription is looked up at least so often, whatever the commit listener says, in seconds.
+FULL_LOOKUP_INTERVAL = 2.0
+#: An end is stamped a little before other connections can see it, and by clocks that may differ; in seconds. What this
+#: does not allow for is found by the full lookup.
 _MARGIN = 2.0
 
-_making_events = threading.Lock()
 
-
-class Bell:
-    """
-    What a ``threading.Event`` is, without its kilobyte as long as nobody blocks.
-
-    Attributes:
-        then: what is done besides, whenever it rings, for those who do not block a thread.
-    """
-
-    __slots__ = ("_event", "_rung", "then")
-
-    def __init__(self) -> None:
-        self._rung = False
-        self._event: Optional[threading.Event] = None
-        self.then: Optional[Action] = None
+class Subscriber(Protocol):
+    """What a key's news are announced to: a ``threading.Event``, a ``WakeEvent``."""
 
     def set(self) -> None:
-        """Ring."""
-        self.wake()
-        if self.then is not None:
-            self.then()
-
-    def wake(self) -> None:
-        """Ring for those who block, and do nothing besides."""
-        self._rung = True
-        if self._event is not None:
-            self._event.set()
-
-    def clear(self) -> None:
-        """Be silent, until the next ring."""
-        self._rung = False
-        if self._event is not None:
-            self._event.clear()
-
-    def is_set(self) -> bool:
-        """Whether it has rung since it was silenced."""
-        return self._rung
-
-    def wait(self, seconds: float) -> bool:
-        """Until it rings, or for so long; whether it has rung."""
-        if self._event is None:
-            with _making_events:
-                self._event = self._event or threading.Event()
-        # The event first: whoever rings after this look finds it.
-        return self._rung or self._event.wait(seconds)
+        """There may be news. Must neither block nor raise."""
 
 
-class Timer:
-    """Something due later, on the threads of a pool; may be called off."""
+class TimerHandle:
+    """An action that is due later, on the threads of a pool; can be cancelled."""
 
     __slots__ = ("action", "pool")
 
-    def __init__(self, action: Action, pool: Pool) -> None:
+    def __init__(self, action: Action, pool: DaemonThreadPool) -> None:
         self.action: Optional[Action] = action
         self.pool = pool
 
     def cancel(self) -> None:
-        """Call it off. An entry left in the heap costs nothing but its place until it is due."""
+        """Never run it. The entry stays in the heap until it is due, and costs nothing but its place."""
         self.action = None
 
 
-class Ear:
+class Notifier:
     """
-    How the waker sleeps, and what tells it that another connection has committed. This one asks now and then.
+    The subscriptions of one connector, by key, and its timers.
 
     Args:
-        version: changes whenever another connection has committed to the store.
-        poll: how often it is asked, in seconds.
-    """
-
-    def __init__(self, version: Callable[[], object], poll: float = POLL) -> None:
-        self._version = version
-        self._poll = poll
-        self._called = threading.Event()
-
-    @property
-    def pause(self) -> float:
-        """Seconds until it is asked again, at most."""
-        return self._poll
-
-    def version(self) -> object:
-        """What changes when another connection may have committed."""
-        return self._version()
-
-    def sleep(self, seconds: Optional[float]) -> None:
-        """Until ``wake``, or for so long."""
-        self._called.wait(seconds)
-        self._called.clear()
-
-    def wake(self) -> None:
-        """End the sleep, or the next one."""
-        self._called.set()
-
-    def close(self) -> None:
-        """Let go of what it took to hear."""
-
-
-class Bells:
-    """
-    The bells of one connector, and its timers.
-
-    Args:
-        ear: how it hears of what other connections commit.
-        ended: which of these keys have something to be woken for.
-        lately: all keys that have had something to be woken for in the last so many seconds.
+        listener: how the notifier learns what other connections commit.
+        ended: which of these keys have news.
+        ended_lately: all keys that have had news in the last so many seconds.
     """
 
     def __init__(
         self,
         *,
-        ear: Ear,
+        listener: CommitListener,
         ended: Callable[[List[str]], List[str]],
-        lately: Callable[[float], List[str]],
+        ended_lately: Callable[[float], List[str]],
         clock: Clock = SYSTEM_CLOCK,
-        look: float = LOOK,
+        full_lookup: float = FULL_LOOKUP_INTERVAL,
     ) -> None:
-        self._ear = ear
+        self._listener = listener
         self._ended = ended
-        self._lately = lately
+        self._ended_lately = ended_lately
         self._clock = clock
-        self._look = look
+        self._full_lookup = full_lookup
         self._lock = threading.Lock()
-        # Tuples: a set would be the heaviest part of a wait, and hardly any key has a second one.
-        self._waiting: Dict[str, Tuple[Bell, ...]] = {}
+        # Tuples: a set would be the heaviest part of a wait, and hardly any key has a second subscriber.
+        self._subscribers: Dict[str, Tuple[Subscriber, ...]] = {}
         self._fresh: Set[str] = set()
-        self._timers: List[Tuple[float, int, Timer]] = []
+        self._timers: List[Tuple[float, int, TimerHandle]] = []
         self._order = itertools.count()
-        self._pool = Pool("fedapay-timer", 4)
+        self._pool = DaemonThreadPool("fedapay-timer", 4)
         self._thread: Optional[threading.Thread] = None
         self._closing = False
 
-    def add(self, key: str, bell: Bell) -> None:
-        """Ring that bell whenever the key has news."""
-        self.add_all([(key, bell)])
+    def subscribe(self, key: str, subscriber: Subscriber) -> None:
+        """Set that subscriber whenever the key has news."""
+        self.subscribe_all([(key, subscriber)])
 
-    def add_all(self, bells: Iterable[Tuple[str, Bell]]) -> None:
-        """Ring each of these bells whenever its key has news."""
+    def subscribe_all(self, subscriptions: Iterable[Tuple[str, Subscriber]]) -> None:
+        """Set each of these subscribers whenever its key has news."""
         with self._lock:
-            for key, bell in bells:
-                self._waiting[key] = (*self._waiting.get(key, ()), bell)
-                # What was committed between the caller's own look and this line would otherwise go unheard until the
-                # next full look.
+            for key, subscriber in subscriptions:
+                self._subscribers[key] = (*self._subscribers.get(key, ()), subscriber)
+                # What was committed between the caller's own look and this line would otherwise go unnoticed until
+                # the next full lookup.
                 self._fresh.add(key)
             self._start()
-        self._ear.wake()
+        self._listener.wake()
 
-    def remove(self, key: str, bell: Bell) -> None:
-        """Stop ringing that bell."""
+    def unsubscribe(self, key: str, subscriber: Subscriber) -> None:
+        """Set that subscriber no more; nothing if it is not subscribed."""
         with self._lock:
-            bells = tuple(each for each in self._waiting.get(key, ()) if each is not bell)
-            if bells:
-                self._waiting[key] = bells
+            left = tuple(each for each in self._subscribers.get(key, ()) if each is not subscriber)
+            if left:
+                self._subscribers[key] = left
             else:
-                self._waiting.pop(key, None)
+                self._subscribers.pop(key, None)
                 self._fresh.discard(key)
 
     @contextlib.contextmanager
-    def subscribed(self, key: str) -> Iterator[Bell]:
-        """A bell of one's own, for a while."""
-        bell = Bell()
-        self.add(key, bell)
+    def subscribed(self, key: str) -> Iterator[WakeEvent]:
+        """An event that is subscribed to the key for a while."""
+        event = WakeEvent()
+        self.subscribe(key, event)
         try:
-            yield bell
+            yield event
         finally:
-            self.remove(key, bell)
+            self.unsubscribe(key, event)
 
-    def ring(self, key: str) -> None:
-        """Wake those in this process who wait on that key; the others hear of the commit by themselves."""
-        for bell in self._waiting.get(key, ()):
-            bell.set()
+    def notify(self, key: str) -> None:
+        """Set the key's subscribers in this process; other processes learn of the commit by themselves."""
+        for subscriber in self._subscribers.get(key, ()):
+            subscriber.set()
 
-    def ring_all(self) -> None:
-        """Wake everybody in this process."""
-        with self._lock:
-            keys = list(self._waiting)
-        for key in keys:
-            self.ring(key)
+    def call_later(self, seconds: float, action: Action, pool: Optional[DaemonThreadPool] = None) -> TimerHandle:
+        """
+        Run the action in that many seconds, on a thread of that pool or else of the notifier's own.
 
-    def later(self, seconds: float, action: Action, pool: Optional[Pool] = None) -> Timer:
-        """Run the action in that many seconds, on a thread of that pool or else of our own."""
-        timer = Timer(action, pool or self._pool)
+        Raises:
+            RuntimeError: the system has no thread to give for the timers.
+        """
+        timer = TimerHandle(action, pool or self._pool)
         with self._lock:
             if self._closing:
                 return timer
@@ -216,7 +137,7 @@ class Bells:
             is_next = self._timers[0] is entry
             self._start()
         if is_next:
-            self._ear.wake()
+            self._listener.wake()
         return timer
 
     def close(self) -> None:
@@ -225,9 +146,9 @@ class Bells:
             self._closing = True
             self._timers.clear()
             thread = self._thread
-        self._ear.wake()
+        self._listener.wake()
         if thread is None:
-            self._ear.close()
+            self._listener.close()
         elif thread is not threading.current_thread():
             thread.join(2.0)
         self._pool.close()
@@ -236,51 +157,51 @@ class Bells:
         if self._thread is None and not self._closing:
             thread = threading.Thread(target=self._run, name="fedapay-waker", daemon=True)
             thread.start()
-            # Only now: where there is no thread to be had, the next one who needs it tries again.
+            # Only now: where the system has no thread to give, the next caller that needs it tries again.
             self._thread = thread
 
     def _run(self) -> None:
         seen: object = None
-        looked = full = float("-inf")
+        looked_at = looked_up_all_at = float("-inf")
         failing = False
         while True:
             with self._lock:
                 if self._closing:
                     break
-                due = self._due()
-                waits = bool(self._waiting)
+                due = self._take_due()
+                has_subscribers = bool(self._subscribers)
                 fresh, self._fresh = self._fresh, set()
             for timer in due:
-                self._hand_over(timer)
-            if waits:
+                self._submit(timer)
+            if has_subscribers:
                 try:
-                    # The version before the look: what is committed in between shows as a change next time.
-                    version, now = self._ear.version(), self._clock.monotonic()
-                    if now - full > self._look:
-                        full, fresh = now, self._keys()
+                    # The version before the lookup: what is committed in between shows as a change next time.
+                    version, now = self._listener.version(), self._clock.monotonic()
+                    if now - looked_up_all_at > self._full_lookup:
+                        looked_up_all_at, fresh = now, self._keys()
                     elif version != seen:
-                        self._ring_these(self._lately(now - looked + _MARGIN))
-                    self._ring_these(self._ended(list(fresh)) if fresh else ())
-                    seen, looked, failing = version, now, False
-                except Exception as error:  # edge of a thread: without it nobody here is ever woken again
+                        self._notify_all(self._ended_lately(now - looked_at + _MARGIN))
+                    self._notify_all(self._ended(list(fresh)) if fresh else ())
+                    seen, looked_at, failing = version, now, False
+                except Exception as error:  # edge of a thread: without it no thread here is ever woken again
                     if not failing:
                         log.error("looking at the store failed, going on: %s: %s", type(error).__name__, error)
-                    failing, full = True, float("-inf")
+                    failing, looked_up_all_at = True, float("-inf")
             with self._lock:
                 pause = self._pause()
-            # What was added meanwhile has called already, and there is no sleep.
-            self._ear.sleep(pause)
-        self._ear.close()
+            # A subscription or timer that came meanwhile has called ``wake`` already, and there is no sleep.
+            self._listener.sleep(pause)
+        self._listener.close()
 
     def _keys(self) -> Set[str]:
         with self._lock:
-            return set(self._waiting)
+            return set(self._subscribers)
 
-    def _ring_these(self, keys: Iterable[str]) -> None:
+    def _notify_all(self, keys: Iterable[str]) -> None:
         for key in keys:
-            self.ring(key)
+            self.notify(key)
 
-    def _hand_over(self, timer: Timer) -> None:
+    def _submit(self, timer: TimerHandle) -> None:
         action = timer.action
         if action is None:
             return
@@ -288,9 +209,9 @@ class Bells:
             timer.pool.submit(action)
         except RuntimeError as error:
             log.error("no thread for a timer, trying again: %s", error)
-            self.later(1.0, action, timer.pool)
+            self.call_later(1.0, action, timer.pool)
 
-    def _due(self) -> List[Timer]:
+    def _take_due(self) -> List[TimerHandle]:
         now = self._clock.monotonic()
         due = []
         while self._timers and self._timers[0][0] <= now:
@@ -298,7 +219,7 @@ class Bells:
         return due
 
     def _pause(self) -> Optional[float]:
-        pauses = [self._ear.pause] if self._waiting else []
+        pauses = [self._listener.interval] if self._subscribers else []
         if self._timers:
             pauses.append(max(0.0, self._timers[0][0] - self._clock.monotonic()))
         return min(pauses) if pauses else None

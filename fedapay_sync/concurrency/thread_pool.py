@@ -1,4 +1,4 @@
-"""A few threads for what must not be done where it is found to be due."""
+"""A pool of a few daemon threads, for work that the finding thread must not do itself."""
 
 import queue
 import threading
@@ -11,8 +11,12 @@ log = get_logger(__name__)
 Action = Callable[[], None]
 
 
-class Pool:
-    """A few daemon threads, started when needed. Not an executor: those keep a process from ending."""
+class DaemonThreadPool:
+    """
+    Runs actions on up to ``size`` daemon threads, started when needed.
+
+    Not an executor of the standard library: those keep a process from ending.
+    """
 
     def __init__(self, name: str, size: int) -> None:
         self._name = name
@@ -24,7 +28,12 @@ class Pool:
         self._closed = False
 
     def submit(self, action: Action) -> None:
-        """Run it soon, on one of the threads; not at all after the end."""
+        """
+        Run the action soon, on one of the threads; not at all after ``close``.
+
+        Raises:
+            RuntimeError: the system has no thread to give, and the pool has none yet.
+        """
         with self._lock:
             if self._closed:
                 return
@@ -36,13 +45,13 @@ class Pool:
                     threading.Thread(target=self._run, name=name, daemon=True).start()
                     self._threads += 1
                 except RuntimeError:
-                    # No more threads to be had here: those that there are will come to it.
+                    # No further thread to be had: the threads that exist will come to it.
                     if not self._threads:
                         raise
             self._jobs.put(action)
 
     def close(self) -> None:
-        """Let the threads end after what they have."""
+        """Let the threads end after the actions that they have."""
         with self._lock:
             self._closed = True
             for _ in range(self._threads):

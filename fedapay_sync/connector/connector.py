@@ -1,38 +1,55 @@
 """
 Le connecteur : payer, attendre, recevoir les webhooks, reprendre après un redémarrage.
 
-``FedapayConnector``, l'instance unique et partagée du processus, en est une sous-classe (``shared.py``).
+Une façade : chaque méthode dit ce qu'elle promet et passe la main à un service de ``workflow``. L'instance unique et
+partagée du processus, ``FedapayConnector``, en est une sous-classe (``shared.py``).
 """
 
 import atexit
+import os
 import weakref
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import DEFAULT_PORT
+from fedapay_sync.common.config import DEFAULT_PORT, days
 from fedapay_sync.common.config import build as build_config
-from fedapay_sync.common.hosting import warn_where_waiting_blocks, warn_without_threads
+from fedapay_sync.common.env import AUTH_KEY
+from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
-from fedapay_sync.connector.handlers import Handlers
-from fedapay_sync.connector.receiving import Receiving
-from fedapay_sync.connector.runtime import Parts, PerProcess
-from fedapay_sync.connector.upkeep import Upkeep
-from fedapay_sync.enums import OnTimeout
+from fedapay_sync.connector.runtime import PerProcess, Runtime
+from fedapay_sync.enums import EventFutureStatus, OnTimeout
 from fedapay_sync.errors import ConfigError, TransactionId
-from fedapay_sync.models import FedapayPay, Outcome, PaiementSetup, Transaction, TransactionDeleteStatus, UserData
+from fedapay_sync.models import (
+    FedapayPay,
+    Outcome,
+    PaiementSetup,
+    PaymentHistory,
+    Transaction,
+    TransactionDeleteStatus,
+    UserData,
+    WebhookHistory,
+)
 from fedapay_sync.resources.api import Api
-from fedapay_sync.store import RESTORED_NAME, StoredEvent
+from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, Purged, StoredEvent
 from fedapay_sync.transport.exchange import Exchange, checked_observer
-from fedapay_sync.workflow.waits.deadlines import DEFAULT_TIMEOUT
-from fedapay_sync.workflow.waits.listens import Listen
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.callbacks.retry_policy import next_round
+from fedapay_sync.workflow.callbacks.validation import check_callback
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace, PollingPolicy
+from fedapay_sync.workflow.waits.listens import DEFAULT_TIMEOUT, Listen
+from fedapay_sync.workflow.webhooks.history import history_of
+from fedapay_sync.workflow.webhooks.wsgi import WebhookApp
 
 log = get_logger(__name__)
 
 OutcomeCallback = Callable[[Outcome], Any]
+PaymentCallback = Callable[[PaymentHistory], Any]
+WebhookCallback = Callable[[WebhookHistory], Any]
+FinalCallback = Callable[[EventFutureStatus, Optional[List[WebhookHistory]]], Any]
+Observer = Callable[[Exchange], object]
 
 
-class Connector(Handlers, Receiving, Upkeep):
+class Connector:
     """
     Un compte FedaPay : paiements, attentes, webhooks.
 
@@ -84,7 +101,7 @@ class Connector(Handlers, Receiving, Upkeep):
         confirm_with_api: bool = False,
         api_keys: Sequence[str] = (),
         keep_bodies_days: Optional[float] = 30,
-        observer: Optional[Callable[[Exchange], object]] = None,
+        observer: Optional[Observer] = None,
         clock: Clock = SYSTEM_CLOCK,
         pace: Optional[Pace] = None,
     ) -> None:
@@ -105,25 +122,17 @@ class Connector(Handlers, Receiving, Upkeep):
             confirm_with_api=confirm_with_api,
             keep_bodies_days=keep_bodies_days,
         )
-        self._callbacks: Dict[str, Callable[[StoredEvent], Any]] = {}
-        self._has_receiver = False
-        told = checked_observer(observer)
-        self._per_process = PerProcess(lambda: self._made(clock, pace, told))
+        self._callbacks: Dict[str, Callable[[Any], Any]] = {}
+        self._expects_webhooks = False
+        checked = checked_observer(observer)
+        self._per_process = PerProcess(lambda: self._build_runtime(clock, pace, checked))
         attach_handlers(console=self._config.print_log_to_console, file=self._config.save_log_to_file)
         _living.add(self)
-
-    def _made(self, clock: Clock, pace: Optional[Pace], observer: Optional[Callable[[Exchange], object]]) -> Parts:
-        warn_without_threads()
-        parts = Parts(self._config, clock, pace, observer)
-        for kind, handler in self._callbacks.items():
-            parts.callbacks.set(kind, handler)
-        parts.watches.has_receiver = self._has_receiver
-        return parts
 
     @property
     def api(self) -> Api:
         """Toutes les ressources de FedaPay, appel par appel : ``connector.api.payouts.create(...)``."""
-        return self._here().api
+        return self._started_runtime().api
 
     # -- payer --------------------------------------------------------------------------------------------------
 
@@ -171,7 +180,7 @@ class Connector(Handlers, Receiving, Upkeep):
             >>> paiement.status.value
             'pending'
         """
-        return self._here().payments.pay(
+        return self._started_runtime().payments.pay(
             setup,
             client_infos,
             montant_paiement,
@@ -193,7 +202,7 @@ class Connector(Handlers, Receiving, Upkeep):
             NotFound: FedaPay ne connaît pas cette transaction.
             TransportError: FedaPay n'a pas répondu.
         """
-        return self._here().statuses.read(id_transaction, api_key)
+        return self._started_runtime().statuses.read(id_transaction, api_key)
 
     def get_transaction_by_merchant_reference(self, merchant_id: str, api_key: Optional[str] = None) -> Transaction:
         """
@@ -202,7 +211,7 @@ class Connector(Handlers, Receiving, Upkeep):
         Raises:
             NotFound: aucune transaction ne la porte.
         """
-        return self._here().api.transactions.by_merchant_reference(merchant_id, api_key=api_key)
+        return self._started_runtime().api.transactions.by_merchant_reference(merchant_id, api_key=api_key)
 
     def cancel(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> TransactionDeleteStatus:
         """
@@ -211,9 +220,11 @@ class Connector(Handlers, Receiving, Upkeep):
         Raises:
             TransactionIsNotPendingAnymore: elle n'est plus en attente ; lire son statut.
         """
-        parts = self._here()
-        deleted = parts.api.transactions.delete(id_transaction, api_key=parts.statuses.key_for(id_transaction, api_key))
-        parts.listens.cancel(id_transaction)
+        runtime = self._started_runtime()
+        deleted = runtime.api.transactions.delete(
+            id_transaction, api_key=runtime.keyring.key_for(id_transaction, api_key)
+        )
+        runtime.listens.cancel(id_transaction)
         return deleted
 
     # -- attendre -----------------------------------------------------------------------------------------------
@@ -249,7 +260,7 @@ class Connector(Handlers, Receiving, Upkeep):
             True
         """
         warn_where_waiting_blocks()
-        return self._here().listens.finalise(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
+        return self._started_runtime().listens.finalise(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
 
     def listen(
         self,
@@ -274,7 +285,7 @@ class Connector(Handlers, Receiving, Upkeep):
         Raises:
             ConfigError: le callback n'est pas une fonction ordinaire.
         """
-        return self._here().listens.listen(
+        return self._started_runtime().listens.listen(
             id_transaction, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback
         )
 
@@ -311,17 +322,141 @@ class Connector(Handlers, Receiving, Upkeep):
             >>> attentes[0].result().paid
             True
         """
-        return self._here().listens.listen_many(ids, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback)
+        return self._started_runtime().listens.listen_many(
+            ids, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback
+        )
 
     def cancel_listen(self, transaction_id: TransactionId) -> bool:
         """Met fin à l'attente d'une transaction, partout, sans toucher à la transaction ; faux s'il n'y en a pas."""
-        return self._here().listens.cancel(transaction_id)
+        return self._started_runtime().listens.cancel(transaction_id)
 
     def cancel_all_listens(self, reason: Optional[str] = None) -> int:
         """Met fin à toutes les attentes ouvertes et rend leur nombre."""
-        count = self._here().listens.cancel_all()
+        count = self._started_runtime().listens.cancel_all()
         log.info("%d listens cancelled: %s", count, reason or "no reason given")
         return count
+
+    # -- être appelé --------------------------------------------------------------------------------------------------
+
+    def on_payment(self, callback: PaymentCallback) -> PaymentCallback:
+        """
+        Appelle cette fonction après chaque paiement lancé par ``pay``, sur un autre thread.
+
+        Raises:
+            ConfigError: ce n'est pas une fonction ordinaire.
+        """
+        self._set_callback(PAYMENT_NAME, callback, "Le callback de paiement")
+        return callback
+
+    def on_webhook(self, callback: WebhookCallback) -> WebhookCallback:
+        """
+        Appelle cette fonction pour chaque événement, une seule fois, sur un autre thread.
+
+        Si elle lève une exception, elle est rappelée plus tard, avec la même ``event_key``.
+
+        Raises:
+            ConfigError: ce n'est pas une fonction ordinaire.
+        """
+        self._set_callback("webhook", callback, "Le callback de webhook")
+        return callback
+
+    def on_restored(self, callback: OutcomeCallback) -> OutcomeCallback:
+        """
+        Appelle cette fonction, avec un ``Outcome``, à la fin de chaque attente reprise par ``restore``.
+
+        Raises:
+            ConfigError: ce n'est pas une fonction ordinaire.
+        """
+        self._set_callback(RESTORED_NAME, callback, "Le callback de reprise")
+        return callback
+
+    def _on_restored_pair(self, callback: FinalCallback) -> FinalCallback:
+        """Appelle cette fonction, avec ``(status, webhooks)``, à la fin de chaque attente reprise."""
+        check_callback(callback, "Le callback de reprise")
+        self._set_callback(RESTORED_NAME, lambda outcome: callback(*outcome), "Le callback de reprise")
+        return callback
+
+    # -- recevoir les webhooks ----------------------------------------------------------------------------------------
+
+    def start_webhook_server(self) -> None:
+        """
+        Démarre le serveur de webhooks dans un thread ; sans effet s'il tourne déjà.
+
+        Sans effet aussi dans le premier des deux processus de ``flask run --debug`` (ou ``manage.py runserver``) :
+        il ne fait que surveiller les fichiers, et c'est le second qui sert.
+
+        Raises:
+            PortUnavailable: le port est pris.
+            ConfigError: le connecteur a été construit sans ``use_listen_server=True``.
+        """
+        if not self._config.use_listen_server:
+            raise ConfigError(
+                "Ce connecteur n'a pas de serveur de webhooks : le construire avec use_listen_server=True, ou monter "
+                "connector.wsgi_app (ou le blueprint de fedapay_sync.flask) dans l'application existante."
+            )
+        if is_reloader_parent():
+            log.info("webhook server not started in the reloader's first process; the second one serves")
+            return
+        runtime = self._started_runtime()
+        runtime.store.open()
+        server = runtime.serve(self.receive)
+        log.info("webhook server listening on %s", server.url)
+
+    @property
+    def webhook_url(self) -> str:
+        """Adresse locale du serveur de webhooks, chemin compris ; vide s'il ne tourne pas."""
+        server = self._per_process.get().server
+        return f"{server.url}/{self._config.endpoint_name}" if server is not None and server.is_running else ""
+
+    def receive(self, payload: bytes, signature: Optional[str]) -> None:
+        """
+        Reçoit un webhook : contrôle la signature et garde l'événement. Au retour, il est sur disque : répondre 200.
+
+        Args:
+            payload: corps brut de la requête, octet pour octet.
+            signature: valeur de l'en-tête ``X-FEDAPAY-SIGNATURE``.
+
+        Raises:
+            SignatureError: pas signé par FedaPay, ou trop vieux : répondre 400.
+            StoreError: pas gardé : répondre 503, FedaPay reviendra.
+        """
+        runtime = self._receiving_runtime()
+        accepted = runtime.inbox.receive(payload, signature)
+        runtime.confirmation.schedule(accepted)
+
+    def verify_signature(self, payload: bytes, signature: Optional[str]) -> bool:
+        """
+        Vrai si FedaPay a signé ce corps, récemment. Ne rend jamais faux : lève.
+
+        Raises:
+            SignatureError: signature absente, illisible, fausse ou hors du délai de 300 s.
+            ConfigError: aucun secret de webhook n'est configuré, ou le corps n'est pas en octets.
+        """
+        self._receiving_runtime().inbox.verify(payload, signature)
+        return True
+
+    def save_webhook(self, event: Union[Mapping[str, Any], str, bytes]) -> None:
+        """
+        Garde un événement dont la signature a déjà été vérifiée. Au retour, il est sur disque.
+
+        Raises:
+            EventError: ce n'est pas un événement décodé.
+            StoreError: pas gardé : répondre 503, FedaPay reviendra.
+        """
+        runtime = self._receiving_runtime()
+        accepted = runtime.inbox.save(event)
+        runtime.confirmation.schedule(accepted)
+
+    def wsgi_app(self, path: Optional[str] = None) -> WebhookApp:
+        """
+        Application WSGI qui reçoit les webhooks, à monter dans une application existante.
+
+        Args:
+            path: chemin des webhooks ; ``None`` si l'application est montée à leur adresse.
+        """
+        self._check_can_verify()
+        self._receiving_runtime()
+        return WebhookApp(self.receive, path)
 
     # -- reprendre et fermer ------------------------------------------------------------------------------------
 
@@ -341,31 +476,88 @@ class Connector(Handlers, Receiving, Upkeep):
                 "Aucun callback de reprise : personne n'apprendrait la fin des attentes reprises. Appeler d'abord "
                 "on_restored (ou set_on_persited_listening_processes_loading_finished_callback)."
             )
-        parts = self._here()
-        parts.moving.import_own()
-        return parts.recovery.restore()
+        runtime = self._started_runtime()
+        runtime.async_import.import_own()
+        return runtime.recovery.restore()
 
     def owes_callbacks(self) -> bool:
         """Vrai si un callback d'ici est dû maintenant, ou en cours : de quoi attendre, dans un test, qu'il ait agi."""
-        parts = self._per_process.peek()
-        return parts is not None and parts.callbacks.owes()
+        runtime = self._per_process.peek()
+        return runtime is not None and runtime.callbacks.owes()
+
+    # -- entretenir la base -------------------------------------------------------------------------------------------
+
+    def parked(self) -> List[WebhookHistory]:
+        """
+        Les événements mis de côté : ceux dont le callback a échoué jusqu'au bout, et ceux qui sont illisibles.
+
+        ``last_error`` dit pourquoi.
+        """
+        return [history_of(work) for work in self._parked(self._started_runtime())]
+
+    def replay(self, event_key: Optional[str] = None) -> int:
+        """
+        Rappelle le callback des événements mis de côté, et rend leur nombre.
+
+        Ils gardent leur ``event_key``, et ``attempt`` continue. Un événement illisible est relu.
+
+        Args:
+            event_key: la clé d'un seul événement ; tous par défaut.
+        """
+        runtime = self._started_runtime()
+        parked = self._parked(runtime, event_key)
+        count = sum(runtime.store.replay(work, next_round(work.attempts)) for work in parked)
+        runtime.callbacks.notify()
+        return count
+
+    def purge(self, older_than_days: float) -> Purged:
+        """
+        Efface de la base les attentes et paiements finis, et le corps des événements traités, plus vieux que cela.
+
+        Les clés des événements restent pour toujours : répété après des années, un événement est encore reconnu. Ce
+        que FedaPay peut encore changer (moins de trois jours) et ce qui est mis de côté restent aussi.
+
+        Args:
+            older_than_days: âge en jours, 0 ou plus.
+
+        Raises:
+            ConfigError: ce n'est pas un nombre de jours.
+        """
+        return self._started_runtime().store.purge(days(older_than_days, "older_than_days") * 86400)
+
+    def import_async(self, path: Union[str, "os.PathLike[str]"]) -> int:
+        """
+        Reprend les attentes de la base du connecteur asynchrone, et rend le nombre de celles qui sont nouvelles.
+
+        Cette base n'est que lue. Chaque attente garde le temps qui lui reste, ses webhooks déjà reçus sont gardés
+        comme les autres. Recommencer ne change rien. Appeler ensuite ``restore``.
+
+        Args:
+            path: fichier SQLite du connecteur asynchrone, ``processes.db``.
+
+        Raises:
+            StoreError: le fichier n'existe pas, ou n'est pas une telle base.
+        """
+        return self._started_runtime().async_import.import_file(Path(path))
+
+    # -- fermer -------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """
         Ferme : les attentes de ce processus finissent par ``CANCELLED_INTERNALLY`` et restent sur disque, les
         callbacks en cours ont ``callback_timeout`` secondes, le serveur répond à ce qui est arrivé puis s'arrête.
         """
-        parts = self._per_process.peek()
-        if parts is not None:
+        runtime = self._per_process.peek()
+        if runtime is not None:
             # Forgotten only when closed: what comes meanwhile, a callback's call or a last webhook, finds these
-            # parts, and makes no others that nobody would close.
-            parts.close()
-            self._per_process.forget(parts)
+            # runtime, and makes no others that nobody would close.
+            runtime.close()
+            self._per_process.forget(runtime)
 
     def _close_at_exit(self) -> None:
-        parts = self._per_process.peek()
-        if parts is not None:
-            parts.close_at_exit()
+        runtime = self._per_process.peek()
+        if runtime is not None:
+            runtime.close_at_exit()
 
     def __enter__(self) -> "Connector":
         return self
@@ -376,6 +568,44 @@ class Connector(Handlers, Receiving, Upkeep):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r})"
 
+    def _check_can_verify(self) -> None:
+        if not self._config.webhook_secrets:
+            raise ConfigError(
+                f"Secret de webhook manquant : rien ne pourrait être vérifié. Définir {AUTH_KEY} ou "
+                "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
+            )
+
+    # -- the runtime of this process ----------------------------------------------------------------------------
+
+    def _build_runtime(self, clock: Clock, pace: Optional[Pace], observer: Optional[Observer]) -> Runtime:
+        warn_without_threads()
+        policy = PollingPolicy(pace, has_receiver=self._expects_webhooks)
+        runtime = Runtime(self._config, clock, policy, observer)
+        for kind, callback in self._callbacks.items():
+            runtime.set_callback(kind, callback)
+        return runtime
+
+    def _started_runtime(self) -> Runtime:
+        """This process's runtime, with owed callbacks being looked for and payments being followed up."""
+        runtime = self._per_process.get()
+        runtime.start()
+        return runtime
+
+    def _receiving_runtime(self) -> Runtime:
+        """The same where webhooks come in, so that status polls may be rare."""
+        self._expects_webhooks = True
+        runtime = self._started_runtime()
+        runtime.policy.has_receiver = True
+        return runtime
+
+    def _parked(self, runtime: Runtime, event_key: Optional[str] = None) -> List[StoredEvent]:
+        return runtime.store.parked(self._config.environment, list(self._config.accounts), event_key)
+
+    def _set_callback(self, kind: str, callback: Callable[[Any], Any], name: str) -> None:
+        check_callback(callback, name)
+        self._callbacks[kind] = callback
+        self._per_process.get().set_callback(kind, callback)
+
     # -- les noms du connecteur asynchrone ----------------------------------------------------------------------
 
     fedapay_pay = pay
@@ -384,12 +614,12 @@ class Connector(Handlers, Receiving, Upkeep):
     fedapay_get_transaction_data_by_merchant_id = get_transaction_by_merchant_reference
     fedapay_finalise = finalise
     fedapay_cancel_transaction = cancel
-    fedapay_save_webhook_data = Receiving.save_webhook
+    fedapay_save_webhook_data = save_webhook
     cancel_future_event = cancel_listen
     cancel_all_future_event = cancel_all_listens
-    set_payment_callback_function = Handlers.on_payment
-    set_webhook_callback_function = Handlers.on_webhook
-    set_on_persited_listening_processes_loading_finished_callback = Handlers._on_restored_pair
+    set_payment_callback_function = on_payment
+    set_webhook_callback_function = on_webhook
+    set_on_persited_listening_processes_loading_finished_callback = _on_restored_pair
     load_persisted_listening_processes = restore
     shutdown_cleanup = close
 

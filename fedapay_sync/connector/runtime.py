@@ -1,90 +1,98 @@
-"""The parts of a connector, put together once in each process."""
+"""The services of a connector, built once in each process and wired together, and the order in which they close."""
 
 import contextlib
 import os
-from typing import Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.common.config import Config
-from fedapay_sync.concurrency.notifier import Bells
+from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.resources.api import Api
-from fedapay_sync.server.web_server import WebServer
+from fedapay_sync.server import WebServer
 from fedapay_sync.store.owner import new_owner, retire
 from fedapay_sync.transport.exchange import Exchange
 from fedapay_sync.transport.transport import Transport
-from fedapay_sync.workflow.async_import import Moving
-from fedapay_sync.workflow.callbacks.worker import Callbacks
+from fedapay_sync.workflow.async_import import AsyncImport
+from fedapay_sync.workflow.callback_handlers import CallbackHandlers
+from fedapay_sync.workflow.callbacks.worker import CallbackWorker
+from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.payments import Payments
 from fedapay_sync.workflow.reconciliation.confirmation import Confirmation
-from fedapay_sync.workflow.reconciliation.event_catchup import Absences
-from fedapay_sync.workflow.reconciliation.reconciler import FollowUp
-from fedapay_sync.workflow.reconciliation.status_reader import Statuses
+from fedapay_sync.workflow.reconciliation.event_catchup import EventCatchUp
+from fedapay_sync.workflow.reconciliation.keyring import Keyring
+from fedapay_sync.workflow.reconciliation.polling_policy import PollingPolicy
+from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
+from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
 from fedapay_sync.workflow.waits.deadlines import GRACE, Deadlines
 from fedapay_sync.workflow.waits.listens import Listens
-from fedapay_sync.workflow.waits.outcomes import Outcomes
+from fedapay_sync.workflow.waits.outcomes import OutcomeReader
 from fedapay_sync.workflow.waits.recovery import Recovery
-from fedapay_sync.workflow.waits.status_polling import Pace, Watches
+from fedapay_sync.workflow.waits.status_polling import StatusPolling
+from fedapay_sync.workflow.waits.waits import Waits
 from fedapay_sync.workflow.webhooks.inbox import Inbox
 from fedapay_sync.workflow.webhooks.wsgi import MAX_BODY, Receive, application
 
 
-class Parts:
-    """Everything of a connector that belongs to one process: connections, threads, leases."""
+class Runtime:
+    """What a connector has in one process: connections, threads, leases. Building it opens and starts nothing."""
 
     def __init__(
         self,
         config: Config,
         clock: Clock,
-        pace: Optional[Pace],
+        policy: PollingPolicy,
         observer: Optional[Callable[[Exchange], object]] = None,
     ) -> None:
-        self.pid = os.getpid()
-        self.config = config
-        self.owner = new_owner()
+        # Lazily: peewee is loaded where a database is opened, not by an import.
         from fedapay_sync.store import Store
 
-        self.store = Store(config.db_url, clock)
+        self.pid = os.getpid()
+        self.config = config
+        self.policy = policy
+        self.owner = new_owner()
+        self.store = store = Store(config.db_url, clock)
+        context = Context(config, store, clock, self.owner)
         self.transport = Transport(config.api_url, clock=clock, observer=observer)
         self.api = Api(self.transport, config.checked_key)
-        # The looks that a deadline waits for: three of them, one after the other, end within the grace.
-        self.quick = Transport(config.api_url, clock=clock, budget=GRACE * 0.3, observer=observer)
-        self.bells = Bells(
-            ear=self.store.ear(),
-            ended=lambda keys: self.store.ended(config.environment, keys),
-            lately=lambda seconds: self.store.ended_lately(config.environment, seconds),
+        # For the readings that a deadline waits for: three of them, one after the other, end within the grace.
+        self.quick_transport = Transport(config.api_url, clock=clock, budget=GRACE * 0.3, observer=observer)
+        quick_api = Api(self.quick_transport, config.checked_key)
+        self.notifier = notifier = Notifier(
+            listener=store.ear(),
+            ended=lambda keys: store.ended(config.environment, keys),
+            ended_lately=lambda seconds: store.ended_lately(config.environment, seconds),
             clock=clock,
         )
-        self.callbacks = Callbacks(config, self.store, self.owner, clock, chore=self._blank_old_bodies)
-        self._blanked = 0
-        self.inbox = Inbox(config, self.store, self.bells, self.callbacks, clock)
-        self.outcomes = Outcomes(config, self.store)
-        quick = Api(self.quick, config.checked_key)
-        self.statuses = Statuses(config, self.store, quick, self.inbox)
-        deadlines = Deadlines(config, self.store, quick, self.bells, self.statuses, self.callbacks, clock)
-        self.watches = Watches(config, self.store, self.bells, self.statuses, deadlines, self.owner, clock, pace=pace)
+        self.callbacks = CallbackWorker(context, chore=self._erase_old_bodies)
+        self._erased_to = 0
+        self.inbox = Inbox(context, notifier, self.callbacks)
+        self.keyring = Keyring(context)
+        self.outcomes = OutcomeReader(context)
+        self.statuses = StatusReader(quick_api, self.keyring, self.inbox)
         self.confirmation = Confirmation(self.inbox, self.statuses)
-        self.inbox.on_claim = self.confirmation.soon
-        self.listens = Listens(
-            config, self.store, self.bells, self.outcomes, self.statuses, self.watches, self.owner, clock
-        )
-        self.follow_up = FollowUp(
-            config,
-            self.store,
-            quick,
-            self.bells,
-            self.statuses,
-            self.watches,
-            Absences(config, self.store, self.api, self.inbox, clock),
-            clock,
-            pace=pace,
-        )
-        self.payments = Payments(config, self.store, self.api, self.callbacks, self.follow_up, clock)
-        self.recovery = Recovery(config, self.store, self.bells, self.watches, self.follow_up, self.owner, clock)
-        self.moving = Moving(config, self.store, self.inbox)
+        self.handlers = CallbackHandlers(self.inbox, self.confirmation, self.outcomes)
+        self.waits = Waits(context, notifier, self.outcomes)
+        deadlines = Deadlines(context, quick_api, notifier, self.statuses, self.callbacks, self.waits)
+        self.polling = StatusPolling(context, notifier, self.statuses, policy, deadlines, self.waits)
+        self.listens = Listens(context, notifier, self.keyring, self.statuses, self.outcomes, self.waits, self.polling)
+        catch_up = EventCatchUp(context, self.api, self.inbox)
+        self.reconciler = Reconciler(context, quick_api, notifier, self.keyring, self.statuses, catch_up, policy)
+        self.payments = Payments(context, self.api, self.keyring, self.callbacks, self.reconciler)
+        self.recovery = Recovery(context, notifier, self.polling, self.reconciler)
+        self.async_import = AsyncImport(context, self.inbox)
         self.server: Optional[WebServer] = None
 
+    def start(self) -> None:
+        """Look for owed callbacks and follow payments up from now on."""
+        self.callbacks.start()
+        self.reconciler.start()
+
+    def set_callback(self, kind: str, callback: Callable[[Any], Any]) -> None:
+        """Call that function for owed work of that kind."""
+        self.callbacks.set(kind, self.handlers.handler_for(kind, callback))
+
     def serve(self, receive: Receive) -> WebServer:
-        """The integrated webhook server, running."""
+        """Start the integrated webhook server; the one that runs if it does."""
         if self.server is None:
             config = self.config
             self.server = WebServer(
@@ -97,38 +105,25 @@ class Parts:
                 max_body=MAX_BODY,
             )
         self.server.start()
-        self.watches.has_receiver = True
+        self.policy.has_receiver = True
         return self.server
 
     def close(self) -> None:
-        """Answer what runs, end the waits, let callbacks finish, commit, let go. Open listens stay on disk."""
+        """Answer what runs, end the waits, let callbacks finish, commit, release. Open listens stay on disk."""
         with contextlib.ExitStack() as steps:
             # From the last to the first; one that fails keeps none of the others from happening.
             steps.callback(self._retire)
             steps.callback(self.store.close)
-            steps.callback(self.bells.close)
+            steps.callback(self.notifier.close)
             steps.callback(self.callbacks.close, self.config.callback_timeout)
             steps.callback(self.listens.close)
-            steps.callback(self.watches.close)
+            steps.callback(self.polling.close)
             steps.callback(self.confirmation.close)
-            steps.callback(self.follow_up.close)
+            steps.callback(self.reconciler.close)
             steps.callback(self.transport.close)
-            steps.callback(self.quick.close)
+            steps.callback(self.quick_transport.close)
             if self.server is not None:
                 steps.callback(self.server.stop)
-
-    def _blank_old_bodies(self) -> bool:
-        """Forget what personal data the next few rows hold; true if there are more rows."""
-        if self.config.keep_bodies_days is None:
-            return False
-        reached = self.store.blank_bodies(self.config.keep_bodies_days * 86400, self._blanked)
-        self._blanked = reached or 0
-        return reached is not None
-
-    def _retire(self) -> None:
-        # A callback that outlives the closing still has its lease, and elsewhere it must not run a second time.
-        if self.callbacks.is_idle():
-            retire(self.owner)
 
     def close_at_exit(self) -> None:
         """At the end of the interpreter: only what needs no new thread. What was answered 200 is on disk anyway."""
@@ -140,27 +135,40 @@ class Parts:
                 if self.server is not None:
                     steps.callback(self.server.stop, 2.0)
 
+    def _erase_old_bodies(self) -> bool:
+        """Erase the bodies, and so the personal data, of the next few old rows; true if there are more rows."""
+        if self.config.keep_bodies_days is None:
+            return False
+        reached = self.store.blank_bodies(self.config.keep_bodies_days * 86400, self._erased_to)
+        self._erased_to = reached or 0
+        return reached is not None
+
+    def _retire(self) -> None:
+        # A callback that outlives the closing still has its lease, and elsewhere it must not run a second time.
+        if self.callbacks.is_idle():
+            retire(self.owner)
+
 
 class PerProcess:
-    """Parts made at first use, and anew in a forked child, whose inherited threads and sockets are not its own."""
+    """A runtime built at first use, and anew in a forked child, whose inherited threads and sockets are not its own."""
 
-    def __init__(self, make: Callable[[], Parts]) -> None:
-        self._make = make
-        # A child neither uses nor closes its parent's parts; staying in here, nothing collects them either.
-        self._of_pid: Dict[int, Parts] = {}
+    def __init__(self, build: Callable[[], Runtime]) -> None:
+        self._build = build
+        # A child neither uses nor closes its parent's runtime; staying in here, it is not collected either.
+        self._of_pid: Dict[int, Runtime] = {}
 
-    def get(self) -> Parts:
-        """This process's parts."""
+    def get(self) -> Runtime:
+        """This process's runtime, built if there is none."""
         pid = os.getpid()
-        parts = self._of_pid.get(pid)
-        # Making starts nothing, and setdefault is atomic: no lock that a fork could leave locked.
-        return parts if parts is not None else self._of_pid.setdefault(pid, self._make())
+        runtime = self._of_pid.get(pid)
+        # Building starts nothing, and setdefault is atomic: no lock that a fork could leave locked.
+        return runtime if runtime is not None else self._of_pid.setdefault(pid, self._build())
 
-    def peek(self) -> Optional[Parts]:
-        """This process's parts if there are any."""
+    def peek(self) -> Optional[Runtime]:
+        """This process's runtime if there is one."""
         return self._of_pid.get(os.getpid())
 
-    def forget(self, parts: Parts) -> None:
-        """These are closed; the next use makes others."""
-        if self._of_pid.get(os.getpid()) is parts:
+    def forget(self, runtime: Runtime) -> None:
+        """This runtime is closed; the next use builds another."""
+        if self._of_pid.get(os.getpid()) is runtime:
             del self._of_pid[os.getpid()]

@@ -2,11 +2,11 @@
 
 from typing import Callable, Tuple, Union
 
-from fedapay_sync.concurrency.notifier import Ear
+from fedapay_sync.concurrency.commit_listener import CommitListener
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.postgres.connection import ServerConnection
 from fedapay_sync.store.postgres.driver import check_driver
-from fedapay_sync.store.postgres.listener import PostgresEar
+from fedapay_sync.store.postgres.listener import PostgresCommitListener
 from fedapay_sync.store.sqlite.connection import FileConnection, file_of, prepare_file
 
 
@@ -27,9 +27,9 @@ class FileBackend:
         writing = FileConnection(self.path, writes=True)
         return writing, FileConnection(self.path, beside=writing)
 
-    def ear(self, version: Callable[[], object]) -> Ear:
+    def ear(self, version: Callable[[], object]) -> CommitListener:
         """Commits of other connections are asked for."""
-        return Ear(version)
+        return CommitListener(version)
 
 
 class ServerBackend:
@@ -51,9 +51,9 @@ class ServerBackend:
         check_driver()
         return ServerConnection(self._url, writes=True), ServerConnection(self._url)
 
-    def ear(self, version: Callable[[], object]) -> Ear:
+    def ear(self, version: Callable[[], object]) -> CommitListener:
         """Commits of other connections are listened to."""
-        return PostgresEar(self._url, version, ServerConnection(self._url).explained)
+        return PostgresCommitListener(self._url, version, ServerConnection(self._url).explained)
 
 
 def backend_of(url: str) -> Union[FileBackend, ServerBackend]:

@@ -48,12 +48,18 @@ class NewEvent:
 
 @dataclass(frozen=True)
 class Accepted:
-    """Whether the event was new, and whether it ends waits for its transaction."""
+    """
+    Whether the event was new, and whether it ends waits for its transaction.
+
+    Attributes:
+        to_confirm: id of the transaction whose end FedaPay's API has still to confirm.
+    """
 
     new: bool
     is_final: bool
     late: bool = False
     suspect: bool = False
+    to_confirm: Optional[str] = None
 
 
 @dataclass(frozen=True)

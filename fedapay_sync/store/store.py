@@ -1,12 +1,12 @@
 """
 The truth: every query of the package, each an atomic verb that says what it promises.
 
-Truth lies in rows; what wakes threads (:mod:`fedapay_sync.bells`) only makes them look here.
+Truth lies in rows; what wakes threads (:mod:`fedapay_sync.notifier`) only makes them look here.
 """
 
 from typing import Tuple
 
-from fedapay_sync.concurrency.notifier import Ear
+from fedapay_sync.concurrency.commit_listener import CommitListener
 from fedapay_sync.store.repositories.async_import import MovingVerbs
 from fedapay_sync.store.repositories.events import EventVerbs
 from fedapay_sync.store.repositories.listens import ListenVerbs
@@ -24,6 +24,6 @@ class Store(EventVerbs, BeginningVerbs, ListenVerbs, PaymentVerbs, LookVerbs, Ho
         with self._reading() as (times_opened, database):
             return times_opened, database.sign()
 
-    def ear(self) -> Ear:
+    def ear(self) -> CommitListener:
         """What tells the waker of this process that another connection has committed."""
         return self._backend.ear(self.data_version)

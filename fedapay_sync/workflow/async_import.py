@@ -1,5 +1,5 @@
 """
-Moving over from the asynchronous connector (``fedapay_connector`` 2.0): what it waits for is waited for here.
+Imports the database of the asynchronous connector (``fedapay_connector`` 2.0): what it waits for is waited for here.
 
 Its database has one table with a row for each wait: the transaction, the webhooks received so far as JSON, and when it
 began. It is only read; when it began makes the key, so that reading it again, years later, changes nothing.
@@ -10,15 +10,12 @@ import json
 import sqlite3
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Mapping, Tuple
+from typing import Any, List, Mapping, Tuple
 
-from fedapay_sync.common.config import Config
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import EventError, StoreError
+from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.webhooks.inbox import Inbox
-
-if TYPE_CHECKING:
-    from fedapay_sync.store import Store
 
 log = get_logger(__name__)
 
@@ -34,12 +31,12 @@ _TIMEOUT = 600.0
 _Row = Tuple[Any, ...]
 
 
-class Moving:
-    """Takes over what the asynchronous connector left."""
+class AsyncImport:
+    """Imports the waits and webhooks that the asynchronous connector left."""
 
-    def __init__(self, config: Config, store: "Store", inbox: Inbox) -> None:
-        self._config = config
-        self._store = store
+    def __init__(self, context: Context, inbox: Inbox) -> None:
+        self._config = context.config
+        self._store = context.store
         self._inbox = inbox
 
     def import_own(self) -> int:

@@ -1,5 +1,5 @@
 """
-Asking a customer for money, once.
+Asks a payer for money, once: creates the transaction, reads its token, sends the prompt.
 
 What is about to be asked is written down first, under a merchant reference that FedaPay keeps unique. After a
 doubtful POST that reference is looked up before anything is sent again.
@@ -7,13 +7,10 @@ doubtful POST that reference is looked up before anything is sent again.
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
-from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import Config
 from fedapay_sync.common.countries import currency_of
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.common.masking import fingerprint
 from fedapay_sync.enums import FINAL_STATUSES, Monnaies
 from fedapay_sync.errors import (
     AmountMismatch,
@@ -36,11 +33,10 @@ from fedapay_sync.resources.api import Api
 from fedapay_sync.resources.idempotency import NO_ANSWER, new_reference, retold
 from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent, Payment
 from fedapay_sync.store.payment_record import Intent
-from fedapay_sync.workflow.callbacks.worker import Callbacks
-from fedapay_sync.workflow.reconciliation.reconciler import FollowUp
-
-if TYPE_CHECKING:
-    from fedapay_sync.store import Store
+from fedapay_sync.workflow.callbacks.worker import CallbackWorker
+from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.reconciliation.keyring import Keyring
+from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
 
 log = get_logger(__name__)
 
@@ -49,21 +45,16 @@ class Payments:
     """The payments of one connector."""
 
     def __init__(
-        self,
-        config: Config,
-        store: "Store",
-        api: Api,
-        callbacks: Callbacks,
-        follow_up: FollowUp,
-        clock: Clock = SYSTEM_CLOCK,
+        self, context: Context, api: Api, keyring: Keyring, callbacks: CallbackWorker, reconciler: Reconciler
     ) -> None:
-        self._config = config
-        self._store = store
+        self._config = context.config
+        self._store = context.store
+        self._clock = context.clock
         self._transactions = api.transactions
         self._intents = api.payment_intents
+        self._keyring = keyring
         self._callbacks = callbacks
-        self._follow_up = follow_up
-        self._clock = clock
+        self._reconciler = reconciler
 
     def pay(
         self,
@@ -85,7 +76,8 @@ class Payments:
         )
         contact = contact_of(setup, client_infos, payment_contact, self._config.environment)
         reference = body.setdefault("merchant_reference", new_reference())
-        row = Intent(self._store, self._config.environment, fingerprint(key), reference, self._follow_up.expect(key))
+        poll_in = self._reconciler.schedule_first_poll(key)
+        row = Intent(self._store, self._config.environment, self._keyring.label(key), reference, poll_in)
         try:
             transaction = self._transaction(body, row, currency_of(setup.pays), key)
         except FedapayError as error:

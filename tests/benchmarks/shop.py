@@ -19,7 +19,7 @@ import waitress
 
 from fedapay_sync import Connector
 from fedapay_sync.store import Store
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 #: No status check of its own during a measurement.
 NEVER = Pace(first=10_000, factor=2, longest=10_000)

@@ -5,11 +5,15 @@ import threading
 import time
 from pathlib import Path
 
+from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.config import build
-from fedapay_sync.concurrency.notifier import Bells, Ear
+from fedapay_sync.concurrency.commit_listener import CommitListener
+from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.store import NewEvent
-from fedapay_sync.workflow.waits.deadlines import Deadlines, Wait, Watch
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
+from fedapay_sync.workflow.waits.deadlines import Deadlines
+from fedapay_sync.workflow.waits.waits import PolledTransaction, Waiter
 
 NEVER = Pace(first=10_000, factor=2, longest=10_000)
 COUNT = 10_000
@@ -91,7 +95,7 @@ def test_ten_thousand_deadlines_come_in_time_and_never_early(eventually):
     begun = {}
 
     class Rows:
-        """A store in which no wait is open any more by the time anybody decides."""
+        """A store in which no wait is open any more by the time it is decided."""
 
         def begin_closing(self, environment, transaction_id, lease):
             begun[transaction_id] = time.monotonic()
@@ -104,29 +108,30 @@ def test_ten_thousand_deadlines_come_in_time_and_never_early(eventually):
 
         transactions = None
 
-    bells = Bells(ear=Ear(lambda: 0), ended=lambda keys: [], lately=lambda seconds: [])
+    notifier = Notifier(listener=CommitListener(lambda: 0), ended=lambda keys: [], ended_lately=lambda seconds: [])
     config = build(
         fedapay_api_url="http://127.0.0.1:9", use_listen_server=False, listen_server_endpoint_name=None,
         listen_server_port=0, fedapay_webhooks_secret_key=None, print_log_to_console=False, save_log_to_file=False,
         callback_timeout=1, db_url=None, api_key_given="sk_sandbox_bench", host="127.0.0.1", on_timeout="keep",
         api_keys=(), confirm_with_api=False, keep_bodies_days=None,
     )  # fmt: skip
-    deadlines = Deadlines(config, Rows(), Nothing(), bells, Nothing(), Nothing())
-    waits = {}
+    context = Context(config, Rows(), SYSTEM_CLOCK, "A")
+    deadlines = Deadlines(context, Nothing(), notifier, Nothing(), Nothing(), Nothing())
+    waiters = {}
     start = time.monotonic() + 1.0
     for number in range(COUNT):
         # Set in another order than they are due.
         due = start + (number * 7919 % COUNT) * 4.0 / COUNT
-        wait = Wait(number, due, Wait)
-        watch = Watch(str(number), "", 0.0, 1.0)
-        watch.waits = (wait,)
-        waits[str(number)] = wait
-        bells.add(str(number), wait._bell)
-        deadlines.set(watch, wait, due - time.monotonic())
+        waiter = Waiter(Nothing(), number, due, Waiter)
+        polled = PolledTransaction(str(number), "", 0.0, 1.0)
+        polled.waiters = (waiter,)
+        waiters[str(number)] = waiter
+        notifier.subscribe(str(number), waiter)
+        deadlines.schedule(polled, waiter, due - time.monotonic())
     eventually(lambda: len(begun) == COUNT, timeout=60)
-    bells.close()
+    notifier.close()
     deadlines.close()
-    late = [begun[number] - wait._deadline for number, wait in waits.items()]
+    late = [begun[number] - waiter.deadline for number, waiter in waiters.items()]
 
     held("deadline begun late, median", share(late, 0.5) * 1000, 20, "ms")
     held("deadline begun late, p99", share(late, 0.99) * 1000, 50, "ms")

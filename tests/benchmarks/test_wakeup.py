@@ -13,15 +13,15 @@ from load import webhook
 from measures import NUMBERS, SECRET, at_most, milliseconds, ours, percentile
 
 from fedapay_sync import sign
-from fedapay_sync.concurrency.notifier import POLL
+from fedapay_sync.concurrency.commit_listener import POLL_INTERVAL
 from fedapay_sync.server.web_server import WebServer
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 WAITS, WARM = 400, 10
 #: Seconds: what is promised, from before the commit to the return of finalise.
 MEDIAN, P99 = 0.005, 0.020
 #: The same where the webhook lands in another process, beyond the time between two polls.
-P99_ELSEWHERE, LONGEST_ELSEWHERE = POLL + 0.030, POLL + 0.150
+P99_ELSEWHERE, LONGEST_ELSEWHERE = POLL_INTERVAL + 0.030, POLL_INTERVAL + 0.150
 #: Of a core, while one waits.
 IDLE = 0.015
 #: No status check of its own during a measurement.
@@ -108,17 +108,17 @@ def test_a_webhook_that_lands_in_another_process_wakes_finalise_at_the_next_poll
 
     def deliver(number):
         begun = time.monotonic()
-        pause.wait(POLL)
+        pause.wait(POLL_INTERVAL)
         floor.append(time.monotonic() - begun)
         # The first poll is that of the wait itself: landing at any moment between two others.
-        pause.wait(random.uniform(0, POLL))
+        pause.wait(random.uniform(0, POLL_INTERVAL))
         post(other.url, number)
 
     with ours(db_url) as other:
         late = woken(shop, NUMBERS.take(100), deliver)
 
     print(f"\nlanded in another process -> finalise returned   {milliseconds(late)}")
-    print(f"a thread that sleeps {POLL * 1e3:.0f} ms                        {milliseconds(floor)}")
+    print(f"a thread that sleeps {POLL_INTERVAL * 1e3:.0f} ms                        {milliseconds(floor)}")
     machine = percentile(floor, 0.99) - statistics.median(floor)
     assert percentile(late, 0.99) <= at_most(P99_ELSEWHERE) + machine
     assert max(late) <= at_most(LONGEST_ELSEWHERE) + machine

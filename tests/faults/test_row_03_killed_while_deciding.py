@@ -9,7 +9,7 @@ import pytest
 from support import crash_points
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 pytestmark = pytest.mark.faults(row=3)
 
@@ -88,7 +88,7 @@ def test_killed_while_a_wait_is_decided_it_has_one_end_and_is_told_once(
 
     connector = make_connector(clock=clock, pace=QUICK, on_timeout="delete")
     # As if somebody waited: the waker then looks at the clock that obeys every 50 ms.
-    connector._per_process.get().bells.add("nobody", threading.Event())
+    connector._per_process.get().notifier.subscribe("nobody", threading.Event())
     told = []
     connector.on_restored(told.append)
     restored = connector.restore()

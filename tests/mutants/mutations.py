@@ -19,7 +19,7 @@ PACKAGE = Path(fedapay_sync.__file__).resolve().parent
 
 _PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(TESTS))
 _MACHINE = (str(TESTS / "support" / "store_machine.py"), "{folder}")
-_BELLS = (
+_NOTIFIER = (
     *_PYTEST,
     f"{TESTS}/concurrency/test_notifier.py::test_a_commit_before_the_registration_is_heard",
     f"{TESTS}/concurrency/test_notifier.py::test_no_wake_up_is_lost_between_look_and_registration",
@@ -30,7 +30,7 @@ _OTHER_KEYS = (
 )
 
 #: What a copy of the package is put to: arguments of Python, with the folder that it may use.
-TRIALS = {"machine": _MACHINE, "bells": _BELLS, "other keys": _OTHER_KEYS}
+TRIALS = {"machine": _MACHINE, "notifier": _NOTIFIER, "other keys": _OTHER_KEYS}
 
 
 class Mutation(NamedTuple):
@@ -64,7 +64,7 @@ NAMED = {
         "a loser finished the winner's row",
     ),
     "the waker does not look at who has just come": Mutation(
-        "self._fresh.add(key)", "pass", "test_a_commit_before_the_registration_is_heard", "bells"
+        "self._fresh.add(key)", "pass", "test_a_commit_before_the_registration_is_heard", "notifier"
     ),
 }
 

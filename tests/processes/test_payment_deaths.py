@@ -121,7 +121,7 @@ def reborn(make_connector, clock):
 
     def make():
         connector = make_connector(clock=clock)
-        connector._per_process.get().bells.add("nobody", threading.Event())
+        connector._per_process.get().notifier.subscribe("nobody", threading.Event())
         seen = []
         connector.on_webhook(seen.append)
         connector.on_restored(lambda outcome: None)

@@ -23,10 +23,10 @@ from support.postgres_server import running_or_skipped
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData, sign
-from fedapay_sync.concurrency.notifier import Bells
+from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import NewEvent, Store
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -164,10 +164,10 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
     """
     store, other = Store(url), Store(url)
     ear = store.ear()
-    bells = Bells(
-        ear=ear,
+    notifier = Notifier(
+        listener=ear,
         ended=lambda keys: store.ended("sandbox", keys),
-        lately=lambda seconds: store.ended_lately("sandbox", seconds),
+        ended_lately=lambda seconds: store.ended_lately("sandbox", seconds),
         look=3600.0,
     )
     try:
@@ -175,7 +175,7 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
             other.open_listen(
                 "sandbox", number, account="a", timeout=600, delete_at_deadline=False, owner="A", lease=600
             )
-        with bells.subscribed("1") as first, bells.subscribed("2") as second:
+        with notifier.subscribed("1") as first, notifier.subscribed("2") as second:
             eventually(lambda: ear._line is not None)
             before = ear._line
             server.restart()
@@ -186,7 +186,7 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
             other.end_listen("sandbox", "2", "cancelled")
             assert second.wait(2)
     finally:
-        bells.close()
+        notifier.close()
         store.close()
         other.close()
 

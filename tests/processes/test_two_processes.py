@@ -17,9 +17,9 @@ import pytest
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
-from fedapay_sync.concurrency.notifier import POLL
+from fedapay_sync.concurrency.commit_listener import POLL_INTERVAL
 from fedapay_sync.store import Store
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 ROOT = Path(fedapay_sync.__file__).parents[1]
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
@@ -137,7 +137,7 @@ def test_a_wait_ends_when_the_webhook_lands_in_another_process(run, make_connect
         (outcome, at) = ended[0]
         assert outcome.paid
         late.append(at - outcome.webhooks[0].received_at.timestamp())
-    assert sorted(late)[len(late) // 2] <= POLL + 0.1, late
+    assert sorted(late)[len(late) // 2] <= POLL_INTERVAL + 0.1, late
 
 
 @pytest.mark.faults(row=13)

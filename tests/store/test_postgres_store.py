@@ -17,7 +17,7 @@ from support.postgres_relay import Relay
 from support.postgres_server import running_or_skipped
 
 import fedapay_sync
-from fedapay_sync.concurrency.notifier import POLL, Bells
+from fedapay_sync.concurrency.notifier import POLL_INTERVAL, Notifier
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import NewEvent, Store
 
@@ -438,19 +438,19 @@ def test_through_a_pooler_the_waker_asks_instead_of_listening(make_store, postgr
         for number in range(5):
             wait_for(store, number)
         ear = store.ear()
-        bells = Bells(
-            ear=ear,
+        notifier = Notifier(
+            listener=ear,
             ended=lambda keys: store.ended("sandbox", keys),
-            lately=lambda seconds: store.ended_lately("sandbox", seconds),
+            ended_lately=lambda seconds: store.ended_lately("sandbox", seconds),
             look=3600.0,
         )
         for number in map(str, range(5)):
-            with bells.subscribed(number) as bell:
-                assert not bell.wait(2 * POLL)
+            with notifier.subscribed(number) as bell:
+                assert not bell.wait(2 * POLL_INTERVAL)
                 other.end_listen("sandbox", number, "cancelled")
                 assert bell.wait(3)
-        assert ear.pause == POLL
-        bells.close()
+        assert ear.pause == POLL_INTERVAL
+        notifier.close()
         store.close()
 
 
@@ -461,15 +461,15 @@ def test_the_waker_sleeps_on_the_line_and_asks_nothing(make_store, postgres_url,
     store, other = make_store(), make_store()
     wait_for(store, 1)
     asked = []
-    bells = Bells(
-        ear=store.ear(),
+    notifier = Notifier(
+        listener=store.ear(),
         ended=lambda keys: asked.append(keys) or store.ended("sandbox", keys),
-        lately=lambda seconds: store.ended_lately("sandbox", seconds),
+        ended_lately=lambda seconds: store.ended_lately("sandbox", seconds),
         look=3600.0,
     )
-    with bells.subscribed("1") as bell:
+    with notifier.subscribed("1") as bell:
         assert not bell.wait(1.2)
         assert len(asked) <= 2
         other.end_listen("sandbox", "1", "cancelled")
         assert bell.wait(2)
-    bells.close()
+    notifier.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, PaiementSetup, Pays, StoreError, UserData
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")

@@ -352,7 +352,7 @@ def test_a_lost_answer_to_the_creation_is_found_again(pay, emulator, db_url):
 def impatient(shop):
     """The shop without the waits between looks."""
     # A transport that was closed still works, and does not pause.
-    shop._here().transport.close()
+    shop._started_runtime().transport.close()
     return shop
 
 
@@ -441,7 +441,7 @@ def test_a_bad_answer_to_the_creation_is_looked_up_before_it_is_sent_again(make_
         for number, plays in enumerate([[bad, answers(200, created())], [bad, *looks, bad, *looks]]):
             server(*plays)
             shop = make_connector(fedapay_api_url=server.url)
-            shop._here().transport.close()
+            shop._started_runtime().transport.close()
             if number == 0:
                 assert shop.pay(ON_PAGE, CLIENT, 500, merchant_reference="A/1").id_transaction == 7
                 assert [each.target for each in server.requests] == [CREATE, f"{CREATE}/merchant/A%2F1"]
@@ -560,7 +560,7 @@ def test_a_prompt_in_doubt_that_cannot_be_looked_at_says_that_money_may_move(mak
     """
     with RawServer(answers(200, created()), closes, look) as server:
         shop = make_connector(fedapay_api_url=server.url)
-        shop._here().transport.close()
+        shop._started_runtime().transport.close()
         with pytest.raises(OutcomeUnknown, match="peut-être reçu l'invitation") as caught:
             shop.pay(SETUP, CLIENT, 500, merchant_reference="CMD-1")
         error = caught.value

@@ -6,7 +6,8 @@ import time
 from typing import Any, Callable, Optional
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.concurrency.notifier import LOOK, Ear
+from fedapay_sync.concurrency.commit_listener import CommitListener
+from fedapay_sync.concurrency.notifier import FULL_LOOKUP_INTERVAL
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store.database import CHANNEL
 from fedapay_sync.store.postgres.driver import connect, is_alive, ready, wait
@@ -19,7 +20,7 @@ _LIMIT = 3.0
 _AGAIN = 0.5
 
 
-class PostgresEar(Ear):
+class PostgresCommitListener(CommitListener):
     """
     Sleeps on a socket of its own to the server and on a pair of sockets by which this process wakes it.
 
@@ -45,11 +46,11 @@ class PostgresEar(Ear):
         self._possible = True
 
     @property
-    def pause(self) -> float:
+    def interval(self) -> float:
         """Seconds until it is asked again, at most."""
         if not self._possible:
-            return super().pause
-        return _AGAIN if self._line is None else LOOK / 2
+            return super().interval
+        return _AGAIN if self._line is None else FULL_LOOKUP_INTERVAL / 2
 
     def version(self) -> object:
         """What changes when another process may have ended something."""
@@ -109,7 +110,7 @@ class PostgresEar(Ear):
         else:
             line.close()
             self._possible = False
-            log.info("no LISTEN through a pooler; the server is asked every %.0f ms", 1000 * super().pause)
+            log.info("no LISTEN through a pooler; the server is asked every %.0f ms", 1000 * super().interval)
 
     def _take_in(self) -> None:
         line = self._line

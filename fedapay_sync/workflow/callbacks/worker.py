@@ -1,26 +1,23 @@
 """
 Runs the program's callbacks: each event once, unless a process dies in the middle of one.
 
-The work lies in the store; this process takes some of it, keeps its leases alive while it runs, and gives it back
-if it fails. Callbacks run on threads of their own, so that a slow one delays no webhook.
+The queue is in the store. The worker acquires events under a lease, extends the lease by heartbeats while the callback
+runs, and marks them done, or puts them back for a retry. Callbacks run on threads of their own, so that a slow one
+delays no webhook.
 """
 
 import inspect
 import random
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import Config
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import mask
-from fedapay_sync.concurrency.thread_pool import Pool
+from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
 from fedapay_sync.workflow.callbacks.retry_policy import is_last, is_one_too_many, longest_pause
-
-if TYPE_CHECKING:
-    from fedapay_sync.store import Store
+from fedapay_sync.workflow.context import Context
 
 log = get_logger(__name__)
 
@@ -42,11 +39,11 @@ _DAILY = 86400.0
 Chore = Callable[[], bool]
 
 
-class Hopeless(Exception):
+class PermanentFailure(Exception):
     """What a handler raises when trying again would not help: the event is parked at once."""
 
 
-class Callbacks:
+class CallbackWorker:
     """
     The callback threads of one connector.
 
@@ -57,23 +54,20 @@ class Callbacks:
 
     def __init__(
         self,
-        config: Config,
-        store: "Store",
-        owner: str,
-        clock: Clock = SYSTEM_CLOCK,
+        context: Context,
         *,
         lease: float = LEASE,
         chore: Optional[Chore] = None,
     ) -> None:
-        self._config = config
-        self._store = store
-        self._owner = owner
-        self._clock = clock
+        self._config = context.config
+        self._store = context.store
+        self._owner = context.owner
+        self._clock = context.clock
         self._lease = lease
         self._chore = chore
         # Not at once: a script that ends soon has better things to do.
-        self._chore_due = clock.monotonic() + _MEND
-        self._mend_due = clock.monotonic()
+        self._chore_due = self._clock.monotonic() + _MEND
+        self._mend_due = self._clock.monotonic()
         self._handlers: Dict[str, Handler] = {}
         self._lock = threading.Condition()
         self._running: Dict[int, StoredEvent] = {}
@@ -83,7 +77,7 @@ class Callbacks:
         self._taking = False
         self._here = threading.local()
         self._wake = threading.Event()
-        self._pool = Pool("fedapay-callback", WORKERS)
+        self._pool = DaemonThreadPool("fedapay-callback", WORKERS)
         self._thread: Optional[threading.Thread] = None
         self._closing = False
 
@@ -243,7 +237,7 @@ class Callbacks:
                 if close is not None:
                     close()
                 problem = "the callback returned a coroutine that nobody awaits; delete async from it"
-        except Hopeless as error:
+        except PermanentFailure as error:
             problem, hopeless = mask(error), True
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
             problem = f"{type(error).__name__}: {mask(error)}"

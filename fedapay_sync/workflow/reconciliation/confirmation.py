@@ -1,28 +1,29 @@
 """
-Asking FedaPay's API before a webhook is believed.
+Confirms webhooks with FedaPay's API before they are believed.
 
-A good signature proves that whoever sent the message has the secret, and a secret can be stolen. With
-``confirm_with_api`` what a webhook says of the end of a transaction is stored as a claim: acknowledged, but ending
-nothing. Here, never before the 200, the transaction is read; what FedaPay says goes into the store like any other
-event, and a claim that it does not bear out is told as suspect.
+A good signature proves that the sender has the secret, and a secret can be stolen. With ``confirm_with_api`` what a
+webhook says of the end of a transaction is stored as unconfirmed: acknowledged, but ending nothing. Here, never before
+the 200, the transaction is read; what FedaPay says goes into the store like any other event, and an unconfirmed event
+that FedaPay does not bear out is told as suspect.
 """
 
 from typing import Any, Dict, Optional
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.concurrency.thread_pool import Pool
+from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.enums import PAID_STATUSES
 from fedapay_sync.errors import FedapayError, NotFound
 from fedapay_sync.models import Transaction
-from fedapay_sync.store import StoredEvent
+from fedapay_sync.store import Accepted, StoredEvent
 from fedapay_sync.workflow.callbacks.retry_policy import ROUND
-from fedapay_sync.workflow.reconciliation.status_reader import Statuses
-from fedapay_sync.workflow.webhooks.inbox import Inbox, contents
+from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
+from fedapay_sync.workflow.webhooks.history import contents
+from fedapay_sync.workflow.webhooks.inbox import Inbox
 
 log = get_logger(__name__)
 
-#: FedaPay is asked so often before a claim is called unfounded: its API may lag behind its webhooks.
-_LOOKS = 3
+#: FedaPay is asked so often before an event is called unfounded: its API may lag behind its webhooks.
+_READINGS = 3
 
 
 class Unconfirmed(FedapayError):
@@ -30,15 +31,22 @@ class Unconfirmed(FedapayError):
 
 
 class Confirmation:
-    """What is done about the claims of one connector."""
+    """The unconfirmed events of one connector."""
 
-    def __init__(self, inbox: Inbox, statuses: Statuses) -> None:
+    def __init__(self, inbox: Inbox, statuses: StatusReader) -> None:
         self._inbox = inbox
         self._statuses = statuses
-        self._pool = Pool("fedapay-confirm", 4)
+        self._pool = DaemonThreadPool("fedapay-confirm", 4)
 
-    def soon(self, transaction_id: str) -> None:
-        """Ask FedaPay on another thread, for those who wait; if it does not answer, the claim is still there."""
+    def schedule(self, accepted: Accepted) -> None:
+        """
+        Ask FedaPay on another thread, if that event is to be confirmed: threads may be waiting for its transaction.
+
+        If FedaPay does not answer, the event is still owed to the callback, which asks again.
+        """
+        transaction_id = accepted.to_confirm
+        if transaction_id is None:
+            return
         try:
             self._pool.submit(lambda: self._ask(transaction_id))
         except RuntimeError as error:
@@ -49,9 +57,10 @@ class Confirmation:
         """Ask nothing new."""
         self._pool.close()
 
-    def is_unfounded(self, work: StoredEvent) -> bool:
+    def confirm(self, work: StoredEvent) -> bool:
         """
-        Whether FedaPay denies what the claim says. If not, the event itself is stored, and told like any other.
+        Read the transaction of an unconfirmed event, and store the event as FedaPay bears it out, to be told like any
+        other; false if FedaPay denies it.
 
         Raises:
             FedapayError: FedaPay did not answer, or does not say so yet.
@@ -64,15 +73,15 @@ class Confirmation:
         event = _borne_out(work, transaction)
         if event is not None:
             self._inbox.take_confirmed(event, work.source)
-            return False
-        if work.attempts % ROUND < _LOOKS:
+            return True
+        if work.attempts % ROUND < _READINGS:
             raise Unconfirmed(f"FedaPay ne confirme pas (encore) {work.name} de la transaction {work.entity_id}.")
         log.error(
             "%s of %s is well signed, but FedaPay does not bear it out: is the webhook secret stolen?",
             work.name,
             work.entity_id,
         )
-        return True
+        return False
 
     def _ask(self, transaction_id: str) -> None:
         try:

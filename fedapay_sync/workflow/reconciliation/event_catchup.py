@@ -1,37 +1,33 @@
 """
-Reading up on an absence: what happened at FedaPay while nobody was here to hear of it.
+Catches up on missed events: after an outage, and hourly, reads ``/v1/events`` into the inbox.
 
 FedaPay repeats a webhook for some twenty minutes. What it told later lies in ``/v1/events``, and comes in from there
 under the same key as the webhook would have. The filters of that list are not documented: nothing else may depend on
 this going well.
 
-Who is here may miss webhooks as well: the network, the disk or FedaPay fails for a while, or FedaPay has switched the
-webhook off. A payment of ours is looked at by itself (``followup.py``); of one that another program began only the
-events tell. So they are read once an hour where webhooks are to come in.
+A process that is up may miss webhooks as well: the network, the disk or FedaPay fails for a while, or FedaPay has
+switched the webhook off. A payment of ours is polled by itself (``reconciler.py``); of one that another program began
+only the events tell. So they are read once an hour where webhooks are to come in.
 """
 
 import threading
-from typing import TYPE_CHECKING, Iterator, Optional
+from typing import Iterator, Optional
 
-from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import Config
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import BadRequest, FedapayError
 from fedapay_sync.models import Event
 from fedapay_sync.models.entity import TRANSACTION
 from fedapay_sync.resources.api import Api
-from fedapay_sync.workflow.reconciliation.status_reader import may_pass
+from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.reconciliation.status_reader import is_transient
 from fedapay_sync.workflow.webhooks.inbox import Inbox
-
-if TYPE_CHECKING:
-    from fedapay_sync.store import Store
 
 log = get_logger(__name__)
 
-#: Seconds without any event that count as an absence.
-SHORTEST = 20 * 60.0
-#: An absence longer than this is left to the merchant, in seconds.
-LONGEST = 30 * 86400.0
+#: Seconds without any event that count as an outage.
+SHORTEST_OUTAGE = 20 * 60.0
+#: An outage longer than this is left to the merchant, in seconds.
+LONGEST_OUTAGE = 30 * 86400.0
 #: FedaPay's clock is not ours, and events do not come in order: read so much further back, in seconds.
 _OVERLAP = 3600.0
 #: Pages read for one account at most.
@@ -39,50 +35,50 @@ _PAGES = 50
 #: Seconds between two pages.
 _GAP = 0.2
 #: Where webhooks are to come in, the events are read so many seconds after the last time at the latest, and a process
-#: asks every :data:`SHORTEST` seconds whether it is time.
+#: asks every :data:`SHORTEST_OUTAGE` seconds whether it is time.
 _EVERY = 3600.0
-#: Reading belongs to whoever began it for so long, in seconds; then another may.
+#: A reading belongs to the process that began it for so long, in seconds; then another may.
 _LEASE = 600.0
 #: After a failure it is tried again so many seconds later.
-_AGAIN = 60.0
+_RETRY_AFTER = 60.0
 
 
-class Absences:
-    """What one connector does about having been away."""
+class EventCatchUp:
+    """The catching up of one connector."""
 
-    def __init__(self, config: Config, store: "Store", api: Api, inbox: Inbox, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._config = config
-        self._store = store
+    def __init__(self, context: Context, api: Api, inbox: Inbox) -> None:
+        self._config = context.config
+        self._store = context.store
+        self._clock = context.clock
         self._events = api.events
         self._inbox = inbox
-        self._clock = clock
-        # What came before was heard by others, or by nobody.
-        self._here_since = clock.now()
-        self._suspected = False
+        # What came before was taken in by other processes, or by none.
+        self._here_since = self._clock.now()
+        self._checked = False
         self._open = False
         self._every: Optional[float] = None
         self._ask_at = 0.0
         self._closed = threading.Event()
 
-    def suspect(self) -> None:
-        """There may have been an absence: the first time, see whether there was."""
-        if not self._suspected:
-            self._suspected = self._open = True
+    def check_for_outage(self) -> None:
+        """There may have been an outage: the first time, see whether there was."""
+        if not self._checked:
+            self._checked = self._open = True
 
     def expect_webhooks(self) -> None:
-        """They are to come in here, and may get lost: from time to time, see whether they did."""
-        self.suspect()
+        """Webhooks are to come in here, and may get lost: from time to time, see whether some did."""
+        self.check_for_outage()
         self._every = _EVERY
         now = self._clock.monotonic()
         if now >= self._ask_at:
-            self._ask_at, self._open = now + SHORTEST, True
+            self._ask_at, self._open = now + SHORTEST_OUTAGE, True
 
     def close(self) -> None:
         """Stop reading after the page that is being read."""
         self._closed.set()
 
     def read(self) -> None:
-        """Read what is owed to be read, if nobody else does. On a thread that may be held up."""
+        """Read what is owed to be read, if no other process does. For a thread that may be held up."""
         if not self._open:
             return
         environment, accounts = self._config.environment, self._config.accounts
@@ -90,8 +86,8 @@ class Absences:
             environment,
             accounts,
             before=self._here_since,
-            shortest=SHORTEST,
-            longest=LONGEST,
+            shortest=SHORTEST_OUTAGE,
+            longest=LONGEST_OUTAGE,
             lease=_LEASE,
             every=self._every,
             overlap=_OVERLAP,
@@ -106,7 +102,7 @@ class Absences:
         except FedapayError as error:
             log.warning("reading FedaPay's events failed, again later: %s", error)
         self._open = not done
-        self._store.end_catching_up(environment, done=done, again_in=SHORTEST if done else _AGAIN)
+        self._store.end_catching_up(environment, done=done, again_in=SHORTEST_OUTAGE if done else _RETRY_AFTER)
 
     def _take_in(self, key: str, since: float) -> Optional[int]:
         """How many events of that account were new; None if the connector was closed meanwhile."""
@@ -118,7 +114,7 @@ class Absences:
                 if event.object in (TRANSACTION, None) and event.entity is not None:
                     missed.append(event)
         except FedapayError as error:
-            if may_pass(error):
+            if is_transient(error):
                 raise
             # An old key, or a list that is not what we think: asked again it would be the same.
             log.warning("FedaPay's events not read: %s", error)

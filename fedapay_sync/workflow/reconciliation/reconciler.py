@@ -1,86 +1,75 @@
 """
-Following each payment from its intent to its end, whoever waits for it, or nobody.
+Reconciles payments with FedaPay: polls each from its intent to its end, also those that no thread waits for.
 
-Payments that are not over are due from time to time, and any process that has their key looks at them, one look at a
-time. What is found goes into the store like any other event. Nobody is asked for money here, nothing is deleted, and
-no wait is made longer or shorter.
+Payments that are not over are due from time to time, and any process that has their key polls them, one poll at a
+time. What is found goes into the store like any other event. No payer is asked for money here, nothing is deleted,
+and no wait is made longer or shorter.
 """
 
 import random
 import threading
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
-from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import Config
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.concurrency.notifier import Bells, Timer
-from fedapay_sync.concurrency.thread_pool import Pool
+from fedapay_sync.concurrency.notifier import Notifier, TimerHandle
+from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.enums import RETRIED_STATUSES
 from fedapay_sync.errors import FedapayError, NotFound
 from fedapay_sync.models import Transaction
 from fedapay_sync.resources.api import Api
 from fedapay_sync.store import WATCHED, Look
 from fedapay_sync.store.payment_record import Intent
-from fedapay_sync.workflow.reconciliation.event_catchup import Absences
-from fedapay_sync.workflow.reconciliation.status_reader import Statuses, has_ended, may_pass
-from fedapay_sync.workflow.waits.status_polling import Pace, Watches
-
-if TYPE_CHECKING:
-    from fedapay_sync.store import Store
+from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.reconciliation.event_catchup import EventCatchUp
+from fedapay_sync.workflow.reconciliation.keyring import Keyring
+from fedapay_sync.workflow.reconciliation.polling_policy import PollingPolicy
+from fedapay_sync.workflow.reconciliation.status_reader import StatusReader, has_ended, is_transient
 
 log = get_logger(__name__)
 
-#: Seconds between two looks, whichever processes make them.
+#: Seconds between two polls, of all processes together.
 _GAP = 0.2
-#: A look belongs to whoever took it for so long, in seconds.
+#: A poll belongs to the process that acquired it for so long, in seconds.
 _LEASE = 30.0
 #: A process looks at the store at least so often for what others have left, in seconds.
 _ROUND = 30.0
 #: A process begins so many seconds after its connector came into use.
 _BEGINNING = 5.0
-#: While somebody waits for a payment, his looks are enough; asked again so many seconds later.
+#: While a wait is open for a payment, the polls of that wait are enough; asked again so many seconds later.
 _BESIDE_WAIT = 60.0
 #: Twice unknown to FedaPay, so many seconds apart, a merchant reference has no transaction.
 _ABSENT = 60.0
-#: What may be tried again after a refusal is looked at so many times more rarely.
+#: A payment that may be tried again after a refusal is polled so many times more rarely.
 _RARER = 4.0
 
-#: With webhooks, looks only make a missed one late instead of lost.
-BESIDE_WEBHOOKS = Pace(first=60.0, factor=2.0, longest=3600.0)
-#: Without, they are the way.
-WITHOUT_WEBHOOKS = Pace(first=5.0, factor=1.5, longest=3600.0)
 
-
-class FollowUp:
-    """The looks that one connector makes in one process, from the first use of it to its end."""
+class Reconciler:
+    """The polls that one connector makes in one process, from the first use of it to its end."""
 
     def __init__(
         self,
-        config: Config,
-        store: "Store",
+        context: Context,
         api: Api,
-        bells: Bells,
-        statuses: Statuses,
-        watches: Watches,
-        absences: Absences,
-        clock: Clock = SYSTEM_CLOCK,
-        *,
-        pace: Optional[Pace] = None,
+        notifier: Notifier,
+        keyring: Keyring,
+        statuses: StatusReader,
+        catch_up: EventCatchUp,
+        policy: PollingPolicy,
     ) -> None:
-        self._config = config
-        self._store = store
+        self._environment = context.config.environment
+        self._store = context.store
+        self._clock = context.clock
         self._transactions = api.transactions
-        self._bells = bells
+        self._notifier = notifier
+        self._keyring = keyring
         self._statuses = statuses
-        self._watches = watches
-        self._absences = absences
-        self._clock = clock
-        self._pace = pace
-        # One thread, so that looks come one after the other; of its own, so that a FedaPay that does not answer
+        self._catch_up = catch_up
+        self._policy = policy
+        # One thread, so that polls come one after the other; of its own, so that a FedaPay that does not answer
         # holds up nothing else.
-        self._pool = Pool("fedapay-followup", 1)
+        self._pool = DaemonThreadPool("fedapay-followup", 1)
         self._lock = threading.Lock()
-        self._timer: Optional[Timer] = None
+        self._timer: Optional[TimerHandle] = None
         self._due = 0.0
         self._started = False
         self._closed = False
@@ -89,21 +78,21 @@ class FollowUp:
         """Begin, soon; nothing if that is done."""
         if not self._started:
             self._started = True
-            self._again(_BEGINNING)
+            self._schedule(_BEGINNING)
 
-    def expect(self, key: str) -> float:
-        """In how many seconds a payment that is touched now, with that key, is to be looked at; this process will."""
-        self._statuses.remember_key(key)
-        seconds = self.interval(0)
+    def schedule_first_poll(self, key: str) -> float:
+        """Poll a payment that is touched now, made with that key; in how many seconds that is due."""
+        self._keyring.remember(key)
+        seconds = self._policy.follow_up(0)
         self._started = True
-        self._again(seconds + _GAP)
+        self._schedule(seconds + _GAP)
         return seconds
 
     def catch_up(self) -> None:
-        """Read up on an absence, if there was one, without waiting for it."""
-        self._absences.suspect()
+        """Read the events of an outage, if there was one, without waiting for them."""
+        self._catch_up.check_for_outage()
         self._started = True
-        self._again(0.0)
+        self._schedule(0.0)
 
     def close(self) -> None:
         """Look at nothing more."""
@@ -111,18 +100,12 @@ class FollowUp:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-        self._absences.close()
+        self._catch_up.close()
         self._pool.close()
-
-    def interval(self, looks: int, factor: float = 1.0) -> float:
-        """Seconds until the next look after so many, with jitter so that many payments are not due at once."""
-        pace = self._pace or (BESIDE_WEBHOOKS if self._watches.has_receiver else WITHOUT_WEBHOOKS)
-        grown = factor * pace.first * pace.factor ** min(looks, 60)
-        return min(grown, pace.longest) * random.uniform(0.9, 1.1)
 
     # -- one round ----------------------------------------------------------------------------------------------
 
-    def _again(self, seconds: float) -> None:
+    def _schedule(self, seconds: float) -> None:
         """Go round in that many seconds, or earlier if that is arranged already."""
         with self._lock:
             due = self._clock.monotonic() + seconds
@@ -132,33 +115,33 @@ class FollowUp:
                 self._timer.cancel()
             self._due = due
             try:
-                self._timer = self._bells.later(seconds, lambda: self._pool.submit(self._round))
+                self._timer = self._notifier.call_later(seconds, lambda: self._pool.submit(self._round))
             except RuntimeError as error:
                 # No thread to be had, as at the end of the interpreter: another process may have one.
                 log.info("payments are not followed up here: %s", error)
 
     def _round(self) -> None:
-        """At most one look; then another round."""
+        """At most one poll; then another round."""
         with self._lock:
             self._timer = None
             if self._closed:
                 return
         pause = _ROUND
         try:
-            # A program that has not used the database so far gets none because of us.
+            # A program that has not used the database so far gets none because of this thread.
             if self._store.is_open:
-                if self._watches.has_receiver:
-                    self._absences.expect_webhooks()
-                self._absences.read()
-                pause = self._look_if_due()
+                if self._policy.has_receiver:
+                    self._catch_up.expect_webhooks()
+                self._catch_up.read()
+                pause = self._poll_if_due()
         except FedapayError as error:
             log.warning("following up payments failed, again later: %s", error)
         finally:
-            self._again(pause)
+            self._schedule(pause)
 
-    def _look_if_due(self) -> float:
-        """Make the look that is due, if one is; seconds until the next one may be."""
-        environment, keys = self._config.environment, self._statuses.keys()
+    def _poll_if_due(self) -> float:
+        """Make the poll that is due, if one is; seconds until the next one may be."""
+        environment, keys = self._environment, self._keyring.by_label()
         due = self._store.next_look(environment, keys)
         wait = _ROUND if due is None else due - self._clock.now()
         if wait > 0:
@@ -166,10 +149,10 @@ class FollowUp:
         gap = _GAP * random.uniform(1.0, 1.5)
         look = self._store.claim_look(environment, keys, lease=_LEASE, gap=gap, beside_wait=_BESIDE_WAIT)
         if look is not None:
-            self._look(look, keys[look.account])
+            self._poll(look, keys[look.account])
         return gap
 
-    def _look(self, look: Look, key: str) -> None:
+    def _poll(self, look: Look, key: str) -> None:
         subject = look.transaction_id or look.merchant_reference
         try:
             if look.transaction_id is not None:
@@ -181,10 +164,10 @@ class FollowUp:
                 self._not_found(look)
             else:
                 log.warning("FedaPay does not know transaction %s", subject)
-                self._later(look)
+                self._poll_again(look)
         except FedapayError as error:
             log.warning("look at %s failed, again later: %s", subject, error)
-            self._later(look, answered=not may_pass(error))
+            self._poll_again(look, answered=not is_transient(error))
 
     def _settle(self, look: Look, transaction: Transaction) -> None:
         """What was read is in the store already, if it is an end."""
@@ -192,39 +175,39 @@ class FollowUp:
         if has_ended(transaction) and (transaction.is_deleted or not may_retry):
             self._store.end_look(look, again_in=None)
         else:
-            self._later(look, factor=_RARER if may_retry else 1.0)
+            self._poll_again(look, factor=_RARER if may_retry else 1.0)
 
-    def _later(self, look: Look, *, answered: bool = True, factor: float = 1.0) -> None:
+    def _poll_again(self, look: Look, *, answered: bool = True, factor: float = 1.0) -> None:
         """Once more after a while, unless this was the last time."""
         left = look.since + WATCHED - self._clock.now()
         if answered and left <= 0:
             log.info("%s is not looked at any more", look.transaction_id or look.merchant_reference)
             self._store.end_look(look, again_in=None, absent_at=look.absent_at)
             return
-        seconds = self.interval(look.looks, factor)
+        seconds = self._policy.follow_up(look.looks, factor)
         self._store.end_look(look, again_in=min(seconds, left) if left > 0 else seconds, absent_at=look.absent_at)
 
     # -- a payment that has no transaction yet ------------------------------------------------------------------
 
     def _adopt(self, look: Look, transaction: Transaction) -> None:
         """
-        The intent had arrived. The customer is not asked here: whoever called ``pay`` was told to call it again.
+        The intent had arrived. The payer is not asked here: the caller of ``pay`` was told to call it again.
         """
-        environment, reference = self._config.environment, str(look.merchant_reference)
+        environment, reference = self._environment, str(look.merchant_reference)
         other = self._store.payment_of(environment, transaction.id)
         if other is not None and other.merchant_reference != reference:
             log.error("FedaPay gives transaction %s for two merchant references; left alone", transaction.id)
-            self._later(look)
+            self._poll_again(look)
             return
-        Intent(self._store, environment, look.account, reference, self.interval(0)).adopt(transaction)
+        Intent(self._store, environment, look.account, reference, self._policy.follow_up(0)).adopt(transaction)
         log.info("transaction %s found for an intent whose creation had no answer", transaction.id)
         if has_ended(transaction):
-            self._statuses.take(transaction)
+            self._statuses.store_end(transaction)
 
     def _not_found(self, look: Look) -> None:
         now = self._clock.now()
         if look.absent_at is None or look.absent_at > now:
-            self._store.end_look(look, again_in=max(_ABSENT, self.interval(look.looks)), absent_at=now)
+            self._store.end_look(look, again_in=max(_ABSENT, self._policy.follow_up(look.looks)), absent_at=now)
         elif now - look.absent_at < _ABSENT:
             self._store.end_look(look, again_in=_ABSENT, absent_at=look.absent_at)
         elif self._store.end_look(look, again_in=None, absent_at=look.absent_at, failed=True):

@@ -1,43 +1,41 @@
 """
-Waiting for the end of payments.
+Begins waits and answers them: a wait is a row in the store, a waiter and two timers.
 
-A wait is a row in the store, a bell and a few timers; only those who call ``result`` block a thread. What ends a
-wait is always read from the store, whoever put it there: a webhook in this process or another, a status check, a
-cancel.
+Only callers of ``result`` block a thread. The end of a wait is always read from the store, whatever put it there: a
+webhook in this process or another, a status read at FedaPay, a cancel.
 """
 
 import functools
 import os
-from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Sequence, Union
+from typing import Any, Iterable, List, Optional, Sequence, Union
 
-from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import Config, timeout_policy
+from fedapay_sync.common.config import timeout_policy
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.common.masking import fingerprint
-from fedapay_sync.concurrency.notifier import Bells
+from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.enums import RETRIED_STATUSES, OnTimeout
 from fedapay_sync.errors import AmountMismatch, ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
 from fedapay_sync.models import Outcome
 from fedapay_sync.models.params.identifiers import checked_id
 from fedapay_sync.workflow.callbacks.validation import check_callback
-from fedapay_sync.workflow.reconciliation.status_reader import Statuses
-from fedapay_sync.workflow.waits.deadlines import DEFAULT_TIMEOUT, GRACE, Verdict, Wait, checked_timeout
-from fedapay_sync.workflow.waits.listen_callbacks import AGAIN, Telling
-from fedapay_sync.workflow.waits.outcomes import Outcomes, still_pending, unknown
-from fedapay_sync.workflow.waits.status_polling import LEASE, SPACING, Watches
-
-if TYPE_CHECKING:
-    from fedapay_sync.store import Store
+from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.reconciliation.keyring import Keyring
+from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
+from fedapay_sync.workflow.waits.deadlines import GRACE
+from fedapay_sync.workflow.waits.listen_callbacks import RESTART_TIMEOUT, ListenCallbacks
+from fedapay_sync.workflow.waits.outcomes import OutcomeReader, still_pending, unknown
+from fedapay_sync.workflow.waits.status_polling import LEASE, SPACING, StatusPolling
+from fedapay_sync.workflow.waits.waits import OutcomeCallback, Waiter, Waits
 
 log = get_logger(__name__)
 
+DEFAULT_TIMEOUT = 600.0
 #: So many waits begin in one commit: webhooks get their turn in between.
 _BATCH = 1000
-#: Whoever blocks looks up so often, in seconds. Five times a second cost 300 of them a twentieth of a core.
+#: A thread that blocks looks up so often, in seconds. Five times a second cost 300 of them a twentieth of a core.
 _SLICE = 1.0
 
 
-class Listen(Wait):
+class Listen:
     """
     Une attente en cours, qui ne bloque personne tant qu'on ne demande pas son résultat.
 
@@ -45,17 +43,16 @@ class Listen(Wait):
         id_transaction: transaction attendue.
     """
 
-    __slots__ = ("_listens",)
+    __slots__ = ("__weakref__", "_listens", "_waiter")
 
-    def __init__(
-        self,
-        listens: "Listens",
-        id_transaction: TransactionId,
-        deadline: float,
-        again: "Callable[[TransactionId], Listen]",
-    ) -> None:
-        super().__init__(id_transaction, deadline, again)
+    def __init__(self, listens: "Listens", waiter: Waiter) -> None:
         self._listens = listens
+        self._waiter = waiter
+
+    @property
+    def id_transaction(self) -> TransactionId:
+        """Transaction attendue."""
+        return self._waiter.id_transaction
 
     def result(self, timeout: Optional[float] = None) -> Outcome:
         """
@@ -69,13 +66,13 @@ class Listen(Wait):
             StatusUnknown: à l'échéance, FedaPay n'a pas répondu.
             AmountMismatch: payé, mais pas ce qui était demandé.
         """
-        return self._listens.result(self, timeout)
+        return self._listens.result(self._waiter, timeout)
 
     def done(self) -> bool:
         """Vrai si le résultat est connu."""
-        return self._listens.look(self) is not None
+        return self._waiter.check() is not None
 
-    def add_done_callback(self, callback: Callable[[Outcome], Any]) -> None:
+    def add_done_callback(self, callback: OutcomeCallback) -> None:
         """
         Appelle cette fonction une fois, avec l'``Outcome``, sur un autre thread ; tout de suite s'il est connu.
 
@@ -86,7 +83,7 @@ class Listen(Wait):
             ConfigError: ce n'est pas une fonction ordinaire.
         """
         check_callback(callback, "Le callback de l'attente")
-        self._listens.telling.when_it_ends(self, callback)
+        self._listens.callbacks.add_to_known(self._waiter, callback)
 
     def cancel(self) -> bool:
         """Met fin à l'attente, pour tous ceux qui attendent cette transaction ; faux si elle est déjà finie."""
@@ -98,76 +95,35 @@ class Listens:
 
     def __init__(
         self,
-        config: Config,
-        store: "Store",
-        bells: Bells,
-        outcomes: Outcomes,
-        statuses: Statuses,
-        watches: Watches,
-        owner: str,
-        clock: Clock = SYSTEM_CLOCK,
+        context: Context,
+        notifier: Notifier,
+        keyring: Keyring,
+        statuses: StatusReader,
+        outcomes: OutcomeReader,
+        waits: Waits,
+        polling: StatusPolling,
     ) -> None:
-        self._config = config
-        self._store = store
-        self._bells = bells
-        self._outcomes = outcomes
-        self._statuses = statuses
-        self._watches = watches
-        self._owner = owner
+        self._config = context.config
+        self._store = context.store
+        self._clock = context.clock
+        self._owner = context.owner
         self._pid = os.getpid()
-        self._clock = clock
-        self.telling = Telling(bells, self._found)
+        self._notifier = notifier
+        self._keyring = keyring
+        self._statuses = statuses
+        self._outcomes = outcomes
+        self._waits = waits
+        self._polling = polling
+        self.callbacks = ListenCallbacks(notifier)
 
     def listen(self, id_transaction: TransactionId, timeout: float = DEFAULT_TIMEOUT, **asked: Any) -> Listen:
         """Begin to wait, without blocking; see :meth:`listen_many`."""
         (handle,) = self.listen_many([id_transaction], timeout, **asked)
         return handle
 
-    def listen_many(
-        self,
-        ids: Iterable[TransactionId],
-        timeout: float = DEFAULT_TIMEOUT,
-        *,
-        on_timeout: Union[OnTimeout, str, None] = None,
-        api_key: Optional[str] = None,
-        callback: Optional[Callable[[Outcome], Any]] = None,
-    ) -> List[Listen]:
+    def listen_many(self, ids: Iterable[TransactionId], timeout: float = DEFAULT_TIMEOUT, **asked: Any) -> List[Listen]:
         """Begin to wait for each of these, without blocking."""
-        if callback is not None:
-            check_callback(callback, "Le callback de l'attente")
-        shown, seconds = _checked_ids(ids), checked_timeout(timeout)
-        policy = self._config.on_timeout if on_timeout is None else timeout_policy(on_timeout)
-        keys = self._statuses.keys_for(map(str, shown), api_key)
-        labels = {key: fingerprint(key) for key in set(keys.values())}
-        again = functools.partial(self.listen, timeout=max(seconds, AGAIN), on_timeout=on_timeout, api_key=api_key)
-        handles: List[Listen] = []
-        for start in range(0, len(shown), _BATCH):
-            part = shown[start : start + _BATCH]
-            records = self._store.open_many(
-                self._config.environment,
-                {str(each): labels[keys[str(each)]] for each in part},
-                timeout=seconds,
-                delete_at_deadline=policy == OnTimeout.DELETE,
-                owner=self._owner,
-                lease=LEASE,
-            )
-            deadline = self._clock.monotonic() + seconds
-            begun = [Listen(self, each, deadline, again) for each in part]
-            still_open = [each for each in begun if records[str(each.id_transaction)].is_open]
-            self._watches.wait_all(
-                [(each, keys[str(each.id_transaction)]) for each in still_open],
-                key_was_given=api_key is not None,
-                after=start * SPACING,
-            )
-            for each in begun:
-                if not records[str(each.id_transaction)].is_open:
-                    each._bell.set()
-            handles += begun
-        # Only now: if the store fails in the midst, whoever tries again has nothing called twice.
-        if callback is not None:
-            for each in handles:
-                self.telling.when_it_rings(each, callback)
-        return handles
+        return [Listen(self, waiter) for waiter in self._begin(ids, timeout, **asked)]
 
     def finalise(
         self,
@@ -179,27 +135,27 @@ class Listens:
     ) -> Outcome:
         """Wait for the end, at most ``timeout`` and the grace."""
         if checked_timeout(timeout) == 0:
-            return self._look_once(id_transaction, self._statuses.key_for(id_transaction, api_key))
-        handle = self.listen(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
-        if handle._bell.is_set() and self.look(handle) is not None:
-            # It had ended before we came; if the payer may have tried again since, FedaPay knows.
-            self._look_again(handle, api_key)
+            return self._look_once(id_transaction, self._keyring.key_for(id_transaction, api_key))
+        (waiter,) = self._begin([id_transaction], timeout, on_timeout=on_timeout, api_key=api_key)
         try:
-            return self.result(handle, None)
+            if waiter.is_set():
+                # It had ended before; if the payer may have tried again since, FedaPay knows.
+                self._refresh_unpaid(id_transaction, api_key)
+            return self.result(waiter, None)
         finally:
-            self._watches.leave(handle)
+            waiter.leave()
 
-    def result(self, handle: Listen, timeout: Optional[float]) -> Outcome:
-        """Block until the handle has an end, at most until its deadline and the grace."""
-        end = handle._deadline + GRACE
+    def result(self, waiter: Waiter, timeout: Optional[float]) -> Outcome:
+        """Block until the waiter is settled, at most until its deadline and the grace."""
+        end = waiter.deadline + GRACE
         if timeout is not None:
             end = min(end, self._clock.monotonic() + checked_timeout(timeout))
         while True:
             # Clear, then look. The other way round has a gap: a webhook that lands between the look and the clear
-            # rings a bell we then silence, and we sleep on with the answer already on disk.
-            handle._bell.clear()
+            # sets a flag that is then cleared, and the thread sleeps on with the answer already on disk.
+            waiter.clear()
             remaining = end - self._clock.monotonic()
-            verdict = self.look(handle)
+            verdict = waiter.check()
             if isinstance(verdict, FedapayError):
                 raise verdict
             if verdict is not None:
@@ -207,74 +163,104 @@ class Listens:
             if remaining <= 0:
                 break
             # Sliced: before 3.14 nothing interrupts a longer wait on Windows, and tests hold the clock.
-            # And another thread that asks the same handle may silence the bell right after it has found the end.
+            # And another thread that asks the same handle may clear the flag right after it has found the end.
             while (
                 (remaining := end - self._clock.monotonic()) > 0
-                and handle._verdict is None
-                and not handle._bell.wait(min(remaining, _SLICE))
+                and waiter.verdict is None
+                and not waiter.wait(min(remaining, _SLICE))
             ):
                 if os.getpid() != self._pid:
-                    # A handle from before a fork: who would ring the bell is in the parent, so look again.
+                    # A handle from before a fork: the thread that would set it is in the parent, so look again.
                     break
-        if timeout is not None and self._clock.monotonic() < handle._deadline + GRACE:
-            raise TimeoutError(f"Pas encore de résultat pour la transaction {handle.id_transaction}.")
-        if not handle._callbacks:
-            self._watches.leave(handle)
-        raise unknown(handle.id_transaction)
-
-    def look(self, handle: Listen) -> Verdict:
-        """The handle's own verdict, or what the store says of its transaction now, if it has ended."""
-        verdict = self._found(handle)
-        if verdict is not None and handle._callbacks:
-            # Whoever finds the end first has it told: the handle has left, and no bell rings for it any more.
-            self.telling.hand_over(handle)
-        return verdict
-
-    def _found(self, handle: Wait) -> Verdict:
-        if handle._verdict is None:
-            try:
-                found: Verdict = self._outcomes.of(handle.id_transaction)
-            except AmountMismatch as error:
-                found = error
-            # Never back to None: the deadline may have spoken meanwhile.
-            if found is not None:
-                handle._verdict = found
-                # Another thread may block on the same handle: once we have left, nobody else rings for it.
-                handle._bell.wake()
-        if handle._verdict is not None:
-            self._watches.leave(handle)
-        return handle._verdict
-
-    def close(self) -> None:
-        """Call nothing new but what has been handed over."""
-        self.telling.close()
+        if timeout is not None and self._clock.monotonic() < waiter.deadline + GRACE:
+            raise TimeoutError(f"Pas encore de résultat pour la transaction {waiter.id_transaction}.")
+        if not waiter.has_callbacks:
+            waiter.leave()
+        raise unknown(waiter.id_transaction)
 
     def cancel(self, id_transaction: TransactionId) -> bool:
-        """End the wait for everybody, in every process. The transaction itself stays payable."""
+        """End the wait in every process. The transaction itself stays payable."""
         transaction_id = checked_id(id_transaction)
         ended = self._store.end_listen(self._config.environment, transaction_id, "cancelled")
-        self._bells.ring(transaction_id)
+        self._notifier.notify(transaction_id)
         return ended
 
     def cancel_all(self) -> int:
         """End every open wait of this database and environment; how many there were."""
         ended = self._store.cancel_all(self._config.environment)
         for each in ended:
-            self._bells.ring(each)
+            self._notifier.notify(each)
         return len(ended)
 
-    def _look_again(self, handle: Listen, api_key: Optional[str]) -> None:
-        verdict = handle._verdict
-        if not isinstance(verdict, Outcome) or verdict.reason not in RETRIED_STATUSES:
-            return
-        transaction_id = str(handle.id_transaction)
+    def close(self) -> None:
+        """Call no further callback but what has been handed over."""
+        self.callbacks.close()
+
+    def _begin(
+        self,
+        ids: Iterable[TransactionId],
+        timeout: float,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+        callback: Optional[OutcomeCallback] = None,
+    ) -> List[Waiter]:
+        """Store a row for each of these, and watch it. Where the end is known already, its waiter is set."""
+        if callback is not None:
+            check_callback(callback, "Le callback de l'attente")
+        given, seconds = _checked_ids(ids), checked_timeout(timeout)
+        policy = self._config.on_timeout if on_timeout is None else timeout_policy(on_timeout)
+        keys = self._keyring.keys_for(map(str, given), api_key)
+        labels = {key: self._keyring.label(key) for key in set(keys.values())}
+        restart = functools.partial(
+            self._begin_one, timeout=max(seconds, RESTART_TIMEOUT), on_timeout=on_timeout, api_key=api_key
+        )
+        waiters: List[Waiter] = []
+        for start in range(0, len(given), _BATCH):
+            part = given[start : start + _BATCH]
+            records = self._store.open_many(
+                self._config.environment,
+                {str(each): labels[keys[str(each)]] for each in part},
+                timeout=seconds,
+                delete_at_deadline=policy == OnTimeout.DELETE,
+                owner=self._owner,
+                lease=LEASE,
+            )
+            deadline = self._clock.monotonic() + seconds
+            begun = [Waiter(self._waits, each, deadline, restart) for each in part]
+            still_open = [each for each in begun if records[str(each.id_transaction)].is_open]
+            self._polling.watch(
+                [(each, keys[str(each.id_transaction)]) for each in still_open],
+                key_was_given=api_key is not None,
+                after=start * SPACING,
+            )
+            for each in begun:
+                if not records[str(each.id_transaction)].is_open:
+                    each.set()
+            waiters += begun
+        # Only now: if the store fails in the midst, a caller that tries again has nothing called twice.
+        if callback is not None:
+            for each in waiters:
+                self.callbacks.add(each, callback)
+        return waiters
+
+    def _begin_one(self, id_transaction: TransactionId, **asked: Any) -> Waiter:
+        (waiter,) = self._begin([id_transaction], **asked)
+        return waiter
+
+    def _refresh_unpaid(self, id_transaction: TransactionId, api_key: Optional[str]) -> None:
+        """Read the status once more where what is known of the end is that the payer may try again."""
         try:
-            self._statuses.check(transaction_id, self._statuses.key_for(transaction_id, api_key))
+            known = self._outcomes.of(id_transaction)
+        except AmountMismatch:
+            return
+        if known is None or known.reason not in RETRIED_STATUSES:
+            return
+        transaction_id = str(id_transaction)
+        try:
+            self._statuses.check(transaction_id, self._keyring.key_for(transaction_id, api_key))
         except (ApiError, TransportError) as error:
             log.info("looking again at %s failed, what was known stands: %s", transaction_id, error.code)
-            return
-        handle._verdict = None
-        self.look(handle)
 
     def _look_once(self, id_transaction: TransactionId, key: str) -> Outcome:
         transaction_id = checked_id(id_transaction)
@@ -289,12 +275,28 @@ class Listens:
         return outcome if outcome is not None and outcome.webhooks else still_pending(id_transaction)
 
 
+def checked_timeout(timeout: float) -> float:
+    """
+    Seconds to wait.
+
+    Raises:
+        InvalidArgument: no number of seconds, negative, not finite, or more than a month.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout <= 31 * 86400:
+        raise InvalidArgument(
+            f"timeout={timeout!r} : un nombre de secondes de 0 (regarder une fois) à {31 * 86400} est attendu ; "
+            "600 par défaut.",
+            field="timeout",
+        )
+    return float(timeout)
+
+
 def _checked_ids(ids: Iterable[TransactionId]) -> Sequence[TransactionId]:
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         raise InvalidArgument(
             f"ids={ids!r} : une liste d'identifiants FedaPay est attendue ; pour un seul, appeler listen.", field="ids"
         )
-    shown = list(ids)
-    for each in shown:
+    given = list(ids)
+    for each in given:
         checked_id(each)
-    return shown
+    return given

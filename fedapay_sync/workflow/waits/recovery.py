@@ -1,63 +1,49 @@
-"""Taking up again what an earlier process left open."""
+"""Restores the waits that a process which is gone has left open: acquires their leases, and watches on."""
 
-from typing import TYPE_CHECKING, Set
+from typing import Set
 
-from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import Config
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.concurrency.notifier import Bells
+from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store.owner import is_dead
-from fedapay_sync.workflow.reconciliation.reconciler import FollowUp
-from fedapay_sync.workflow.waits.status_polling import LEASE, SPACING, Watches
-
-if TYPE_CHECKING:
-    from fedapay_sync.store import Store
+from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
+from fedapay_sync.workflow.waits.status_polling import LEASE, SPACING, StatusPolling
 
 log = get_logger(__name__)
 
-#: How often we look for listens whose process has died since, in seconds.
+#: How often this process looks for listens whose process has died since, in seconds.
 _ROUND = 20.0
 
 
 class Recovery:
     """Restores the listens of processes that are gone, now and from time to time."""
 
-    def __init__(
-        self,
-        config: Config,
-        store: "Store",
-        bells: Bells,
-        watches: Watches,
-        follow_up: FollowUp,
-        owner: str,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
-        self._config = config
-        self._store = store
-        self._bells = bells
-        self._watches = watches
-        self._follow_up = follow_up
-        self._owner = owner
-        self._clock = clock
+    def __init__(self, context: Context, notifier: Notifier, polling: StatusPolling, reconciler: Reconciler) -> None:
+        self._config = context.config
+        self._store = context.store
+        self._owner = context.owner
+        self._notifier = notifier
+        self._polling = polling
+        self._reconciler = reconciler
         self._going_round = False
         self._foreign: Set[str] = set()
 
     def restore(self) -> int:
-        """Adopt what nobody watches; how many payments that was. Goes on doing so while the process lives."""
+        """Acquire what no process watches; how many payments that was. Goes on doing so while the process lives."""
         adopted = self._store.adopt_listens(
             self._config.environment, self._owner, LEASE, is_dead=is_dead, can_watch=self._can_watch
         )
         accounts = {each.account for each in adopted}
         keys = {each: self._config.key_of(each) or self._config.api_key for each in accounts}
         for place, record in enumerate(adopted):
-            self._watches.resume(record, keys[record.account], after=place * SPACING)
+            self._polling.resume(record, keys[record.account], after=place * SPACING)
         if adopted:
             log.info("%d listens restored", len(adopted))
         if not self._going_round:
             self._going_round = True
-            self._follow_up.catch_up()
-            self._bells.later(_ROUND, self._round)
+            self._reconciler.catch_up()
+            self._notifier.call_later(_ROUND, self._round)
         return len(adopted)
 
     def _can_watch(self, account: str) -> bool:
@@ -73,4 +59,4 @@ class Recovery:
             self.restore()
         except FedapayError as error:
             log.warning("looking for listens to restore failed, again later: %s", error)
-        self._bells.later(_ROUND, self._round)
+        self._notifier.call_later(_ROUND, self._round)

@@ -1,28 +1,23 @@
 """
-Watching payments that somebody waits for: sparse looks at FedaPay until the payment ends, and the deadline.
+Polls the payments that are waited for: the status is read at FedaPay, at growing intervals, until the payment ends.
+
+A heartbeat renews the leases on the rows of these waits, so that no other process restores them.
 """
 
 import functools
-import random
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Iterable, Optional, Tuple
+from typing import Iterable, Optional, Tuple
 
-from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import Config
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.concurrency.notifier import Bells
-from fedapay_sync.concurrency.thread_pool import Pool
-from fedapay_sync.enums import EventFutureStatus
+from fedapay_sync.concurrency.notifier import Notifier
+from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import FedapayError, StoreError
-from fedapay_sync.models import Outcome
 from fedapay_sync.store import Listen as ListenRecord
-from fedapay_sync.workflow.reconciliation.status_reader import Statuses
-from fedapay_sync.workflow.waits.deadlines import Deadlines, Wait, Watch
-from fedapay_sync.workflow.waits.outcomes import interrupted
-
-if TYPE_CHECKING:
-    from fedapay_sync.store import Store
+from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.reconciliation.polling_policy import PollingPolicy
+from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
+from fedapay_sync.workflow.waits.deadlines import Deadlines
+from fedapay_sync.workflow.waits.waits import PolledTransaction, Waiter, Waits
 
 log = get_logger(__name__)
 
@@ -30,120 +25,74 @@ log = get_logger(__name__)
 LEASE = 60.0
 #: A deadline that could not be decided is still to be decided for so long, in seconds.
 UNDECIDED = 48 * 3600.0
-#: First looks at many payments are spread over time, so many seconds apart: FedaPay is not to be stormed, least of all
+#: First polls of many payments are spread over time, so many seconds apart: FedaPay is not to be stormed, least of all
 #: at the moment when it, or we, just came back.
 SPACING = 0.2
 
 
-@dataclass(frozen=True)
-class Pace:
-    """Growing intervals between status checks, in seconds."""
-
-    first: float
-    factor: float
-    longest: float
-
-    def next(self, interval: float) -> float:
-        """The interval after that one, with jitter so that many waits do not ask at once."""
-        return min(interval * self.factor, self.longest) * random.uniform(0.85, 1.15)
-
-
-#: With a webhook receiver, checks only make a missed webhook late instead of lost.
-BESIDE_WEBHOOKS = Pace(first=5.0, factor=1.5, longest=60.0)
-#: Without one they are the way.
-WITHOUT_WEBHOOKS = Pace(first=1.0, factor=1.3, longest=10.0)
-
-
-class Watches:
-    """The watches of one connector in one process."""
+class StatusPolling:
+    """The polls of one connector in one process."""
 
     def __init__(
         self,
-        config: Config,
-        store: "Store",
-        bells: Bells,
-        statuses: Statuses,
+        context: Context,
+        notifier: Notifier,
+        statuses: StatusReader,
+        policy: PollingPolicy,
         deadlines: Deadlines,
-        owner: str,
-        clock: Clock = SYSTEM_CLOCK,
-        *,
-        pace: Optional[Pace] = None,
+        waits: Waits,
     ) -> None:
-        self._config = config
-        self._store = store
-        self._bells = bells
+        self._environment = context.config.environment
+        self._store = context.store
+        self._clock = context.clock
+        self._owner = context.owner
+        self._notifier = notifier
         self._statuses = statuses
+        self._policy = policy
         self._deadlines = deadlines
-        self._owner = owner
-        self._clock = clock
-        self._pace = pace
+        self._waits = waits
+        # For the timers and marks of polled transactions.
         self._lock = threading.Lock()
-        self._open: Dict[str, Watch] = {}
         # Not on the timers' own threads: a FedaPay that does not answer must not hold up our leases.
-        self._checks = Pool("fedapay-check", 4)
+        self._pool = DaemonThreadPool("fedapay-check", 4)
         self._beating = False
-        self._has_watched = False
-        self._closed = False
-        #: Set by whoever serves webhooks in this process: checks may then be rare.
-        self.has_receiver = False
 
-    def wait_all(self, waits: Iterable[Tuple[Wait, str]], *, key_was_given: bool, after: float) -> None:
+    def watch(self, waiters: Iterable[Tuple[Waiter, str]], *, key_was_given: bool, after: float) -> None:
         """
-        Watch over a transaction for each of these, with its key, and decide for him at his deadline.
+        Poll for each of these waiters, with its key, and decide at its deadline.
 
         Args:
-            after: seconds by which the first look at the first of them is put off.
+            after: seconds by which the first poll for the first of them is put off.
         """
-        first, begun = self._current_pace().first + after, []
-        for place, (wait, key) in enumerate(waits):
-            watch = self._watch(str(wait.id_transaction), key, first=first + place * SPACING, wait=wait)
+        first, joined = self._policy.first_wait + after, []
+        for place, (waiter, key) in enumerate(waiters):
+            polled = self._poll_from(str(waiter.id_transaction), key, first=first + place * SPACING, waiter=waiter)
             if key_was_given:
-                watch.key = key
-            if wait._verdict is None:
-                begun.append((watch, wait))
-        if begun:
-            # Before the deadlines, the nearest of which may ring at once.
-            self._bells.add_all((watch.transaction_id, wait._bell) for watch, wait in begun)
-        for watch, wait in begun:
-            wait._timer = self._deadlines.set(watch, wait, wait._deadline - self._clock.monotonic())
+                polled.key = key
+            if waiter.verdict is None:
+                joined.append((polled, waiter))
+        if joined:
+            # Before the deadlines, the nearest of which may notify at once.
+            self._notifier.subscribe_all((polled.transaction_id, waiter) for polled, waiter in joined)
+        for polled, waiter in joined:
+            waiter.timer = self._deadlines.schedule(polled, waiter, waiter.deadline - self._clock.monotonic())
 
     def resume(self, record: ListenRecord, key: str, after: float) -> None:
-        """Watch a restored listen: look at it after a moment, decide at its deadline."""
-        watch = self._watch(record.transaction_id, key, first=after)
+        """Watch a restored listen: poll after a moment, decide at its deadline."""
+        polled = self._poll_from(record.transaction_id, key, first=after)
         # A clock set back must not lengthen the wait.
         remaining = min(max(0.0, record.deadline - self._clock.now()), record.timeout)
-        watch.due = max(watch.due, self._clock.monotonic() + remaining)
-        self._deadlines.set(watch, None, max(remaining, after))
-
-    def leave(self, wait: Wait) -> None:
-        """Nobody waits on this wait any more. The watch goes on if the payment may still be paid."""
-        self._bells.remove(str(wait.id_transaction), wait._bell)
-        if wait._timer is not None:
-            wait._timer.cancel()
-        verdict = wait._verdict
-        with self._lock:
-            watch = self._open.get(str(wait.id_transaction))
-            if watch is None:
-                return
-            watch.waits = tuple(each for each in watch.waits if each is not wait)
-            if isinstance(verdict, Outcome) and verdict.status != EventFutureStatus.TIMEOUT and not watch.waits:
-                self._let_go(watch)
+        polled.due = max(polled.due, self._clock.monotonic() + remaining)
+        self._deadlines.schedule(polled, None, max(remaining, after))
 
     def close(self) -> None:
-        """End the waits of this process as interrupted. Their rows stay open, for whoever restores them."""
-        # First: who is told that he was interrupted must not find the row decided.
+        """Settle the waits of this process as interrupted. Their rows stay open, for the process that restores them."""
+        # First: a wait that is told that it was interrupted must not find its row decided.
         self._deadlines.close()
-        with self._lock:
-            self._closed = True
-            waits = [wait for watch in self._open.values() for wait in watch.waits]
-            self._open.clear()
-        for wait in waits:
-            if wait._verdict is None:
-                wait._verdict = interrupted(wait.id_transaction)
-            wait._bell.set()
-        self._checks.close()
-        if not self._has_watched:
-            # Nothing is ours; and a connector that was never used makes no file by being closed.
+        self._waits.close()
+        self._pool.close()
+        if not self._waits.has_begun:
+            # No row is ours; and a connector that was never used makes no file by being closed.
             return
         try:
             self._store.release_listens(self._owner)
@@ -151,99 +100,80 @@ class Watches:
             # They are free anyway once this owner is known to be gone; what else there is to close must be closed.
             log.warning("listens not released: %s", error)
 
-    def _watch(self, transaction_id: str, key: str, *, first: float, wait: Optional[Wait] = None) -> Watch:
+    def _poll_from(
+        self, transaction_id: str, key: str, *, first: float, waiter: Optional[Waiter] = None
+    ) -> PolledTransaction:
         """
-        This process's watch over the transaction, begun if there is none; the wait is one of its waits.
+        The transaction with that waiter among its waiters, polled from now on if it was not.
 
         Args:
-            first: seconds until the first look.
+            first: seconds until the first poll.
         """
-        pace = self._current_pace()
+        interval = self._policy.first_wait
+        polled = self._waits.join(transaction_id, key, interval, waiter)
         with self._lock:
-            watch = self._open.get(transaction_id)
-            if watch is None:
-                watch = Watch(transaction_id, key, self._clock.monotonic(), pace.first)
-            if wait is not None:
-                watch.waits = (*watch.waits, wait)
-                watch.due = max(watch.due, wait._deadline)
-                if watch.interval > pace.first:
-                    # It had grown slow while nobody waited, or stood far back in the line of restored ones.
-                    watch.interval = pace.first
-                    if watch.timer is not None:
-                        watch.timer.cancel()
-                        watch.timer = None
-            if self._closed:
-                if wait is not None:
-                    wait._verdict = interrupted(wait.id_transaction)
-                return watch
-            self._has_watched = True
-            if self._open.setdefault(transaction_id, watch) is watch and watch.timer is None and not watch.is_looked_at:
-                self._look_in(first, watch)
+            if waiter is not None and polled.interval > interval:
+                # It had grown long while no one waited, or the poll stood far back in the line of restored ones.
+                polled.interval = interval
+                if polled.timer is not None:
+                    polled.timer.cancel()
+                    polled.timer = None
+            if not self._waits.is_polled(polled):
+                return polled
+            if polled.timer is None and not polled.is_being_polled:
+                self._schedule(first, polled)
             if not self._beating:
                 self._beating = True
-                self._bells.later(LEASE / 3, self._beat)
-        return watch
+                self._notifier.call_later(LEASE / 3, self._beat)
+        return polled
 
-    def _look_in(self, seconds: float, watch: Watch) -> None:
-        watch.timer = self._bells.later(seconds, functools.partial(self._sparse_check, watch), self._checks)
+    def _schedule(self, seconds: float, polled: PolledTransaction) -> None:
+        polled.timer = self._notifier.call_later(seconds, functools.partial(self._poll, polled), self._pool)
 
-    def _sparse_check(self, watch: Watch) -> None:
-        """Look once, and again later if the payment is still open."""
+    def _poll(self, polled: PolledTransaction) -> None:
+        """Poll once, and again later if the payment is still open."""
         with self._lock:
-            if self._open.get(watch.transaction_id) is not watch or watch.is_looked_at:
+            if not self._waits.is_polled(polled) or polled.is_being_polled:
                 return
-            watch.is_looked_at, watch.timer = True, None
-            watch.interval = self._current_pace().next(watch.interval)
-            # Whoever joins from here on may wait for what comes after the end that we find.
-            waits = watch.waits
+            polled.is_being_polled, polled.timer = True, None
+            polled.interval = self._policy.next_wait(polled.interval)
+            # A waiter that joins from here on may wait for what comes after the end that this poll finds.
+            waiters = polled.waiters
         has_ended = False
         try:
-            has_ended = self._look(watch)
+            has_ended = self._has_ended(polled)
         except FedapayError as error:
-            log.warning("status check of %s failed, again later: %s", watch.transaction_id, error)
+            log.warning("status check of %s failed, again later: %s", polled.transaction_id, error)
         finally:
-            # Nothing that failed may end the watch.
+            # Nothing that failed may end the polling.
             with self._lock:
-                watch.is_looked_at = False
-                if has_ended and all(each in waits or each._verdict is not None for each in watch.waits):
-                    self._let_go(watch)
-                elif self._open.get(watch.transaction_id) is watch:
-                    self._look_in(watch.interval, watch)
+                polled.is_being_polled = False
+                if not (has_ended and self._waits.release(polled, waiters)) and self._waits.is_polled(polled):
+                    self._schedule(polled.interval, polled)
 
-    def _look(self, watch: Watch) -> bool:
-        """Look at the store, and at FedaPay if it is still open there; whether there is nothing more to watch."""
-        record = self._store.listen(self._config.environment, watch.transaction_id)
+    def _has_ended(self, polled: PolledTransaction) -> bool:
+        """Look at the store, and at FedaPay if it is still open there; whether there is nothing more to poll."""
+        record = self._store.listen(self._environment, polled.transaction_id)
         now = self._clock.now()
-        # Once nobody waits any more, the payment is followed up like any other (followup.py).
+        # From here on the payment is followed up like any other (reconciler.py).
         if record is None or not record.is_open:
             return True
         if record.state == "unknown":
             # Not if its deadline is being decided this instant, once more.
-            if now - record.deadline > UNDECIDED and self._store.give_up(
-                self._config.environment, watch.transaction_id
-            ):
-                log.warning("status of %s not learned in all this time, given up", watch.transaction_id)
+            if now - record.deadline > UNDECIDED and self._store.give_up(self._environment, polled.transaction_id):
+                log.warning("status of %s not learned in all this time, given up", polled.transaction_id)
                 return True
-            watch.interval = max(watch.interval, (self._clock.monotonic() - watch.started) / 10)
-        if record.deadline <= now and watch.due <= self._clock.monotonic():
-            # The decision at the deadline is still owed: it failed, or whose it was died.
-            self._deadlines.decide(watch, None)
+            polled.interval = max(polled.interval, (self._clock.monotonic() - polled.started) / 10)
+        if record.deadline <= now and polled.due <= self._clock.monotonic():
+            # The decision at the deadline is still owed: it failed, or the process that had taken it died.
+            self._deadlines.decide(polled, None)
             return False
-        return self._statuses.check(watch.transaction_id, watch.key)
-
-    def _current_pace(self) -> Pace:
-        return self._pace or (BESIDE_WEBHOOKS if self.has_receiver else WITHOUT_WEBHOOKS)
+        return self._statuses.check(polled.transaction_id, polled.key)
 
     def _beat(self) -> None:
-        """Say that this process still watches what it watches."""
+        """Renew the leases of the rows that this process polls for."""
         with self._lock:
-            self._beating = bool(self._open) and not self._closed
+            self._beating = not self._waits.is_empty()
         if self._beating:
-            self._bells.later(LEASE / 3, self._beat)
+            self._notifier.call_later(LEASE / 3, self._beat)
             self._store.keep_listens(self._owner, LEASE)
-
-    def _let_go(self, watch: Watch) -> None:
-        if self._open.get(watch.transaction_id) is watch:
-            del self._open[watch.transaction_id]
-        if watch.timer is not None:
-            watch.timer.cancel()

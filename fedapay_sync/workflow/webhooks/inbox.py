@@ -1,50 +1,40 @@
 """
-Where facts about payments come in: a webhook, a status read from FedaPay, an event handed over by the program.
+Takes facts about payments in: a webhook, a status read at FedaPay, an event that the program hands over.
 
-Whatever the way, a fact ends in the store under the same key, once; then it is acknowledged, then the bell rings,
-then callbacks run. Never in another order.
+Whatever the way, a fact ends in the store under the same key, once; then it is acknowledged, then waiting threads are
+notified, then callbacks run. Never in another order.
 """
 
 import dataclasses
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
-from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import Config
 from fedapay_sync.common.env import AUTH_KEY
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.concurrency.notifier import Bells
+from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.errors import ConfigError, EventError
 from fedapay_sync.models.entity import TRANSACTION
 from fedapay_sync.models.schema import read_francs
 from fedapay_sync.signature import verify
-from fedapay_sync.store import LOCAL, UNREADABLE, Accepted, NewEvent, StoredEvent
-from fedapay_sync.workflow.callbacks.worker import Callbacks, Hopeless
+from fedapay_sync.store import UNREADABLE, Accepted, NewEvent, StoredEvent
+from fedapay_sync.workflow.callbacks.worker import CallbackWorker, PermanentFailure
+from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.webhooks.event_identity import Identity, event_from_transaction, identify
-
-if TYPE_CHECKING:
-    from fedapay_sync.store import Store
+from fedapay_sync.workflow.webhooks.history import UNCONFIRMED, decode
 
 log = get_logger(__name__)
 
-#: What the key of a message says that FedaPay's API has not confirmed.
-_UNCONFIRMED = ":unconfirmed:"
-
 
 class Inbox:
-    """The entrance of one connector."""
+    """The inbox of one connector."""
 
-    def __init__(
-        self, config: Config, store: "Store", bells: Bells, callbacks: Callbacks, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
-        self._config = config
-        self._store = store
-        self._bells = bells
+    def __init__(self, context: Context, notifier: Notifier, callbacks: CallbackWorker) -> None:
+        self._config = context.config
+        self._store = context.store
+        self._clock = context.clock
+        self._notifier = notifier
         self._callbacks = callbacks
-        self._clock = clock
-        #: Called with the id of a transaction whose end was told and is to be confirmed by FedaPay's API.
-        self.on_claim: Callable[[str], None] = lambda transaction_id: None
 
     def verify(self, payload: bytes, header: Optional[str]) -> None:
         """
@@ -81,7 +71,7 @@ class Inbox:
         """
         self.verify(payload, header)
         try:
-            event = _decoded(bytes(payload))
+            event = decode(bytes(payload))
         except EventError as error:
             return self._set_aside(bytes(payload), error)
         return self._take(event, bytes(payload), "webhook")
@@ -99,7 +89,7 @@ class Inbox:
         if isinstance(event, (str, bytes, bytearray, memoryview)):
             payload = event.encode("utf-8", "surrogatepass") if isinstance(event, str) else bytes(event)
             try:
-                event = _decoded(payload)
+                event = decode(payload)
             except EventError as error:
                 return self._set_aside(payload, error, "manual")
         if not isinstance(event, Mapping):
@@ -128,23 +118,23 @@ class Inbox:
         """Take in an event whose entity is by now what FedaPay's API says of it."""
         return self._keep(event, json.dumps(event, separators=(",", ":")).encode("ascii"), source)
 
-    def reread(self, work: StoredEvent) -> None:
+    def reread(self, work: StoredEvent) -> Accepted:
         """
         Try once more to read what was set aside; this version may know how.
 
         Raises:
-            Hopeless: it does not.
+            PermanentFailure: it does not.
         """
         try:
-            event = _decoded(work.body)
+            event = decode(work.body)
             self._identified(event, _digest(work.body))
         except EventError as error:
-            raise Hopeless(error.message) from None
-        self._take(event, work.body, work.source)
+            raise PermanentFailure(error.message) from None
+        return self._take(event, work.body, work.source)
 
     def _take(self, event: Dict[str, Any], body: bytes, source: str) -> Accepted:
-        """What somebody told us: believed, or kept as a claim until FedaPay's API confirms it."""
-        return self._keep(event, body, source, is_claim=self._config.confirm_with_api)
+        """Keep what was told from outside: as a fact, or as unconfirmed until FedaPay's API confirms it."""
+        return self._keep(event, body, source, unconfirmed=self._config.confirm_with_api)
 
     def _identified(self, event: Mapping[str, Any], digest: str, account: Optional[str] = None) -> Identity:
         return identify(
@@ -154,7 +144,7 @@ class Inbox:
             body_sha256=digest,
         )
 
-    def _keep(self, event: Dict[str, Any], body: bytes, source: str, *, is_claim: bool = False) -> Accepted:
+    def _keep(self, event: Dict[str, Any], body: bytes, source: str, *, unconfirmed: bool = False) -> Accepted:
         digest = _digest(body)
         try:
             identity = self._identified(event, digest)
@@ -175,14 +165,12 @@ class Inbox:
             # Stored before a change of the API's key, the same fact lies under the old key's label.
             also_known_as=tuple(self._identified(event, digest, account).dedup_key for account in others),
         )
-        is_claim = is_claim and new.is_final
-        accepted = self._store.accept(_claim(new) if is_claim else new)
-        self._tell(identity.name, identity.entity_id, accepted, source)
-        if is_claim:
-            self.on_claim(identity.entity_id)
-        return accepted
+        unconfirmed = unconfirmed and new.is_final
+        accepted = self._store.accept(_unconfirmed(new) if unconfirmed else new)
+        self._announce(identity.name, identity.entity_id, accepted, source)
+        return dataclasses.replace(accepted, to_confirm=identity.entity_id) if unconfirmed else accepted
 
-    def _tell(self, name: str, entity_id: str, accepted: Accepted, source: str) -> None:
+    def _announce(self, name: str, entity_id: str, accepted: Accepted, source: str) -> None:
         if not accepted.new:
             log.info("%s: %s of %s was known already", source, name, entity_id)
             return
@@ -196,7 +184,7 @@ class Inbox:
         if accepted.suspect:
             log.error("%s for %s carries another amount or currency than was asked for", name, entity_id)
         if accepted.is_final:
-            self._bells.ring(entity_id)
+            self._notifier.notify(entity_id)
         self._callbacks.notify()
 
     def _set_aside(self, body: bytes, error: EventError, source: str = "webhook") -> Accepted:
@@ -229,26 +217,6 @@ def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _decoded(payload: bytes) -> Dict[str, Any]:
-    """The JSON object in these bytes; of two equal keys the last one counts, as everywhere in Python."""
-    try:
-        event = _JSON.decode(payload.decode("utf-8"))
-    # A deep nest is a RecursionError, which is no ValueError.
-    except (ValueError, RecursionError) as error:
-        raise EventError(f"Événement illisible : ce n'est pas du JSON ({type(error).__name__}).") from None
-    if not isinstance(event, dict):
-        raise EventError(f"Événement illisible : un objet JSON est attendu, reçu {type(event).__name__}.")
-    return event
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
-
-
-# Made once: json.loads makes one for each call that asks for anything special.
-_JSON = json.JSONDecoder(parse_constant=_refuse)
-
-
 def _francs(value: Any) -> Optional[int]:
     try:
         return None if value is None else read_francs(value)
@@ -262,38 +230,18 @@ def _currency_id(entity: Mapping[str, Any]) -> Optional[int]:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _claim(event: NewEvent) -> NewEvent:
+def _unconfirmed(event: NewEvent) -> NewEvent:
     """
     The event as something merely said: it ends nothing, and has a key of its own.
 
-    Under the true key it would make the true event, when that comes, a duplicate that nobody is told of.
+    Under the true key it would make the true event, when that comes, a duplicate that no callback is told of.
     """
     readable = event.event_key if len(event.event_key) <= 130 else event.event_key[:130]
     return dataclasses.replace(
         event,
-        dedup_key=hashlib.sha256(f"{_UNCONFIRMED}{event.dedup_key}{event.body_sha256}".encode()).hexdigest(),
-        event_key=f"{readable}{_UNCONFIRMED}{event.body_sha256[:16]}",
+        dedup_key=hashlib.sha256(f"{UNCONFIRMED}{event.dedup_key}{event.body_sha256}".encode()).hexdigest(),
+        event_key=f"{readable}{UNCONFIRMED}{event.body_sha256[:16]}",
         is_final=False,
         is_paid=False,
         also_known_as=(),
     )
-
-
-def is_claim(stored: StoredEvent) -> bool:
-    """Whether FedaPay's API has still to confirm what this event says."""
-    return _UNCONFIRMED in stored.event_key
-
-
-def contents(stored: StoredEvent) -> Dict[str, Any]:
-    """The event that a row holds; where its body was blanked, what the columns say of it."""
-    try:
-        return _decoded(stored.body)
-    except EventError:
-        if stored.body or stored.source == LOCAL:
-            return {}
-    return {
-        "name": stored.name,
-        "object": stored.object,
-        "object_id": stored.entity_id,
-        "entity": {"klass": f"v1/{stored.object}", "id": stored.entity_id, "status": stored.status},
-    }

@@ -15,12 +15,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.errors import ConfigError
 from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.store.owner import new_owner, retire
 from fedapay_sync.workflow.callbacks.retry_policy import MAX_ATTEMPTS, next_round
 from fedapay_sync.workflow.callbacks.validation import check_callback
-from fedapay_sync.workflow.callbacks.worker import Callbacks, Hopeless
+from fedapay_sync.workflow.callbacks.worker import CallbackWorker, PermanentFailure
+from fedapay_sync.workflow.context import Context
 
 CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
 SPAWN = multiprocessing.get_context("spawn")
@@ -59,7 +61,7 @@ def start(store, clock):
     made, release = [], threading.Event()
 
     def start(handler, owner="A", kind="webhook", **changes):
-        callbacks = Callbacks(CONFIG, store, owner, clock, **changes)
+        callbacks = CallbackWorker(Context(CONFIG, store, clock, owner), **changes)
         callbacks.set(kind, handler)
         callbacks.notify()
         made.append(callbacks)
@@ -96,7 +98,7 @@ def note(path, text):
 def work_in_a_process(url, effects, owner, lease, hang_at, stop):
     """A process with a callback that notes its effect; at one event it hangs afterwards, to be killed there."""
     store = Store(url)
-    callbacks = Callbacks(CONFIG, store, owner, lease=lease)
+    callbacks = CallbackWorker(Context(CONFIG, store, SYSTEM_CLOCK, owner), lease=lease)
     forever = threading.Event()
 
     def handler(work):
@@ -335,7 +337,7 @@ def test_without_a_handler_nothing_is_taken(store, clock):
     """
     Left to the processes that have one.
     """
-    callbacks = Callbacks(CONFIG, store, "A", clock)
+    callbacks = CallbackWorker(Context(CONFIG, store, clock, "A"))
     store.accept(event(1))
     callbacks.notify()
     assert callbacks._thread is None
@@ -392,7 +394,7 @@ def test_closing_from_inside_a_callback_waits_for_the_others_only(store, start, 
         results.append(made[0].close(5))
         store.close()
 
-    callbacks = Callbacks(CONFIG, store, "A")
+    callbacks = CallbackWorker(Context(CONFIG, store, SYSTEM_CLOCK, "A"))
     callbacks.set("webhook", handler)
     made.append(callbacks)
     store.accept(event(1))
@@ -575,7 +577,7 @@ def test_a_replayed_callback_has_another_round_of_attempts(store, clock, start, 
 
 def test_a_hopeless_callback_is_parked_at_once(store, start, eventually):
     def handler(work):
-        raise Hopeless("nobody can read it")
+        raise PermanentFailure("nobody can read it")
 
     store.accept(event(1))
     start(handler)

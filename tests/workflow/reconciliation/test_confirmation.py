@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, PaiementSetup, Pays, StatusUnknown, UserData, signature
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -18,7 +18,7 @@ def make_shop(make_connector, clock):
     def make(**changes):
         connector = make_connector(**{"clock": clock, "pace": NEVER, "confirm_with_api": True, **changes})
         # As if somebody waited: the waker then looks at the clock that obeys every 50 ms.
-        connector._per_process.get().bells.add("nobody", threading.Event())
+        connector._per_process.get().notifier.subscribe("nobody", threading.Event())
         return connector
 
     return make
@@ -209,7 +209,7 @@ def test_a_claim_outlives_its_process(make_shop, emulator, tell, clock, eventual
 
     second, seen = make_shop(confirm_with_api=False), []
     second.on_webhook(seen.append)
-    second._here()
+    second._started_runtime()
     settle(second, clock, eventually, lambda: seen and quiet(second))
     assert [(event.suspect, event.paid) for event in seen] == [(True, False)]
 

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -21,7 +21,7 @@ def shop(make_connector, emulator, clock):
 
     def open_shop(*, restored=False, **changes):
         connector = make_connector(**{"use_listen_server": True, "clock": clock, "pace": NEVER, **changes})
-        connector._per_process.get().bells.add("nobody", threading.Event())
+        connector._per_process.get().notifier.subscribe("nobody", threading.Event())
         seen = []
         connector.on_webhook(seen.append)
         if restored:
@@ -107,8 +107,8 @@ def test_two_ends_come_in_as_they_happened(away, shop, emulator, eventually, clo
 def test_without_an_absence_nothing_is_read(away, shop, emulator, clock, eventually):
     away(1, hours=0.1)
     connector, _ = shop(restored=True)
-    absences = connector._per_process.get().follow_up._absences
-    eventually(lambda: absences._suspected and not absences._open)
+    absences = connector._per_process.get().reconciler._catch_up
+    eventually(lambda: absences._checked and not absences._open)
     assert lists(emulator) == []
 
 
@@ -117,8 +117,8 @@ def test_a_new_shop_reads_nothing(shop, emulator, eventually):
     On an empty database everything would be new, and none of it is this shop's.
     """
     connector, _ = shop(restored=True)
-    absences = connector._per_process.get().follow_up._absences
-    eventually(lambda: absences._suspected and not absences._open)
+    absences = connector._per_process.get().reconciler._catch_up
+    eventually(lambda: absences._checked and not absences._open)
     assert lists(emulator) == []
 
 
@@ -173,8 +173,8 @@ def test_two_processes_that_open_at_once_read_once(away, shop, emulator, eventua
         emulator.approve(each)
     (one, seen), (other, seen_there) = shop(restored=True), shop(restored=True)
     eventually(lambda: len(seen + seen_there) >= 4)
-    absences = [each._per_process.get().follow_up._absences for each in (one, other)]
-    eventually(lambda: clock.advance(0.5) or all(each._suspected and not each._open for each in absences))
+    absences = [each._per_process.get().reconciler._catch_up for each in (one, other)]
+    eventually(lambda: clock.advance(0.5) or all(each._checked and not each._open for each in absences))
     assert len(lists(emulator)) == 1
     assert sorted(event.id_transaction for event in seen + seen_there) == sorted(ids)
 
@@ -209,8 +209,8 @@ def test_a_webhook_lost_while_the_shop_was_there_is_found_within_two_hours(shop,
     Of a transaction that this shop never made, and at which nobody looks by himself: told once, from the events.
     """
     connector, seen = shop()
-    absences = connector._per_process.get().follow_up._absences
-    eventually(lambda: clock.advance(0.5) or (absences._suspected and not absences._open))
+    absences = connector._per_process.get().reconciler._catch_up
+    eventually(lambda: clock.advance(0.5) or (absences._checked and not absences._open))
     start = clock.now()
     lost = made_elsewhere(emulator)
 
@@ -247,8 +247,8 @@ def test_what_happened_before_the_first_start_is_not_told_by_the_hourly_reading(
     before = made_elsewhere(emulator)
     clock.advance(600)
     connector, seen = shop()
-    absences = connector._per_process.get().follow_up._absences
-    eventually(lambda: clock.advance(0.5) or (absences._suspected and not absences._open))
+    absences = connector._per_process.get().reconciler._catch_up
+    eventually(lambda: clock.advance(0.5) or (absences._checked and not absences._open))
 
     eventually(lambda: lists(emulator) or clock.advance(20), timeout=30)
     eventually(lambda: not absences._open)

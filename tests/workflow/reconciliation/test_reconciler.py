@@ -8,7 +8,7 @@ import pytest
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.errors import AuthenticationError
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -23,7 +23,7 @@ def shop(make_connector, clock):
     def make(**changes):
         connector = make_connector(**{"clock": clock, **changes})
         # As if somebody waited: the waker then looks at the clock that obeys every 50 ms.
-        parts_of(connector).bells.add("nobody", threading.Event())
+        parts_of(connector).notifier.subscribe("nobody", threading.Event())
         seen = []
         connector.on_webhook(seen.append)
         return connector, seen
@@ -140,7 +140,7 @@ def test_declined_then_approved_hours_later_is_told(shop, emulator, passes, cloc
     assert payment(db_url)[1] - clock.now() <= 1.1 * HOUR
     many = len(looks(emulator))
     clock.advance(60)
-    parts_of(connector).follow_up._round()
+    parts_of(connector).reconciler._round()
     assert len(looks(emulator)) == many
     emulator.approve(id_transaction)
 
@@ -160,7 +160,7 @@ def test_a_payment_after_a_timeout_is_told_as_late_though_its_watch_is_gone(shop
     connector, seen = shop()
     id_transaction = pay(connector)
     assert connector.finalise(id_transaction, timeout=0.1).status == EventFutureStatus.TIMEOUT
-    passes(lambda: not parts_of(connector).watches._open)
+    passes(lambda: not parts_of(connector).waits._polled)
 
     emulator.approve(id_transaction)
 
@@ -183,7 +183,7 @@ def test_a_wait_on_a_transaction_made_elsewhere_is_followed_up_after_a_restart(
 
     connector, seen = shop()
     parts_of(connector).store.open()
-    parts_of(connector).follow_up.start()
+    parts_of(connector).reconciler.start()
 
     passes(lambda: seen)
     assert seen[0].late and seen[0].paid
@@ -196,10 +196,10 @@ def test_while_somebody_waits_nobody_else_looks(shop, emulator, passes, clock, e
     connector, _ = shop(pace=NEVER)
     id_transaction = pay(connector)
     connector.listen(id_transaction, timeout=200_000)
-    follow_up = parts_of(connector).follow_up
+    reconciler = parts_of(connector).reconciler
     for _ in range(5):
         clock.advance(12_000)
-        follow_up._again(0.0)
+        reconciler._schedule(0.0)
         # The leases of waits are renewed by a timer of their own; only then does the next hour pass.
         eventually(lambda: parts_of(connector).store.next_look("sandbox", connector._config.accounts) > clock.now())
     assert all(request.path != "/v1/transactions" for request in looks(emulator))
@@ -212,11 +212,11 @@ def test_nothing_runs_before_the_first_use_and_no_database_is_made(make_connecto
     Neither by a constructor nor by a program that only asks FedaPay.
     """
     connector = make_connector()
-    assert not parts_of(connector).follow_up._started
+    assert not parts_of(connector).reconciler._started
     connector.api.currencies.list()
-    follow_up = parts_of(connector).follow_up
-    assert follow_up._started
-    follow_up._round()
+    reconciler = parts_of(connector).reconciler
+    assert reconciler._started
+    reconciler._round()
     assert not parts_of(connector).store.is_open and not Path(db_url[len("sqlite:///") :]).exists()
 
 
@@ -228,7 +228,7 @@ def test_two_shops_on_one_database_share_the_looks(shop, emulator, passes, clock
     second, seen_there = shop()
     ids = [pay(first, merchant_reference=f"CMD-{number}") for number in range(12)]
     parts_of(second).store.open()
-    parts_of(second).follow_up.start()
+    parts_of(second).reconciler.start()
     for each in ids:
         emulator.approve(each)
 
@@ -286,7 +286,7 @@ def test_an_intent_whose_answer_was_lost_is_found_and_followed(make_connector, s
     )
     (made,) = emulator.transactions
     parts_of(connector).store.open()
-    parts_of(connector).follow_up.start()
+    parts_of(connector).reconciler.start()
 
     passes(lambda: payment(db_url, reference)[0] == "created")
 
@@ -318,7 +318,7 @@ def test_an_intent_that_fedapay_never_saw_fails_after_two_looks_a_minute_apart(s
     connector, seen = shop()
     store, account = parts_of(connector).store, connector._config.account
     store.remember_intent("sandbox", account, "CMD-1", amount=500, currency="XOF")
-    parts_of(connector).follow_up.start()
+    parts_of(connector).reconciler.start()
     passes(lambda: looks(emulator), step=1.0)
     first = clock.now()
 

@@ -15,8 +15,8 @@ import pytest
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, PaiementSetup, Pays, TransactionStatus, UserData
 from fedapay_sync.errors import AmountMismatch, ConfigError, InvalidArgument, StatusUnknown
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 from fedapay_sync.workflow.waits.deadlines import GRACE
-from fedapay_sync.workflow.waits.status_polling import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -69,9 +69,9 @@ def waiting(eventually):
 
     def wait(connector, id_transaction, count=1):
         def enough():
-            watch = parts_of(connector).watches._open.get(str(id_transaction))
+            watch = parts_of(connector).waits._polled.get(str(id_transaction))
             # Its timer last: a clock that jumps before that would leave it behind.
-            return watch is not None and sum(each._timer is not None for each in list(watch.waits)) >= count
+            return watch is not None and sum(each.timer is not None for each in list(watch.waiters)) >= count
 
         eventually(enough)
 
@@ -195,7 +195,7 @@ def test_b04_three_hundred_waiting_threads_are_cheap(shop, emulator, eventually)
     ]
     for thread in threads:
         thread.start()
-    eventually(lambda: sum(len(w.waits) for w in list(parts_of(shop).watches._open.values())) == 300)
+    eventually(lambda: sum(len(w.waiters) for w in list(parts_of(shop).waits._polled.values())) == 300)
     shares = [share_of_a_processor(0.3) for _ in range(8)]
     for each in ids:
         emulator.approve(each)
@@ -380,7 +380,7 @@ def test_an_undecided_deadline_is_decided_when_fedapay_is_back(make_connector, e
     Nobody waits any more, the watch goes on, and it ends in a state that is true.
     """
     connector = make_connector(clock=clock, pace=QUICK)
-    parts_of(connector).bells.add("nobody", threading.Event())
+    parts_of(connector).notifier.subscribe("nobody", threading.Event())
     id_transaction = pay(connector)
     emulator.fail_next("/v1/transactions/", status=500, times=3)
     with pytest.raises(StatusUnknown):
@@ -679,7 +679,7 @@ def test_a03_closing_interrupts_waits_and_keeps_their_rows(shop, make_connector,
 
 def test_a_wait_that_begins_while_closing_ends_at_once(shop, in_thread):
     """
-    Whoever held on to the parts of a closed connector is not left to wait for bells that nobody rings.
+    Whoever held on to the parts of a closed connector is not left to wait for notifier that nobody rings.
     """
     id_transaction = pay(shop)
     listens = parts_of(shop).listens
@@ -742,7 +742,7 @@ def test_beside_a_receiver_looks_are_rare(shop, emulator):
     """
     With webhooks, checks only make a missed one late.
     """
-    from fedapay_sync.workflow.waits.status_polling import BESIDE_WEBHOOKS, WITHOUT_WEBHOOKS
+    from fedapay_sync.workflow.reconciliation.polling_policy import WAIT_BESIDE_WEBHOOKS, WAIT_WITHOUT_WEBHOOKS
 
     def looks(pace):
         at, interval, count = pace.first, pace.first, 0
@@ -751,7 +751,7 @@ def test_beside_a_receiver_looks_are_rare(shop, emulator):
             at += interval
         return count
 
-    assert looks(BESIDE_WEBHOOKS) <= 16 and looks(WITHOUT_WEBHOOKS) <= 70
+    assert looks(WAIT_BESIDE_WEBHOOKS) <= 16 and looks(WAIT_WITHOUT_WEBHOOKS) <= 70
 
 
 # -- the handle ----------------------------------------------------------------------------------------------------
@@ -807,10 +807,11 @@ def test_c05_finished_waits_leave_nothing_behind(shop, emulator, eventually, clo
     dead = [weakref.ref(handle) for handle in handles]
     del handle, handles
 
-    assert parts.bells._waiting == {} and parts.watches._open == {}
-    live = {timer.action.__qualname__.partition(".")[0] for _, _, timer in parts.bells._timers if timer.action}
+    assert parts.notifier._subscribers == {} and parts.waits._polled == {}
+    live = {timer.action.__qualname__.partition(".")[0] for _, _, timer in parts.notifier._timers if timer.action}
     # One timer for our leases, one for payments that are not over: neither is of a wait.
-    assert live <= {"Watches", "FollowUp"} and len([1 for _, _, timer in parts.bells._timers if timer.action]) <= 2
+    assert live <= {"StatusPolling", "Reconciler"}
+    assert len([1 for _, _, timer in parts.notifier._timers if timer.action]) <= 2
     gc.collect()
     assert [each for each in dead if each() is not None] == []
 
@@ -826,7 +827,7 @@ def test_a_listen_that_nobody_asks_is_let_go_at_its_deadline(shop, emulator, eve
     emulator.wait_for_deliveries()
     clock.advance(201)
 
-    eventually(lambda: parts.bells._waiting == {})
+    eventually(lambda: parts.notifier._subscribers == {})
 
 
 def test_leases_are_kept_while_fedapay_does_not_answer(make_connector, emulator, clock, eventually):
@@ -842,7 +843,7 @@ def test_leases_are_kept_while_fedapay_does_not_answer(make_connector, emulator,
         parts.transport._base_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         for each in ids:
             connector.listen(each, 6000)
-        eventually(lambda: parts.watches._checks._threads == 4)
+        eventually(lambda: parts.polling._pool._threads == 4)
         for _ in range(6):
             clock.advance(21)
             end = clock.now() + 55
@@ -952,7 +953,7 @@ def test_a_wait_that_joins_a_sleepy_watch_wakes_it_up(make_connector, emulator, 
     id_transaction = pay(connector)
     first = in_thread(connector.finalise, id_transaction, 5)
     waiting(connector, id_transaction)
-    watch = parts_of(connector).watches._open[str(id_transaction)]
+    watch = parts_of(connector).waits._polled[str(id_transaction)]
     clock.advance(2)
     eventually(lambda: watch.interval > 800 and watch.timer is not None)
     clock.advance(4)

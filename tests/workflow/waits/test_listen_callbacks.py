@@ -6,7 +6,7 @@ import pytest
 
 from fedapay_sync import ConfigError, EventFutureStatus, MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.errors import StoreError
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -237,8 +237,8 @@ def test_a_callback_that_is_added_after_the_bell_rang_is_told(shop, emulator, to
     number = pay(shop)
     handle = shop.listen(number)
     emulator.approve(number)
-    eventually(handle._bell.is_set)
-    handle._bell.clear()
+    eventually(handle._waiter.is_set)
+    handle._waiter.clear()
     handle.add_done_callback(told)
     assert eventually(lambda: told.outcomes)[0].paid
 
@@ -254,7 +254,7 @@ def test_a_wait_that_cannot_be_prolonged_is_tried_again_after_a_while_and_not_at
     emulator.fail_next("/v1/transactions/", method="GET", status=500, times=1000)
     handle = shop.listen(number, timeout=30, callback=told)
     # While somebody waits, the timers see the clock jump.
-    shop._per_process.get().bells.add("nobody", threading.Event())
+    shop._per_process.get().notifier.subscribe("nobody", threading.Event())
     store, tries, enough = shop._per_process.get().store, [], threading.Event()
 
     def fail(*args, **asked):

@@ -6,8 +6,8 @@ import pytest
 
 from fedapay_sync import EventFutureStatus, InvalidArgument, MethodesPaiement, PaiementSetup, Pays, StoreError, UserData
 from fedapay_sync.store import NewEvent
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 from fedapay_sync.workflow.waits import listens
-from fedapay_sync.workflow.waits.status_polling import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -95,7 +95,7 @@ def test_each_is_watched_with_the_key_it_was_made_with(make_connector, emulator,
     shop = make_connector(pace=NEVER, api_keys=[other], clock=clock)
     mine, theirs = pay(shop), pay(shop)
     store = parts_of(shop).store
-    account = next(label for label, key in parts_of(shop).statuses.keys().items() if key == other)
+    account = next(label for label, key in parts_of(shop).keyring.by_label().items() if key == other)
     store._write(
         lambda database: database.execute_sql(
             "UPDATE fp_payment SET account = ? WHERE transaction_id = ?", (account, str(theirs))
@@ -106,7 +106,7 @@ def test_each_is_watched_with_the_key_it_was_made_with(make_connector, emulator,
 
     accounts = {each.transaction_id: each.account for each in store.open_listens("sandbox")}
     assert accounts == {str(mine): shop._config.account, str(theirs): account}
-    assert parts_of(shop).watches._open[str(theirs)].key == other
+    assert parts_of(shop).waits._polled[str(theirs)].key == other
 
 
 def test_first_looks_are_spread_over_time(make_connector, emulator, clock, eventually):
@@ -142,7 +142,7 @@ def test_a_store_that_fails_in_the_midst_leaves_nothing_half_done(shop, emulator
 
     with pytest.raises(StoreError):
         shop.listen_many(ids, timeout=600, callback=told.append)
-    assert len(store.open_listens("sandbox")) == 1000 == len(parts_of(shop).watches._open)
+    assert len(store.open_listens("sandbox")) == 1000 == len(parts_of(shop).waits._polled)
 
     store._write(lambda database: database.execute_sql("DROP TRIGGER refuse"))
     handles = shop.listen_many(ids, timeout=600, callback=told.append)

@@ -12,7 +12,7 @@ import pytest
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, Outcome, PaiementSetup, Pays, UserData
 from fedapay_sync.errors import ConfigError
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -120,7 +120,7 @@ def reborn(make_connector):
     def make(**changes):
         connector = make_connector(**{"pace": QUICK, **changes})
         # As if somebody waited: the waker then looks at the clock that obeys every 50 ms.
-        connector._per_process.get().bells.add("nobody", threading.Event())
+        connector._per_process.get().notifier.subscribe("nobody", threading.Event())
         told = []
         connector.on_restored(told.append)
         return connector, told
@@ -506,7 +506,7 @@ def test_what_fedapay_never_told_is_given_up_after_two_days_and_told_when_it_is_
     assert list(states(connector)) == [str(id_transaction)]
 
     eventually(lambda: clock.advance(1800) or not states(connector), timeout=20)
-    eventually(lambda: not connector._per_process.get().watches._open)
+    eventually(lambda: not connector._per_process.get().waits._polled)
     assert connector.restore() == 0 and told == []
 
     emulator._front._faults.clear()

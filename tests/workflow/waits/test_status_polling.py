@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
-from fedapay_sync.workflow.waits.status_polling import Pace
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -36,15 +36,15 @@ def test_whoever_joins_during_a_look_begins_no_second_one(shop, monkeypatch, eve
 
     monkeypatch.setattr(shop._per_process.get().statuses, "check", slow)
     timers = []
-    bells = shop._per_process.get().bells
+    notifier = shop._per_process.get().notifier
     shop.listen(number)
     eventually(lambda: running)
-    monkeypatch.setattr(bells, "later", lambda *asked, later=bells.later: timers.append(asked) or later(*asked))
+    monkeypatch.setattr(
+        notifier, "call_later", lambda *asked, later=notifier.call_later: timers.append(asked) or later(*asked)
+    )
     for _ in range(3):
         shop.listen(number)
-    looks = [
-        asked for asked in timers if getattr(asked[1], "func", None) == shop._per_process.get().watches._sparse_check
-    ]
+    looks = [asked for asked in timers if getattr(asked[1], "func", None) == shop._per_process.get().polling._poll]
     go_on.set()
 
     assert looks == []
@@ -76,5 +76,5 @@ def test_waits_whose_result_nobody_asks_for_are_not_kept(shop, emulator, eventua
     handles = shop.listen_many(numbers)
     for number in numbers:
         emulator.approve(number)
-    eventually(lambda: not shop._per_process.get().watches._open)
+    eventually(lambda: not shop._per_process.get().waits._polled)
     assert all(handle.done() for handle in handles)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fedapay_sync import Connector, signature
 from fedapay_sync.errors import EventError
-from fedapay_sync.workflow.webhooks.inbox import _decoded
+from fedapay_sync.workflow.webhooks.history import decode
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -62,7 +62,7 @@ def test_the_reader_gives_an_object_or_its_own_error(body):
     Arbitrary bytes, JSON cut anywhere, nests and numbers without end.
     """
     try:
-        assert isinstance(_decoded(body), dict)
+        assert isinstance(decode(body), dict)
     except EventError:
         return
 
