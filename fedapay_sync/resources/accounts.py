@@ -22,6 +22,5 @@ class Accounts(Retrievable[Account], Listable[Account], Creatable[Account], Upda
             pos_code: code de point de vente (en-tête ``FedaPay-Pos-Code``, vu dans le SDK PHP seulement).
         """
         headers = None if pos_code is None else {"FedaPay-Pos-Code": pos_code}
-        answer = self._caller.call("GET", "/accounts/light", api_key=api_key, headers=headers)
-        account: Account = self._read(answer)
-        return account
+        response = self._requestor.request("GET", "/accounts/light", api_key=api_key, headers=headers)
+        return self._read(response)

@@ -19,7 +19,7 @@ from fedapay_sync.resources import (
     Transactions,
     Webhooks,
 )
-from fedapay_sync.resources.base import Caller
+from fedapay_sync.resources.base import Requestor
 from fedapay_sync.transport.transport import Transport
 
 
@@ -37,20 +37,20 @@ class Api:
     ) -> None:
         self._transport = transport
         self._key = key
-        caller = Caller(transport, key, None if account is None else checked_id(account, "account"))
-        self.transactions = Transactions(caller)
-        self.payment_intents = PaymentIntents(caller)
-        self.payouts = Payouts(caller)
-        self.customers = Customers(caller)
-        self.accounts = Accounts(caller)
-        self.balances = Balances(caller)
-        self.currencies = Currencies(caller)
-        self.events = Events(caller)
-        self.logs = Logs(caller)
-        self.webhooks = Webhooks(caller)
-        self.pages = Pages(caller)
-        self.invoices = Invoices(caller)
-        self.oauth = OAuth(caller)
+        requestor = Requestor(transport, key, None if account is None else checked_id(account, "account"))
+        self.transactions = Transactions(requestor)
+        self.payment_intents = PaymentIntents(requestor)
+        self.payouts = Payouts(requestor)
+        self.customers = Customers(requestor)
+        self.accounts = Accounts(requestor)
+        self.balances = Balances(requestor)
+        self.currencies = Currencies(requestor)
+        self.events = Events(requestor)
+        self.logs = Logs(requestor)
+        self.webhooks = Webhooks(requestor)
+        self.pages = Pages(requestor)
+        self.invoices = Invoices(requestor)
+        self.oauth = OAuth(requestor)
 
     def for_account(self, account: TransactionId) -> "Api":
         """

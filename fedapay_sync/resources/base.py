@@ -9,7 +9,7 @@ from fedapay_sync.models import Model
 from fedapay_sync.models.pagination import PagedList
 from fedapay_sync.models.params.bodies import Body, checked
 from fedapay_sync.models.params.identifiers import checked_id
-from fedapay_sync.transport.responses import Answer
+from fedapay_sync.transport.responses import Response
 from fedapay_sync.transport.transport import Transport
 
 #: What stands in FedaPay's addresses where an id may stand: taken for one, it would call something else.
@@ -20,7 +20,7 @@ Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True, repr=False)
-class Caller:
+class Requestor:
     """
     Who calls, and over which connection.
 
@@ -33,7 +33,7 @@ class Caller:
     key: Callable[[Optional[str]], str]
     account: Optional[str] = None
 
-    def call(
+    def request(
         self,
         method: str,
         path: str,
@@ -42,7 +42,7 @@ class Caller:
         params: Optional[Params] = None,
         body: Optional[Params] = None,
         headers: Optional[Mapping[str, str]] = None,
-    ) -> Answer:
+    ) -> Response:
         """One call; what it raises is what :meth:`Transport.request` raises."""
         extra = dict(headers or {})
         if self.account is not None:
@@ -59,21 +59,19 @@ class Resource(Generic[M]):
     model: Type[M]
     body: Type[Body] = Body
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, requestor: Requestor) -> None:
+        self._requestor = requestor
 
-    def _read(self, answer: Answer, model: Optional[Type[Any]] = None) -> Any:
-        """What an answer is made of; the resource's own objects must have an id that can be asked for again."""
-        kind = model or self.model
-        made = built(kind, answer.object(kind.envelope), answer)
-        if kind is self.model:
-            try:
-                checked_id(getattr(made, "id", None), "id")
-            except InvalidArgument as error:
-                raise answer.unreadable(error.message.rstrip(".")) from None
+    def _read(self, response: Response) -> M:
+        """One of the resource's own objects, which must have an id that can be asked for again."""
+        made = read_object(self.model, response)
+        try:
+            checked_id(getattr(made, "id", None), "id")
+        except InvalidArgument as error:
+            raise response.unreadable(error.message.rstrip(".")) from None
         return made
 
-    def _address(self, id: TransactionId, more: str = "", *, field: str = "id") -> str:
+    def _path_to(self, id: TransactionId, more: str = "", *, field: str = "id") -> str:
         segment = checked_id(id, field)
         if segment in _OWN_WORDS:
             raise InvalidArgument(
@@ -81,31 +79,36 @@ class Resource(Generic[M]):
             )
         return f"/{self.path}/{segment}{more}"
 
-    def _page(self, path: str, params: Dict[str, Any], api_key: Optional[str]) -> PagedList[M]:
-        answer = self._caller.call("GET", path, api_key=api_key, params=params)
+    def _list_page(self, path: str, params: Dict[str, Any], api_key: Optional[str]) -> PagedList[M]:
+        response = self._requestor.request("GET", path, api_key=api_key, params=params)
         # One recorded list of logs stands under the singular.
         names = (f"v1/{self.path}", self.model.envelope)
-        box = answer.body if isinstance(answer.body, dict) else {}
-        items = next((box[name] for name in names if isinstance(box.get(name), list)), answer.body)
+        box = response.body if isinstance(response.body, dict) else {}
+        items = next((box[name] for name in names if isinstance(box.get(name), list)), response.body)
         if not isinstance(items, list):
-            raise answer.unreadable(f"une liste « {names[0]} » est attendue")
+            raise response.unreadable(f"une liste « {names[0]} » est attendue")
         return PagedList(
             self.path,
-            [built(self.model, each, answer) for each in items],
+            [build_model(self.model, each, response) for each in items],
             box.get("meta"),
-            lambda number: self._page(path, {**params, "page": number}, api_key),
+            lambda number: self._list_page(path, {**params, "page": number}, api_key),
         )
 
 
-def built(kind: Type[M], data: Mapping[str, Any], answer: Answer) -> M:
+def read_object(kind: Type[M], response: Response) -> M:
+    """The object that an answer holds, of any kind."""
+    return build_model(kind, response.object(kind.envelope), response)
+
+
+def build_model(kind: Type[M], data: Mapping[str, Any], response: Response) -> M:
     """A model out of an answer."""
     try:
         return kind.from_dict(data)
     except InvalidArgument as error:
-        raise answer.unreadable(error.message.rstrip(".")) from None
+        raise response.unreadable(error.message.rstrip(".")) from None
 
 
-def listing(
+def list_params(
     page: Optional[int], per_page: Optional[int], filters: Optional[Params], include: Any, more: Params
 ) -> Dict[str, Any]:
     """
@@ -125,16 +128,16 @@ def listing(
             f"{type(filters).__name__}.",
             field="filters",
         )
-    given = {"page": page, "per_page": per_page, "filters": filters, "include": included(include), **more}
+    given = {"page": page, "per_page": per_page, "filters": filters, "include": include_param(include), **more}
     return {name: value for name, value in given.items() if value is not None}
 
 
-def included(include: Any) -> Optional[str]:
+def include_param(include: Any) -> Optional[str]:
     """``include`` as it is sent, or None."""
     return None if include is None else str(checked(Body, {"include": include})["include"])
 
 
-def given(body: Optional[Params], attributes: Params) -> Dict[str, Any]:
+def merge_attributes(body: Optional[Params], attributes: Params) -> Dict[str, Any]:
     """
     Attributes given as a dictionary, by name, or both.
 
@@ -151,7 +154,7 @@ def given(body: Optional[Params], attributes: Params) -> Dict[str, Any]:
     return {**(body or {}), **attributes}
 
 
-def given_list(items: Any, field: str) -> List[Any]:
+def checked_list(items: Any, field: str) -> List[Any]:
     """
     A list that has something in it.
 

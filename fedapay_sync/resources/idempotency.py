@@ -7,7 +7,7 @@ arrives after all is refused, not doubled.
 """
 
 import secrets
-from typing import Any, Dict, Iterable, List, Optional, Tuple, Type, Union
+from typing import Any, Dict, Generic, Iterable, List, Optional, Tuple, Type, TypeVar, Union
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import mask
@@ -24,25 +24,37 @@ from fedapay_sync.errors import (
     UnreadableAnswer,
 )
 from fedapay_sync.models import Customer
+from fedapay_sync.models.batch import Batch
 from fedapay_sync.models.params.bodies import checked
 from fedapay_sync.models.params.identifiers import checked_id, checked_reference
-from fedapay_sync.resources.base import M, Params, Resource, given, given_list, included, listing
+from fedapay_sync.resources.base import (
+    M,
+    Params,
+    Resource,
+    checked_list,
+    include_param,
+    list_params,
+    merge_attributes,
+    read_object,
+)
 from fedapay_sync.resources.mixins import Creatable
-from fedapay_sync.transport.transport import quoted
+from fedapay_sync.transport.encoding import quote_segment
 
 log = get_logger(__name__)
+
+B = TypeVar("B", bound=Batch)
 
 #: After these nobody knows whether FedaPay did what it was asked.
 NO_ANSWER = (OutcomeUnknown, ServerFault, UnreadableAnswer)
 
 #: Waits before the looks for an object whose creation had no answer, in seconds.
-_LOOKS = (0.0, 1.0, 3.0)
+_SEARCH_DELAYS = (0.0, 1.0, 3.0)
 #: No further look begins after so long, in seconds: each may be slow itself.
-_LOOKS_END = 20.0
+_SEARCH_SECONDS = 20.0
 #: The id of the currency XOF: the only one that is certain (recordings of 2021 to 2026).
 _XOF = 1
 #: How often one creation is sent at most.
-_SENDS = 2
+_MAX_SENDS = 2
 
 
 def new_reference() -> str:
@@ -50,7 +62,7 @@ def new_reference() -> str:
     return f"fs-{secrets.token_hex(16)}"
 
 
-class CreatedOnce(Creatable[M]):
+class IdempotentCreatable(Creatable[M]):
     """Has ``POST /{path}`` and ``GET /{path}/merchant/{reference}``."""
 
     def by_merchant_reference(
@@ -65,9 +77,11 @@ class CreatedOnce(Creatable[M]):
         Raises:
             NotFound: aucun ne la porte.
         """
-        path = f"/{self.path}/merchant/{quoted(checked_reference(reference))}"
-        query = listing(None, None, None, include, params)
-        return self._named(self._read(self._caller.call("GET", path, api_key=api_key, params=query)), reference)
+        path = f"/{self.path}/merchant/{quote_segment(checked_reference(reference))}"
+        query = list_params(None, None, None, include, params)
+        return self._check_reference(
+            self._read(self._requestor.request("GET", path, api_key=api_key, params=query)), reference
+        )
 
     def create(self, body: Optional[Params] = None, *, api_key: Optional[str] = None, **attributes: Any) -> M:
         """
@@ -87,12 +101,12 @@ class CreatedOnce(Creatable[M]):
             BadRequest: FedaPay refuse ; ``errors`` dit quels champs.
             OutcomeUnknown: FedaPay ne répond plus ; recommencer avec ``error.merchant_reference`` est sans danger.
         """
-        sent = checked(self.body, given(body, attributes))
+        sent = checked(self.body, merge_attributes(body, attributes))
         sent.setdefault("merchant_reference", new_reference())
         try:
             return self.create_new(sent, api_key=api_key)
         except (BadRequest, Conflict) as refusal:
-            return self._known_already(sent, api_key, refusal)
+            return self._adopt_existing(sent, api_key, refusal)
 
     def create_new(self, sent: Dict[str, Any], *, api_key: Optional[str] = None) -> M:
         """
@@ -102,9 +116,9 @@ class CreatedOnce(Creatable[M]):
             sent: a checked body with a merchant reference.
         """
         doubt: Optional[FedapayError] = None
-        for _ in range(_SENDS):
+        for _ in range(_MAX_SENDS):
             try:
-                return self._named(self._post(sent, api_key), sent["merchant_reference"])
+                return self._check_reference(self._post(sent, api_key), sent["merchant_reference"])
             except NO_ANSWER as error:
                 if getattr(error, "merchant_reference", None):
                     raise
@@ -113,14 +127,14 @@ class CreatedOnce(Creatable[M]):
                 if doubt is None:
                     raise
                 # Refused, or not even sent, the second time: the first one may have arrived after all.
-                found, absent = self._looked_for(sent, api_key)
+                found, absent = self._search_by_reference(sent, api_key)
                 if found is not None:
                     return found
                 if absent and isinstance(error, (BadRequest, Conflict)):
                     raise
                 break
             log.warning("creation had no answer (%s); looking for its merchant reference", doubt.code)
-            found, absent = self._looked_for(sent, api_key)
+            found, absent = self._search_by_reference(sent, api_key)
             if found is not None:
                 return found
             if not absent:
@@ -128,18 +142,18 @@ class CreatedOnce(Creatable[M]):
         reference = sent["merchant_reference"]
         assert doubt is not None  # the loop ends otherwise only by returning or raising
         doubt.merchant_reference = reference
-        raise retold(
+        raise add_to_message(
             doubt,
             f"L'objet n'a pas été retrouvé sous merchant_reference={mask(reference)!r} : recommencer avec cette même "
             "référence (error.merchant_reference), qui le retrouvera s'il existe et ne le créera pas deux fois.",
         )
 
-    def _known_already(self, sent: Dict[str, Any], api_key: Optional[str], refusal: Union[BadRequest, Conflict]) -> M:
+    def _adopt_existing(self, sent: Dict[str, Any], api_key: Optional[str], refusal: Union[BadRequest, Conflict]) -> M:
         """What an earlier call made under the reference, if FedaPay refuses it for that; else the refusal."""
         if "merchant_reference" not in refusal.errors:
             raise refusal
         try:
-            found = self._found(sent, api_key)
+            found = self._find_by_reference(sent, api_key)
         except (ApiError, TransportError, InvalidArgument) as error:
             log.warning("the reference is taken, and by what cannot be told: %s", error.code)
             found = None
@@ -147,16 +161,16 @@ class CreatedOnce(Creatable[M]):
             raise refusal
         return found
 
-    def _looked_for(self, sent: Dict[str, Any], api_key: Optional[str]) -> Tuple[Optional[M], bool]:
+    def _search_by_reference(self, sent: Dict[str, Any], api_key: Optional[str]) -> Tuple[Optional[M], bool]:
         """What bears the reference, and else whether the last word was that nothing does."""
-        transport = self._caller.transport
-        end = transport.clock.monotonic() + _LOOKS_END
+        transport = self._requestor.transport
+        end = transport.clock.monotonic() + _SEARCH_SECONDS
         absent = False
-        for wait in _LOOKS:
+        for wait in _SEARCH_DELAYS:
             if wait:
                 transport.pause(wait)
             try:
-                found = self._found(sent, api_key)
+                found = self._find_by_reference(sent, api_key)
             except (ApiError, TransportError) as error:
                 log.warning("looking for a merchant reference failed: %s", error.code)
                 absent = False
@@ -168,14 +182,14 @@ class CreatedOnce(Creatable[M]):
                 break
         return None, absent
 
-    def _found(self, sent: Dict[str, Any], api_key: Optional[str]) -> Optional[M]:
+    def _find_by_reference(self, sent: Dict[str, Any], api_key: Optional[str]) -> Optional[M]:
         try:
             found = self.by_merchant_reference(sent["merchant_reference"], include=sent.get("include"), api_key=api_key)
         except NotFound:
             return None
-        return self._ours(found, sent, api_key)
+        return self._check_same(found, sent, api_key)
 
-    def _ours(self, made: M, sent: Dict[str, Any], api_key: Optional[str]) -> M:
+    def _check_same(self, made: M, sent: Dict[str, Any], api_key: Optional[str]) -> M:
         """
         That object, once it is certain that it is the one that was sent.
 
@@ -211,11 +225,11 @@ class CreatedOnce(Creatable[M]):
         """The identity of the person whom it is about, asked for if it did not come along."""
         if not there.get("customer") and there.get("customer_id") is not None:
             path = f"/customers/{checked_id(there['customer_id'], 'customer_id')}"
-            there = {"customer": self._caller.call("GET", path, api_key=api_key).object(Customer.envelope)}
+            there = {"customer": self._requestor.request("GET", path, api_key=api_key).object(Customer.envelope)}
         email = (there.get("customer") or {}).get("email")
         return email if isinstance(email, str) else None
 
-    def _named(self, made: M, reference: str) -> M:
+    def _check_reference(self, made: M, reference: str) -> M:
         """
         That object, unless it bears another reference.
 
@@ -233,14 +247,14 @@ class CreatedOnce(Creatable[M]):
         return made
 
 
-class BatchCreatable(Resource[M]):
+class BatchCreatable(Resource[M], Generic[M, B]):
     """Has ``POST /{path}/batch``."""
 
     #: What answers a batch: the objects made, and what was refused.
-    batch: Type[Any]
+    batch: Type[B]
 
-    def _post_batch(self, items: Iterable[Params], include: Any, api_key: Optional[str]) -> Any:
-        bodies = [self._batched(number, each) for number, each in enumerate(given_list(items, self.path))]
+    def _post_batch(self, items: Iterable[Params], include: Any, api_key: Optional[str]) -> B:
+        bodies = [self._checked_item(number, each) for number, each in enumerate(checked_list(items, self.path))]
         references = [each["merchant_reference"] for each in bodies]
         twice = next((each for each in references if references.count(each) > 1), None)
         if twice is not None:
@@ -248,20 +262,20 @@ class BatchCreatable(Resource[M]):
                 f"{self.path} : merchant_reference={mask(twice)!r} est donnée deux fois ; elle doit être unique.",
                 field="merchant_reference",
             )
-        body = {self.path: bodies, "include": included(include)}
+        body = {self.path: bodies, "include": include_param(include)}
         sent = {name: value for name, value in body.items() if value is not None}
         try:
-            answer = self._caller.call("POST", f"/{self.path}/batch", api_key=api_key, body=sent)
-            made = self._read(answer, self.batch)
+            response = self._requestor.request("POST", f"/{self.path}/batch", api_key=api_key, body=sent)
+            made = read_object(self.batch, response)
             if not isinstance(getattr(made, self.path), list):
-                raise answer.unreadable(f"une liste « {self.path} » est attendue")
+                raise response.unreadable(f"une liste « {self.path} » est attendue")
         except NO_ANSWER as doubt:
             # With these each can be looked up before anything is sent again.
             doubt.__dict__["merchant_references"] = references
             raise
         return made
 
-    def _batched(self, number: int, item: Any) -> Dict[str, Any]:
+    def _checked_item(self, number: int, item: Any) -> Dict[str, Any]:
         try:
             body = checked(self.body, item)
         except InvalidArgument as error:
@@ -280,7 +294,7 @@ def _differ(theirs: Any, ours: Any) -> bool:
     return " ".join(str(theirs).split()).lower() != " ".join(str(ours).split()).lower()
 
 
-def retold(error: FedapayError, more: str) -> FedapayError:
+def add_to_message(error: FedapayError, more: str) -> FedapayError:
     """The same error, which says more."""
     error.message = f"{error.message} {more}"
     error.args = (error.message,)

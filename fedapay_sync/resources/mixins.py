@@ -4,13 +4,15 @@ The verbs that resources share.
 A resource says where it lives, what it is made of and what is sent to it, and takes the verbs that FedaPay has for it.
 """
 
-from typing import Any, Optional, Type
+from typing import Any, Generic, Optional, Type, TypeVar
 
 from fedapay_sync.errors import InvalidArgument, TransactionId
-from fedapay_sync.models import QueueOptions
+from fedapay_sync.models import Model, QueueOptions
 from fedapay_sync.models.pagination import PagedList
 from fedapay_sync.models.params.bodies import checked
-from fedapay_sync.resources.base import M, Params, Resource, given, listing
+from fedapay_sync.resources.base import M, Params, Resource, list_params, merge_attributes, read_object
+
+V = TypeVar("V", bound=Model)
 
 
 class Retrievable(Resource[M]):
@@ -27,12 +29,12 @@ class Retrievable(Resource[M]):
         Raises:
             NotFound: il n'existe pas, ou pas dans ce compte.
         """
-        query = listing(None, None, None, include, params)
-        answer = self._caller.call("GET", self._address(id), api_key=api_key, params=query)
-        found: M = self._read(answer)
+        query = list_params(None, None, None, include, params)
+        response = self._requestor.request("GET", self._path_to(id), api_key=api_key, params=query)
+        found = self._read(response)
         # A currency may be asked for by its name.
         if str(id).isdigit() and str(getattr(found, "id", id)) != str(int(id)):
-            raise answer.unreadable(f"l'objet {id} est attendu, reçu {getattr(found, 'id', None)}")
+            raise response.unreadable(f"l'objet {id} est attendu, reçu {getattr(found, 'id', None)}")
         return found
 
 
@@ -60,7 +62,7 @@ class Listable(Resource[M]):
             include: objets à joindre, comme ``"customer,currency"``.
             params: autres paramètres, transmis tels quels ; FedaPay peut refuser (400) ceux qu'il ne connaît pas.
         """
-        return self._page(f"/{self.path}", listing(page, per_page, filters, include, params), api_key)
+        return self._list_page(f"/{self.path}", list_params(page, per_page, filters, include, params), api_key)
 
 
 class Searchable(Resource[M]):
@@ -81,7 +83,7 @@ class Searchable(Resource[M]):
         if not isinstance(text, str):
             raise InvalidArgument(f"text : un texte est attendu, reçu {type(text).__name__}.", field="text")
         more = {"search": text, **params}
-        return self._page(f"/{self.path}/search", listing(page, per_page, filters, include, more), api_key)
+        return self._list_page(f"/{self.path}/search", list_params(page, per_page, filters, include, more), api_key)
 
 
 class Creatable(Resource[M]):
@@ -99,11 +101,10 @@ class Creatable(Resource[M]):
             BadRequest: FedaPay refuse ; ``errors`` dit quels champs.
             OutcomeUnknown: la réponse s'est perdue ; chercher l'objet avant de recommencer.
         """
-        return self._post(checked(self.body, given(body, attributes)), api_key)
+        return self._post(checked(self.body, merge_attributes(body, attributes)), api_key)
 
     def _post(self, body: Params, api_key: Optional[str]) -> M:
-        made: M = self._read(self._caller.call("POST", f"/{self.path}", api_key=api_key, body=body))
-        return made
+        return self._read(self._requestor.request("POST", f"/{self.path}", api_key=api_key, body=body))
 
 
 class Updatable(Resource[M]):
@@ -119,11 +120,10 @@ class Updatable(Resource[M]):
             InvalidArgument: un attribut que FedaPay refuserait certainement ; rien n'a été envoyé.
             Forbidden: l'objet n'est plus dans un état qui le permet.
         """
-        changes = checked(self.body, given(body, attributes), partial=True)
+        changes = checked(self.body, merge_attributes(body, attributes), partial=True)
         if not changes:
             raise InvalidArgument("body : il n'y a rien à modifier ; donner au moins un attribut.", field="body")
-        updated: M = self._read(self._caller.call("PUT", self._address(id), api_key=api_key, body=changes))
-        return updated
+        return self._read(self._requestor.request("PUT", self._path_to(id), api_key=api_key, body=changes))
 
 
 class Deletable(Resource[M]):
@@ -137,7 +137,7 @@ class Deletable(Resource[M]):
             NotFound: il n'existe pas.
             Forbidden: il n'est plus dans un état qui le permet.
         """
-        self._caller.call("DELETE", self._address(id), api_key=api_key)
+        self._requestor.request("DELETE", self._path_to(id), api_key=api_key)
 
 
 class Subscribable(Resource[M]):
@@ -145,17 +145,17 @@ class Subscribable(Resource[M]):
 
     def subscribe(self, *, api_key: Optional[str] = None) -> QueueOptions:
         """Ouvre une file AMQP où FedaPay publie ; pour qui a un client AMQP, comme l'outil officiel. Inutile sinon."""
-        answer = self._caller.call("POST", f"/{self.path}/subscribe", api_key=api_key, body={})
-        options: QueueOptions = self._read(answer, QueueOptions)
-        return options
+        response = self._requestor.request("POST", f"/{self.path}/subscribe", api_key=api_key, body={})
+        return read_object(QueueOptions, response)
 
 
-class Verifiable(Resource[M]):
+class Verifiable(Resource[M], Generic[M, V]):
     """Has ``GET /{path}/{reference}/verify``."""
 
-    #: What answers: the object, and the settings of who published it.
-    verification: Type[Any]
+    #: What answers: the object, and the settings of the account that published it.
+    verification: Type[V]
 
-    def _verify(self, reference: str, api_key: Optional[str]) -> Any:
-        answer = self._caller.call("GET", self._address(reference, "/verify", field="reference"), api_key=api_key)
-        return self._read(answer, self.verification)
+    def verify(self, reference: str, *, api_key: Optional[str] = None) -> V:
+        """Vue publique d'un objet, avec ses réglages, par sa référence."""
+        path = self._path_to(reference, "/verify", field="reference")
+        return read_object(self.verification, self._requestor.request("GET", path, api_key=api_key))

@@ -4,7 +4,7 @@ from typing import Optional
 
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models import OAuthToken
-from fedapay_sync.resources.base import Resource
+from fedapay_sync.resources.base import Resource, read_object
 
 
 class OAuth(Resource[OAuthToken]):
@@ -26,8 +26,8 @@ class OAuth(Resource[OAuthToken]):
             if not isinstance(value, str) or not value.strip():
                 raise InvalidArgument(f"{name} : un texte non vide est attendu.", field=name)
         body = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
-        answer = self._caller.call("POST", "/oauth/token", api_key=api_key, body=body)
-        token = OAuthToken.from_dict(answer.object(OAuthToken.envelope))
+        response = self._requestor.request("POST", "/oauth/token", api_key=api_key, body=body)
+        token = read_object(OAuthToken, response)
         if not isinstance(token.access_token, str) or not token.access_token:
-            raise answer.unreadable("un jeton « access_token » est attendu")
+            raise response.unreadable("un jeton « access_token » est attendu")
         return token

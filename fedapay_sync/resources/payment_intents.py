@@ -7,7 +7,7 @@ from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models import PaymentIntent
 from fedapay_sync.models.params.bodies import PhoneBody, checked
 from fedapay_sync.models.params.identifiers import checked_mode
-from fedapay_sync.resources.base import Resource
+from fedapay_sync.resources.base import Resource, read_object
 
 #: The mode stands at the root of FedaPay's addresses, beside these.
 _RESOURCES = frozenset(
@@ -52,7 +52,6 @@ class PaymentIntents(Resource[PaymentIntent]):
         if number is not None:
             # Nested: at the top level FedaPay does not see it and refuses.
             body["phone_number"] = checked(PhoneBody, {"number": number, "country": country})
-        answer = self._caller.call("POST", f"/{code}", api_key=api_key, body=body)
+        response = self._requestor.request("POST", f"/{code}", api_key=api_key, body=body)
         # Older forms of this answer carry only a message; id, reference and status are optional.
-        intent: PaymentIntent = PaymentIntent.from_dict(answer.object(PaymentIntent.envelope))
-        return intent
+        return read_object(PaymentIntent, response)

@@ -15,14 +15,14 @@ from fedapay_sync.errors import (
 )
 from fedapay_sync.models import Payout, PayoutBatch
 from fedapay_sync.models.params.bodies import PayoutBody, PayoutStartBody, checked
-from fedapay_sync.resources.base import Params, built, given_list
-from fedapay_sync.resources.idempotency import NO_ANSWER, BatchCreatable, CreatedOnce
+from fedapay_sync.resources.base import Params, build_model, checked_list
+from fedapay_sync.resources.idempotency import NO_ANSWER, BatchCreatable, IdempotentCreatable
 from fedapay_sync.resources.mixins import Deletable, Listable, Retrievable, Searchable, Updatable
 
 log = get_logger(__name__)
 
 #: Statuses of a payout that has been started, and has not failed.
-_LEFT = ("scheduled", "started", "processing", "sent")
+_UNDER_WAY = ("scheduled", "started", "processing", "sent")
 
 When = Union[datetime, str, None]
 
@@ -31,8 +31,8 @@ class Payouts(
     Retrievable[Payout],
     Listable[Payout],
     Searchable[Payout],
-    CreatedOnce[Payout],
-    BatchCreatable[Payout],
+    IdempotentCreatable[Payout],
+    BatchCreatable[Payout, PayoutBatch],
     Updatable[Payout],
     Deletable[Payout],
 ):
@@ -59,8 +59,7 @@ class Payouts(
             OutcomeUnknown: la réponse s'est perdue ; ``error.merchant_references`` donne la référence de chacun, à
                 chercher avant de recommencer.
         """
-        made: PayoutBatch = self._post_batch(payouts, include, api_key)
-        return made
+        return self._post_batch(payouts, include, api_key)
 
     def start(
         self, id: TransactionId, *, phone_number: Optional[Mapping[str, str]] = None, api_key: Optional[str] = None
@@ -119,25 +118,27 @@ class Payouts(
             InvalidArgument: un identifiant ou un moment illisible ; rien n'a été envoyé.
             OutcomeUnknown: la réponse s'est perdue et l'un d'eux est encore en attente.
         """
-        items = [self._starting(each, scheduled_at) for each in given_list(payouts, "payouts")]
+        items = [self._start_item(each, scheduled_at) for each in checked_list(payouts, "payouts")]
         ids = [str(each["id"]) for each in items]
         twice = next((each for each in ids if ids.count(each) > 1), None)
         if twice is not None:
             raise InvalidArgument(f"payouts : le dépôt {twice} est donné deux fois.", field="payouts")
         try:
-            answer = self._caller.call("PUT", "/payouts/start", api_key=api_key, body={"payouts": items})
-            listed = answer.body.get("v1/payouts") if isinstance(answer.body, dict) else answer.body
+            response = self._requestor.request("PUT", "/payouts/start", api_key=api_key, body={"payouts": items})
+            listed = response.body.get("v1/payouts") if isinstance(response.body, dict) else response.body
             started = {
                 str(each.id): each
-                for each in ([built(Payout, each, answer) for each in listed] if isinstance(listed, list) else [])
+                for each in (
+                    [build_model(Payout, each, response) for each in listed] if isinstance(listed, list) else []
+                )
             }
             if set(started) != set(ids):
-                raise answer.unreadable(f"une liste « v1/payouts » de {', '.join(ids)} est attendue")
+                raise response.unreadable(f"une liste « v1/payouts » de {', '.join(ids)} est attendue")
             return [started[each] for each in ids]
         except NO_ANSWER as doubt:
             return self._after_doubtful_start(items, api_key, doubt)
 
-    def _starting(self, item: Union[TransactionId, Payout, Params], scheduled_at: When) -> Dict[str, Any]:
+    def _start_item(self, item: Union[TransactionId, Payout, Params], scheduled_at: When) -> Dict[str, Any]:
         if isinstance(item, Payout):
             item = {"id": item.id}
         wanted: Dict[str, Any] = dict(item) if isinstance(item, Mapping) else {"id": item}
@@ -184,4 +185,4 @@ class Payouts(
 def _has_left(payout: Payout, item: Dict[str, Any]) -> bool:
     """Whether a payout is on its way, and at the moment that was asked for if there was one."""
     timely = item.get("scheduled_at") is None or payout.scheduled_at is not None
-    return payout.status in _LEFT and timely
+    return payout.status in _UNDER_WAY and timely

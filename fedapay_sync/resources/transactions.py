@@ -14,8 +14,8 @@ from fedapay_sync.models import (
 )
 from fedapay_sync.models.params.bodies import TransactionBody
 from fedapay_sync.models.params.identifiers import checked_mode
-from fedapay_sync.resources.base import Params
-from fedapay_sync.resources.idempotency import BatchCreatable, CreatedOnce
+from fedapay_sync.resources.base import Params, read_object
+from fedapay_sync.resources.idempotency import BatchCreatable, IdempotentCreatable
 from fedapay_sync.resources.mixins import Listable, Retrievable, Searchable, Updatable
 
 
@@ -23,8 +23,8 @@ class Transactions(
     Retrievable[Transaction],
     Listable[Transaction],
     Searchable[Transaction],
-    CreatedOnce[Transaction],
-    BatchCreatable[Transaction],
+    IdempotentCreatable[Transaction],
+    BatchCreatable[Transaction, TransactionBatch],
     Updatable[Transaction],
 ):
     """Collectes. FedaPay n'offre pas de remboursement par l'API : il se fait dans le tableau de bord."""
@@ -45,16 +45,15 @@ class Transactions(
             OutcomeUnknown: la réponse s'est perdue ; ``error.merchant_references`` donne la référence de chacune, à
                 chercher avant de recommencer.
         """
-        made: TransactionBatch = self._post_batch(transactions, include, api_key)
-        return made
+        return self._post_batch(transactions, include, api_key)
 
     def token(self, id: TransactionId, *, api_key: Optional[str] = None) -> TransactionToken:
         """Donne un jeton de paiement et le lien de la page où le client peut payer."""
-        address = self._address(id, "/token", field="id_transaction")
-        answer = self._caller.call("POST", address, api_key=api_key, body={})
-        token: TransactionToken = self._read(answer, TransactionToken)
+        address = self._path_to(id, "/token", field="id_transaction")
+        response = self._requestor.request("POST", address, api_key=api_key, body={})
+        token = read_object(TransactionToken, response)
         if not isinstance(token.token, str) or not token.token:
-            raise answer.unreadable("un jeton « token » est attendu")
+            raise response.unreadable("un jeton « token » est attendu")
         return token
 
     def fees(self, token: str, mode: Union[MethodesPaiement, str], *, api_key: Optional[str] = None) -> Fees:
@@ -68,9 +67,8 @@ class Transactions(
         if not isinstance(token, str) or not token.strip():
             raise InvalidArgument("token : le jeton de paiement de la transaction est attendu.", field="token")
         params = {"token": token, "mode": checked_mode(mode)}
-        answer = self._caller.call("GET", "/transactions/fees", api_key=api_key, params=params)
-        fees: Fees = self._read(answer, Fees)
-        return fees
+        response = self._requestor.request("GET", "/transactions/fees", api_key=api_key, params=params)
+        return read_object(Fees, response)
 
     def receipt_link(self, id: TransactionId, *, force: bool = False, api_key: Optional[str] = None) -> ReceiptLink:
         """
@@ -80,10 +78,10 @@ class Transactions(
             force: demander un lien neuf même si l'ancien vaut encore.
         """
         body = {"force": True} if force else {}
-        answer = self._caller.call("POST", self._address(id, "/receipt_url"), api_key=api_key, body=body)
-        link: ReceiptLink = self._read(answer, ReceiptLink)
+        response = self._requestor.request("POST", self._path_to(id, "/receipt_url"), api_key=api_key, body=body)
+        link = read_object(ReceiptLink, response)
         if not isinstance(link.url, str) or not link.url:
-            raise answer.unreadable("un lien « url » est attendu")
+            raise response.unreadable("un lien « url » est attendu")
         return link
 
     def delete(self, id: TransactionId, *, api_key: Optional[str] = None) -> TransactionDeleteStatus:
@@ -94,7 +92,7 @@ class Transactions(
             TransactionIsNotPendingAnymore: elle n'est plus en attente (FedaPay répond 403).
         """
         try:
-            answer = self._caller.call("DELETE", self._address(id, field="id_transaction"), api_key=api_key)
+            response = self._requestor.request("DELETE", self._path_to(id, field="id_transaction"), api_key=api_key)
         except Forbidden as error:
             facts = {**error.__dict__, "id_transaction": id}
             facts["message"] = (
@@ -102,4 +100,4 @@ class Transactions(
                 f"({error.message})"
             )
             raise TransactionIsNotPendingAnymore(**facts) from None
-        return TransactionDeleteStatus(delete_status=True, status_code=answer.status)
+        return TransactionDeleteStatus(delete_status=True, status_code=response.status)

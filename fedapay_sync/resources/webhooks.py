@@ -6,7 +6,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
 from fedapay_sync.models import Webhook, WebhookSample
 from fedapay_sync.models.params.bodies import WebhookBody
-from fedapay_sync.resources.base import Params, given
+from fedapay_sync.resources.base import Params, merge_attributes, read_object
 from fedapay_sync.resources.idempotency import NO_ANSWER
 from fedapay_sync.resources.mixins import Creatable, Deletable, Listable, Retrievable, Updatable
 
@@ -30,23 +30,22 @@ class Webhooks(Retrievable[Webhook], Listable[Webhook], Creatable[Webhook], Upda
 
     def send_event(self, id: TransactionId, event: str, *, api_key: Optional[str] = None) -> WebhookSample:
         """Fait livrer à ce webhook un événement d'exemple, vraiment signé : de quoi éprouver sa réception."""
-        return self._sample(self._address(id, "/send_event"), event, api_key)
+        return self._sample(self._path_to(id, "/send_event"), event, api_key)
 
     def _sample(self, path: str, event: str, api_key: Optional[str]) -> WebhookSample:
         if not isinstance(event, str) or not event.strip():
             raise InvalidArgument(
                 "event : un nom d'événement est attendu, comme « transaction.approved ».", field="event"
             )
-        answer = self._caller.call("POST", path, api_key=api_key, body={"event": event})
-        sample: WebhookSample = self._read(answer, WebhookSample)
-        return sample
+        response = self._requestor.request("POST", path, api_key=api_key, body={"event": event})
+        return read_object(WebhookSample, response)
 
     def _post(self, body: Params, api_key: Optional[str]) -> Webhook:
         """FedaPay may answer 500 to a creation that it made (note of August 2026): look before saying so."""
         try:
             return super()._post(body, api_key)
         except NO_ANSWER as doubt:
-            found = self._found(dict(body), api_key, doubt)
+            found = self._find(dict(body), api_key, doubt)
             if found is None:
                 raise
             return found
@@ -64,21 +63,21 @@ class Webhooks(Retrievable[Webhook], Listable[Webhook], Creatable[Webhook], Upda
                 found = self.retrieve(id, api_key=api_key)
             except (ApiError, TransportError):
                 raise doubt from None
-            if not _is(found, given(body, attributes)):
+            if not _matches(found, merge_attributes(body, attributes)):
                 raise
             return found
 
-    def _found(self, wanted: Dict[str, Any], api_key: Optional[str], doubt: FedapayError) -> Optional[Webhook]:
+    def _find(self, wanted: Dict[str, Any], api_key: Optional[str], doubt: FedapayError) -> Optional[Webhook]:
         """A webhook that is in all points what was asked for; whether it is this one or an older one is the same."""
         log.warning("creation of a webhook had no answer (%s); looking for it", doubt.code)
         try:
-            return next((each for each in self.list(api_key=api_key) if _is(each, wanted)), None)
+            return next((each for each in self.list(api_key=api_key) if _matches(each, wanted)), None)
         except (ApiError, TransportError) as error:
             log.warning("listing the webhooks failed: %s", error.code)
             return None
 
 
-def _is(webhook: Webhook, wanted: Dict[str, Any]) -> bool:
+def _matches(webhook: Webhook, wanted: Dict[str, Any]) -> bool:
     there = webhook.to_dict()
     # These two are about the answer, and no attributes.
     return all(there.get(name) == value for name, value in wanted.items() if name not in ("include", "locale"))

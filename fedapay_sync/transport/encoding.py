@@ -37,7 +37,7 @@ _OURS = frozenset(
 _MOMENT = Moment()
 
 
-def quoted(part: object) -> str:
+def quote_segment(part: object) -> str:
     """
     One segment of a path that cannot become two, whatever it holds.
 
@@ -56,10 +56,10 @@ def quoted(part: object) -> str:
     )
 
 
-def query(params: Optional[Mapping[str, Any]]) -> str:
+def build_query(params: Optional[Mapping[str, Any]]) -> str:
     """A query string in FedaPay's form: ``filters[type]=…``, ``key[]=…``, true and false in small letters."""
     try:
-        pairs = [pair for name, value in (params or {}).items() for pair in _pairs(name, value)]
+        pairs = [pair for name, value in (params or {}).items() for pair in _query_pairs(name, value)]
         return "?" + urllib.parse.urlencode(pairs) if pairs else ""
     except (UnicodeError, RecursionError):
         raise InvalidArgument(
@@ -68,18 +68,18 @@ def query(params: Optional[Mapping[str, Any]]) -> str:
         ) from None
 
 
-def _pairs(name: str, value: Any) -> Iterator[Tuple[str, str]]:
+def _query_pairs(name: str, value: Any) -> Iterator[Tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, each in value.items():
-            yield from _pairs(f"{name}[{key}]", each)
+            yield from _query_pairs(f"{name}[{key}]", each)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            yield from _pairs(f"{name}[]", each)
+            yield from _query_pairs(f"{name}[]", each)
     elif value is not None:
-        yield name, _written(name, value)
+        yield name, _query_text(name, value)
 
 
-def _written(name: str, value: Any) -> str:
+def _query_text(name: str, value: Any) -> str:
     """
     One value of a query.
 
@@ -104,7 +104,7 @@ def _written(name: str, value: Any) -> str:
     raise InvalidArgument(f"{mask(name)[:80]} : {problem}.", field=name)
 
 
-def encoded(body: Mapping[str, Any]) -> bytes:
+def encode_json(body: Mapping[str, Any]) -> bytes:
     """The JSON to send. What cannot be written is refused here, before anybody could think that it was sent."""
     try:
         return json.dumps(dict(body), ensure_ascii=False, allow_nan=False).encode("utf-8")
@@ -116,7 +116,7 @@ def encoded(body: Mapping[str, Any]) -> bytes:
         ) from None
 
 
-def all_headers(given: Optional[Mapping[str, str]], *, has_body: bool) -> Dict[str, str]:
+def build_headers(given: Optional[Mapping[str, str]], *, has_body: bool) -> Dict[str, str]:
     """
     The headers of a call but the key: ours, and what the caller adds.
 

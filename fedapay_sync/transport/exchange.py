@@ -7,9 +7,9 @@ from typing import Any, Callable, Dict, Optional, Pattern
 
 from fedapay_sync.common.masking import mask
 from fedapay_sync.errors import ConfigError
-from fedapay_sync.transport.responses import decoded
+from fedapay_sync.transport.responses import decode_body
 
-BLOT = "***"
+REDACTED = "***"
 
 _WORD = re.compile(r"[a-z][a-z0-9_./-]{0,59}\Z")
 _CODE = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}\Z")
@@ -20,7 +20,7 @@ _EVENT = re.compile(
 )
 # The fields whose texts may be shown, and what such a text looks like. A name that stands here for the first time
 # shows what merchants and customers have written: only words of FedaPay's own belong here.
-_SHOWN: Dict[str, Pattern[str]] = {
+_TEXTS: Dict[str, Pattern[str]] = {
     **dict.fromkeys(("klass", "status", "mode", "operation", "object", "type", "locale", "include"), _WORD),
     **dict.fromkeys(("iso", "country", "code", "last_error_code"), _CODE),
     "reference": _REFERENCE,
@@ -58,7 +58,7 @@ class Exchange:
     received: Any = None
 
 
-def observed(
+def build_exchange(
     method: str,
     path: str,
     *,
@@ -72,49 +72,49 @@ def observed(
     """That attempt, with both bodies blotted."""
     return Exchange(
         method=method,
-        path=_shown_path(path),
+        path=_redact_path(path),
         attempt=attempt,
         status=status,
         seconds=seconds,
         error="" if error is None else type(error).__name__,
-        sent=_blotted_body(sent or b""),
-        received=_blotted_body(received),
+        sent=_redact_body(sent or b""),
+        received=_redact_body(received),
     )
 
 
-def _shown_path(path: str) -> str:
+def _redact_path(path: str) -> str:
     """The path without what merchants choose: the reference behind ``merchant``."""
-    return mask(re.sub(r"(?<=/merchant/)[^/]+", BLOT, path))
+    return mask(re.sub(r"(?<=/merchant/)[^/]+", REDACTED, path))
 
 
-def _blotted_body(raw: bytes) -> Any:
-    body, problem = decoded(raw)
-    return BLOT if problem else _blotted(body, "")
+def _redact_body(raw: bytes) -> Any:
+    body, problem = decode_body(raw)
+    return REDACTED if problem else _redact(body, "")
 
 
-def _blotted(value: Any, name: str) -> Any:
+def _redact(value: Any, name: str) -> Any:
     """A value that stands under that name, with everything blotted out that is not certainly harmless."""
     if isinstance(value, dict):
         if name in _FREE:
-            return BLOT if value else {}
+            return REDACTED if value else {}
         inherited = name if _PERSONAL_NUMBER.search(name) else ""
         return {
-            _key(key): _blotted(each, key if not inherited or key in _SHOWN else inherited)
+            _key(key): _redact(each, key if not inherited or key in _TEXTS else inherited)
             for key, each in value.items()
         }
     if isinstance(value, list):
-        return [_blotted(each, name) for each in value]
+        return [_redact(each, name) for each in value]
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
         looks_like_one = abs(value) >= 10_000_000 and mask(str(value)) != str(value)
-        return BLOT if looks_like_one or _PERSONAL_NUMBER.search(name) or name in _FREE else value
-    shape = _INSTANT if name.endswith("_at") else _SHOWN.get(name)
-    return value if shape is not None and shape.match(value) and mask(value) == value else BLOT
+        return REDACTED if looks_like_one or _PERSONAL_NUMBER.search(name) or name in _FREE else value
+    shape = _INSTANT if name.endswith("_at") else _TEXTS.get(name)
+    return value if shape is not None and shape.match(value) and mask(value) == value else REDACTED
 
 
 def _key(key: str) -> str:
-    return key if _KEY.match(key) and _is_no_secret(key) else BLOT
+    return key if _KEY.match(key) and _is_no_secret(key) else REDACTED
 
 
 @lru_cache(maxsize=1024)

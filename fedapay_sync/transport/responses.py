@@ -21,7 +21,7 @@ from fedapay_sync.errors import (
 )
 
 #: Decoded bytes of an answer that are read at most.
-MAX_BODY = 2 * 1024 * 1024
+MAX_RESPONSE = 2 * 1024 * 1024
 #: Levels of nesting in an answer that are read at most: deeper, Python's recursion ends in whoever walks through it.
 MAX_DEPTH = 50
 
@@ -52,7 +52,7 @@ _LEADS: Dict[Type[ApiError], str] = {
 
 
 @dataclass(frozen=True, repr=False)
-class Answer:
+class Response:
     """What FedaPay said: a 2xx and its decoded body (``None`` if empty)."""
 
     status: int
@@ -67,22 +67,24 @@ class Answer:
             body = body[envelope]
         if isinstance(body, dict):
             return body
-        raise self.unreadable(f"un objet {f'« {envelope} » ' if envelope else ''}est attendu, reçu {_kind(body)}")
+        raise self.unreadable(f"un objet {f'« {envelope} » ' if envelope else ''}est attendu, reçu {_type_of(body)}")
 
     def unreadable(self, problem: str) -> UnreadableAnswer:
         """The error that a success amounts to when it does not say what was asked for."""
-        return _unreadable(f"{self.method} {self.path}, HTTP {self.status}", problem, self._facts())
+        return _unreadable_answer(f"{self.method} {self.path}, HTTP {self.status}", problem, self._facts())
 
     def _facts(self) -> Dict[str, Any]:
         return {"status": self.status, "method": self.method, "path": self.path}
 
 
-def judged(method: str, path: str, status: int, raw: bytes, *, retry_after: Optional[str], now: float) -> Answer:
+def parse_response(
+    method: str, path: str, status: int, raw: bytes, *, retry_after: Optional[str], now: float
+) -> Response:
     """
     The answer that these bytes are, or the error that they amount to.
 
     Args:
-        raw: the decoded body, or its first ``MAX_BODY`` bytes and some more.
+        raw: the decoded body, or its first ``MAX_RESPONSE`` bytes and some more.
         retry_after: the header of that name.
 
     Raises:
@@ -90,12 +92,12 @@ def judged(method: str, path: str, status: int, raw: bytes, *, retry_after: Opti
     """
     facts: Dict[str, Any] = {"status": status, "method": method, "path": mask(path)}
     where = f"{method} {mask(path)}, HTTP {status}"
-    body, problem = decoded(raw)
+    body, problem = decode_body(raw)
     if 200 <= status < 300:
         if problem:
-            raise _unreadable(where, problem, facts)
-        return Answer(body=body, **facts)
-    complaint = _complaint(body)
+            raise _unreadable_answer(where, problem, facts)
+        return Response(body=body, **facts)
+    complaint = _parse_complaint(body)
     kind, advice = _ERRORS.get(status, (ApiError, "Vérifier FEDAPAY_API_URL, sinon prévenir FedaPay."))
     if status == 429 or retry_after is not None:
         facts["retry_after"] = _retry_after(retry_after or "", now)
@@ -143,7 +145,7 @@ def _takes_a_mode(path: str) -> bool:
     return path.startswith("/payouts") or (path.count("/") == 1 and path not in _COLLECTIONS)
 
 
-def _unreadable(where: str, problem: str, facts: Mapping[str, Any]) -> UnreadableAnswer:
+def _unreadable_answer(where: str, problem: str, facts: Mapping[str, Any]) -> UnreadableAnswer:
     advice = (
         READ_AGAIN
         if facts["method"] == "GET"
@@ -152,22 +154,22 @@ def _unreadable(where: str, problem: str, facts: Mapping[str, Any]) -> Unreadabl
     return UnreadableAnswer(f"Réponse de FedaPay illisible ({where}) : {problem}. {advice}", **facts)
 
 
-def _kind(body: Any) -> str:
+def _type_of(body: Any) -> str:
     """What a body is, in French."""
     return {type(None): "un corps vide", list: "une liste", dict: "un objet", str: "un texte"}.get(
         type(body), "un nombre"
     )
 
 
-def decoded(raw: bytes) -> Tuple[Any, str]:
+def decode_body(raw: bytes) -> Tuple[Any, str]:
     """The decoded body, and what is wrong with it in French if it is no JSON."""
     if not raw.strip():
         return None, ""
-    if len(raw) > MAX_BODY:
-        return None, f"plus de {MAX_BODY // (1024 * 1024)} Mio"
+    if len(raw) > MAX_RESPONSE:
+        return None, f"plus de {MAX_RESPONSE // (1024 * 1024)} Mio"
     try:
         body = json.loads(
-            raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_distinct
+            raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique_names
         )
     except (ValueError, RecursionError):
         html = raw.lstrip()[:1] == b"<"
@@ -184,7 +186,7 @@ def _finite(text: str) -> float:
     return number if math.isfinite(number) else _no_constant(text)
 
 
-def _distinct(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+def _unique_names(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     """An object. With one name twice, two readers would see two amounts or two statuses."""
     made = dict(pairs)
     if len(made) != len(pairs):
@@ -209,7 +211,7 @@ class _Complaint(NamedTuple):
     errors: Mapping[str, List[str]] = {}
 
 
-def _complaint(body: Any) -> _Complaint:
+def _parse_complaint(body: Any) -> _Complaint:
     """
     From any shape: ``{message, errors}``, the older ``{error: {code, message, param}}``, OAuth's ``{error: text}``.
     """

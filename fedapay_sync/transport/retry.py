@@ -10,8 +10,9 @@ import requests
 
 from fedapay_sync.common.masking import mask
 from fedapay_sync.errors import NotSent, OutcomeUnknown, TransportError
+from fedapay_sync.transport.connections import was_sent
 from fedapay_sync.transport.responses import READ_AGAIN
-from fedapay_sync.transport.sessions import NoSuchBundle, was_sent
+from fedapay_sync.transport.sessions import NoSuchBundle
 
 _MAX_RETRY_AFTER = 30.0
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
@@ -24,7 +25,7 @@ def _backoff(attempt: int) -> float:
     return random.uniform(0, min(0.5 * 2 ** (attempt - 1), 10.0))
 
 
-def wait_before_repeating(method: str, error: Exception, attempt: int) -> Optional[float]:
+def retry_delay(method: str, error: Exception, attempt: int) -> Optional[float]:
     """Seconds to wait before the same call is made again, or None where it must not be."""
     if isinstance(error, NotSent):
         return None if error.cause in _LASTING else _backoff(attempt)

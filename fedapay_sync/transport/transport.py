@@ -17,13 +17,12 @@ from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.errors import ApiError, ConfigError, FedapayError, TransportError
-from fedapay_sync.transport.encoding import all_headers, encoded, query, quoted
-from fedapay_sync.transport.exchange import Exchange, checked_observer, observed
-from fedapay_sync.transport.responses import MAX_BODY, Answer, judged
-from fedapay_sync.transport.retry import transport_error, wait_before_repeating
-from fedapay_sync.transport.sessions import Sessions, call_of
-
-__all__ = ["BUDGET", "TIMEOUTS", "Transport", "quoted"]
+from fedapay_sync.transport.connections import call_deadline
+from fedapay_sync.transport.encoding import build_headers, build_query, encode_json
+from fedapay_sync.transport.exchange import Exchange, build_exchange, checked_observer
+from fedapay_sync.transport.responses import MAX_RESPONSE, Response, parse_response
+from fedapay_sync.transport.retry import retry_delay, transport_error
+from fedapay_sync.transport.sessions import Sessions
 
 log = get_logger(__name__)
 
@@ -35,7 +34,7 @@ BUDGET = 60.0
 _ATTEMPTS = 4
 
 
-class _Bearer(AuthBase):
+class _BearerAuth(AuthBase):
     """Sets the key itself: a header given to requests would lose to a user name in the URL."""
 
     def __init__(self, key: str) -> None:
@@ -58,7 +57,7 @@ class _Request:
     key: str
 
 
-class _Reply(NamedTuple):
+class _Received(NamedTuple):
     """What came back, unread."""
 
     status: int
@@ -113,7 +112,7 @@ class Transport:
         params: Optional[Mapping[str, Any]] = None,
         body: Optional[Mapping[str, Any]] = None,
         headers: Optional[Mapping[str, str]] = None,
-    ) -> Answer:
+    ) -> Response:
         """
         One call, repeated only where that is safe.
 
@@ -129,9 +128,9 @@ class Transport:
         request = _Request(
             method=method,
             path=path,
-            url=f"{self._base_url}/v1{path}{query(params)}",
-            headers=all_headers(headers, has_body=body is not None),
-            content=None if body is None else encoded(body),
+            url=f"{self._base_url}/v1{path}{build_query(params)}",
+            headers=build_headers(headers, has_body=body is not None),
+            content=None if body is None else encode_json(body),
             key=key,
         )
         end = self.clock.monotonic() + self._budget
@@ -143,7 +142,7 @@ class Transport:
             try:
                 return self._attempt(request, attempt, end)
             except (TransportError, ApiError) as error:
-                wait = wait_before_repeating(method, error, attempt)
+                wait = retry_delay(method, error, attempt)
                 if wait is None:
                     raise
                 problem = error
@@ -173,12 +172,12 @@ class Transport:
     def _wait(self, seconds: float) -> None:
         self._closed.wait(seconds)
 
-    def _attempt(self, request: _Request, attempt: int, end: float) -> Answer:
+    def _attempt(self, request: _Request, attempt: int, end: float) -> Response:
         start = self.clock.monotonic()
-        reply: Optional[_Reply] = None
+        reply: Optional[_Received] = None
         try:
-            reply = self._ask(request, max(0.001, end - start))
-            answer = judged(
+            reply = self._send(request, max(0.001, end - start))
+            response = parse_response(
                 request.method,
                 request.path,
                 reply.status,
@@ -187,40 +186,45 @@ class Transport:
                 now=self.clock.now(),
             )
         except FedapayError as error:
-            self._show(request, attempt, start, reply, error)
+            self._notify_observer(request, attempt, start, reply, error)
             raise
-        self._show(request, attempt, start, reply, None)
-        return answer
+        self._notify_observer(request, attempt, start, reply, None)
+        return response
 
-    def _ask(self, request: _Request, left: float) -> _Reply:
+    def _send(self, request: _Request, left: float) -> _Received:
         connect, read = self._timeouts
         try:
-            with call_of(left):
+            with call_deadline(left):
                 prepared = requests.PreparedRequest()
                 prepared.prepare(
                     method=request.method,
                     url=request.url,
                     headers=request.headers,
                     data=request.content,
-                    auth=_Bearer(request.key),
+                    auth=_BearerAuth(request.key),
                 )
                 session = self._sessions.current()
                 timeout = (min(connect, left), min(read, left))
                 with session.send(
                     prepared, proxies=session.proxies, timeout=timeout, allow_redirects=False, stream=True
                 ) as response:
-                    return _Reply(response.status_code, _body(response), response.headers.get("Retry-After"))
+                    return _Received(response.status_code, _read_body(response), response.headers.get("Retry-After"))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             problem = transport_error(request.method, request.path, error, self._base_url)
         # Out here, so that the original is not even its context: it carries the request with its key.
         raise problem
 
-    def _show(
-        self, request: _Request, attempt: int, start: float, reply: Optional[_Reply], error: Optional[FedapayError]
+    def _notify_observer(
+        self,
+        request: _Request,
+        attempt: int,
+        start: float,
+        reply: Optional[_Received],
+        error: Optional[FedapayError],
     ) -> None:
         if self._observer is None:
             return
-        seen = observed(
+        seen = build_exchange(
             request.method,
             request.path,
             attempt=attempt,
@@ -250,11 +254,11 @@ def _is_time(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e9
 
 
-def _body(response: requests.Response) -> bytes:
+def _read_body(response: requests.Response) -> bytes:
     """The decoded body, or as much of it as shows that it is too large."""
     chunks: List[bytes] = []
     size = 0
-    while size <= MAX_BODY:
+    while size <= MAX_RESPONSE:
         # What has come so far, and not a full chunk: a body that drips would fill none.
         chunk = response.raw.read1(64 * 1024, decode_content=True)
         if not chunk:

@@ -30,7 +30,7 @@ from fedapay_sync.models import FedapayPay, PaiementSetup, Transaction, Transact
 from fedapay_sync.models.params.payment import transaction_request
 from fedapay_sync.models.payment import contact_of
 from fedapay_sync.resources.api import Api
-from fedapay_sync.resources.idempotency import NO_ANSWER, new_reference, retold
+from fedapay_sync.resources.idempotency import NO_ANSWER, add_to_message, new_reference
 from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent, Payment
 from fedapay_sync.store.payment_record import Intent
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
@@ -268,7 +268,7 @@ def _about(error: FedapayError, id_transaction: TransactionId, reference: str) -
     """The error, saying which transaction it leaves behind."""
     error.id_transaction = id_transaction
     error.merchant_reference = reference
-    return retold(
+    return add_to_message(
         error,
         f"La transaction {id_transaction} existe chez FedaPay (merchant_reference={reference!r}) : rappeler pay avec "
         "cette référence la reprend sans en créer une autre.",

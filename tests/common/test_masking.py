@@ -4,48 +4,16 @@ Masking: what was planted never comes out, and what a reader needs stays readabl
 
 import io
 import logging
-import string
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.secret_samples import SECRETS
 
 from fedapay_sync.common.logging import MaskingFilter, get_logger
 from fedapay_sync.common.masking import fingerprint, mask
 
-LETTERS = string.ascii_letters + string.digits
-BODY = st.text(LETTERS + "_-", min_size=8, max_size=40)
-WORD = st.text(string.ascii_lowercase + string.digits, min_size=3, max_size=12)
-DIGITS = st.text(string.digits, min_size=8, max_size=8)
-
-# Each gives the text that is logged, and the part of it that must be gone.
-KEYS = st.tuples(
-    st.sampled_from(["sk", "pk", "wh", "fp_key"]), st.sampled_from(["_sandbox_", "_live_", "_test_", "_"]), BODY
-).map(lambda parts: ("".join(parts), parts[2]))
-BEARERS = st.tuples(st.sampled_from(["Bearer", "bearer", "Basic"]), BODY).map(
-    lambda parts: (f"Authorization: {parts[0]} {parts[1]}", parts[1])
-)
-TOKENS = st.tuples(BODY, BODY, BODY).map(lambda parts: (f"eyJ{parts[0]}.eyJ{parts[1]}.{parts[2]}", parts[2]))
-ONE_PART_TOKENS = BODY.map(lambda body: (f"eyJ{body}", body))
-FIELDS = st.tuples(
-    st.sampled_from(["token", "payment_token", "api_key", "client_secret", "password", "Access_Token"]),
-    st.sampled_from(["{}={}", '{{"{}":"{}"}}', "{{'{}': '{}'}}"]),
-    BODY,
-).map(lambda parts: (parts[1].format(parts[0], parts[2]), parts[2]))
-DATABASES = st.text(LETTERS + "@/:!$", min_size=8, max_size=20).map(
-    lambda password: (f"postgresql://client:{password}@db.example.bj/shop", password)
-)
-EMAILS = st.tuples(WORD, st.sampled_from([".", "+", "-", "_", "'", ""]), WORD, st.sampled_from(["@", "%40"])).map(
-    lambda parts: (f"{''.join(parts)}example.bj", parts[0] + parts[1] + parts[2])
-)
-PHONES = st.tuples(
-    st.sampled_from(["+229{}", "+22901{}", "%2B22901{}", "22901{}", "0022901{}", "01{}", "+2250{}"]), DIGITS
-).map(lambda parts: (parts[0].format(parts[1]), parts[1]))
-GAPPED_PHONES = st.tuples(
-    st.sampled_from(["+229 01", "+229-01", "01"]), st.lists(st.integers(10, 99), min_size=4, max_size=4)
-).map(lambda parts: (" ".join([parts[0], *map(str, parts[1])]), " ".join(map(str, parts[1]))))
-SECRETS = st.one_of(KEYS, BEARERS, TOKENS, ONE_PART_TOKENS, FIELDS, DATABASES, EMAILS, PHONES, GAPPED_PHONES)
 AROUND = st.sampled_from(["", " ", "clé=", "(", ": ", "'", '"', "/", "\n", "é "])
 AFTER = st.sampled_from(["", " ", ")", "'", '"', ", puis 500", "\n", ";"])
 

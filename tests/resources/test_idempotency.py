@@ -16,7 +16,7 @@ KINDS = [("transactions", TRANSACTION), ("payouts", PAYOUT)]
 def api(emulator):
     with Integration(emulator.url, default_api_key=emulator.secret_key) as made:
         # Waits between looks are waited for in a test of their own.
-        made.transactions._caller.transport.pause = lambda seconds: None
+        made.transactions._requestor.transport.pause = lambda seconds: None
         yield made
 
 
@@ -94,7 +94,7 @@ def test_a_first_post_that_arrives_late_is_adopted_when_the_second_is_refused():
     taken = {"message": "non", "errors": {"merchant_reference": ["n'est pas disponible"]}}
     plays = [closes, *[answers(404, {"message": "absent"})] * 3, answers(400, taken), answers(200, there)]
     with RawServer(*plays) as server, Integration(server.url, default_api_key="sk_sandbox_x") as api:
-        api.transactions._caller.transport.pause = lambda seconds: None
+        api.transactions._requestor.transport.pause = lambda seconds: None
 
         assert api.transactions.create(TRANSACTION, merchant_reference="CMD-1").id == 5
         assert server.methods == ["POST", "GET", "GET", "GET", "POST", "GET"]
@@ -165,7 +165,7 @@ def test_whatever_the_second_post_says_the_reference_is_told(second):
     absent, broken = answers(404, {"message": "absent"}), answers(500, {})
     plays = [closes, absent, absent, absent, second, broken]
     with RawServer(*plays) as server, Integration(server.url, default_api_key="sk_sandbox_x") as api:
-        api.transactions._caller.transport.pause = lambda seconds: None
+        api.transactions._requestor.transport.pause = lambda seconds: None
 
         with pytest.raises((OutcomeUnknown, ServerFault)) as caught:
             api.transactions.create(TRANSACTION)
@@ -190,7 +190,7 @@ def test_nothing_is_looked_up_when_nothing_was_sent(free_port):
     A connection that never opened leaves no doubt.
     """
     with Integration(f"http://127.0.0.1:{free_port}", default_api_key="sk_sandbox_x") as api:
-        api.transactions._caller.transport.pause = lambda seconds: None
+        api.transactions._requestor.transport.pause = lambda seconds: None
 
         with pytest.raises(NotSent):
             api.transactions.create(TRANSACTION)
@@ -344,7 +344,7 @@ def test_the_looks_are_spread_over_some_seconds(emulator):
     """
     waits = []
     with Integration(emulator.url, default_api_key=emulator.secret_key) as api:
-        api.transactions._caller.transport.pause = waits.append
+        api.transactions._requestor.transport.pause = waits.append
         emulator.fail_next("/v1/transactions", method="POST", cut="before")
         api.transactions.create(TRANSACTION)
 

@@ -39,9 +39,10 @@ from fedapay_sync.errors import (
     UnreadableAnswer,
 )
 from fedapay_sync.resources import PaymentIntents, Transactions
-from fedapay_sync.resources.base import Caller
-from fedapay_sync.transport.responses import MAX_BODY, MAX_DEPTH
-from fedapay_sync.transport.transport import Transport, _Request, quoted
+from fedapay_sync.resources.base import Requestor
+from fedapay_sync.transport.encoding import quote_segment
+from fedapay_sync.transport.responses import MAX_DEPTH, MAX_RESPONSE
+from fedapay_sync.transport.transport import Transport, _Request
 
 BROKEN = {
     "closed after reading": closes,
@@ -279,7 +280,7 @@ UNREADABLE = {
     "UTF-16": '{"v1/transaction": {"id": 1}}'.encode("utf-16"),
     "deep list": b"[" * 100_000 + b"]" * 100_000,
     "deep object": b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
-    "giant": b'{"a": "' + b"x" * MAX_BODY + b'"}',
+    "giant": b'{"a": "' + b"x" * MAX_RESPONSE + b'"}',
 }
 
 
@@ -311,7 +312,7 @@ def test_something_else_where_an_object_is_due_is_an_error(body):
     With method, path and status, like every other.
     """
     with RawServer(answers(200, body)) as server:
-        transactions = Transactions(Caller(transport_to(server.url), lambda key: KEY))
+        transactions = Transactions(Requestor(transport_to(server.url), lambda key: KEY))
         with pytest.raises(UnreadableAnswer, match="v1/transaction") as caught:
             transactions.retrieve(1)
         assert (caught.value.method, caught.value.path, caught.value.status) == ("GET", "/transactions/1", 200)
@@ -402,7 +403,7 @@ def test_a_part_that_would_lead_elsewhere_is_refused(part):
     An address with two dots in it is another address by the time it is sent.
     """
     with pytest.raises(InvalidArgument, match="adresse"):
-        quoted(part)
+        quote_segment(part)
 
 
 @pytest.mark.parametrize("part", ["a/b", "../x", "%2e%2e", "a?b#c", "é à", "...", "\x00", "~a-b_c.d"])
@@ -411,7 +412,7 @@ def test_a_quoted_part_arrives_as_one_segment(part):
     And says what it said.
     """
     with RawServer(GOOD) as server:
-        ask(transport_to(server.url), path=f"/transactions/merchant/{quoted(part)}")
+        ask(transport_to(server.url), path=f"/transactions/merchant/{quote_segment(part)}")
         *parents, last = server.requests[0].target.split("/")
         assert parents == ["", "v1", "transactions", "merchant"]
         assert urllib.parse.unquote(last) == part
@@ -702,7 +703,7 @@ def test_no_json_makes_another_error_than_ours(any_server, status, said):
     Whatever is in the objects, resources give a model that can be written and pickled, or a FedapayError.
     """
     any_server(answers(status, said))
-    caller = Caller(transport_to(any_server.url, timeouts=(1, 1)), lambda key: KEY)
+    caller = Requestor(transport_to(any_server.url, timeouts=(1, 1)), lambda key: KEY)
     transactions, intents = Transactions(caller), PaymentIntents(caller)
     for call in (
         lambda: transactions.create({"description": "Commande", "amount": 5, "currency": {"iso": "XOF"}}),

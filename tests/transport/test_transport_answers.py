@@ -12,20 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.raw_server import RawServer, answers, http, says
+from support.secret_samples import SECRETS
 from support.transport_calls import KEY, ask, failure, transport_to
-from test_masking import SECRETS
 
 from fedapay_sync.common.masking import mask
 from fedapay_sync.enums import MethodesPaiement, Pays, TransactionStatus
 from fedapay_sync.errors import ApiError, FedapayError, InvalidArgument, OutcomeUnknown, ServerFault, UnreadableAnswer
-from fedapay_sync.transport.encoding import query
-from fedapay_sync.transport.responses import judged
+from fedapay_sync.transport.encoding import build_query
+from fedapay_sync.transport.responses import parse_response
 
 
 def refusal(status, said, method="POST", path="/transactions", retry_after=None):
     raw = said if isinstance(said, bytes) else json.dumps(said).encode()
     with pytest.raises(ApiError) as caught:
-        judged(method, path, status, raw, retry_after=retry_after, now=0.0)
+        parse_response(method, path, status, raw, retry_after=retry_after, now=0.0)
     return caught.value
 
 
@@ -416,7 +416,7 @@ def test_a_parameter_is_written_as_fedapay_writes_it(value, sent):
     """
     Dates in universal time, members by their word at FedaPay, at the top and in a filter.
     """
-    text = query({"a": value, "filters": {"b": [value]}})
+    text = build_query({"a": value, "filters": {"b": [value]}})
 
     assert urllib.parse.parse_qsl(text[1:]) == [("a", sent), ("filters[b][]", sent)]
 
@@ -430,5 +430,5 @@ def test_a_parameter_without_a_text_is_refused_by_name(value):
     """
     for params, name in (({"status": value}, "status"), ({"filters": {"a": [value]}}, "filters[a][]")):
         with pytest.raises(InvalidArgument) as caught:
-            query(params)
+            build_query(params)
         assert caught.value.field == name and caught.value.message.startswith(f"{name} : ")

@@ -13,7 +13,7 @@ from support.raw_server import RawServer, answers, closes
 from support.transport_calls import GOOD, KEY, TOKEN, Pauses, ask, transport_to
 
 from fedapay_sync.errors import FedapayError, InvalidArgument, NotSent, OutcomeUnknown, UnreadableAnswer
-from fedapay_sync.transport.exchange import Exchange, observed
+from fedapay_sync.transport.exchange import Exchange, build_exchange
 
 CUSTOMER = {
     "firstname": "Ayaba",
@@ -41,7 +41,7 @@ TRANSACTION = {
 
 
 def look(sent=None, received=b"", path="/transactions", error=None):
-    return observed(
+    return build_exchange(
         "POST", path, attempt=1, status=200, seconds=0.1, error=error, sent=as_json(sent), received=as_json(received)
     )
 
