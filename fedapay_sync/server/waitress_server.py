@@ -1,7 +1,7 @@
 """
-One waitress server, from its bound socket to its last thread.
+One waitress server with a graceful stop, from its bound socket to its last thread.
 
-Loaded by whoever serves, and not by a program that only imports the package.
+Loaded when a server starts, and not by a program that only imports the package.
 """
 
 import logging
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 log = get_logger(__name__)
-_quiet = get_logger(f"{__name__}.queue")
-_quiet.setLevel(logging.ERROR)
+_queue_log = get_logger(f"{__name__}.queue")
+_queue_log.setLevel(logging.ERROR)
 
 _MAX_HEADERS = 16_384
-_TICK = 0.005
+_POLL_SECONDS = 0.005
 #: Where the system has no descriptor left for a client, it is asked again after so many seconds.
-_BREATH = 0.5
+_ACCEPT_PAUSE = 0.5
 #: From so many bytes on, a part of an answer is sent before the rest of it is there.
 _LARGE = 18_000
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
+class _WholeResponseChannel(HTTPChannel):  # type: ignore[misc,unused-ignore]
     """
     Sends an answer once it is whole, in one packet, from the loop's thread.
 
@@ -47,10 +47,10 @@ class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
     def service(self) -> None:
         """Answer a request; the whole answer to one that came before it in the same packet does not wait for this."""
         if self.total_outbufs_len:
-            self.send_what_is_whole()
+            self.flush_whole_responses()
         super().service()
 
-    def send_what_is_whole(self) -> None:
+    def flush_whole_responses(self) -> None:
         """Send now what the client takes of it."""
         self._flush_exception(self._flush_some, do_close=False)
 
@@ -61,7 +61,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
             return bool(super()._flush_some(do_close))
 
 
-class Running:
+class WaitressServer:
     """
     One waitress server, from its bound socket to its last thread.
 
@@ -74,7 +74,7 @@ class Running:
         self, app: "WSGIApplication", listener: socket.socket, name: str, threads: int, max_body: int, backlog: int
     ) -> None:
         try:
-            self._server: Any = create_server(
+            self._waitress: Any = create_server(
                 app,
                 sockets=[listener],
                 threads=threads,
@@ -93,13 +93,13 @@ class Running:
             listener.close()
             raise
         # Before the first client. As an argument, waitress would warn that it may do without it one day.
-        self._server.adj.send_bytes = _LARGE
-        self._server.channel_class = _Channel
+        self._waitress.adj.send_bytes = _LARGE
+        self._waitress.channel_class = _WholeResponseChannel
         self._accepts_from = 0.0
-        self._server.accept, self._server.readable = self._accept, self._accepts
+        self._waitress.accept, self._waitress.readable = self._accept, self._accepts
         # A request that waits for a free thread is no news; waitress warns of each.
-        self._server.task_dispatcher.queue_logger = _quiet
-        self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
+        self._waitress.task_dispatcher.queue_logger = _queue_log
+        self._thread = threading.Thread(target=self._waitress.run, name=name, daemon=True)
         self._thread.start()
 
     @property
@@ -109,16 +109,16 @@ class Running:
     def stop(self, grace: float) -> None:
         """Four steps, in this order; the other way round waitress truncates answers or leaves its threads."""
         end = SYSTEM_CLOCK.monotonic() + grace
-        # 1. Nobody new; the port is free.
+        # 1. No new client; the port is free.
         self._in_loop(self._close_listener)
         # Two turns of the loop: whatever had reached us by then is read, and counted as busy below.
         self._in_loop(lambda: None)
         self._in_loop(lambda: None)
         # 2. What runs is answered and flushed.
         while self._is_busy() and SYSTEM_CLOCK.monotonic() < end:
-            time.sleep(_TICK)
+            time.sleep(_POLL_SECONDS)
         # 3. The workers end.
-        dispatcher = self._server.task_dispatcher
+        dispatcher = self._waitress.task_dispatcher
         dispatcher.shutdown(cancel_pending=True, timeout=max(0.05, end - SYSTEM_CLOCK.monotonic()))
         # 4. An empty map ends the loop.
         self._in_loop(self._close_rest)
@@ -126,58 +126,58 @@ class Running:
         # Not in the loop: it may run a thunk before pull_trigger() has written its byte, and a byte for a
         # closed descriptor lands in whatever file got that number next. A late worker would do the same.
         if not self._thread.is_alive() and not dispatcher.threads:
-            self._server.trigger.close()
+            self._waitress.trigger.close()
 
     def drop_inherited(self) -> None:
         """
         Close a forked child's copies of the descriptors; the parent's stay open.
 
-        Kept, they would hold the parent's port after its death, with nobody there to answer. Only close(): a
+        Kept, they would hold the parent's port after its death, and no thread would answer there. Only close(): a
         shutdown() would reach through to the parent's connections.
         """
-        for channel in list(self._server.active_channels.values()):
+        for channel in list(self._waitress.active_channels.values()):
             if channel.socket is not None:
                 channel.socket.close()
-        if self._server.socket is not None:
-            self._server.socket.close()
-        self._server.trigger.close()
+        if self._waitress.socket is not None:
+            self._waitress.socket.close()
+        self._waitress.trigger.close()
 
     def _accept(self) -> Any:
         """A client; None for now where the system has no room for one. waitress would ask, and log, without pause."""
         try:
-            return type(self._server).accept(self._server)
+            return type(self._waitress).accept(self._waitress)
         except OSError as error:
-            self._accepts_from = SYSTEM_CLOCK.monotonic() + _BREATH
+            self._accepts_from = SYSTEM_CLOCK.monotonic() + _ACCEPT_PAUSE
             log.error("no connection can be taken for now: %s", error)
             return None
 
     def _accepts(self) -> bool:
         # waitress first: it closes idle connections here, and so makes room.
-        return bool(type(self._server).readable(self._server)) and SYSTEM_CLOCK.monotonic() >= self._accepts_from
+        return bool(type(self._waitress).readable(self._waitress)) and SYSTEM_CLOCK.monotonic() >= self._accepts_from
 
     def _close_listener(self) -> None:
         # Clients in the kernel's queue believe they are connected: closing now would reset them.
         known = -1
-        while known != len(self._server._map):
-            known = len(self._server._map)
-            self._server.handle_accept()
-        self._server.accepting = False
-        self._server.del_channel()
-        self._server.socket.close()
+        while known != len(self._waitress._map):
+            known = len(self._waitress._map)
+            self._waitress.handle_accept()
+        self._waitress.accepting = False
+        self._waitress.del_channel()
+        self._waitress.socket.close()
 
     def _is_busy(self) -> bool:
-        dispatcher = self._server.task_dispatcher
+        dispatcher = self._waitress.task_dispatcher
         return bool(dispatcher.queue or dispatcher.active_count > 0) or any(
-            channel.requests or channel.total_outbufs_len for channel in list(self._server.active_channels.values())
+            channel.requests or channel.total_outbufs_len for channel in list(self._waitress.active_channels.values())
         )
 
     def _close_rest(self) -> None:
-        for channel in list(self._server.active_channels.values()):
+        for channel in list(self._waitress.active_channels.values()):
             if not channel.requests:
                 # Made while the workers were waited for, and not sent by the loop yet.
-                channel.send_what_is_whole()
+                channel.flush_whole_responses()
             channel.handle_close()
-        self._server._map.clear()
+        self._waitress._map.clear()
 
     def _in_loop(self, action: Callable[[], None]) -> None:
         """Run it in the loop's thread, and wait: closing a socket under a poll() that holds it is a race."""
@@ -190,7 +190,7 @@ class Running:
                 done.set()
 
         if self._thread.is_alive():
-            self._server.trigger.pull_trigger(run)
+            self._waitress.trigger.pull_trigger(run)
             while not done.wait(0.2) and self._thread.is_alive():
                 pass
         if not done.is_set():

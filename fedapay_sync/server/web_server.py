@@ -19,7 +19,7 @@ from fedapay_sync.errors import InvalidArgument, PortUnavailable
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from fedapay_sync.server.waitress_server import Running
+    from fedapay_sync.server.waitress_server import WaitressServer
 
 log = get_logger(__name__)
 
@@ -69,14 +69,14 @@ class WebServer:
             )
         self._app = app
         self._host = host
-        self._asked_port = port
+        self._given_port = port
         self._port = port
         self._name = name
         self._threads = threads
         self._max_body = max_body
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._running: Optional[Running] = None
+        self._server: Optional[WaitressServer] = None
 
     @property
     def host(self) -> str:
@@ -86,7 +86,7 @@ class WebServer:
     @property
     def port(self) -> int:
         """Port d'écoute ; le vrai dès que le serveur a démarré une fois."""
-        self._notice_fork()
+        self._drop_if_forked()
         return self._port
 
     @property
@@ -98,9 +98,9 @@ class WebServer:
     @property
     def is_running(self) -> bool:
         """Vrai si ce processus sert des requêtes ; un processus fils n'hérite pas des threads."""
-        self._notice_fork()
-        running = self._running
-        return running is not None and running.is_alive
+        self._drop_if_forked()
+        server = self._server
+        return server is not None and server.is_alive
 
     def start(self) -> None:
         """
@@ -109,19 +109,19 @@ class WebServer:
         Raises:
             PortUnavailable: port pris, interdit, ou adresse étrangère à cette machine.
         """
-        self._notice_fork()
+        self._drop_if_forked()
         with self._lock:
-            if self._running is not None:
-                if self._running.is_alive:
+            if self._server is not None:
+                if self._server.is_alive:
                     return
                 # The loop died by itself: what it left open would hold the port against us.
-                self._running.stop(0.0)
-                self._running = None
-            from fedapay_sync.server.waitress_server import Running
+                self._server.stop(0.0)
+                self._server = None
+            from fedapay_sync.server.waitress_server import WaitressServer
 
             listener = _bind(self._host, self._port)
             self._port = listener.getsockname()[1]
-            self._running = Running(self._app, listener, self._name, self._threads, self._max_body, _BACKLOG)
+            self._server = WaitressServer(self._app, listener, self._name, self._threads, self._max_body, _BACKLOG)
         log.info("server %s started on port %d", self._name, self._port)
 
     def stop(self, grace: float = 5.0) -> None:
@@ -133,12 +133,12 @@ class WebServer:
         Args:
             grace: secondes laissées aux requêtes en cours ; passé ce délai elles sont coupées.
         """
-        self._notice_fork()
+        self._drop_if_forked()
         with self._lock:
-            if self._running is None:
+            if self._server is None:
                 return
-            self._running.stop(grace)
-            self._running = None
+            self._server.stop(grace)
+            self._server = None
         log.info("server %s stopped", self._name)
 
     def __enter__(self) -> "WebServer":
@@ -148,13 +148,13 @@ class WebServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _notice_fork(self) -> None:
-        """In a forked child nothing runs: the threads, and whoever held the lock, are the parent's."""
+    def _drop_if_forked(self) -> None:
+        """In a forked child nothing runs: the threads, and the holder of the lock, are the parent's."""
         if self._pid == os.getpid():
             return
-        inherited, self._running = self._running, None
+        inherited, self._server = self._server, None
         self._lock = threading.Lock()
-        self._port = self._asked_port
+        self._port = self._given_port
         self._pid = os.getpid()
         if inherited is not None:
             inherited.drop_inherited()
@@ -197,11 +197,11 @@ def _bind(host: str, port: int) -> socket.socket:
             each.close()
         number = getattr(error, "errno", None)
         raise PortUnavailable(
-            f"{_bracketed(host)}:{port} {_explain(number)}", host=host, port=port, errno=number
+            f"{_bracketed(host)}:{port} {_port_problem(number)}", host=host, port=port, errno=number
         ) from error
 
 
-def _explain(number: Optional[int]) -> str:
+def _port_problem(number: Optional[int]) -> str:
     if number in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", None)):
         if is_reloader_child():
             return (

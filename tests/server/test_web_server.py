@@ -157,8 +157,8 @@ def test_an_answer_made_while_stop_waits_for_its_threads_is_sent(monkeypatch):
     gate = Gate()
     server = WebServer(gate, threads=2)
     server.start()
-    running = server._running
-    dispatcher = running._server.task_dispatcher
+    running = server._server
+    dispatcher = running._waitress.task_dispatcher
     shutdown = dispatcher.shutdown
 
     def in_one_turn(**how):
@@ -415,8 +415,8 @@ def test_a_system_without_descriptors_is_asked_with_pauses(monkeypatch, caplog):
             return self.listener.accept()
 
     with WebServer(hello) as server:
-        starved = Starved(server._running._server.socket)
-        monkeypatch.setattr(server._running._server, "socket", starved)
+        starved = Starved(server._server._waitress.socket)
+        monkeypatch.setattr(server._server._waitress, "socket", starved)
         connection = ask(server)
         threading.Event().wait(1)
         assert 1 <= starved.calls <= 5
