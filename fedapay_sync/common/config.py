@@ -8,17 +8,18 @@ import functools
 import importlib.util
 import urllib.parse
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from fedapay_sync.common.credentials import (
     api_key,
     api_url,
     environment_of_key,
     environment_of_url,
-    split,
+    require_webhook_secrets,
+    split_url,
     webhook_secrets,
 )
-from fedapay_sync.common.env import API_KEY, AUTH_KEY, DB_URL, ENDPOINT_NAME, from_environment
+from fedapay_sync.common.env import API_KEY, DB_URL, ENDPOINT_NAME, from_environment
 from fedapay_sync.common.masking import fingerprint, mask, safe_repr
 from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import ConfigError
@@ -85,53 +86,34 @@ class Config:
         return f"Config(api_url={self.api_url!r}, environment={self.environment!r})"
 
 
-def build(
-    *,
-    fedapay_api_url: Optional[str],
-    use_listen_server: Optional[bool],
-    listen_server_endpoint_name: Optional[str],
-    listen_server_port: Optional[int],
-    fedapay_webhooks_secret_key: Union[str, Sequence[str], None],
-    print_log_to_console: Optional[bool],
-    save_log_to_file: Optional[bool],
-    callback_timeout: Optional[float],
-    db_url: Optional[str],
-    api_key_given: Optional[str],
-    host: str,
-    on_timeout: Union[OnTimeout, str],
-    api_keys: Sequence[str],
-    confirm_with_api: bool = False,
-    keep_bodies_days: Optional[float] = 30,
-) -> Config:
+def read_config(given: Mapping[str, Any]) -> Config:
     """
-    The configuration from a connector's arguments and, where they are silent, the environment.
+    The configuration from a connector's arguments, by name, and, where they are silent, the environment.
 
     Raises:
         ConfigError: something is missing, contradictory or dangerous.
     """
-    url = api_url(fedapay_api_url)
-    secrets = webhook_secrets(fedapay_webhooks_secret_key)
-    if use_listen_server and not secrets:
-        raise ConfigError(
-            f"Secret de webhook manquant : le serveur intégré ne pourrait rien vérifier. Définir {AUTH_KEY} ou "
-            "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
-        )
+    url = api_url(given["fedapay_api_url"])
+    secrets = webhook_secrets(given["fedapay_webhooks_secret_key"])
+    if given["use_listen_server"]:
+        require_webhook_secrets(secrets, "le serveur intégré ne pourrait rien vérifier")
+    keep_days = given["keep_bodies_days"]
     return Config(
         api_url=url,
-        api_key=api_key(api_key_given or from_environment(API_KEY), url),
+        api_key=api_key(given["api_key"] or from_environment(API_KEY), url),
         webhook_secrets=secrets,
-        use_listen_server=bool(use_listen_server),
-        endpoint_name=_endpoint(listen_server_endpoint_name),
-        host=host,
-        port=_port(listen_server_port),
-        db_url=database_url(db_url),
-        callback_timeout=_seconds(callback_timeout, "callback_timeout"),
-        on_timeout=timeout_policy(on_timeout),
-        api_keys=tuple(api_key(each, url, "api_keys") for each in _listed(api_keys)),
-        confirm_with_api=bool(confirm_with_api),
-        keep_bodies_days=None if keep_bodies_days is None else days(keep_bodies_days, "keep_bodies_days"),
-        print_log_to_console=bool(print_log_to_console),
-        save_log_to_file=bool(save_log_to_file),
+        use_listen_server=bool(given["use_listen_server"]),
+        endpoint_name=_endpoint(given["listen_server_endpoint_name"]),
+        host=given["host"],
+        port=_port(given["listen_server_port"]),
+        db_url=database_url(given["db_url"]),
+        callback_timeout=_seconds(given["callback_timeout"], "callback_timeout"),
+        on_timeout=timeout_policy(given["on_timeout"]),
+        api_keys=tuple(api_key(each, url, "api_keys") for each in _listed(given["api_keys"])),
+        confirm_with_api=bool(given["confirm_with_api"]),
+        keep_bodies_days=None if keep_days is None else days(keep_days, "keep_bodies_days"),
+        print_log_to_console=bool(given["print_log_to_console"]),
+        save_log_to_file=bool(given["save_log_to_file"]),
     )
 
 
@@ -172,7 +154,7 @@ def database_url(given: Optional[str] = None) -> str:
             f"{DB_URL}={mask(url)} ne peut pas garder les paiements en attente : une base en mémoire disparaît "
             "avec le processus. Donner un fichier, par exemple sqlite:///dossier/base.db."
         )
-    if split(url).scheme != "sqlite" or not url.startswith("sqlite:///"):
+    if split_url(url).scheme != "sqlite" or not url.startswith("sqlite:///"):
         raise ConfigError(
             f"{DB_URL}={mask(url)} n'est pas une base connue de cette version. Donner un fichier SQLite, "
             "sqlite:///dossier/base.db (chemin relatif) ou sqlite:////var/lib/boutique/base.db (absolu), ou un "
@@ -182,7 +164,7 @@ def database_url(given: Optional[str] = None) -> str:
 
 
 def _server_url(url: str) -> str:
-    parts = split(url)
+    parts = split_url(url)
     settings = urllib.parse.parse_qs(parts.query)
     has_server = bool(parts.hostname or "host" in settings)
     has_name = bool(parts.path.strip("/") or "dbname" in settings)

@@ -1,5 +1,5 @@
 """
-L'adresse de FedaPay, la clé qui y donne droit et les secrets de webhook : ce qui ne doit partir nulle part ailleurs.
+Contrôle de l'adresse de FedaPay, de la clé qui y donne droit et des secrets de webhook, avant qu'ils servent.
 """
 
 import ipaddress
@@ -20,15 +20,15 @@ _HOSTS = {"sandbox-api.fedapay.com": Environment.sandbox, "api.fedapay.com": Env
 
 def is_loopback(url: str) -> bool:
     """Whether that URL stays on this machine."""
-    host = split(url).hostname or ""
+    host = split_url(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        # A name. One that begins with 127. is somebody else's machine.
+        # A name. One that begins with 127. is another machine.
         return False
 
 
-def split(url: Any) -> urllib.parse.SplitResult:
+def split_url(url: Any) -> urllib.parse.SplitResult:
     """The parts of a URL; of what is none, no parts."""
     try:
         parts = urllib.parse.urlsplit(url if isinstance(url, str) else "")
@@ -51,7 +51,7 @@ def api_url(given: Optional[str] = None, source: str = f"{API_URL} ou fedapay_ap
             f"Adresse de l'API FedaPay manquante. Définir {source} : "
             f"{SANDBOX_URL} pour essayer, {LIVE_URL} pour encaisser."
         )
-    parts = split(url.strip() if isinstance(url, str) else url)
+    parts = split_url(url.strip() if isinstance(url, str) else url)
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname
@@ -117,7 +117,7 @@ def environment_of_key(key: str) -> Optional[Environment]:
 
 def environment_of_url(url: str) -> Optional[Environment]:
     """The environment of one of FedaPay's own hosts."""
-    return _HOSTS.get(split(url).hostname or "")
+    return _HOSTS.get(split_url(url).hostname or "")
 
 
 def webhook_secrets(given: Union[str, Sequence[str], None]) -> Tuple[str, ...]:
@@ -147,3 +147,17 @@ def webhook_secrets(given: Union[str, Sequence[str], None]) -> Tuple[str, ...]:
                 "dans le tableau de bord FedaPay, page Webhooks."
             )
     return secrets
+
+
+def require_webhook_secrets(secrets: Sequence[str], consequence: str) -> None:
+    """
+    Refuse to go on without a webhook secret.
+
+    Raises:
+        ConfigError: there is none; it says what could not be done.
+    """
+    if not secrets:
+        raise ConfigError(
+            f"Secret de webhook manquant : {consequence}. Définir {AUTH_KEY} ou fedapay_webhooks_secret_key avec le "
+            "secret wh_… du tableau de bord FedaPay, page Webhooks."
+        )

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import DEFAULT_PORT, days
-from fedapay_sync.common.config import build as build_config
-from fedapay_sync.common.env import AUTH_KEY
+from fedapay_sync.common.config import DEFAULT_PORT, days, read_config
+from fedapay_sync.common.credentials import require_webhook_secrets
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.connector.runtime import PerProcess, Runtime
@@ -105,23 +104,8 @@ class Connector:
         clock: Clock = SYSTEM_CLOCK,
         pace: Optional[Pace] = None,
     ) -> None:
-        self._config = build_config(
-            fedapay_api_url=fedapay_api_url,
-            use_listen_server=use_listen_server,
-            listen_server_endpoint_name=listen_server_endpoint_name,
-            listen_server_port=listen_server_port,
-            fedapay_webhooks_secret_key=fedapay_webhooks_secret_key,
-            print_log_to_console=print_log_to_console,
-            save_log_to_file=save_log_to_file,
-            callback_timeout=callback_timeout,
-            db_url=db_url,
-            api_key_given=api_key,
-            host=host,
-            on_timeout=on_timeout,
-            api_keys=api_keys,
-            confirm_with_api=confirm_with_api,
-            keep_bodies_days=keep_bodies_days,
-        )
+        # By name, and before there is another local: each setting is written once here, once in Config.
+        self._config = read_config(locals())
         self._callbacks: Dict[str, Callable[[Any], Any]] = {}
         self._expects_webhooks = False
         checked = checked_observer(observer)
@@ -454,7 +438,7 @@ class Connector:
         Args:
             path: chemin des webhooks ; ``None`` si l'application est montée à leur adresse.
         """
-        self._check_can_verify()
+        require_webhook_secrets(self._config.webhook_secrets, "rien ne pourrait être vérifié")
         self._receiving_runtime()
         return WebhookApp(self.receive, path)
 
@@ -567,13 +551,6 @@ class Connector:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r})"
-
-    def _check_can_verify(self) -> None:
-        if not self._config.webhook_secrets:
-            raise ConfigError(
-                f"Secret de webhook manquant : rien ne pourrait être vérifié. Définir {AUTH_KEY} ou "
-                "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
-            )
 
     # -- the runtime of this process ----------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
-from fedapay_sync.common.config import build
+from fedapay_sync.common.config import read_config
 from fedapay_sync.concurrency.commit_listener import CommitListener
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.store import NewEvent
@@ -109,12 +109,12 @@ def test_ten_thousand_deadlines_come_in_time_and_never_early(eventually):
         transactions = None
 
     notifier = Notifier(listener=CommitListener(lambda: 0), ended=lambda keys: [], ended_lately=lambda seconds: [])
-    config = build(
-        fedapay_api_url="http://127.0.0.1:9", use_listen_server=False, listen_server_endpoint_name=None,
-        listen_server_port=0, fedapay_webhooks_secret_key=None, print_log_to_console=False, save_log_to_file=False,
-        callback_timeout=1, db_url=None, api_key_given="sk_sandbox_bench", host="127.0.0.1", on_timeout="keep",
-        api_keys=(), confirm_with_api=False, keep_bodies_days=None,
-    )  # fmt: skip
+    config = read_config({
+        "fedapay_api_url": "http://127.0.0.1:9", "use_listen_server": False, "listen_server_endpoint_name": None,
+        "listen_server_port": 0, "fedapay_webhooks_secret_key": None, "print_log_to_console": False,
+        "save_log_to_file": False, "callback_timeout": 1, "db_url": None, "api_key": "sk_sandbox_bench",
+        "host": "127.0.0.1", "on_timeout": "keep", "api_keys": (), "confirm_with_api": False, "keep_bodies_days": None,
+    })  # fmt: skip
     context = Context(config, Rows(), SYSTEM_CLOCK, "A")
     deadlines = Deadlines(context, Nothing(), notifier, Nothing(), Nothing(), Nothing())
     waiters = {}

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from fedapay_sync.common import config
-from fedapay_sync.common.config import Config, build, database_url
+from fedapay_sync.common.config import Config, database_url, read_config
 from fedapay_sync.common.credentials import api_key, api_url, webhook_secrets
 from fedapay_sync.common.env import from_environment
 from fedapay_sync.enums import OnTimeout
@@ -30,13 +30,15 @@ def made(**changes) -> Config:
         "save_log_to_file": None,
         "callback_timeout": None,
         "db_url": None,
-        "api_key_given": KEY,
+        "api_key": KEY,
         "host": "127.0.0.1",
         "on_timeout": OnTimeout.KEEP,
         "api_keys": (),
+        "confirm_with_api": False,
+        "keep_bodies_days": 30,
         **changes,
     }
-    return build(**arguments)
+    return read_config(arguments)
 
 
 def refusal(**changes) -> str:
@@ -67,7 +69,7 @@ def test_the_environment_is_read_at_each_call(monkeypatch):
     monkeypatch.setenv("FEDAPAY_AUTH_KEY", f"{SECRET}, wh_sandbox_old ,")
     monkeypatch.setenv("FEDAPAY_ENDPOINT_NAME", "/crochets/fedapay/")
     monkeypatch.setenv("FEDAPAY_DB_URL", "sqlite:///ici.db")
-    silent = {"fedapay_api_url": None, "api_key_given": None, "fedapay_webhooks_secret_key": None}
+    silent = {"fedapay_api_url": None, "api_key": None, "fedapay_webhooks_secret_key": None}
 
     first = made(**silent)
     monkeypatch.setenv("FEDAPAY_DB_URL", "sqlite:///ailleurs.db")
@@ -87,7 +89,7 @@ def test_an_empty_variable_counts_as_absent(monkeypatch, value):
 
     assert from_environment("FEDAPAY_API_KEY") is None
     assert from_environment("FEDAPAY_API_KEY", "autre") == "autre"
-    assert "manquante" in refusal(api_key_given=None)
+    assert "manquante" in refusal(api_key=None)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_a_missing_key_is_told_with_its_two_forms(key):
     """
     Where it goes and what it looks like.
     """
-    said = refusal(api_key_given=key)
+    said = refusal(api_key=key)
 
     assert all(word in said for word in ("Clé API", "manquante", "FEDAPAY_API_KEY", "sk_sandbox_…", "sk_live_…"))
 
@@ -201,7 +203,7 @@ def test_a_key_that_is_certainly_wrong_is_refused_and_not_shown(key, words):
     """
     Public, of a webhook, of the other environment, badly copied; for one call as for the connector.
     """
-    for said in (refusal(api_key_given=key), refusal(api_keys=[key])):
+    for said in (refusal(api_key=key), refusal(api_keys=[key])):
         assert all(word in said for word in words), said
         assert "Qwer" not in said
     with pytest.raises(ConfigError):
@@ -469,7 +471,7 @@ def test_the_environment_comes_from_the_key_or_the_host(url, key, environment):
     """
     Where neither says it, the host itself keeps two environments apart.
     """
-    assert made(fedapay_api_url=url, api_key_given=key).environment == environment
+    assert made(fedapay_api_url=url, api_key=key).environment == environment
 
 
 def test_a_configuration_shows_no_secret():

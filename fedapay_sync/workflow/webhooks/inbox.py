@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Any, Dict, Mapping, Optional
 
-from fedapay_sync.common.env import AUTH_KEY
+from fedapay_sync.common.credentials import require_webhook_secrets
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.errors import ConfigError, EventError
@@ -49,11 +49,7 @@ class Inbox:
                 f"Le corps du webhook doit être donné en octets (bytes), reçu {type(payload).__name__} : la signature "
                 "porte sur les octets reçus. Avec Flask : request.get_data() ; avec Django : request.body."
             )
-        if not self._config.webhook_secrets:
-            raise ConfigError(
-                f"Secret de webhook manquant : la signature ne peut pas être vérifiée. Définir {AUTH_KEY} ou "
-                "fedapay_webhooks_secret_key avec le secret wh_… du tableau de bord FedaPay, page Webhooks."
-            )
+        require_webhook_secrets(self._config.webhook_secrets, "la signature ne peut pas être vérifiée")
         rank = verify(bytes(payload), header, self._config.webhook_secrets, now=self._clock.now())
         if rank:
             log.info("webhook signed with secret number %d of the list", rank + 1)
