@@ -30,7 +30,7 @@ from fedapay_sync.workflow.waits.recovery import Recovery
 from fedapay_sync.workflow.waits.status_polling import StatusPolling
 from fedapay_sync.workflow.waits.waits import Waits
 from fedapay_sync.workflow.webhooks.inbox import Inbox
-from fedapay_sync.workflow.webhooks.wsgi import MAX_BODY, Receive, application
+from fedapay_sync.workflow.webhooks.wsgi import Receive, application
 
 
 class Runtime:
@@ -102,7 +102,6 @@ class Runtime:
                 name="fedapay-webhooks",
                 # As many webhooks as wait for a commit at the same time, and share it.
                 threads=16,
-                max_body=MAX_BODY,
             )
         self.server.start()
         self.policy.has_receiver = True

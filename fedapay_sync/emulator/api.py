@@ -17,10 +17,10 @@ from fedapay_sync.emulator.resources.logs import Logs
 from fedapay_sync.emulator.storage.shop_data import Books
 from fedapay_sync.enums import Environment
 from fedapay_sync.errors import ConfigError
+from fedapay_sync.server import MAX_BODY
 
 log = get_logger("fedapay_sync.emulator")
 
-_MAX_BODY = 262_144
 _WITH_BODY = frozenset({"POST", "PUT"})
 # The API reference shows a bare list here, and every client sends an object.
 _WITH_LIST = frozenset({"/v1/payouts/start"})
@@ -109,7 +109,7 @@ class Api:
 
     def _body(self, *, lists: bool) -> Record:
         raw = request.get_data(cache=False)
-        if len(raw) > _MAX_BODY:
+        if len(raw) > MAX_BODY:
             raise Refusal(413, TOO_LARGE)
         return read_body(raw, request.headers.get("Content-Type", ""), lists=lists)
 

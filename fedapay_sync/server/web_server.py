@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Taille admise d'un corps, en octets. Un webhook de FedaPay en fait quelques milliers.
-MAX_BODY = 262_144
+#: Taille admise d'un corps, en octets. Un webhook de FedaPay en fait moins de vingt mille.
+MAX_BODY = 256 * 1024
 
 #: Clients that the kernel keeps in line for us.
 _BACKLOG = 1024

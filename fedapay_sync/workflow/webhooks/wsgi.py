@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional,
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import ConfigError, FedapayError, SignatureError
+from fedapay_sync.server import MAX_BODY
 from fedapay_sync.signature import HEADER
 
 if TYPE_CHECKING:
     import flask
 
 log = get_logger(__name__)
-
-#: Bytes of a webhook that are read at most; real ones stay below 20 kB.
-MAX_BODY = 256 * 1024
 
 Receive = Callable[[bytes, Optional[str]], Any]
 StartResponse = Callable[[str, List[Tuple[str, str]]], Any]
