@@ -6,7 +6,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from fedapay_sync.common.masking import mask
-from fedapay_sync.emulator.access import Access
+from fedapay_sync.emulator.access import Access, Forbidden
 from fedapay_sync.emulator.base import Desk
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.settings import FIXED, Guess
@@ -18,7 +18,6 @@ from fedapay_sync.emulator.middleware import ApiRequest
 from fedapay_sync.emulator.resources.logs import masked
 from fedapay_sync.emulator.resources.phones import ANSWERS
 from fedapay_sync.emulator.shop import Shop
-from fedapay_sync.emulator.web.guard import Forbidden
 from fedapay_sync.errors import ConfigError, FedapayError, InvalidArgument
 
 #: What no address of FedaPay's begins with.

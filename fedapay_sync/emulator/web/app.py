@@ -7,13 +7,12 @@ from flask import Flask, Response, g, jsonify, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.emulator.access import TOKEN_WORD, Access
+from fedapay_sync.emulator.access import TOKEN_WORD, Access, Forbidden
 from fedapay_sync.emulator.base import Desk
 from fedapay_sync.emulator.http.errors import CRASHED, MALFORMED, NOT_FOUND, TOO_LARGE, in_words_of
 from fedapay_sync.emulator.web import translations as words
 from fedapay_sync.emulator.web.dashboard import Dashboard
 from fedapay_sync.emulator.web.dashboard_actions import Buttons
-from fedapay_sync.emulator.web.guard import Forbidden
 from fedapay_sync.emulator.web.payment import add_payment
 from fedapay_sync.emulator.web.phone import add_phone
 from fedapay_sync.emulator.web.receipt import add_receipt
