@@ -14,14 +14,12 @@ from fedapay_sync.emulator.control_api import PREFIX, Remote
 from fedapay_sync.emulator.domain.clock import EmulatorClock
 from fedapay_sync.emulator.domain.rules import SANDBOX_SECRET_KEY, rules_of
 from fedapay_sync.emulator.domain.settings import Settings
-from fedapay_sync.emulator.lazily import Lazily
 from fedapay_sync.emulator.middleware import Front
-from fedapay_sync.emulator.routing import Counter
+from fedapay_sync.emulator.routing import LazyApp, ShopRouter, split_by_path
 from fedapay_sync.emulator.shop import Habits, Shop
 from fedapay_sync.emulator.storage.context import Common
 from fedapay_sync.emulator.storage.state_file import FileState, State
 from fedapay_sync.emulator.web.app import Site
-from fedapay_sync.emulator.web.doors import two_doors
 from fedapay_sync.server.web_server import WebServer
 
 # Larger than any body the API itself refuses with a JSON answer.
@@ -134,8 +132,8 @@ class Emulator(Desk):
             self._shops = {each.secret_key: each for each in (self, *others)}
             parts = [each._parts for each in self._shops.values()]
             self._access = Access(host)
-            pages = two_doors(Counter(parts), Lazily(Site(lambda: parts, self._access, self).build))
-            controls = Lazily(Remote(self, self._access).build)
+            pages = split_by_path(ShopRouter(parts), LazyApp(Site(lambda: parts, self._access, self).build))
+            controls = LazyApp(Remote(self, self._access).build)
             self._front = Front(DispatcherMiddleware(pages, {PREFIX: controls}), common.faults, most_held=_MOST_HELD)
             self._server = WebServer(
                 self._front, host=host, port=port, name="fedapay-emulator", threads=_THREADS, max_body=_MAX_BODY

@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, render_template, request
 
-from fedapay_sync.emulator.web.doors import RECEIPT
+from fedapay_sync.emulator.routing import RECEIPT_PATH
 from fedapay_sync.emulator.web.token_lookup import Shops, facts, found
 from fedapay_sync.enums import PAID_STATUSES
 
@@ -16,4 +16,4 @@ def add_receipt(app: Flask, shops: Shops) -> None:
         about = facts(at) if at is not None and paid else None
         return Response(render_template("receipt.html", about=about), 200 if paid else 404)
 
-    app.add_url_rule(RECEIPT, "receipt", receipt)
+    app.add_url_rule(RECEIPT_PATH, "receipt", receipt)
