@@ -24,11 +24,10 @@ from fedapay_sync.emulator.domain.rules import (
 from fedapay_sync.emulator.domain.settings import Settings
 from fedapay_sync.emulator.emulator import Emulator
 from fedapay_sync.emulator.faults.faults import Fault, Faults
-from fedapay_sync.emulator.letters import SignedWebhook
 from fedapay_sync.emulator.middleware import ApiRequest
 from fedapay_sync.emulator.resources.oauth import OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
 from fedapay_sync.emulator.resources.phones import Phone, Prompt
-from fedapay_sync.emulator.shop import Shop
+from fedapay_sync.emulator.shop import Shop, SignedWebhook
 
 __all__ = [
     "LIVE_SECRET_KEY",

@@ -1,20 +1,26 @@
 """Une boutique de l'émulateur : ses livres à elle, derrière sa clé."""
 
 from dataclasses import dataclass
-from typing import AbstractSet, Any, Dict, List, Mapping, Optional, Union
+from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
+from fedapay_sync import signature
+from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.masking import fingerprint
 from fedapay_sync.emulator import arguments as checks
 from fedapay_sync.emulator.controls import Controls
+from fedapay_sync.emulator.delivery.samples import NAMES, sample
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.rules import ACCOUNT, Rules, rules_of
 from fedapay_sync.emulator.http import serializers as shapes
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.letters import SignedWebhook, letter
 from fedapay_sync.emulator.services import Parts
 from fedapay_sync.emulator.storage.context import Common
 from fedapay_sync.emulator.storage.shop_data import Books
 from fedapay_sync.emulator.storage.state_file import Drawer
+from fedapay_sync.errors import InvalidArgument
+
+# What an event changes in a transaction that has not come so far.
+_MOVED = ("status", "mode", "commission", "fees", "amount_debited", "amount_transferred")
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,19 @@ class Habits:
     webhook_timeout: float
     retry_factor: float
     disable_on_error: bool
+
+
+class SignedWebhook(NamedTuple):
+    """
+    Un webhook, prêt à être envoyé à une boutique.
+
+    Attributes:
+        body: corps, octet pour octet ce qui est signé.
+        headers: en-têtes, signature comprise.
+    """
+
+    body: bytes
+    headers: Dict[str, str]
 
 
 class Shop(Controls):
@@ -148,9 +167,36 @@ class Shop(Controls):
             b'{"name":"transaction.declined",'
         """
         number = None if id is None else int(self.transaction(id)["id"])
-        return letter(self._parts, event, number, secret=secret, age=age, changes=changes)
+        with self._common.lock:
+            kind, entity = self._entity_of_event(event, number)
+            entity = {**entity, **(changes or {})}
+            account = self._parts.accounts.told(entity.get("account_id"), in_full=False)
+        body = shapes.webhook_body(event, kind, entity["id"], entity, account)
+        at = int(SYSTEM_CLOCK.now() - age)
+        signed = signature.sign(body, secret or self.webhook_secret, at)
+        return SignedWebhook(body, {"Content-Type": "application/json", signature.HEADER: signed})
 
     # Inside
+
+    def _entity_of_event(self, event: str, number: Optional[int]) -> Tuple[str, Record]:
+        """The kind of object, and the object as that event has it: that transaction, or an invented object."""
+        made = sample(event, self._parts.books)
+        if made is None:
+            known = ", ".join(f"{kind}.{what}" for kind, names in NAMES.items() for what in names)
+            raise InvalidArgument(f"event={event!r} : inconnu. Événements : {known}.", field="event")
+        kind, example = made
+        if number is None:
+            return made
+        if kind != "transaction":
+            raise InvalidArgument(f"{event} ne concerne pas une transaction : ne pas donner id.", field="id")
+        record = self._parts.ledger.get(number)
+        entity = shapes.transaction_record(record, self._parts.books.base_url())
+        status = example["status"]
+        if status in ("pending", entity["status"]):
+            return kind, entity
+        own = {"amount_debited": record["amount"], "amount_transferred": record["amount"], "fees": 0}
+        moved = {name: own.get(name, example[name]) if example[name] is not None else None for name in _MOVED}
+        return kind, {**entity, **moved, f"{status}_at": example["updated_at"], "updated_at": example["updated_at"]}
 
     def _announce(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
         """Called by the books under their lock: only queues."""
