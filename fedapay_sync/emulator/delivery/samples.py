@@ -5,7 +5,6 @@ from typing import Callable, Dict, List, Optional, Tuple
 from fedapay_sync.emulator.domain.rules import charge
 from fedapay_sync.emulator.http import serializers as shapes
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.resources.payout_ledger import SHOWN as PAYOUT_SHOWN
 from fedapay_sync.emulator.storage.shop_data import Books
 
 #: Every event that can be asked for, by kind of object. Nobody has recorded those of payouts, expired and refunded.
@@ -89,7 +88,7 @@ def _payout(what: str, books: Books) -> Record:
         "metadata": {},
         "account_id": books.account["id"],
     }
-    return shapes.pick(known, PAYOUT_SHOWN)
+    return shapes.payout_record(known)
 
 
 _MAKERS: Dict[str, Callable[[str, Books], Record]] = {

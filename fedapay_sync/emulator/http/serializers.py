@@ -38,6 +38,12 @@ _CUSTOMER_ANSWER = """
 _CUSTOMER_RECORD = """
     id firstname lastname email account_id deleted_at created_at updated_at phone_number_id
 """.split()
+_PAYOUT = """
+    id reference amount status customer_id currency_id mode last_error_code last_error_message commission fees
+    fixed_commission amount_transferred amount_debited created_at updated_at scheduled_at started_at sent_at
+    failed_at deleted_at metadata custom_metadata payment_method_id transaction_key merchant_reference account_id
+    balance_id
+""".split()
 _EVENT = "id type entity object_id account_id created_at updated_at object".split()
 _LOG = """
     id method url status ip_address version source query body response account_id created_at updated_at
@@ -101,6 +107,21 @@ def customer_answer(record: Record) -> Record:
 def customer_record(record: Record) -> Record:
     """A customer as events carry it."""
     return pick(record, _CUSTOMER_RECORD)
+
+
+def new_payout(**known: Any) -> Record:
+    """A record with every field that a payout can have."""
+    return {**dict.fromkeys(_PAYOUT), **known}
+
+
+def payout_answer(record: Record) -> Record:
+    """A payout as the API answers it, without what ``include`` asks for."""
+    return {"klass": "v1/payout", **payout_record(record)}
+
+
+def payout_record(record: Record) -> Record:
+    """A payout as events carry it."""
+    return pick(record, _PAYOUT)
 
 
 def payment_method(number: int, mode: str, phone: Optional[str], at: str, card: Optional[str] = None) -> Record:

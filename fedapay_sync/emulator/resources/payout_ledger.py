@@ -5,8 +5,9 @@ from typing import Any, Collection, List, Optional
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES, OPERATOR_REFUSED, bare_number
 from fedapay_sync.emulator.domain.timers import Timers
+from fedapay_sync.emulator.http import serializers as shapes
 from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, both, missing
-from fedapay_sync.emulator.http.serializers import Record, customer_answer, pick, stamp
+from fedapay_sync.emulator.http.serializers import Record, stamp
 from fedapay_sync.emulator.resources.balances import Balances
 from fedapay_sync.emulator.resources.customers import Customers
 from fedapay_sync.emulator.resources.payout_params import START_FAILED, Order, fee
@@ -16,14 +17,6 @@ from fedapay_sync.errors import InvalidArgument
 _NOT_PENDING = both("a déjà été démarré ou supprimé", "has already been started or deleted")
 _TOO_MUCH = both("dépasse 1 000 000 XOF", "is more than 1,000,000 XOF")
 _TOO_OFTEN = both("a déjà reçu 3 dépôts en 24 heures", "has already received 3 payouts in 24 hours")
-
-#: What answers and events show of a payout.
-SHOWN = """
-    id reference amount status customer_id currency_id mode last_error_code last_error_message commission fees
-    fixed_commission amount_transferred amount_debited created_at updated_at scheduled_at started_at sent_at
-    failed_at deleted_at metadata custom_metadata payment_method_id transaction_key merchant_reference account_id
-    balance_id
-""".split()
 
 # FedaPay's limits: XOF per payout, payouts to one number in a day.
 _MOST = 1_000_000
@@ -81,36 +74,34 @@ class PayoutLedger:
         if name == "currency":
             return next(each for each in CURRENCIES if each["id"] == record["currency_id"])
         customer = self.customers.get(record["customer_id"]) if name == "customer" else None
-        return customer_answer(customer) if customer else None
+        return shapes.customer_answer(customer) if customer else None
 
     def answer(self, record: Record, include: Collection[str] = ()) -> Record:
         """The API's form; what is nested in it is the record's own."""
         wanted = [name for name in ("customer", "currency") if name in include]
-        return {
-            "klass": "v1/payout",
-            **pick(record, SHOWN),
-            **{name: self.embedded(record, name) for name in wanted},
-        }
+        return {**shapes.payout_answer(record), **{name: self.embedded(record, name) for name in wanted}}
 
     # Changes that the API asks for
 
     def add(self, **given: Any) -> Record:
         """A new payout, pending: nothing is sent before its start."""
         now = self.books.now()
-        record = {
-            **dict.fromkeys([*SHOWN, "number", "began", "due"]),
-            "id": self.books.next_id(),
+        record = shapes.new_payout(
+            number=None,
+            began=None,
+            due=None,
+            id=self.books.next_id(),
             # Digits only, as in every fixture.
-            "reference": str(self.books.next_id()),
-            "status": "pending",
-            "metadata": {},
-            "account_id": self.books.account_id,
-            "balance_id": self._balances.of(given["mode"])["id"],
-            "created_at": stamp(now),
-            "updated_at": stamp(now),
-            "touched": now,
+            reference=str(self.books.next_id()),
+            status="pending",
+            metadata={},
+            account_id=self.books.account_id,
+            balance_id=self._balances.of(given["mode"])["id"],
+            created_at=stamp(now),
+            updated_at=stamp(now),
+            touched=now,
             **given,
-        }
+        )
         self._table.keep(record)
         self._tell(record, "created")
         return record
@@ -259,7 +250,7 @@ class PayoutLedger:
 
     def _tell(self, record: Record, what: str) -> None:
         # The names are guesses, or third parties' at best.
-        entity, answer = pick(record, SHOWN), self.answer(record, ("customer", "currency"))
+        entity, answer = shapes.payout_record(record), self.answer(record, ("customer", "currency"))
         self.books.publish(f"payout.{what}", "payout", record["id"], entity, answer)
 
 
