@@ -13,17 +13,15 @@ from fedapay_sync.emulator import SANDBOX_SECRET_KEY, Emulator, Settings
 from fedapay_sync.emulator.access import is_loopback
 from fedapay_sync.emulator.domain.settings import set_from_text
 from fedapay_sync.emulator.faults.registry import CATALOGUE, add_text
+from fedapay_sync.emulator.http.endpoints import HEADER_NAME, HEADER_TEXT
 from fedapay_sync.errors import ConfigError, InvalidArgument, PortUnavailable
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e\xa0-\xff]*\Z")
 
 
 def _headers(_: click.Context, __: click.Parameter, values: Tuple[str, ...]) -> Dict[str, str]:
     headers = {}
     for each in values:
         name, equals, value = each.partition("=")
-        if not equals or not _HEADER_NAME.match(name) or not _HEADER_VALUE.match(value):
+        if not equals or not HEADER_NAME.match(name) or not HEADER_TEXT.match(value):
             raise click.BadParameter("NOM=VALEUR est attendu, comme agregateur=Fedapay.")
         headers[name] = value
     return headers

@@ -62,7 +62,7 @@ def text(name: str, value: Any) -> str:
 
 def header_text(name: str, value: Any) -> str:
     """What may stand in a header as its value."""
-    if not isinstance(value, str) or not all(" " <= each <= "\xff" and not "\x7f" <= each <= "\x9f" for each in value):
+    if not isinstance(value, str) or not places.HEADER_TEXT.match(value):
         raise _wrong(name, value, "un texte latin-1 sur une seule ligne")
     return value
 
