@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 from fedapay_sync.common.masking import mask
 from fedapay_sync.emulator.access import Access, Forbidden
 from fedapay_sync.emulator.base import Desk
+from fedapay_sync.emulator.controls import MOVES, PAYOUT_ENDS
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.settings import FIXED, Guess
 from fedapay_sync.emulator.faults import registry as fault_words
@@ -26,7 +27,6 @@ PREFIX = "/_emulateur"
 _MAX_BODY = 65_536
 _MOST = 1000
 _PER_PAGE = 100
-_MOVES = ("approve", "decline", "cancel", "expire", "transfer")
 _SHIFTS = ("days", "hours", "minutes", "seconds")
 _Item = TypeVar("_Item")
 
@@ -118,8 +118,8 @@ class Remote:
     # Payers, operators
 
     def move(self, id: str, move: str) -> Any:
-        if move not in _MOVES:
-            raise InvalidArgument(f"{move!r} n'est pas un geste. Gestes : {', '.join(_MOVES)}.", field="move")
+        if move not in MOVES:
+            raise InvalidArgument(f"{move!r} n'est pas un geste. Gestes : {', '.join(MOVES)}.", field="move")
         force = _given("force", False)
         if not isinstance(force, bool):
             raise InvalidArgument("force : true ou false est attendu.", field="force")
@@ -127,9 +127,9 @@ class Remote:
         return self.transaction(id)
 
     def end_payout(self, id: str, end: str) -> Any:
-        if end not in ("send", "fail"):
+        if end not in PAYOUT_ENDS:
             raise InvalidArgument(f"{end!r} n'est pas une fin de dépôt : send ou fail est attendu.", field="end")
-        (_shop().send_payout if end == "send" else _shop().fail_payout)(id)
+        getattr(_shop(), f"{end}_payout")(id)
         return {"payout": _shop().payout(id)}
 
     def phones(self) -> Any:

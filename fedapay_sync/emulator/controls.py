@@ -1,19 +1,25 @@
 """Ce que font le payeur, l'opérateur et le temps quand un essai le veut, et ce qu'on en voit."""
 
 import copy
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from fedapay_sync.emulator import arguments as checks
 from fedapay_sync.emulator.domain.phone_numbers import bare
 from fedapay_sync.emulator.http.errors import Refusal
 from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.resources.payout_ledger import PayoutLedger
 from fedapay_sync.emulator.resources.phones import Phone, Phones
+from fedapay_sync.emulator.resources.transaction_ledger import Ledger
 from fedapay_sync.emulator.services import Parts
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.errors import InvalidArgument
 
 #: L'identifiant d'une transaction ou d'un dépôt, en nombre ou en texte.
 Id = Union[int, str]
+
+#: What may be made of a transaction and of a payout, by the names that control calls and dashboard use.
+MOVES = ("approve", "decline", "cancel", "expire", "transfer")
+PAYOUT_ENDS = ("send", "fail")
 
 _S = TransactionStatus
 _EMBEDDED = ("customer", "currency")
@@ -64,12 +70,12 @@ class Controls:
             InvalidArgument: dépôt inconnu, ou qui n'a pas été démarré.
         """
         self._check_open()
-        self._parts.payouts.send(_number(id))
+        self._parts.payouts.end(_number(id), "sent")
 
     def fail_payout(self, id: Id) -> None:
         """Le dépôt démarré n'aboutit pas : il devient ``failed``. Voir ``send_payout``."""
         self._check_open()
-        self._parts.payouts.fail(_number(id))
+        self._parts.payouts.end(_number(id), "failed")
 
     def phone(self, number: str) -> Phone:
         """
@@ -95,13 +101,11 @@ class Controls:
     @property
     def transactions(self) -> List[Dict[str, Any]]:
         """Copies des transactions, de la plus ancienne à la plus récente, client et devise compris."""
-        with self._parts.books.lock:
-            return [self._copy(each) for each in reversed(self._parts.ledger.newest_first())]
+        return self._copies(self._parts.ledger)
 
     def recent_transactions(self, limit: int) -> List[Dict[str, Any]]:
         """Comme ``transactions``, les ``limit`` dernières seulement : sans copier les autres."""
-        with self._parts.books.lock:
-            return [self._copy(each) for each in reversed(self._parts.ledger.newest_first()[:limit])]
+        return self._copies(self._parts.ledger, limit)
 
     def transaction(self, id: Id) -> Dict[str, Any]:
         """
@@ -111,19 +115,18 @@ class Controls:
             InvalidArgument: transaction inconnue.
         """
         try:
-            with self._parts.books.lock:
-                return self._copy(self._parts.ledger.get(_number(id)))
+            return self._copy(self._parts.ledger, _number(id))
         except Refusal:
             raise InvalidArgument(f"L'émulateur n'a pas de transaction {id!r}.", field="id") from None
 
     @property
     def payouts(self) -> List[Dict[str, Any]]:
         """Copies des dépôts, du plus ancien au plus récent, client et devise compris."""
-        return self._parts.payouts.answers()
+        return self._copies(self._parts.payouts)
 
     def recent_payouts(self, limit: int) -> List[Dict[str, Any]]:
         """Comme ``payouts``, les ``limit`` derniers seulement."""
-        return self._parts.payouts.answers(limit)
+        return self._copies(self._parts.payouts, limit)
 
     def payout(self, id: Id) -> Dict[str, Any]:
         """
@@ -133,7 +136,7 @@ class Controls:
             InvalidArgument: dépôt inconnu.
         """
         try:
-            return self._parts.payouts.answer(_number(id))
+            return self._copy(self._parts.payouts, _number(id))
         except Refusal:
             raise InvalidArgument(f"L'émulateur n'a pas de dépôt {id!r}.", field="id") from None
 
@@ -154,8 +157,14 @@ class Controls:
                 field="state",
             )
 
-    def _copy(self, record: Record) -> Record:
-        return copy.deepcopy(self._parts.ledger.answer(record, _EMBEDDED))
+    def _copy(self, ledger: Union[Ledger, PayoutLedger], number: int) -> Record:
+        with self._parts.books.lock:
+            return copy.deepcopy(ledger.answer(ledger.get(number), _EMBEDDED))
+
+    def _copies(self, ledger: Union[Ledger, PayoutLedger], limit: Optional[int] = None) -> List[Record]:
+        """The last ones, oldest first."""
+        with self._parts.books.lock:
+            return [copy.deepcopy(ledger.answer(each, _EMBEDDED)) for each in reversed(ledger.newest_first()[:limit])]
 
 
 def _number(id: Id) -> int:

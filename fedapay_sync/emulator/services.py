@@ -19,6 +19,7 @@ from fedapay_sync.emulator.resources.logs import Logs
 from fedapay_sync.emulator.resources.oauth import TOKEN_PATH, OAuth
 from fedapay_sync.emulator.resources.payment_intents import Pushes
 from fedapay_sync.emulator.resources.payment_pages import Pages
+from fedapay_sync.emulator.resources.payout_ledger import PayoutLedger
 from fedapay_sync.emulator.resources.payouts import Payouts
 from fedapay_sync.emulator.resources.phones import Phones
 from fedapay_sync.emulator.resources.transaction_ledger import Ledger
@@ -56,7 +57,7 @@ class Parts:
         self.accounts = Accounts(books)
         self.phones = Phones(self.ledger, self.accounts)
         self.pushes = Pushes(self.ledger, self.phones, self.timers, delay)
-        self.payouts = Payouts(books, self.customers, self.balances, self.timers, delay)
+        self.payouts = PayoutLedger(books, self.customers, self.balances, self.timers, delay)
         self._logs = Logs(books)
         self._oauth = OAuth(books)
         #: Whether a text opens the API of this shop.
@@ -96,7 +97,7 @@ class Parts:
             Transactions(self.ledger),
             self.customers,
             self.balances,
-            self.payouts,
+            Payouts(self.payouts),
             self.webhooks,
             self._logs,
             self._oauth,

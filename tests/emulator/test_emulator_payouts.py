@@ -17,6 +17,7 @@ from fedapay_sync.emulator.http.serializers import stamp
 from fedapay_sync.emulator.resources import payout_params as payout_orders
 from fedapay_sync.emulator.resources.balances import Balances
 from fedapay_sync.emulator.resources.customers import Customers
+from fedapay_sync.emulator.resources.payout_ledger import PayoutLedger
 from fedapay_sync.emulator.resources.payouts import Payouts
 from fedapay_sync.emulator.storage.context import Common
 from fedapay_sync.emulator.storage.shop_data import Books
@@ -494,7 +495,8 @@ def test_no_body_of_a_start_breaks_it(body):
     if not isinstance(body, dict):
         body = {"payouts": body}
     books = Books(rules_of(SANDBOX_SECRET_KEY), Common(), lambda *_: None)
-    payouts = Payouts(books, Customers(books), Balances(books), Timers(books.clock))
+    ledger = PayoutLedger(books, Customers(books), Balances(books), Timers(books.clock))
+    payouts = Payouts(ledger)
     made = payouts.create(Call({**GOOD, "include": ""})).answer["v1/payout"]
     listed = body.get("payouts")
     for item in listed if isinstance(listed, list) else []:
@@ -505,7 +507,7 @@ def test_no_body_of_a_start_breaks_it(body):
     except Refusal as refusal:
         assert refusal.status in (400, 404)
         assert refusal.to_dict("en")["message"]
-        assert payouts.answer(made["id"])["status"] == "pending"
+        assert ledger.get(made["id"])["status"] == "pending"
     else:
         assert [(each["id"], each["status"]) for each in started] == [(made["id"], "started")]
 

@@ -51,6 +51,9 @@ _PAGE_ONLY = frozenset(code for country in COUNTRIES.values() for code in countr
 #: Known to the platform, but no longer offered.
 _FORMER = frozenset("mtn mtn_ecw mtn_open_ci wave_direct_ci".split())
 KNOWN_MODES = _PUSH | _PAGE_ONLY | _FORMER | {SANDBOX_METHOD.name}
+#: Modes that money can be sent by: both spellings where the sources disagree, and not BMO's. All of them in sandbox
+#: too, as no source says what it accepts.
+PAYOUT_MODES = (_PUSH | _PAGE_ONLY | {SANDBOX_METHOD.name, "mtn", "orange-bf"}) - {"bmo"}
 #: The mode of a card payment. A guess: one of six names seen among the modes of currencies and balances.
 CARD_MODE = "stripe_gw"
 

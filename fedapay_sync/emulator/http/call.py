@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Callable, Dict, FrozenSet, Iterable, Mapping, NamedTuple, Sized, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Sized, Tuple
 
-from fedapay_sync.emulator.http.errors import MALFORMED, NOT_FOUND, Refusal, both
+from fedapay_sync.emulator.http.errors import MALFORMED, NOT_FOUND, Refusal, both, missing
 from fedapay_sync.emulator.http.serializers import Record
+from fedapay_sync.emulator.http.validation import items_of
 
 _PER_PAGE = 25
 _MOST_DIGITS = 18
@@ -79,6 +80,25 @@ class Call:
         if number < 1:
             raise Refusal(400, MALFORMED, {name: [_NO_PAGE]})
         return number
+
+
+def make_each(call: Call, name: str, make: Callable[[Record], Record]) -> Tuple[List[Record], List[Record]]:
+    """
+    What could be made of the batch of that name, and why the others could not.
+
+    How FedaPay tells of the others is unknown; here: which, and why.
+    """
+    wanted = items_of(call.body.get(name))
+    if not wanted:
+        raise missing(name)
+    made: List[Record] = []
+    errors: List[Record] = []
+    for index, each in enumerate(wanted):
+        try:
+            made.append(make(each if isinstance(each, dict) else {}))
+        except Refusal as refusal:
+            errors.append({"index": index, **refusal.to_dict(call.locale)})
+    return made, errors
 
 
 def id_of(text: str) -> int:

@@ -41,7 +41,7 @@ class PayoutLedger:
     """
 
     def __init__(
-        self, books: Books, customers: Customers, balances: Balances, timers: Timers, delay: Optional[float]
+        self, books: Books, customers: Customers, balances: Balances, timers: Timers, delay: Optional[float] = None
     ) -> None:
         self.books = books
         self.customers = customers
@@ -110,12 +110,12 @@ class PayoutLedger:
         """New values for some fields."""
         record.update(changes)
         record["balance_id"] = self._balances.of(record["mode"])["id"]
-        self._touch(record)
+        self.books.touch(record)
         self._table.keep(record)
 
     def delete(self, record: Record) -> None:
         """Soft: it stays readable, and can no longer be started."""
-        record["deleted_at"] = self._touch(record)
+        record["deleted_at"] = self.books.touch(record)
         self._table.keep(record)
 
     def check_changeable(self, record: Record) -> None:
@@ -228,7 +228,7 @@ class PayoutLedger:
 
     def _move(self, record: Record, status: str) -> None:
         record["status"] = status
-        at = self._touch(record)
+        at = self.books.touch(record)
         if status != "processing":
             record[f"{status}_at"] = at
         if status == "sent":
@@ -241,12 +241,6 @@ class PayoutLedger:
             record.update(OPERATOR_REFUSED)
         self._table.keep(record)
         self._tell(record, status)
-
-    def _touch(self, record: Record) -> str:
-        """A new ``updated_at``, later than the last: two facts never carry one stamp."""
-        record["touched"] = max(self.books.now(), record["touched"] + 0.001)
-        record["updated_at"] = stamp(record["touched"])
-        return str(record["updated_at"])
 
     def _tell(self, record: Record, what: str) -> None:
         # The names are guesses, or third parties' at best.

@@ -4,6 +4,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from fedapay_sync.emulator.domain.rules import PAYOUT_MODES
 from fedapay_sync.emulator.http.body_parsing import BARE_LIST
 from fedapay_sync.emulator.http.errors import Refusal, both, missing
 from fedapay_sync.emulator.http.serializers import Record
@@ -11,12 +12,6 @@ from fedapay_sync.emulator.http.validation import INVALID, Fields, items_of, num
 
 START_FAILED = both("Le démarrage des dépôts a échoué", "The payouts could not be started")
 _TWICE = both("contient deux fois le même dépôt", "has the same payout twice")
-
-#: Both spellings where the sources disagree; all of them in sandbox too, for nobody knows what it accepts.
-MODES = frozenset(
-    "mtn_open mtn moov sbin moov_tg togocel mtn_ci moov_ci wave_ci orange_ci wave_sn orange_sn free_sn moov_bf "
-    "orange-bf orange_bf mtn_open_gn airtel_ne orange_ml momo_test".split()
-)
 
 # In XOF: up to that amount, that fee (July 2026).
 _FEES = ((10_000, 150), (50_000, 300), (150_000, 800), (500_000, 2_000))
@@ -76,7 +71,7 @@ def moment_of(value: Any, failed: str) -> Optional[float]:
 def mode_of(given: Fields) -> Optional[str]:
     """A mode that money can be sent by."""
     mode = given.text("mode", required=True)
-    if mode is not None and mode not in MODES:
+    if mode is not None and mode not in PAYOUT_MODES:
         given.refuse("mode", INVALID)
     return mode
 

@@ -112,7 +112,7 @@ class Ledger:
     def change(self, record: Record, changes: Record) -> None:
         """New values for some fields."""
         record.update(changes)
-        self._touch(record)
+        self.books.touch(record)
         self._table.keep(record)
         self._tell("updated", record)
 
@@ -122,7 +122,7 @@ class Ledger:
             raise Refusal(404, NOT_FOUND)
         if record["status"] != _S.pending or record["deleted_at"]:
             raise Refusal(403, NOT_ALLOWED)
-        record["deleted_at"] = self._touch(record)
+        record["deleted_at"] = self.books.touch(record)
         record["payment_token"] = None
         self._table.keep(record)
         self._tell("deleted", record)
@@ -145,7 +145,7 @@ class Ledger:
         # An id, so that no attempt has the number of one that the state file refused; nor the answer of another.
         record.update(mode=mode, status=_S.pending.value, attempt=self.books.next_id(), answer=None)
         record.update(prompted=number, card=card, asking=number is not None)
-        self._touch(record)
+        self.books.touch(record)
         self._table.keep(record)
 
     def unanswered(self, record: Record, error_code: Optional[str] = None) -> None:
@@ -153,7 +153,7 @@ class Ledger:
         record.update(asking=False, answer=None)
         if error_code is not None:
             record["last_error_code"] = error_code
-            self._touch(record)
+            self.books.touch(record)
         self._table.keep(record)
 
     # Changes that payers, operators and time make
@@ -231,7 +231,7 @@ class Ledger:
 
     def _enter(self, record: Record, status: str) -> None:
         record["status"] = status
-        record[f"{status}_at"] = at = self._touch(record)
+        record[f"{status}_at"] = at = self.books.touch(record)
         if status == _S.approved:
             self._collect(record, at)
         elif status == _S.transferred:
@@ -275,12 +275,6 @@ class Ledger:
         )
         self._balances.credit(record, "approval")
         self._deadlines.plan(record, due, _S.transferred)
-
-    def _touch(self, record: Record) -> str:
-        """A new ``updated_at``, later than the last: two facts never carry one stamp."""
-        record["touched"] = max(self.books.now(), record["touched"] + 0.001)
-        record["updated_at"] = stamp(record["touched"])
-        return str(record["updated_at"])
 
     def _tell(self, what: str, record: Record) -> None:
         entity = shapes.transaction_record(record, self.books.base_url())

@@ -4,11 +4,11 @@ from typing import Any, Dict, List, Optional
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES, KNOWN_MODES, charge
 from fedapay_sync.emulator.http import serializers as shapes
-from fedapay_sync.emulator.http.call import Call, Created, Route, id_of
+from fedapay_sync.emulator.http.call import Call, Created, Route, id_of, make_each
 from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, both, in_words_of, missing
 from fedapay_sync.emulator.http.filters import select
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.http.validation import INVALID, TAKEN, Fields, items_of
+from fedapay_sync.emulator.http.validation import INVALID, TAKEN, Fields
 from fedapay_sync.emulator.resources.transaction_ledger import Ledger
 from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
 
@@ -54,17 +54,7 @@ class Transactions:
         return Created(self._one(self._make(call.body), call))
 
     def create_many(self, call: Call) -> Created:
-        """Those that can be made are made. How FedaPay tells of the others is unknown; here: which, and why."""
-        wanted = items_of(call.body.get("transactions"))
-        if not wanted:
-            raise missing("transactions")
-        made: List[Record] = []
-        errors: List[Record] = []
-        for index, each in enumerate(wanted):
-            try:
-                made.append(self._make(each if isinstance(each, dict) else {}))
-            except Refusal as refusal:
-                errors.append({"index": index, **refusal.to_dict(call.locale)})
+        made, errors = make_each(call, "transactions", self._make)
         batch = {
             "klass": "v1/transaction_batch",
             "transactions": [self._shown(each, call) for each in made],

@@ -7,12 +7,12 @@ from flask import Flask, redirect, request
 from werkzeug.wrappers import Response
 
 from fedapay_sync.emulator.base import Desk
+from fedapay_sync.emulator.controls import MOVES, PAYOUT_ENDS
 from fedapay_sync.emulator.domain.settings import Settings, set_from_text
 from fedapay_sync.emulator.faults import registry as fault_words
 from fedapay_sync.emulator.shop import Shop
 from fedapay_sync.errors import InvalidArgument
 
-_MOVES = ("approve", "decline", "cancel", "expire", "transfer")
 _HOURS = ("1", "24", "72")
 # A page of ours, and nothing that a browser would read as another place: it drops tabs, and takes \ for /.
 _OURS = re.compile(r"/(?!/)[!-\[\]-~]*")
@@ -41,16 +41,16 @@ class Buttons:
 
     def move(self, number: int, move: str) -> str:
         """What the payer, the operator or time does with a transaction."""
-        if move not in _MOVES:
+        if move not in MOVES:
             raise InvalidArgument(f"{move!r} n'est pas un geste.", field="move")
         getattr(self._shop, move)(number)
         return "paye" if move == "approve" else "change"
 
     def end_payout(self, number: int, end: str) -> str:
         """What becomes of a payout."""
-        if end not in ("send", "fail"):
+        if end not in PAYOUT_ENDS:
             raise InvalidArgument(f"{end!r} n'est pas une fin de dépôt.", field="end")
-        (self._shop.send_payout if end == "send" else self._shop.fail_payout)(number)
+        getattr(self._shop, f"{end}_payout")(number)
         return "change"
 
     def deliver_again(self, number: int) -> str:
