@@ -14,7 +14,7 @@ from fedapay_sync.emulator.http.call import Call, Created, Handler, Route, id_of
 from fedapay_sync.emulator.http.errors import CRASHED, INVALID_KEY, MALFORMED, NOT_FOUND, TOO_LARGE, Refusal
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.resources.logs import Logs
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.enums import Environment
 from fedapay_sync.errors import ConfigError
 from fedapay_sync.server import MAX_BODY
@@ -45,13 +45,13 @@ class Api:
 
     def __init__(
         self,
-        books: Books,
+        data: ShopData,
         logs: Logs,
         routes: Iterable[Route],
         is_key: Callable[[str], bool],
         without_key: Iterable[str],
     ) -> None:
-        self._books = books
+        self._data = data
         self._logs = logs
         self._routes = list(routes)
         self._is_key = is_key
@@ -82,8 +82,8 @@ class Api:
                 g.call = Call(self._body(lists=rule in _WITH_LIST), g.call.query, g.call.headers)
             # The whole call under one lock: what is answered is what this call found or did, not what a payer
             # did a moment later.
-            with self._books.acting_as(g.account_id):
-                with self._books.together():
+            with self._data.acting_as(g.account_id):
+                with self._data.atomic():
                     answer = handler(g.call, **parts)
                 return self._answered(answer)
 
@@ -93,17 +93,17 @@ class Api:
         """Before anything else, so that a stranger learns nothing, not even which addresses there are."""
         g.call, g.account_id = Call(), None
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        with self._books.lock:
+        with self._data.lock:
             known = scheme.lower() == "bearer" and self._is_key(key.strip())
         if not known and request.path not in self._without_key:
-            elsewhere = key.strip().startswith(_OTHER[self._books.rules.environment])
-            raise Refusal(self._books.settings.other_environment_status if elsewhere else 401, INVALID_KEY)
+            elsewhere = key.strip().startswith(_OTHER[self._data.rules.environment])
+            raise Refusal(self._data.settings.other_environment_status if elsewhere else 401, INVALID_KEY)
         g.logged = True
         g.call = Call(query=read_form(request.query_string), headers=cast(Mapping[str, str], request.headers))
         acting = request.headers.get("FedaPay-Account")
         if acting:
-            with self._books.lock:
-                if self._books.table("accounts").get(id_of(acting)) is None:
+            with self._data.lock:
+                if self._data.table("accounts").get(id_of(acting)) is None:
                     raise Refusal(404, NOT_FOUND)
             g.account_id = id_of(acting)
 
@@ -114,7 +114,7 @@ class Api:
         return read_body(raw, request.headers.get("Content-Type", ""), lists=lists)
 
     def _answered(self, answer: Any) -> Response:
-        settings = self._books.settings
+        settings = self._data.settings
         status = 200
         if isinstance(answer, Created):
             answer, status = answer.answer, settings.create_status
@@ -125,7 +125,7 @@ class Api:
 
     def _written(self, answer: Any, status: int) -> Response:
         """The answer, and a line in the logs if it went to somebody known."""
-        with self._books.acting_as(g.account_id):
+        with self._data.acting_as(g.account_id):
             if g.get("logged"):
                 self._logs.add(request.method, request.path, request.remote_addr, g.call, status, answer)
             if answer is None:
@@ -136,7 +136,7 @@ class Api:
     def _refused(self, refusal: Refusal) -> Response:
         status = refusal.status
         if status == 400 and refusal.errors:
-            status = self._books.settings.invalid_status
+            status = self._data.settings.invalid_status
         return self._written(refusal.to_dict(g.call.locale), status)
 
     def _http_error(self, error: HTTPException) -> Response:

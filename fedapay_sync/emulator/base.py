@@ -6,36 +6,36 @@ from fedapay_sync.common.masking import mask
 from fedapay_sync.emulator.domain.clock import EmulatorClock
 from fedapay_sync.emulator.domain.settings import Settings
 from fedapay_sync.emulator.faults.faults import ApiFault, Faults
-from fedapay_sync.emulator.middleware import ApiRequest, Front
+from fedapay_sync.emulator.middleware import ApiRequest, RecordingMiddleware
 from fedapay_sync.emulator.resources.phones import Phones
 from fedapay_sync.emulator.shop import Shop
 from fedapay_sync.errors import ConfigError, InvalidArgument
 
 
-class Desk(Shop):
+class EmulatorBase(Shop):
     """The first shop, and what all shops have in common."""
 
-    _front: Front
+    _middleware: RecordingMiddleware
     _shops: Dict[str, Shop]
 
     @property
     def clock(self) -> EmulatorClock:
         """L'heure de l'émulateur, que ``clock.advance(hours=24)`` fait sauter."""
-        return self._common.clock
+        return self._context.clock
 
     @property
     def faults(self) -> Faults:
         """Les pannes demandées : ``faults.webhook.duplicate(times=2)``, ``faults.api.slow(seconds=3)``…"""
-        return self._common.faults
+        return self._context.faults
 
     @property
     def settings(self) -> Settings:
         """Ce que les sources ne disent pas de FedaPay ; chaque réglage peut changer à tout moment."""
-        return self._common.settings
+        return self._context.settings
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        self._common.settings.take(settings)
+        self._context.settings.take(settings)
 
     @property
     def shops(self) -> List[Shop]:
@@ -59,14 +59,14 @@ class Desk(Shop):
     @property
     def url(self) -> str:
         """Adresse à donner au client à la place de ``https://sandbox-api.fedapay.com``."""
-        return self._common.base_url()
+        return self._context.base_url()
 
     # What happened
 
     @property
     def requests(self) -> List[ApiRequest]:
         """Appels reçus par l'API, du plus ancien au plus récent (les 5000 derniers)."""
-        return self._front.requests
+        return self._middleware.requests
 
     def fail_next(
         self,
@@ -115,7 +115,7 @@ class Desk(Shop):
             times=times,
             shown={"status": status, "cut": cut},
         )
-        self._common.faults.keep(fault)
+        self._context.faults.keep(fault)
 
     def reset(self) -> None:
         """
@@ -128,25 +128,25 @@ class Desk(Shop):
             ConfigError: le fichier d'état n'a pas pu être vidé ; rien n'est oublié.
         """
         self._check_open()
-        with self._common.lock:
+        with self._context.lock:
             try:
-                with self._parts.books.together():
-                    self._common.file.clear()
-                    self._common.keep_time(self.clock.ahead)
-                    self._common.keep_owner()
+                with self._services.data.atomic():
+                    self._context.file.clear()
+                    self._context.keep_time(self.clock.ahead)
+                    self._context.keep_owner()
                     for shop in self._shops.values():
-                        shop._parts.clear()
+                        shop._services.clear()
             except ConfigError:
                 for shop in self._shops.values():
-                    shop._parts.books.reload()
+                    shop._services.data.reload()
                 raise
             for shop in self._shops.values():
-                shop._parts.calm()
-        self._common.faults.clear()
-        self._front.forget()
+                shop._services.calm()
+        self._context.faults.clear()
+        self._middleware.forget()
 
     # Inside
 
     def _phone_books(self) -> Sequence[Phones]:
         # A payer has one phone, whichever shop it is that wants to be paid.
-        return [each._parts.phones for each in self._shops.values()]
+        return [each._services.phones for each in self._shops.values()]

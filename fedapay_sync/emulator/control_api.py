@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException
 
 from fedapay_sync.common.masking import mask
 from fedapay_sync.emulator.access import Access, Forbidden
-from fedapay_sync.emulator.base import Desk
+from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.controls import MOVES, PAYOUT_ENDS
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.settings import FIXED, Guess
@@ -31,15 +31,15 @@ _SHIFTS = ("days", "hours", "minutes", "seconds")
 _Item = TypeVar("_Item")
 
 
-class Remote:
+class ControlApi:
     """
     The control calls of one emulator.
 
     They act on its first shop, or on that of the key in ``Authorization``.
     """
 
-    def __init__(self, desk: Desk, access: Access) -> None:
-        self._desk = desk
+    def __init__(self, emulator: EmulatorBase, access: Access) -> None:
+        self._emulator = emulator
         self._access = access
 
     def build(self) -> Flask:
@@ -84,7 +84,7 @@ class Remote:
     def _enter(self) -> Optional[Response]:
         self._access.check(cast(Mapping[str, str], request.headers), request.args, request.cookies)
         key = request.headers.get("Authorization", "").partition(" ")[2].strip()
-        g.shop = self._desk.shop(key) if key else self._desk
+        g.shop = self._emulator.shop(key) if key else self._emulator
         g.body = {}
         if request.method == "POST" and request.get_data():
             # A form of a page anywhere can send any other type without asking.
@@ -99,9 +99,9 @@ class Remote:
         """The emulator itself."""
         shops = [
             {"name": each.name, "key": mask(each.secret_key), "webhook_url": each.webhook_url}
-            for each in self._desk.shops
+            for each in self._emulator.shops
         ]
-        return {"url": self._desk.url, "shops": shops, "clock": self.clock()}
+        return {"url": self._emulator.url, "shops": shops, "clock": self.clock()}
 
     def transactions(self) -> Any:
         return {"transactions": _shop().recent_transactions(_limit())}
@@ -113,7 +113,7 @@ class Remote:
         return {"payouts": _shop().recent_payouts(_limit())}
 
     def requests(self) -> Any:
-        return {"requests": [_request(each) for each in _latest(self._desk.requests)]}
+        return {"requests": [_request(each) for each in _latest(self._emulator.requests)]}
 
     # Payers, operators
 
@@ -134,16 +134,16 @@ class Remote:
 
     def phones(self) -> Any:
         """Every phone that was asked, the last one first, with what still waits there."""
-        return {"phones": [{"number": each.number, **self.phone(each.number)} for each in self._desk.phones]}
+        return {"phones": [{"number": each.number, **self.phone(each.number)} for each in self._emulator.phones]}
 
     def phone(self, number: str) -> Any:
-        return {"prompts": [each._asdict() for each in self._desk.phone(number).prompts]}
+        return {"prompts": [each._asdict() for each in self._emulator.phone(number).prompts]}
 
     def answer_phone(self, number: str, answer: str) -> Any:
         if answer not in ANSWERS:
             raise InvalidArgument(f"{answer!r} n'est pas une réponse. Réponses : {', '.join(ANSWERS)}.", field="answer")
         id_transaction = _given("id_transaction", None)
-        getattr(self._desk.phone(number), answer)(id_transaction)
+        getattr(self._emulator.phone(number), answer)(id_transaction)
         return self.phone(number)
 
     # Webhooks
@@ -169,41 +169,41 @@ class Remote:
 
     def faults(self) -> Any:
         known = {name: {"about": about, "words": words} for name, (about, words) in fault_words.CATALOGUE.items()}
-        return {"faults": [each.to_dict() for each in self._desk.faults.active], "known": known}
+        return {"faults": [each.to_dict() for each in self._emulator.faults.active], "known": known}
 
     def add_fault(self) -> Any:
         options = {name: value for name, value in g.body.items() if name != "fault"}
-        return {"fault": fault_words.add(self._desk.faults, _given("fault"), options).to_dict()}
+        return {"fault": fault_words.add(self._emulator.faults, _given("fault"), options).to_dict()}
 
     def remove_fault(self, id: int) -> Any:
-        self._desk.faults.remove(id)
+        self._emulator.faults.remove(id)
         return {}
 
     def clear_faults(self) -> Any:
-        self._desk.faults.clear()
+        self._emulator.faults.clear()
         return {}
 
     # Time, settings, the end
 
     def clock(self) -> Any:
-        clock = self._desk.clock
+        clock = self._emulator.clock
         return {"now": shapes.stamp(clock.now()), "ahead": clock.ahead, "factor": clock.factor}
 
     def advance(self) -> Any:
         _only(_SHIFTS)
-        self._desk.clock.advance(**g.body)
+        self._emulator.clock.advance(**g.body)
         return self.clock()
 
     def settings(self) -> Any:
-        values = self._desk.settings.to_dict()
-        return {"settings": values, "known": [_guess(each) for each in self._desk.settings.known()], "fixed": FIXED}
+        values = self._emulator.settings.to_dict()
+        return {"settings": values, "known": [_guess(each) for each in self._emulator.settings.known()], "fixed": FIXED}
 
     def set_settings(self) -> Any:
-        self._desk.settings.change(g.body)
-        return {"settings": self._desk.settings.to_dict()}
+        self._emulator.settings.change(g.body)
+        return {"settings": self._emulator.settings.to_dict()}
 
     def reset(self) -> Any:
-        self._desk.reset()
+        self._emulator.reset()
         return {}
 
 

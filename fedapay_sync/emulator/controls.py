@@ -9,8 +9,8 @@ from fedapay_sync.emulator.http.errors import Refusal
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.resources.payout_ledger import PayoutLedger
 from fedapay_sync.emulator.resources.phones import Phone, Phones
-from fedapay_sync.emulator.resources.transaction_ledger import Ledger
-from fedapay_sync.emulator.services import Parts
+from fedapay_sync.emulator.resources.transaction_ledger import TransactionLedger
+from fedapay_sync.emulator.services import ShopServices
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.errors import InvalidArgument
 
@@ -28,7 +28,7 @@ _EMBEDDED = ("customer", "currency")
 class Controls:
     """What an emulator lets a test do with its transactions and payouts."""
 
-    _parts: Parts
+    _services: ShopServices
 
     # The payer and the operator
 
@@ -70,12 +70,12 @@ class Controls:
             InvalidArgument: dépôt inconnu, ou qui n'a pas été démarré.
         """
         self._check_open()
-        self._parts.payouts.end(_number(id), "sent")
+        self._services.payouts.end(_number(id), "sent")
 
     def fail_payout(self, id: Id) -> None:
         """Le dépôt démarré n'aboutit pas : il devient ``failed``. Voir ``send_payout``."""
         self._check_open()
-        self._parts.payouts.end(_number(id), "failed")
+        self._services.payouts.end(_number(id), "failed")
 
     def phone(self, number: str) -> Phone:
         """
@@ -101,11 +101,11 @@ class Controls:
     @property
     def transactions(self) -> List[Dict[str, Any]]:
         """Copies des transactions, de la plus ancienne à la plus récente, client et devise compris."""
-        return self._copies(self._parts.ledger)
+        return self._copies(self._services.transactions)
 
     def recent_transactions(self, limit: int) -> List[Dict[str, Any]]:
         """Comme ``transactions``, les ``limit`` dernières seulement : sans copier les autres."""
-        return self._copies(self._parts.ledger, limit)
+        return self._copies(self._services.transactions, limit)
 
     def transaction(self, id: Id) -> Dict[str, Any]:
         """
@@ -115,18 +115,18 @@ class Controls:
             InvalidArgument: transaction inconnue.
         """
         try:
-            return self._copy(self._parts.ledger, _number(id))
+            return self._copy(self._services.transactions, _number(id))
         except Refusal:
             raise InvalidArgument(f"L'émulateur n'a pas de transaction {id!r}.", field="id") from None
 
     @property
     def payouts(self) -> List[Dict[str, Any]]:
         """Copies des dépôts, du plus ancien au plus récent, client et devise compris."""
-        return self._copies(self._parts.payouts)
+        return self._copies(self._services.payouts)
 
     def recent_payouts(self, limit: int) -> List[Dict[str, Any]]:
         """Comme ``payouts``, les ``limit`` derniers seulement."""
-        return self._copies(self._parts.payouts, limit)
+        return self._copies(self._services.payouts, limit)
 
     def payout(self, id: Id) -> Dict[str, Any]:
         """
@@ -136,7 +136,7 @@ class Controls:
             InvalidArgument: dépôt inconnu.
         """
         try:
-            return self._copy(self._parts.payouts, _number(id))
+            return self._copy(self._services.payouts, _number(id))
         except Refusal:
             raise InvalidArgument(f"L'émulateur n'a pas de dépôt {id!r}.", field="id") from None
 
@@ -144,26 +144,26 @@ class Controls:
 
     def _phone_books(self) -> Sequence[Phones]:
         """Where prompts are looked for."""
-        return [self._parts.phones]
+        return [self._services.phones]
 
     def _move(self, id: Id, status: TransactionStatus, force: bool) -> None:
         self._check_open()
-        self._parts.ledger.move(_number(id), status.value, force=force)
+        self._services.transactions.move(_number(id), status.value, force=force)
 
     def _check_open(self) -> None:
-        if not self._parts.books.state.is_open:
+        if not self._services.data.state.is_open:
             raise InvalidArgument(
                 "L'émulateur est arrêté et son fichier d'état fermé : rien n'y changerait. L'appeler après start().",
                 field="state",
             )
 
-    def _copy(self, ledger: Union[Ledger, PayoutLedger], number: int) -> Record:
-        with self._parts.books.lock:
+    def _copy(self, ledger: Union[TransactionLedger, PayoutLedger], number: int) -> Record:
+        with self._services.data.lock:
             return copy.deepcopy(ledger.answer(ledger.get(number), _EMBEDDED))
 
-    def _copies(self, ledger: Union[Ledger, PayoutLedger], limit: Optional[int] = None) -> List[Record]:
+    def _copies(self, ledger: Union[TransactionLedger, PayoutLedger], limit: Optional[int] = None) -> List[Record]:
         """The last ones, oldest first."""
-        with self._parts.books.lock:
+        with self._services.data.lock:
             return [copy.deepcopy(ledger.answer(each, _EMBEDDED)) for each in reversed(ledger.newest_first()[:limit])]
 
 

@@ -9,15 +9,15 @@ from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.masking import fingerprint
 from fedapay_sync.emulator import arguments as checks
 from fedapay_sync.emulator.access import TOKEN_WORD, Access
-from fedapay_sync.emulator.base import Desk
-from fedapay_sync.emulator.control_api import PREFIX, Remote
+from fedapay_sync.emulator.base import EmulatorBase
+from fedapay_sync.emulator.control_api import PREFIX, ControlApi
 from fedapay_sync.emulator.domain.clock import EmulatorClock
 from fedapay_sync.emulator.domain.rules import SANDBOX_SECRET_KEY, rules_of
 from fedapay_sync.emulator.domain.settings import Settings
-from fedapay_sync.emulator.middleware import Front
+from fedapay_sync.emulator.middleware import RecordingMiddleware
 from fedapay_sync.emulator.routing import LazyApp, ShopRouter, split_by_path
-from fedapay_sync.emulator.shop import Habits, Shop
-from fedapay_sync.emulator.storage.context import Common
+from fedapay_sync.emulator.shop import Shop, ShopOptions
+from fedapay_sync.emulator.storage.context import EmulatorContext
 from fedapay_sync.emulator.storage.state_file import FileState, State
 from fedapay_sync.emulator.web.app import Site
 from fedapay_sync.server.web_server import WebServer
@@ -29,7 +29,7 @@ _THREADS = 32
 _MOST_HELD = 24
 
 
-class Emulator(Desk):
+class Emulator(EmulatorBase):
     """
     Un FedaPay à soi, sur cette machine : l'API, les webhooks signés, et un payeur qui obéit.
 
@@ -93,7 +93,7 @@ class Emulator(Desk):
         shops: Optional[Mapping[str, str]] = None,
     ) -> None:
         names = checks.shops("shops", shops)
-        habits = Habits(
+        options = ShopOptions(
             delay=None if delay is None else checks.seconds("delay", delay),
             objects=checks.objects("webhook_objects", webhook_objects),
             webhook_timeout=checks.seconds("webhook_timeout", webhook_timeout, above_zero=True),
@@ -104,44 +104,47 @@ class Emulator(Desk):
         if webhook_url is not None:
             checks.address("webhook_url", webhook_url)
         path = checks.state("state", state)
-        common = Common(lambda: self._server.url, EmulatorClock(clock, time_factor))
+        context = EmulatorContext(lambda: self._server.url, EmulatorClock(clock, time_factor))
         if settings is not None:
-            common.settings.take(settings)
+            context.settings.take(settings)
         if webhook_entity is not None:
-            common.settings.webhook_entity = webhook_entity
-        common.file = State() if path is None else FileState(path)
+            context.settings.webhook_entity = webhook_entity
+        context.file = State() if path is None else FileState(path)
         try:
-            common.take_up()
+            context.take_up()
             own_name = names.pop(secret_key, None)
             for key in (secret_key, *names):
                 rules_of(key)  # refuses what is no key
             marks = {key: fingerprint(key) for key in (secret_key, *names)}
-            owner = common.owner(list(marks.values()))
+            owner = context.owner(list(marks.values()))
             super().__init__(
-                common,
+                context,
                 secret_key,
-                habits,
+                options,
                 name=own_name,
                 nameless=marks[secret_key] == owner,
                 webhook_secret=webhook_secret,
                 webhook_url=webhook_url,
                 webhook_headers=webhook_headers,
             )
-            others = [Shop(common, key, habits, name=name, nameless=marks[key] == owner) for key, name in names.items()]
-            common.keep_owner()
+            others = [
+                Shop(context, key, options, name=name, nameless=marks[key] == owner) for key, name in names.items()
+            ]
+            context.keep_owner()
             self._shops = {each.secret_key: each for each in (self, *others)}
-            parts = [each._parts for each in self._shops.values()]
+            services = [each._services for each in self._shops.values()]
             self._access = Access(host)
-            pages = split_by_path(ShopRouter(parts), LazyApp(Site(lambda: parts, self._access, self).build))
-            controls = LazyApp(Remote(self, self._access).build)
-            self._front = Front(DispatcherMiddleware(pages, {PREFIX: controls}), common.faults, most_held=_MOST_HELD)
+            pages = split_by_path(ShopRouter(services), LazyApp(Site(lambda: services, self._access, self).build))
+            controls = LazyApp(ControlApi(self, self._access).build)
+            site = DispatcherMiddleware(pages, {PREFIX: controls})
+            self._middleware = RecordingMiddleware(site, context.faults, most_held=_MOST_HELD)
             self._server = WebServer(
-                self._front, host=host, port=port, name="fedapay-emulator", threads=_THREADS, max_body=_MAX_BODY
+                self._middleware, host=host, port=port, name="fedapay-emulator", threads=_THREADS, max_body=_MAX_BODY
             )
         except BaseException:
-            common.file.close()
+            context.file.close()
             raise
-        common.clock.on_advance(before=common.keep_time, after=self._catch_up, stop=self._next_stop)
+        context.clock.on_advance(before=context.keep_time, after=self._catch_up, stop=self._next_stop)
         self._resumed = False
 
     # Running
@@ -155,32 +158,32 @@ class Emulator(Desk):
             ConfigError: un autre émulateur a pris le fichier d'état entre-temps.
         """
         # Under the lock: the first call waits until what the file says has been taken up again.
-        self._front.let_go(False)
-        with self._common.lock:
+        self._middleware.let_go(False)
+        with self._context.lock:
             reopened = self._reopen()
             try:
                 self._server.start()
             except BaseException:
                 if reopened:
-                    self._common.file.close()
+                    self._context.file.close()
                 raise
             if reopened or not self._resumed:
                 for shop in self._shops.values():
-                    shop._parts.resume()
+                    shop._services.resume()
                 self._resumed = True
         for shop in self._shops.values():
-            shop._parts.timers.start()
-            shop._parts.deliveries.start()
+            shop._services.timers.start()
+            shop._services.deliveries.start()
 
     def stop(self) -> None:
         """Ferme le port et le fichier d'état, suspend webhooks et minuteries ; ``start`` reprend où l'on en était."""
-        self._front.let_go(True)
+        self._middleware.let_go(True)
         self._server.stop()
         for shop in self._shops.values():
-            shop._parts.timers.stop()
+            shop._services.timers.stop()
         for shop in self._shops.values():
-            shop._parts.deliveries.stop()
-        self._common.let_go()
+            shop._services.deliveries.stop()
+        self._context.let_go()
 
     def __enter__(self) -> "Emulator":
         self.start()
@@ -203,12 +206,12 @@ class Emulator(Desk):
 
     def _reopen(self) -> bool:
         """Take the file again, if there is one that was let go."""
-        if self._common.file.is_open:
+        if self._context.file.is_open:
             return False
-        self._common.file.open()
-        self._common.take_up()
+        self._context.file.open()
+        self._context.take_up()
         for shop in self._shops.values():
-            shop._parts.books.reopen()
+            shop._services.data.reopen()
         return True
 
     def _opened(self, path: str) -> str:
@@ -216,9 +219,9 @@ class Emulator(Desk):
         return f"{self.url}{path}" + ("" if token is None else f"?{TOKEN_WORD}={token}")
 
     def _next_stop(self) -> Optional[float]:
-        stops = [shop._parts.timers.next_stop() for shop in self._shops.values()]
+        stops = [shop._services.timers.next_stop() for shop in self._shops.values()]
         return min((each for each in stops if each is not None), default=None)
 
     def _catch_up(self) -> None:
         for shop in self._shops.values():
-            shop._parts.catch_up()
+            shop._services.catch_up()

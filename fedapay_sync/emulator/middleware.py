@@ -63,7 +63,7 @@ class ApiRequest(NamedTuple):
         return json.loads(self.body)
 
 
-class Front:
+class RecordingMiddleware:
     """
     WSGI middleware around the API.
 

@@ -3,7 +3,7 @@
 import threading
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Sequence, Tuple
 
-from fedapay_sync.emulator.services import Parts
+from fedapay_sync.emulator.services import ShopServices
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,8 +31,8 @@ class LazyApp:
 class ShopRouter:
     """The APIs of all shops as one WSGI application; a key that opens none of them is refused by the first."""
 
-    def __init__(self, shops: Sequence[Parts]) -> None:
-        self._apps: List[Tuple[Parts, WSGIApplication]] = [(each, LazyApp(each.api)) for each in shops]
+    def __init__(self, shops: Sequence[ShopServices]) -> None:
+        self._apps: List[Tuple[ShopServices, WSGIApplication]] = [(each, LazyApp(each.api)) for each in shops]
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")[2].strip()
@@ -40,9 +40,9 @@ class ShopRouter:
 
     def _app_of(self, key: str) -> "WSGIApplication":
         if len(self._apps) > 1:
-            for parts, app in self._apps:
-                with parts.books.lock:
-                    if parts.is_key(key):
+            for services, app in self._apps:
+                with services.data.lock:
+                    if services.is_key(key):
                         return app
         return self._apps[0][1]
 

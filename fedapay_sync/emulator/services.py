@@ -17,23 +17,23 @@ from fedapay_sync.emulator.resources.events import Events
 from fedapay_sync.emulator.resources.invoices import Invoices
 from fedapay_sync.emulator.resources.logs import Logs
 from fedapay_sync.emulator.resources.oauth import TOKEN_PATH, OAuth
-from fedapay_sync.emulator.resources.payment_intents import Pushes
+from fedapay_sync.emulator.resources.payment_intents import PaymentIntents
 from fedapay_sync.emulator.resources.payment_pages import Pages
 from fedapay_sync.emulator.resources.payout_ledger import PayoutLedger
 from fedapay_sync.emulator.resources.payouts import Payouts
 from fedapay_sync.emulator.resources.phones import Phones
-from fedapay_sync.emulator.resources.transaction_ledger import Ledger
+from fedapay_sync.emulator.resources.transaction_ledger import TransactionLedger
 from fedapay_sync.emulator.resources.transactions import Transactions
 from fedapay_sync.emulator.resources.webhooks import Webhooks
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 
-class Parts:
+class ShopServices:
     """All parts of one emulated FedaPay, around one set of books."""
 
     def __init__(
         self,
-        books: Books,
+        data: ShopData,
         *,
         secret_key: str,
         delay: Optional[float],
@@ -44,29 +44,29 @@ class Parts:
         webhook_timeout: float,
         retry_factor: float,
     ) -> None:
-        self.books = books
-        self.timers = Timers(books.clock)
-        self.sender = Sender(books, webhook_secret, webhook_timeout)
-        self.deliveries = Deliveries(books, self.timers, self.sender, retry_factor=retry_factor)
+        self.data = data
+        self.timers = Timers(data.clock)
+        self.sender = Sender(data, webhook_secret, webhook_timeout)
+        self.deliveries = Deliveries(data, self.timers, self.sender, retry_factor=retry_factor)
         self.webhooks = Webhooks(
-            books, self.deliveries, url=webhook_url, headers=webhook_headers, disable_on_error=disable_on_error
+            data, self.deliveries, url=webhook_url, headers=webhook_headers, disable_on_error=disable_on_error
         )
-        self.customers = Customers(books)
-        self.balances = Balances(books)
-        self.ledger = Ledger(books, self.customers, self.balances, self.timers)
-        self.accounts = Accounts(books)
-        self.phones = Phones(self.ledger, self.accounts)
-        self.pushes = Pushes(self.ledger, self.phones, self.timers, delay)
-        self.payouts = PayoutLedger(books, self.customers, self.balances, self.timers, delay)
-        self._logs = Logs(books)
-        self._oauth = OAuth(books)
+        self.customers = Customers(data)
+        self.balances = Balances(data)
+        self.transactions = TransactionLedger(data, self.customers, self.balances, self.timers)
+        self.accounts = Accounts(data)
+        self.phones = Phones(self.transactions, self.accounts)
+        self.payment_intents = PaymentIntents(self.transactions, self.phones, self.timers, delay)
+        self.payouts = PayoutLedger(data, self.customers, self.balances, self.timers, delay)
+        self._logs = Logs(data)
+        self._oauth = OAuth(data)
         #: Whether a text opens the API of this shop.
         self.is_key = key_check(secret_key, self._oauth.is_token)
 
     def clear(self) -> None:
         """Begin anew, in one step; the file is emptied by whoever calls."""
         url = self.webhooks.url
-        self.books.clear()
+        self.data.clear()
         self.accounts.open()
         self.webhooks.url = url
 
@@ -77,31 +77,31 @@ class Parts:
 
     def catch_up(self) -> None:
         """After the clock has jumped: all that time brings has been brought."""
-        self.ledger.age()
+        self.transactions.age()
         self.timers.catch_up()
 
     def resume(self) -> None:
         """Take up again what the records say was under way."""
-        self.ledger.resume()
+        self.transactions.resume()
         self.phones.resume()
-        self.pushes.resume()
+        self.payment_intents.resume()
         self.payouts.resume()
 
     def api(self) -> Flask:
         """The API in front of all parts."""
-        return Api(self.books, self._logs, self._routes(), self.is_key, {TOKEN_PATH}).build()
+        return Api(self.data, self._logs, self._routes(), self.is_key, {TOKEN_PATH}).build()
 
     def _routes(self) -> List[Route]:
-        others = (Currencies(), Events(self.books), self.accounts, Pages(self.books), Invoices(self.books))
+        others = (Currencies(), Events(self.data), self.accounts, Pages(self.data), Invoices(self.data))
         parts = (
-            Transactions(self.ledger),
+            Transactions(self.transactions),
             self.customers,
             self.balances,
             Payouts(self.payouts),
             self.webhooks,
             self._logs,
             self._oauth,
-            self.pushes,
+            self.payment_intents,
             *others,
         )
         return [route for part in parts for route in part.routes()]

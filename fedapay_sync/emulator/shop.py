@@ -13,10 +13,10 @@ from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.rules import ACCOUNT, Rules, rules_of
 from fedapay_sync.emulator.http import serializers as shapes
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.services import Parts
-from fedapay_sync.emulator.storage.context import Common
-from fedapay_sync.emulator.storage.shop_data import Books
-from fedapay_sync.emulator.storage.state_file import Drawer
+from fedapay_sync.emulator.services import ShopServices
+from fedapay_sync.emulator.storage.context import EmulatorContext
+from fedapay_sync.emulator.storage.shop_data import ShopData
+from fedapay_sync.emulator.storage.state_file import NamespacedState
 from fedapay_sync.errors import InvalidArgument
 
 # What an event changes in a transaction that has not come so far.
@@ -24,7 +24,7 @@ _MOVED = ("status", "mode", "commission", "fees", "amount_debited", "amount_tran
 
 
 @dataclass(frozen=True)
-class Habits:
+class ShopOptions:
     """What the shops of one emulator have in common: how their payers, operators and webhooks behave."""
 
     delay: Optional[float]
@@ -56,9 +56,9 @@ class Shop(Controls):
 
     def __init__(
         self,
-        common: Common,
+        context: EmulatorContext,
         secret_key: str,
-        habits: Habits,
+        options: ShopOptions,
         *,
         name: Optional[str] = None,
         nameless: bool = True,
@@ -68,62 +68,62 @@ class Shop(Controls):
     ) -> None:
         rules = rules_of(secret_key)
         self.secret_key = secret_key
-        self._common = common
-        self._objects = habits.objects
-        self._parts = Parts(
-            Books(
+        self._context = context
+        self._objects = options.objects
+        self._services = ShopServices(
+            ShopData(
                 rules,
-                common,
+                context,
                 self._announce,
-                state=common.file if nameless else Drawer(common.file, fingerprint(secret_key)),
+                state=context.file if nameless else NamespacedState(context.file, fingerprint(secret_key)),
                 account=_account(secret_key, name, nameless=nameless),
             ),
             secret_key=secret_key,
-            delay=habits.delay,
+            delay=options.delay,
             webhook_url=webhook_url,
             webhook_headers=webhook_headers,
-            disable_on_error=habits.disable_on_error,
+            disable_on_error=options.disable_on_error,
             webhook_secret=_secret(rules, webhook_secret),
-            webhook_timeout=habits.webhook_timeout,
-            retry_factor=habits.retry_factor,
+            webhook_timeout=options.webhook_timeout,
+            retry_factor=options.retry_factor,
         )
 
     @property
     def name(self) -> str:
         """Nom que portent ses webhooks et ses pages de paiement."""
-        with self._common.lock:
-            return str(self._parts.accounts.told(None, in_full=False)["name"])
+        with self._context.lock:
+            return str(self._services.accounts.told(None, in_full=False)["name"])
 
     # The merchant's dashboard
 
     @property
     def webhook_url(self) -> Optional[str]:
         """Adresse prévenue, parmi celles de ``/v1/webhooks`` ; la changer réactive un webhook coupé."""
-        return self._parts.webhooks.url
+        return self._services.webhooks.url
 
     @webhook_url.setter
     def webhook_url(self, url: Optional[str]) -> None:
         self._check_open()
-        self._parts.webhooks.url = None if url is None else checks.address("webhook_url", url)
+        self._services.webhooks.url = None if url is None else checks.address("webhook_url", url)
 
     @property
     def webhook_secret(self) -> str:
         """Secret qui signe tous les webhooks ; peut être changé à tout moment."""
-        return self._parts.sender.secret
+        return self._services.sender.secret
 
     @webhook_secret.setter
     def webhook_secret(self, secret: str) -> None:
-        self._parts.sender.secret = checks.text("webhook_secret", secret)
+        self._services.sender.secret = checks.text("webhook_secret", secret)
 
     @property
     def webhook_enabled(self) -> bool:
         """Faux quand dix essais sans succès ont coupé le webhook de ``webhook_url``."""
-        return self._parts.webhooks.enabled
+        return self._services.webhooks.enabled
 
     @property
     def deliveries(self) -> List[Delivery]:
         """Essais de livraison, du plus ancien au plus récent (les 2000 derniers)."""
-        return self._parts.deliveries.made
+        return self._services.deliveries.made
 
     def wait_for_deliveries(self, timeout: float = 10) -> None:
         """
@@ -132,12 +132,12 @@ class Shop(Controls):
         Raises:
             TimeoutError: il en reste à l'échéance.
         """
-        self._parts.deliveries.wait(timeout)
+        self._services.deliveries.wait(timeout)
 
     def redeliver(self, delivery: Union[int, Delivery]) -> None:
         """Livre encore une fois le même événement : même corps, signature fraîche."""
         self._check_open()
-        self._parts.deliveries.send_again(delivery)
+        self._services.deliveries.send_again(delivery)
 
     def signed_webhook(
         self,
@@ -167,10 +167,10 @@ class Shop(Controls):
             b'{"name":"transaction.declined",'
         """
         number = None if id is None else int(self.transaction(id)["id"])
-        with self._common.lock:
+        with self._context.lock:
             kind, entity = self._entity_of_event(event, number)
             entity = {**entity, **(changes or {})}
-            account = self._parts.accounts.told(entity.get("account_id"), in_full=False)
+            account = self._services.accounts.told(entity.get("account_id"), in_full=False)
         body = shapes.webhook_body(event, kind, entity["id"], entity, account)
         at = int(SYSTEM_CLOCK.now() - age)
         signed = signature.sign(body, secret or self.webhook_secret, at)
@@ -180,7 +180,7 @@ class Shop(Controls):
 
     def _entity_of_event(self, event: str, number: Optional[int]) -> Tuple[str, Record]:
         """The kind of object, and the object as that event has it: that transaction, or an invented object."""
-        made = sample(event, self._parts.books)
+        made = sample(event, self._services.data)
         if made is None:
             known = ", ".join(f"{kind}.{what}" for kind, names in NAMES.items() for what in names)
             raise InvalidArgument(f"event={event!r} : inconnu. Événements : {known}.", field="event")
@@ -189,8 +189,8 @@ class Shop(Controls):
             return made
         if kind != "transaction":
             raise InvalidArgument(f"{event} ne concerne pas une transaction : ne pas donner id.", field="id")
-        record = self._parts.ledger.get(number)
-        entity = shapes.transaction_record(record, self._parts.books.base_url())
+        record = self._services.transactions.get(number)
+        entity = shapes.transaction_record(record, self._services.data.base_url())
         status = example["status"]
         if status in ("pending", entity["status"]):
             return kind, entity
@@ -200,13 +200,13 @@ class Shop(Controls):
 
     def _announce(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
         """Called by the books under their lock: only queues."""
-        settings = self._common.settings
+        settings = self._context.settings
         if kind not in self._objects or (name == "transaction.expired" and not settings.expiry_webhook):
             return
         as_api = settings.webhook_entity == "api"
-        account = self._parts.accounts.told(entity.get("account_id"), in_full=as_api)
+        account = self._services.accounts.told(entity.get("account_id"), in_full=as_api)
         shown = answer if as_api else entity
-        self._parts.webhooks.send(name, number, shapes.webhook_body(name, kind, number, shown, account))
+        self._services.webhooks.send(name, number, shapes.webhook_body(name, kind, number, shown, account))
 
 
 def _secret(rules: Rules, given: Optional[str]) -> str:

@@ -96,7 +96,7 @@ def test_a_phone_behind_another_tab_is_still_in_hand(browser, emulator):
     """
 
     def held():
-        return max(emulator._parts.phones._held.values())
+        return max(emulator._services.phones._held.values())
 
     browser.open(f"{emulator.url}/telephone/{NUMBER}")
     browser.wait_for("Ce téléphone sonnera ici")
@@ -144,7 +144,7 @@ def test_nobody_is_kept_out(browser, window, order, emulator, push):
     """
     browser.size(*window)
     transaction, deleted = order(), order()
-    emulator._parts.ledger.delete(emulator._parts.ledger.get(deleted["id"]))
+    emulator._services.transactions.delete(emulator._services.transactions.get(deleted["id"]))
     found = {}
 
     def look(name, url):

@@ -620,7 +620,7 @@ def test_every_known_address_has_a_route_of_its_own(address, emulator):
     Each line of FedaPay's endpoint index; a name in an address is not taken for an id.
     """
     method, path = address.split()
-    flask = emulator._parts.api()
+    flask = emulator._services.api()
     rule, parts = flask.url_map.bind("127.0.0.1").match(f"/v1/{path}", method=method, return_rule=True)
     assert method in rule.methods
     assert set(parts.values()) <= {"1", "a", "momo_test"}

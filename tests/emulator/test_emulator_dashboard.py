@@ -146,9 +146,9 @@ def test_ten_thousand_transactions_are_shown_a_page_at_a_time(desk, emulator):
     """
     Fifty of them, with ways to the others; the filter stays; and no page takes long, the last neither.
     """
-    with emulator._parts.books.together():
+    with emulator._services.data.atomic():
         for number in range(10_000):
-            emulator._parts.ledger.add(
+            emulator._services.transactions.add(
                 amount=100 + number, description="x", currency_id=1, customer_id=None, callback_url=None
             )
     began = time.monotonic()

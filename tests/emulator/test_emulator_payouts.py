@@ -19,8 +19,8 @@ from fedapay_sync.emulator.resources.balances import Balances
 from fedapay_sync.emulator.resources.customers import Customers
 from fedapay_sync.emulator.resources.payout_ledger import PayoutLedger
 from fedapay_sync.emulator.resources.payouts import Payouts
-from fedapay_sync.emulator.storage.context import Common
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.context import EmulatorContext
+from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.errors import InvalidArgument
 
 PERSON = {
@@ -494,8 +494,8 @@ def test_no_body_of_a_start_breaks_it(body):
     """
     if not isinstance(body, dict):
         body = {"payouts": body}
-    books = Books(rules_of(SANDBOX_SECRET_KEY), Common(), lambda *_: None)
-    ledger = PayoutLedger(books, Customers(books), Balances(books), Timers(books.clock))
+    data = ShopData(rules_of(SANDBOX_SECRET_KEY), EmulatorContext(), lambda *_: None)
+    ledger = PayoutLedger(data, Customers(data), Balances(data), Timers(data.clock))
     payouts = Payouts(ledger)
     made = payouts.create(Call({**GOOD, "include": ""})).answer["v1/payout"]
     listed = body.get("payouts")

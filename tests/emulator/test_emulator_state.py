@@ -378,7 +378,7 @@ def test_ten_thousand_transactions_are_no_burden(emulator, api):
     """
     Only the page shown is made, and a look-up is no search: counted in records read, not in seconds.
     """
-    ledger = emulator._parts.ledger
+    ledger = emulator._services.transactions
     read = []
 
     class Counting(dict):

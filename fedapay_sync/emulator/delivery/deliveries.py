@@ -13,7 +13,7 @@ from fedapay_sync.emulator.delivery.sender import Delivery, Sender
 from fedapay_sync.emulator.domain.timers import RETRY, Timers
 from fedapay_sync.emulator.faults.faults import Fault
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.errors import ConfigError, InvalidArgument
 
 log = get_logger("fedapay_sync.emulator")
@@ -46,22 +46,22 @@ class Deliveries:
     is called.
     """
 
-    def __init__(self, books: Books, timers: Timers, sender: Sender, *, retry_factor: float) -> None:
-        self._books = books
+    def __init__(self, data: ShopData, timers: Timers, sender: Sender, *, retry_factor: float) -> None:
+        self._data = data
         self._timers = timers
         self._sender = sender
-        self._faults = books.common.faults
-        self._endpoints = books.table("webhooks")
-        self._jobs = books.table("deliveries")
+        self._faults = data.context.faults
+        self._endpoints = data.table("webhooks")
+        self._jobs = data.table("deliveries")
         self.retry_factor = retry_factor
-        self._changed = threading.Condition(books.lock)
+        self._changed = threading.Condition(data.lock)
         # Counts the starts; 0 while stopped. A timer of an earlier run does nothing: a start plans everything anew.
         self._starts = 0
         self._run = 0
         self._lanes: Dict[int, _Lane] = {}
         self._calling: Set[int] = set()
         self._log: Deque[Tuple[Delivery, Record]] = deque(maxlen=_KEPT)
-        books.after_reload(self._notice)
+        data.after_reload(self._notice)
 
     @property
     def made(self) -> List[Delivery]:
@@ -71,12 +71,12 @@ class Deliveries:
 
     def send(self, webhook_id: int, event: str, object_id: int, body: bytes) -> None:
         """Deliver in the background."""
-        with self._books.together():
+        with self._data.atomic():
             self._add(webhook_id=webhook_id, event=event, object_id=object_id, body=body.decode("utf-8"))
 
     def send_again(self, which: Union[int, Delivery]) -> None:
         """The same event once more, as the dashboard's replay does: same body, fresh signature."""
-        with self._books.together():
+        with self._data.atomic():
             kept = list(self._log)
             if isinstance(which, int):
                 chosen = [kept[which][1]] if -len(kept) <= which < len(kept) else []
@@ -118,7 +118,7 @@ class Deliveries:
                 lane.held = []
             for job in self._jobs:
                 if job["id"] not in self._calling:
-                    self._plan(job, max(0.0, job["due"] - self._books.now()))
+                    self._plan(job, max(0.0, job["due"] - self._data.now()))
 
     def stop(self) -> None:
         with self._changed:
@@ -137,7 +137,7 @@ class Deliveries:
             self._changed.notify_all()
 
     def _add(self, **job: Any) -> None:
-        job = {**job, "id": self._books.next_id(), "attempt": 1, "due": self._books.now()}
+        job = {**job, "id": self._data.next_id(), "attempt": 1, "due": self._data.now()}
         self._plan(self._jobs.keep(job), 0.0)
 
     def _plan(self, job: Record, seconds: float) -> None:
@@ -176,12 +176,12 @@ class Deliveries:
             self._changed.notify_all()
         elif fault.name == "webhook.delay":
             seconds = fault.options["seconds"]
-            self._plan(self._jobs.keep({**job, "due": self._books.now() + seconds}), seconds)
+            self._plan(self._jobs.keep({**job, "due": self._data.now() + seconds}), seconds)
         elif fault.name == "webhook.reorder":
             self._hold(job, fault)
         else:
             for _ in range(fault.options["copies"] - 1):
-                self._put(self._jobs.keep({**job, "id": self._books.next_id()}))
+                self._put(self._jobs.keep({**job, "id": self._data.next_id()}))
             self._put(self._jobs.keep(job))
 
     def _hold(self, job: Record, fault: Optional[Fault] = None) -> None:
@@ -251,17 +251,17 @@ class Deliveries:
         """Write down what became of a job, and plan the next attempt."""
         with self._changed:
             wait, again = 0.0, None
-            with self._books.together():
+            with self._data.atomic():
                 if self._jobs.get(job["id"]) is None:
                     pass  # forgotten while the receiver was called
                 elif delivery is None or self._is_done(delivery):
                     self._jobs.erase(job)
                 else:
-                    if job["attempt"] >= self._books.settings.disable_after:
+                    if job["attempt"] >= self._data.settings.disable_after:
                         self._give_up(delivery)
                     if job["attempt"] < MAX_ATTEMPTS:
                         wait = min(2 ** job["attempt"], _LONGEST_WAIT) * self.retry_factor
-                        again = {**job, "attempt": job["attempt"] + 1, "due": self._books.now() + wait}
+                        again = {**job, "attempt": job["attempt"] + 1, "due": self._data.now() + wait}
                         self._jobs.keep(again)
                     else:
                         self._jobs.erase(job)
@@ -272,11 +272,11 @@ class Deliveries:
 
     def _is_done(self, delivery: Delivery) -> bool:
         moved = delivery.status is not None and 300 <= delivery.status < 400
-        return delivery.succeeded or (moved and self._books.settings.redirect_succeeds)
+        return delivery.succeeded or (moved and self._data.settings.redirect_succeeds)
 
     def _give_up(self, delivery: Delivery) -> None:
         endpoint = self._endpoints.get(delivery.webhook_id)
         # Not an address that has been corrected since.
         if endpoint and endpoint["disable_on_error"] and endpoint["enabled"] and endpoint["url"] == delivery.url:
-            self._endpoints.keep({**endpoint, "enabled": False, "updated_at": self._books.stamp()})
+            self._endpoints.keep({**endpoint, "enabled": False, "updated_at": self._data.stamp()})
             log.warning("webhook disabled after %d failed attempts: %s", delivery.attempt, mask(delivery.url))

@@ -5,7 +5,7 @@ from typing import Callable, Dict, List, Optional, Tuple
 from fedapay_sync.emulator.domain.rules import charge
 from fedapay_sync.emulator.http import serializers as shapes
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 #: Every event that can be asked for, by kind of object. Nobody has recorded those of payouts, expired and refunded.
 NAMES: Dict[str, List[str]] = {
@@ -18,24 +18,24 @@ _AMOUNT = 1000
 _PAID = ("approved", "transferred", "refunded")
 
 
-def sample(name: str, books: Books) -> Optional[Tuple[str, Record]]:
+def sample(name: str, data: ShopData) -> Optional[Tuple[str, Record]]:
     """The kind of object and an object to which that event happens; None if there is no such event."""
     kind, _, what = name.partition(".")
-    return (kind, _MAKERS[kind](what, books)) if what in NAMES.get(kind, ()) else None
+    return (kind, _MAKERS[kind](what, data)) if what in NAMES.get(kind, ()) else None
 
 
-def _transaction(what: str, books: Books) -> Record:
-    now = books.now()
+def _transaction(what: str, data: ShopData) -> Record:
+    now = data.now()
     record = shapes.new_transaction(
-        id=books.next_id(),
+        id=data.next_id(),
         reference=shapes.reference("trx", now),
         amount=_AMOUNT,
         description="Événement d'essai",
         status="pending" if what in ("created", "updated", "deleted") else what,
-        customer_id=books.next_id(),
+        customer_id=data.next_id(),
         currency_id=1,
         metadata={},
-        account_id=books.account["id"],
+        account_id=data.account["id"],
         payment_token=None,
         created_at=shapes.stamp(now),
         updated_at=shapes.stamp(now),
@@ -43,25 +43,25 @@ def _transaction(what: str, books: Books) -> Record:
     if f"{what}_at" in record:
         record[f"{what}_at"] = shapes.stamp(now)
     if what in _PAID:
-        mode = books.rules.page_mode
-        rate = books.rules.rate(mode)
-        price = charge(_AMOUNT, rate, books.settings.fees_by)
+        mode = data.rules.page_mode
+        rate = data.rules.rate(mode)
+        price = charge(_AMOUNT, rate, data.settings.fees_by)
         record.update(mode=mode, commission=str(rate), fees=price.fees)
         record.update(amount_debited=price.debited, amount_transferred=price.transferred)
         record.update(approved_at=shapes.stamp(now))
-    return shapes.transaction_record(record, books.base_url())
+    return shapes.transaction_record(record, data.base_url())
 
 
-def _customer(what: str, books: Books) -> Record:
-    now = books.stamp()
+def _customer(what: str, data: ShopData) -> Record:
+    now = data.stamp()
     return shapes.customer_record(
         {
-            "id": books.next_id(),
+            "id": data.next_id(),
             "firstname": "Ayaba",
             "lastname": "Hounkpatin",
             "email": "ayaba.hounkpatin@example.bj",
-            "account_id": books.account["id"],
-            "phone_number_id": books.next_id(),
+            "account_id": data.account["id"],
+            "phone_number_id": data.next_id(),
             "created_at": now,
             "updated_at": now,
             "deleted_at": now if what == "deleted" else None,
@@ -69,29 +69,29 @@ def _customer(what: str, books: Books) -> Record:
     )
 
 
-def _payout(what: str, books: Books) -> Record:
-    now = books.stamp()
+def _payout(what: str, data: ShopData) -> Record:
+    now = data.stamp()
     steps = NAMES["payout"]
     begun = steps.index(what) >= steps.index("started")
     known = {
-        "id": books.next_id(),
-        "reference": str(books.next_id()),
+        "id": data.next_id(),
+        "reference": str(data.next_id()),
         "amount": _AMOUNT,
         "status": "pending" if what == "created" else what,
-        "customer_id": books.next_id(),
+        "customer_id": data.next_id(),
         "currency_id": 1,
-        "mode": books.rules.page_mode,
+        "mode": data.rules.page_mode,
         "created_at": now,
         "updated_at": now,
         "started_at": now if begun else None,
         f"{what}_at": now,
         "metadata": {},
-        "account_id": books.account["id"],
+        "account_id": data.account["id"],
     }
     return shapes.payout_record(known)
 
 
-_MAKERS: Dict[str, Callable[[str, Books], Record]] = {
+_MAKERS: Dict[str, Callable[[str, ShopData], Record]] = {
     "transaction": _transaction,
     "customer": _customer,
     "payout": _payout,

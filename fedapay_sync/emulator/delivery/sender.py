@@ -10,7 +10,7 @@ from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.delivery.http_post import call
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 log = get_logger("fedapay_sync.emulator")
 
@@ -64,8 +64,8 @@ class Delivery:
 class Sender:
     """Sends a job to an endpoint. Without any lock: a receiver may take its time."""
 
-    def __init__(self, books: Books, secret: str, timeout: float) -> None:
-        self._books = books
+    def __init__(self, data: ShopData, secret: str, timeout: float) -> None:
+        self._data = data
         self.secret = secret
         self.timeout = timeout
 
@@ -85,9 +85,9 @@ class Sender:
             "url": endpoint["url"],
             "attempt": job["attempt"],
             "body": job["body"].encode("utf-8"),
-            "time": self._books.now(),
+            "time": self._data.now(),
             "webhook_id": job["webhook_id"],
-            "id": self._books.next_id(),
+            "id": self._data.next_id(),
             "fault": job.get("fault", ""),
         }
         return Delivery(**{**known, **seen})
@@ -113,7 +113,7 @@ class Sender:
 
     def _sign(self, headers: Dict[str, str], body: bytes) -> Mapping[str, str]:
         """Sign rightly, unless a fault was asked for; then its name."""
-        fault = self._books.common.faults.of_webhook("webhook.wrong_signature", "webhook.old_stamp")
+        fault = self._data.context.faults.of_webhook("webhook.wrong_signature", "webhook.old_stamp")
         secret, at = self.secret, None
         if fault is not None and fault.name == "webhook.old_stamp":
             at = int(SYSTEM_CLOCK.now() - fault.options["seconds"])

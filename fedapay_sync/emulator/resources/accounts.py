@@ -8,8 +8,8 @@ from fedapay_sync.emulator.http.errors import NOT_ALLOWED, Refusal, both
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.http.validation import text
 from fedapay_sync.emulator.resources import crud as plain
-from fedapay_sync.emulator.resources.crud import Plain
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.resources.crud import CrudResource
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 _LIGHT = "id name timezone country created_at updated_at verified reference".split()
 _BUSINESS = """
@@ -28,7 +28,7 @@ _DOCUMENTS = """
 _LISTS = "user_accounts users api_keys balances bank_accounts mobile_accounts card_accounts currencies".split()
 
 
-class Accounts(Plain):
+class Accounts(CrudResource):
     """Whatever a merchant fills in elsewhere, documents and people, is null or empty here."""
 
     kind = "account"
@@ -39,13 +39,13 @@ class Accounts(Plain):
     readers = dict.fromkeys(["name", "timezone", "country", *_BUSINESS], text)
     required = ("name",)
 
-    def __init__(self, books: Books) -> None:
-        super().__init__(books)
+    def __init__(self, data: ShopData) -> None:
+        super().__init__(data)
         self.open()
 
     def open(self) -> None:
         """There is a first account from the beginning; a name that the shop was given takes its old one's place."""
-        own, now = self._books.account, self._books.stamp()
+        own, now = self._data.account, self._data.stamp()
         kept = self._table.get(own["id"])
         if kept is None:
             self._table.keep({**self.blank(), **own, "created_at": now, "updated_at": now})
@@ -61,16 +61,16 @@ class Accounts(Plain):
 
     def light(self, call: Call) -> Record:
         """The account that acts; a point-of-sale code changes nothing that is known."""
-        record = self.found(str(self._books.account_id))
+        record = self.found(str(self._data.account_id))
         return {"v1/account": {"klass": "v1/account", **pick(record, _LIGHT)}}
 
     def told(self, account_id: Optional[int], *, in_full: bool) -> Record:
         """An account as webhooks carry it: as the API has it, or short."""
-        record = self._table.get(account_id) or self.found(str(self._books.account["id"]))
-        return self.shown(record) if in_full else pick({"klass": "v1/account", **record}, list(self._books.account))
+        record = self._table.get(account_id) or self.found(str(self._data.account["id"]))
+        return self.shown(record) if in_full else pick({"klass": "v1/account", **record}, list(self._data.account))
 
     def delete(self, call: Call, number: str) -> None:
-        if self.found(number)["id"] == self._books.account["id"]:
+        if self.found(number)["id"] == self._data.account["id"]:
             # Every other record belongs to it.
             raise Refusal(403, NOT_ALLOWED)
         super().delete(call, number)

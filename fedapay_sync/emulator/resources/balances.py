@@ -6,15 +6,15 @@ from fedapay_sync.emulator.http import serializers as shapes
 from fedapay_sync.emulator.http.call import Call, Route, id_of
 from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 
 class Balances:
     """``/v1/balances``. They come without ``meta``, all of them at once."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
-        self._table = books.table("balances", "mode")
+    def __init__(self, data: ShopData) -> None:
+        self._data = data
+        self._table = data.table("balances", "mode")
 
     def routes(self) -> List[Route]:
         return [("GET", "/v1/balances", self.all), ("GET", "/v1/balances/<number>", self.retrieve)]
@@ -41,21 +41,21 @@ class Balances:
 
     def credit(self, transaction: Record, at: str) -> None:
         """A payment reaches the balance at its transfer, or at its approval if the settings say so; never twice."""
-        if transaction.get("credited") or self._books.settings.credit_at != at:
+        if transaction.get("credited") or self._data.settings.credit_at != at:
             return
         record = self.of(transaction["mode"])
         record["amount"] += transaction["amount_transferred"] or 0
-        record["updated_at"] = self._books.stamp()
+        record["updated_at"] = self._data.stamp()
         self._table.keep(record)
         transaction["credited"] = True
 
     def _open(self) -> None:
         """An account has its balances from the beginning; here from when somebody looks."""
         if not len(self._table):
-            for mode in (None, *sorted(self._books.rules.modes)):
+            for mode in (None, *sorted(self._data.rules.modes)):
                 self._new(mode)
 
     def _new(self, mode: Optional[str]) -> Record:
-        now = self._books.stamp()
-        new = {"id": self._books.next_id(), "amount": 0, "mode": mode, "created_at": now, "updated_at": now}
+        now = self._data.stamp()
+        new = {"id": self._data.next_id(), "amount": 0, "mode": mode, "created_at": now, "updated_at": now}
         return self._table.keep(new)

@@ -10,7 +10,7 @@ from fedapay_sync.emulator.http.call import Call, Created, Route, id_of
 from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal, both
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.http.validation import EMPTY, INVALID, TAKEN, items_of
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 #: Reads one field, or says in a ValueError what is wrong with it.
 Reader = Callable[[Any], Any]
@@ -86,7 +86,7 @@ def code() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(8))
 
 
-class Plain:
+class CrudResource:
     """One kind of such records. What was deleted is gone: no later call finds it."""
 
     kind: ClassVar[str]
@@ -95,9 +95,9 @@ class Plain:
     readers: ClassVar[Mapping[str, Reader]]
     required: ClassVar[Iterable[str]] = ()
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
-        self._table = books.table(f"{self.kind}s", "reference")
+    def __init__(self, data: ShopData) -> None:
+        self._data = data
+        self._table = data.table(f"{self.kind}s", "reference")
 
     def routes(self) -> List[Route]:
         """What this part answers."""
@@ -115,8 +115,8 @@ class Plain:
 
     def create(self, call: Call) -> Created:
         empty = [name for name in self.required if call.body.get(name) in (None, "")]
-        record = {**self.blank(), **self._read(call.body, self.failed[0], empty), "id": self._books.next_id()}
-        record["created_at"] = record["updated_at"] = self._books.stamp()
+        record = {**self.blank(), **self._read(call.body, self.failed[0], empty), "id": self._data.next_id()}
+        record["created_at"] = record["updated_at"] = self._data.stamp()
         return Created(self._one(self._table.keep(record)))
 
     def retrieve(self, call: Call, number: str) -> Record:
@@ -125,7 +125,7 @@ class Plain:
     def update(self, call: Call, number: str) -> Record:
         record = self.found(number)
         empty = [name for name in self.required if call.body.get(name, "left out") in (None, "")]
-        record.update(self._read(call.body, self.failed[1], empty, record["id"]), updated_at=self._books.stamp())
+        record.update(self._read(call.body, self.failed[1], empty, record["id"]), updated_at=self._data.stamp())
         return self._one(self._table.keep(record))
 
     def delete(self, call: Call, number: str) -> None:
@@ -174,7 +174,7 @@ class Plain:
         return given
 
 
-class Payable(Plain):
+class Payable(CrudResource):
     """Pages and invoices: with a currency, and a reference that makes their public address."""
 
     fields: ClassVar[List[str]]
@@ -194,7 +194,7 @@ class Payable(Plain):
         return record
 
     def blank(self) -> Record:
-        return {"reference": code(), "currency_id": CURRENCIES[0]["id"], "account_id": self._books.account_id}
+        return {"reference": code(), "currency_id": CURRENCIES[0]["id"], "account_id": self._data.account_id}
 
     def settle(self, given: Record, errors: Errors, own_id: int) -> None:
         wanted = given.pop("currency", None)

@@ -8,7 +8,7 @@ from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal, both, missing
 from fedapay_sync.emulator.http.filters import select
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.http.validation import TAKEN, UNKNOWN, Fields, number_of
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 _CREATION_FAILED = both("La création du client a échoué", "Customer creation failed")
 _UPDATE_FAILED = both("La mise à jour du client a échoué", "Customer update failed")
@@ -19,10 +19,10 @@ _SEARCHED = ("full_name", "email")
 class Customers:
     """``/v1/customers``, and whom other records mean by their customer."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
+    def __init__(self, data: ShopData) -> None:
+        self._data = data
         # Ours: the e-mail in small letters, as long as it is somebody's.
-        self._table = books.table("customers", "known_as")
+        self._table = data.table("customers", "known_as")
 
     def routes(self) -> List[Route]:
         return [
@@ -60,7 +60,7 @@ class Customers:
         return _one(self.keep(changed))
 
     def delete(self, call: Call, number: str) -> None:
-        customer = {**self._living(number), "deleted_at": self._books.stamp(), "known_as": None}
+        customer = {**self._living(number), "deleted_at": self._data.stamp(), "known_as": None}
         self._tell("deleted", self._table.keep(customer))
 
     # For other records
@@ -85,13 +85,13 @@ class Customers:
         known = self._table.get(customer.get("id"))
         if known is customer:
             return customer
-        now = self._books.stamp()
+        now = self._data.stamp()
         if known is None:
-            customer.update(id=self._books.next_id(), account_id=self._books.account_id, created_at=now)
+            customer.update(id=self._data.next_id(), account_id=self._data.account_id, created_at=now)
         customer["full_name"] = " ".join(filter(None, (customer["firstname"], customer["lastname"])))
         customer["known_as"] = (customer["email"] or "").lower() or None
         if customer["phone"] and not customer.get("phone_number_id"):
-            customer["phone_number_id"] = self._books.next_id()
+            customer["phone_number_id"] = self._data.next_id()
         customer["updated_at"] = now
         self._table.keep(customer)
         self._tell("created" if known is None else "updated", customer)
@@ -123,7 +123,7 @@ class Customers:
 
     def _tell(self, what: str, customer: Record) -> None:
         entity, answer = shapes.customer_record(customer), shapes.customer_answer(customer)
-        self._books.publish(f"customer.{what}", "customer", customer["id"], entity, answer)
+        self._data.publish(f"customer.{what}", "customer", customer["id"], entity, answer)
 
 
 def _one(customer: Record) -> Record:

@@ -7,14 +7,14 @@ from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
 from fedapay_sync.emulator.http.filters import match
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 
 class Events:
     """The journal of the books, read only."""
 
-    def __init__(self, books: Books) -> None:
-        self._events = books.events
+    def __init__(self, data: ShopData) -> None:
+        self._events = data.events
 
     def routes(self) -> List[Route]:
         return [

@@ -6,11 +6,11 @@ from typing import Callable, Iterator, List, Tuple
 from fedapay_sync.emulator.domain.rules import TRANSITIONS
 from fedapay_sync.emulator.domain.timers import Timers
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.emulator.storage.table import Table
 
 
-class Deadlines:
+class Lifecycle:
     """
     What is due, and when, as ``due`` and ``turns`` of the records say. Under the lock of the books.
 
@@ -18,13 +18,13 @@ class Deadlines:
         act: to be called when something has become due.
     """
 
-    def __init__(self, books: Books, timers: Timers, table: Table, act: Callable[[], object]) -> None:
-        self._books = books
+    def __init__(self, data: ShopData, timers: Timers, table: Table, act: Callable[[], object]) -> None:
+        self._data = data
         self._timers = timers
         self._table = table
         self._act = act
         self._due: List[Tuple[float, int, str]] = []
-        books.after_reload(self._look_ahead)
+        data.after_reload(self._look_ahead)
 
     def plan(self, record: Record, due: float, status: str) -> None:
         """At that time it takes that status."""
@@ -34,7 +34,7 @@ class Deadlines:
 
     def passed(self) -> Iterator[Tuple[Record, str]]:
         """What has become due, each once, the oldest first: the record, and the status that it takes."""
-        while self._due and self._due[0][0] <= self._books.now():
+        while self._due and self._due[0][0] <= self._data.now():
             due, number, status = heapq.heappop(self._due)
             record = self._table.get(number)
             # Another entry of the heap may have replaced this one.
@@ -59,4 +59,4 @@ class Deadlines:
 
     def _time(self, due: float) -> None:
         # A second late: the records count by the other of the two clocks.
-        self._timers.after(max(0.0, due - self._books.now()) + 1, self._act)
+        self._timers.after(max(0.0, due - self._data.now()) + 1, self._act)

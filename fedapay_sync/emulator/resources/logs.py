@@ -10,7 +10,7 @@ from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
 from fedapay_sync.emulator.http.filters import match
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.resources.events import queue
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.errors import ConfigError
 
 log = get_logger("fedapay_sync.emulator")
@@ -33,9 +33,9 @@ _SOURCE = ("X-FedaPay-Lib", "X-Source")
 class Logs:
     """The last calls made with a good key."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
-        self._logs = books.journal("logs", _KEPT)
+    def __init__(self, data: ShopData) -> None:
+        self._data = data
+        self._logs = data.append_log("logs", _KEPT)
 
     def routes(self) -> List[Route]:
         return [
@@ -62,8 +62,8 @@ class Logs:
 
     def _add(self, method: str, path: str, address: Optional[str], call: Call, status: int, answer: Any) -> None:
         self._logs.add(
-            self._books.stamp(),
-            self._books.account_id,
+            self._data.stamp(),
+            self._data.account_id,
             method=method,
             url=masked(path),
             status=status,

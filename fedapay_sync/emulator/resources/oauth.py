@@ -8,7 +8,7 @@ from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import Refusal, both, missing
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.http.validation import INVALID
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 #: Identifiant du client OAuth de l'émulateur. Public, comme son secret : ils n'ouvrent rien d'autre.
 OAUTH_CLIENT_ID = "oauth_emulateur_fedapay_sync"
@@ -26,9 +26,9 @@ _UNKNOWN_CLIENT = both("Client OAuth inconnu", "Unknown OAuth client")
 class OAuth:
     """A token never ends: nothing is known of an end, no answer of FedaPay's tells one."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
-        self._table = books.table("oauth_tokens", "access_token")
+    def __init__(self, data: ShopData) -> None:
+        self._data = data
+        self._table = data.table("oauth_tokens", "access_token")
 
     def routes(self) -> List[Route]:
         """What this part answers."""
@@ -46,8 +46,8 @@ class OAuth:
         if not (_same(client, OAUTH_CLIENT_ID) and _same(secret, OAUTH_CLIENT_SECRET)):
             raise Refusal(401, _UNKNOWN_CLIENT)
         token = secrets.token_hex(32)
-        self._table.keep({"id": self._books.next_id(), "access_token": token})
-        created_at = str(int(self._books.now()))
+        self._table.keep({"id": self._data.next_id(), "access_token": token})
+        created_at = str(int(self._data.now()))
         return {"access_token": token, "token_type": "Bearer", "scope": "read_write", "created_at": created_at}
 
 

@@ -10,14 +10,14 @@ from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, missing
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.resources.phones import Phones
-from fedapay_sync.emulator.resources.transaction_ledger import Ledger
+from fedapay_sync.emulator.resources.transaction_ledger import TransactionLedger
 from fedapay_sync.emulator.resources.transactions import BAD_TOKEN
 from fedapay_sync.enums import TransactionStatus
 
 _S = TransactionStatus
 
 
-class Pushes:
+class PaymentIntents:
     """
     Payments without redirection.
 
@@ -25,7 +25,7 @@ class Pushes:
         delay: seconds until a payer answers; None: never by himself.
     """
 
-    def __init__(self, ledger: Ledger, phones: Phones, timers: Timers, delay: Optional[float]) -> None:
+    def __init__(self, ledger: TransactionLedger, phones: Phones, timers: Timers, delay: Optional[float]) -> None:
         self._ledger = ledger
         self._phones = phones
         self._timers = timers
@@ -40,7 +40,7 @@ class Pushes:
         return self._delay is not None
 
     def push(self, call: Call, mode: str) -> Record:
-        rules = self._ledger.books.rules
+        rules = self._ledger.data.rules
         if mode not in KNOWN_MODES:
             raise Refusal(404, NOT_FOUND)
         if mode not in rules.modes:
@@ -50,15 +50,15 @@ class Pushes:
             raise missing("token")
         record = self._ledger.by_token(token)
         if record is None:
-            raise Refusal(self._ledger.books.settings.bad_token_status, BAD_TOKEN)
+            raise Refusal(self._ledger.data.settings.bad_token_status, BAD_TOKEN)
         if not self._ledger.is_payable(record):
             raise Refusal(400, NOT_ALLOWED)
         number = fields.pushed_number(call.body, self._ledger.customer_of(record).get("phone"))
         self.ask(record, mode, number)
         intent = {
             "klass": "v1/payment_intent",
-            "id": self._ledger.books.next_id(),
-            "reference": shapes.reference("pi", self._ledger.books.now()),
+            "id": self._ledger.data.next_id(),
+            "reference": shapes.reference("pi", self._ledger.data.now()),
             "status": record["status"],
             "mode": mode,
         }
@@ -72,7 +72,7 @@ class Pushes:
 
     def resume(self) -> None:
         """After records were read from a file: payers who were thinking then go on doing so."""
-        with self._ledger.books.together():
+        with self._ledger.data.atomic():
             for record in self._ledger.newest_first():
                 if record["status"] == _S.pending and record.get("answer"):
                     self._expect(record)
@@ -82,25 +82,25 @@ class Pushes:
     def _think(self, record: Record, number: str) -> None:
         if self._delay is None:
             return
-        agrees = self._ledger.books.rules.payer_agrees(number, strict=self._ledger.books.settings.strict_numbers)
+        agrees = self._ledger.data.rules.payer_agrees(number, strict=self._ledger.data.settings.strict_numbers)
         record["answer"] = (_S.approved if agrees else _S.declined).value
-        record["answer_due"] = self._ledger.books.now() + self._delay
-        self._ledger.books.table("transactions").keep(record)
+        record["answer_due"] = self._ledger.data.now() + self._delay
+        self._ledger.data.table("transactions").keep(record)
         self._expect(record)
 
     def _expect(self, record: Record) -> None:
         number, attempt = record["id"], record["attempt"]
-        left = max(0.0, record["answer_due"] - self._ledger.books.now())
+        left = max(0.0, record["answer_due"] - self._ledger.data.now())
         self._timers.after(left, lambda: self._answer(number, attempt), stop=True)
 
     def _answer(self, number: int, attempt: int) -> None:
         """What the payer of that number does by himself, unless a person has his phone in hand."""
-        with self._ledger.books.together():
-            record = self._ledger.books.table("transactions").get(number)
+        with self._ledger.data.atomic():
+            record = self._ledger.data.table("transactions").get(number)
             if record is None or record["attempt"] != attempt or not record["answer"]:
                 return
             if self._phones.is_held(record["prompted"]):
                 record["answer"] = None
-                self._ledger.books.table("transactions").keep(record)
+                self._ledger.data.table("transactions").keep(record)
             else:
                 self._ledger.move(number, record["answer"], attempt=attempt)

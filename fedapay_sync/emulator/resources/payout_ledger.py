@@ -11,7 +11,7 @@ from fedapay_sync.emulator.http.serializers import Record, stamp
 from fedapay_sync.emulator.resources.balances import Balances
 from fedapay_sync.emulator.resources.customers import Customers
 from fedapay_sync.emulator.resources.payout_params import START_FAILED, Order, fee
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.errors import InvalidArgument
 
 _NOT_PENDING = both("a déjà été démarré ou supprimé", "has already been started or deleted")
@@ -41,14 +41,14 @@ class PayoutLedger:
     """
 
     def __init__(
-        self, books: Books, customers: Customers, balances: Balances, timers: Timers, delay: Optional[float] = None
+        self, data: ShopData, customers: Customers, balances: Balances, timers: Timers, delay: Optional[float] = None
     ) -> None:
-        self.books = books
+        self.data = data
         self.customers = customers
         self._balances = balances
         self._timers = timers
         self._delay = delay
-        self._table = books.table("payouts", "merchant_reference")
+        self._table = data.table("payouts", "merchant_reference")
 
     # Reading
 
@@ -66,7 +66,7 @@ class PayoutLedger:
 
     def newest_first(self) -> List[Record]:
         """Every payout."""
-        with self.books.together():
+        with self.data.atomic():
             return self._table.newest_first()
 
     def embedded(self, record: Record, name: str) -> Optional[Record]:
@@ -85,17 +85,17 @@ class PayoutLedger:
 
     def add(self, **given: Any) -> Record:
         """A new payout, pending: nothing is sent before its start."""
-        now = self.books.now()
+        now = self.data.now()
         record = shapes.new_payout(
             number=None,
             began=None,
             due=None,
-            id=self.books.next_id(),
+            id=self.data.next_id(),
             # Digits only, as in every fixture.
-            reference=str(self.books.next_id()),
+            reference=str(self.data.next_id()),
             status="pending",
             metadata={},
-            account_id=self.books.account_id,
+            account_id=self.data.account_id,
             balance_id=self._balances.of(given["mode"])["id"],
             created_at=stamp(now),
             updated_at=stamp(now),
@@ -110,12 +110,12 @@ class PayoutLedger:
         """New values for some fields."""
         record.update(changes)
         record["balance_id"] = self._balances.of(record["mode"])["id"]
-        self.books.touch(record)
+        self.data.touch(record)
         self._table.keep(record)
 
     def delete(self, record: Record) -> None:
         """Soft: it stays readable, and can no longer be started."""
-        record["deleted_at"] = self.books.touch(record)
+        record["deleted_at"] = self.data.touch(record)
         self._table.keep(record)
 
     def check_changeable(self, record: Record) -> None:
@@ -134,7 +134,7 @@ class PayoutLedger:
 
     def end(self, number: int, status: str) -> None:
         """Have the payout ``sent`` or ``failed``, by way of ``processing``."""
-        with self.books.together():
+        with self.data.atomic():
             record = self._table.get(number)
             if record is None:
                 raise InvalidArgument(
@@ -152,7 +152,7 @@ class PayoutLedger:
 
     def resume(self) -> None:
         """After records were read from a file: what was on its way goes on. Once too often does no harm."""
-        with self.books.together():
+        with self.data.atomic():
             for record in self._table:
                 if record["status"] in _ON_ITS_WAY:
                     self._plan(record["id"])
@@ -162,7 +162,7 @@ class PayoutLedger:
     def _check(self, order: Order, recent: "Counter[str]") -> None:
         """Refuse what may not start; ``recent`` counts what each number got, this order then included."""
         record = self.get(order.id)
-        again = record["status"] == "failed" and self.books.settings.failed_payout_restarts
+        again = record["status"] == "failed" and self.data.settings.failed_payout_restarts
         if not (again or _is_pending(record)):
             raise Refusal(400, START_FAILED, {"id": [_NOT_PENDING]})
         if record["currency_id"] == _XOF and record["amount"] > _MOST:
@@ -174,7 +174,7 @@ class PayoutLedger:
 
     def _recent(self) -> "Counter[str]":
         """How many were started to each number in the last day; those that failed took nothing there."""
-        since = self.books.now() - _DAY
+        since = self.data.now() - _DAY
         kept = (each for each in self._table if each["status"] in (*_ON_ITS_WAY, "sent") and each["began"] > since)
         return Counter(bare_number(each["number"]) for each in kept)
 
@@ -187,7 +187,7 @@ class PayoutLedger:
 
     def _start(self, order: Order) -> Record:
         record = self.get(order.id)
-        began = self.books.now()
+        began = self.data.now()
         record.update(
             number=self._number(record, order),
             began=began,
@@ -205,7 +205,7 @@ class PayoutLedger:
         record = self._table.get(number)
         if record is None or self._delay is None:
             return
-        wait = max(0.0, record["due"] - self.books.now())
+        wait = max(0.0, record["due"] - self.data.now())
         if wait > _DAY:
             # The timers count by the other clock, which knows nothing of changes of the date, nor of centuries.
             self._timers.after(_DAY, lambda: self._plan(number))
@@ -215,20 +215,20 @@ class PayoutLedger:
 
     def _go_on(self, number: int, expected: str) -> None:
         """One step further, unless somebody has made it by hand."""
-        with self.books.together():
+        with self.data.atomic():
             record = self._table.get(number)
             if record is None or record["status"] != expected:
                 return
             if expected == "started":
                 self._move(record, "processing")
                 return
-            strict = self.books.settings.strict_numbers
-            agrees = self.books.rules.payer_agrees(record["number"], strict=strict)
+            strict = self.data.settings.strict_numbers
+            agrees = self.data.rules.payer_agrees(record["number"], strict=strict)
             self._move(record, "sent" if agrees else "failed")
 
     def _move(self, record: Record, status: str) -> None:
         record["status"] = status
-        at = self.books.touch(record)
+        at = self.data.touch(record)
         if status != "processing":
             record[f"{status}_at"] = at
         if status == "sent":
@@ -245,7 +245,7 @@ class PayoutLedger:
     def _tell(self, record: Record, what: str) -> None:
         # The names are guesses, or third parties' at best.
         entity, answer = shapes.payout_record(record), self.answer(record, ("customer", "currency"))
-        self.books.publish(f"payout.{what}", "payout", record["id"], entity, answer)
+        self.data.publish(f"payout.{what}", "payout", record["id"], entity, answer)
 
 
 def _is_pending(record: Record) -> bool:

@@ -23,7 +23,7 @@ class Payouts:
 
     def __init__(self, ledger: PayoutLedger) -> None:
         self._ledger = ledger
-        self._settings = ledger.books.settings
+        self._settings = ledger.data.settings
 
     def routes(self) -> List[Route]:
         return [

@@ -7,7 +7,7 @@ from fedapay_sync.emulator.domain.phone_numbers import bare
 from fedapay_sync.emulator.domain.rules import CURRENCIES, charge
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.resources.accounts import Accounts
-from fedapay_sync.emulator.resources.transaction_ledger import Ledger
+from fedapay_sync.emulator.resources.transaction_ledger import TransactionLedger
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.errors import InvalidArgument
 
@@ -53,15 +53,15 @@ class Phones:
     to look.
     """
 
-    def __init__(self, ledger: Ledger, accounts: Accounts) -> None:
+    def __init__(self, ledger: TransactionLedger, accounts: Accounts) -> None:
         self._ledger = ledger
-        self._books = ledger.books
+        self._data = ledger.data
         self._accounts = accounts
-        self._table = self._books.table("transactions")
+        self._table = self._data.table("transactions")
         self._asking: Dict[int, None] = {}
         self._numbers: Dict[str, str] = {}
         self._held: Dict[str, float] = {}
-        self._books.after_reload(self.resume)
+        self._data.after_reload(self.resume)
 
     def ring(self, record: Record) -> None:
         """A phone is asked."""
@@ -85,12 +85,12 @@ class Phones:
     @property
     def numbers(self) -> List[str]:
         """The numbers that were asked, the last one first."""
-        with self._books.lock:
+        with self._data.lock:
             return list(self._numbers.values())[::-1]
 
     def prompts(self, number: Optional[str] = None) -> List[Prompt]:
         """What is shown on that phone, or on all of them, oldest first."""
-        with self._books.lock:
+        with self._data.lock:
             self._ledger.age()
             found: List[Prompt] = []
             for each in list(self._asking):
@@ -104,7 +104,7 @@ class Phones:
     def hold(self, number: str) -> None:
         """A person looks at that phone: for a while it does not answer by itself."""
         now = SYSTEM_CLOCK.monotonic()
-        with self._books.lock:
+        with self._data.lock:
             self._held = {each: until for each, until in self._held.items() if until > now}
             self._held[bare(number)] = now + _HELD
 
@@ -113,7 +113,7 @@ class Phones:
 
     def answer(self, prompt: Prompt, answer: str) -> bool:
         """What the payer does; False when nobody asks that any longer."""
-        with self._books.together():
+        with self._data.atomic():
             record = self._table.get(prompt.id_transaction)
             if record is None or not _is_asking(record) or record["attempt"] != prompt.id:
                 return False
@@ -126,7 +126,7 @@ class Phones:
     # Inside
 
     def _status(self, answer: str) -> str:
-        settings = self._books.settings
+        settings = self._data.settings
         return {
             "agree": _S.approved.value,
             "wrong_pin": settings.wrong_pin,
@@ -136,12 +136,12 @@ class Phones:
         }[answer]
 
     def _prompt(self, record: Record) -> Prompt:
-        rate = self._books.rules.rate(record["mode"])
+        rate = self._data.rules.rate(record["mode"])
         return Prompt(
             id=record["attempt"],
             id_transaction=record["id"],
             number=record["prompted"],
-            amount=charge(record["amount"], rate, self._books.settings.fees_by).debited,
+            amount=charge(record["amount"], rate, self._data.settings.fees_by).debited,
             currency=next(each["iso"] for each in CURRENCIES if each["id"] == record["currency_id"]),
             shop=self._accounts.told(record["account_id"], in_full=False)["name"],
             description=record["description"],

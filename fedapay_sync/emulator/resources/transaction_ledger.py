@@ -19,8 +19,8 @@ from fedapay_sync.emulator.http.serializers import Record, stamp
 from fedapay_sync.emulator.resources import payment_tokens as tokens
 from fedapay_sync.emulator.resources.balances import Balances
 from fedapay_sync.emulator.resources.customers import Customers
-from fedapay_sync.emulator.resources.lifecycle import Deadlines
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.resources.lifecycle import Lifecycle
+from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.errors import InvalidArgument
 
@@ -30,7 +30,7 @@ _S = TransactionStatus
 EMBEDDED = ("customer", "currency", "payment_method", "balance", "refunds")
 
 
-class Ledger:
+class TransactionLedger:
     """
     The transactions of one merchant account in one environment.
 
@@ -39,12 +39,12 @@ class Ledger:
     still shows it, ``due`` when ``turns`` is what becomes of it.
     """
 
-    def __init__(self, books: Books, customers: Customers, balances: Balances, timers: Timers) -> None:
-        self.books = books
+    def __init__(self, data: ShopData, customers: Customers, balances: Balances, timers: Timers) -> None:
+        self.data = data
         self.customers = customers
         self._balances = balances
-        self._table = books.table("transactions", "merchant_reference")
-        self._deadlines = Deadlines(books, timers, self._table, self.age)
+        self._table = data.table("transactions", "merchant_reference")
+        self._deadlines = Lifecycle(data, timers, self._table, self.age)
 
     # Reading
 
@@ -58,19 +58,19 @@ class Ledger:
 
     def by_token(self, token: str, *, stale: bool = False) -> Optional[Record]:
         """The transaction that a good token still gives access to; ``stale``: or once gave."""
-        with self.books.lock:
+        with self.data.lock:
             self.age()
-            return self._table.get(tokens.subject(token, 0 if stale else self.books.now()))
+            return self._table.get(tokens.subject(token, 0 if stale else self.data.now()))
 
     def newest_first(self) -> List[Record]:
         """Every transaction."""
-        with self.books.lock:
+        with self.data.lock:
             self.age()
             return self._table.newest_first()
 
     def answer(self, record: Record, include: Collection[str] = ()) -> Record:
         """The API's form; what is nested in it is the record's own."""
-        answer = shapes.transaction(record, self.books.base_url())
+        answer = shapes.transaction(record, self.data.base_url())
         return {**answer, **{name: self._embedded(record, name) for name in EMBEDDED if name in include}}
 
     def customer_of(self, record: Record) -> Record:
@@ -89,14 +89,14 @@ class Ledger:
 
     def add(self, **given: Any) -> Record:
         """A new transaction, pending."""
-        now = self.books.now()
-        number = self.books.next_id()
+        now = self.data.now()
+        number = self.data.next_id()
         record = shapes.new_transaction(
             id=number,
             reference=shapes.reference("trx", now),
             status=_S.pending.value,
             metadata={"expire_schedule_jobid": secrets.token_hex(12)},
-            account_id=self.books.account_id,
+            account_id=self.data.account_id,
             payment_token=tokens.issue(number, now + EXPIRY),
             created_at=stamp(now),
             updated_at=stamp(now),
@@ -112,17 +112,17 @@ class Ledger:
     def change(self, record: Record, changes: Record) -> None:
         """New values for some fields."""
         record.update(changes)
-        self.books.touch(record)
+        self.data.touch(record)
         self._table.keep(record)
         self._tell("updated", record)
 
     def delete(self, record: Record) -> None:
         """Soft: it stays readable, and can no longer be paid."""
-        if record["deleted_at"] and self.books.settings.delete_again_status == 404:
+        if record["deleted_at"] and self.data.settings.delete_again_status == 404:
             raise Refusal(404, NOT_FOUND)
         if record["status"] != _S.pending or record["deleted_at"]:
             raise Refusal(403, NOT_ALLOWED)
-        record["deleted_at"] = self.books.touch(record)
+        record["deleted_at"] = self.data.touch(record)
         record["payment_token"] = None
         self._table.keep(record)
         self._tell("deleted", record)
@@ -131,21 +131,21 @@ class Ledger:
         """A fresh token for the payment page."""
         if not self.is_payable(record):
             raise Refusal(403, NOT_ALLOWED)
-        token = record["payment_token"] = tokens.issue(record["id"], self.books.now() + EXPIRY)
+        token = record["payment_token"] = tokens.issue(record["id"], self.data.now() + EXPIRY)
         self._table.keep(record)
         return token
 
     def new_receipt(self, record: Record) -> None:
         """A fresh link to the receipt, good for another day."""
-        record["receipt_token"] = tokens.issue(record["id"], self.books.now() + EXPIRY)
+        record["receipt_token"] = tokens.issue(record["id"], self.data.now() + EXPIRY)
         self._table.keep(record)
 
     def attempt(self, record: Record, mode: str, number: Optional[str], card: Optional[str] = None) -> None:
         """The payer is prompted on that number, perhaps once more; or he gives the number of a card."""
         # An id, so that no attempt has the number of one that the state file refused; nor the answer of another.
-        record.update(mode=mode, status=_S.pending.value, attempt=self.books.next_id(), answer=None)
+        record.update(mode=mode, status=_S.pending.value, attempt=self.data.next_id(), answer=None)
         record.update(prompted=number, card=card, asking=number is not None)
-        self.books.touch(record)
+        self.data.touch(record)
         self._table.keep(record)
 
     def unanswered(self, record: Record, error_code: Optional[str] = None) -> None:
@@ -153,7 +153,7 @@ class Ledger:
         record.update(asking=False, answer=None)
         if error_code is not None:
             record["last_error_code"] = error_code
-            self.books.touch(record)
+            self.data.touch(record)
         self._table.keep(record)
 
     # Changes that payers, operators and time make
@@ -164,7 +164,7 @@ class Ledger:
 
         With ``attempt``, do nothing (and return False) when that attempt is no longer the current one.
         """
-        with self.books.together():
+        with self.data.atomic():
             self.age()
             record = self._table.get(number)
             if record is None and attempt is not None:
@@ -191,13 +191,13 @@ class Ledger:
 
     def age(self) -> None:
         """Make what time alone brings: expiry after a day, transfer three days after payment."""
-        with self.books.together():
+        with self.data.atomic():
             for record, status in self._deadlines.passed():
                 self._enter(record, status)
 
     def resume(self) -> None:
         """After records were read from a file: what was due by then, and what still is."""
-        with self.books.together():
+        with self.data.atomic():
             self._deadlines.resume()
             self.age()
 
@@ -207,7 +207,7 @@ class Ledger:
         """Whether it may go there; whether a refusal is the end is not known of FedaPay."""
         before = record["status"]
         if status == _S.approved and before in (_S.declined, _S.canceled):
-            return bool(getattr(self.books.settings, f"{before}_payable"))
+            return bool(getattr(self.data.settings, f"{before}_payable"))
         return status in TRANSITIONS.get(before, ())
 
     def _embedded(self, record: Record, name: str) -> Any:
@@ -223,7 +223,7 @@ class Ledger:
         return record.get("payment_method") if name == "payment_method" else []
 
     def _found(self, record: Optional[Record]) -> Record:
-        with self.books.lock:
+        with self.data.lock:
             self.age()
             if record is None:
                 raise Refusal(404, NOT_FOUND)
@@ -231,7 +231,7 @@ class Ledger:
 
     def _enter(self, record: Record, status: str) -> None:
         record["status"] = status
-        record[f"{status}_at"] = at = self.books.touch(record)
+        record[f"{status}_at"] = at = self.data.touch(record)
         if status == _S.approved:
             self._collect(record, at)
         elif status == _S.transferred:
@@ -245,14 +245,14 @@ class Ledger:
 
     def _collect(self, record: Record, at: str) -> None:
         """The payer has been debited."""
-        mode = record["mode"] or self.books.rules.page_mode
-        rate = self.books.rules.rate(mode)
-        price = charge(record["amount"], rate, self.books.settings.fees_by)
+        mode = record["mode"] or self.data.rules.page_mode
+        rate = self.data.rules.rate(mode)
+        price = charge(record["amount"], rate, self.data.settings.fees_by)
         due = record["touched"] + TRANSFER
         customer = self.customer_of(record)
         paid_by = {name: customer.get(name) for name in ("email", "lastname", "firstname")}
         phone = record.get("prompted") or customer.get("phone")
-        method = shapes.payment_method(self.books.next_id(), mode, phone, at, record.get("card"))
+        method = shapes.payment_method(self.data.next_id(), mode, phone, at, record.get("card"))
         record.update(operator_share(record["amount"]))
         record["metadata"] = {
             "paid_customer": paid_by,
@@ -277,5 +277,5 @@ class Ledger:
         self._deadlines.plan(record, due, _S.transferred)
 
     def _tell(self, what: str, record: Record) -> None:
-        entity = shapes.transaction_record(record, self.books.base_url())
-        self.books.publish(f"transaction.{what}", "transaction", record["id"], entity, self.answer(record, EMBEDDED))
+        entity = shapes.transaction_record(record, self.data.base_url())
+        self.data.publish(f"transaction.{what}", "transaction", record["id"], entity, self.answer(record, EMBEDDED))

@@ -9,7 +9,7 @@ from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, b
 from fedapay_sync.emulator.http.filters import select
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.http.validation import INVALID, TAKEN, Fields
-from fedapay_sync.emulator.resources.transaction_ledger import Ledger
+from fedapay_sync.emulator.resources.transaction_ledger import TransactionLedger
 from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
 
 BAD_TOKEN = both("Le jeton de paiement n'est pas valide ou a expiré", "The payment token is invalid or has expired")
@@ -29,9 +29,9 @@ _LINK = ("payment_token", "payment_url")
 class Transactions:
     """The resource; the records and their fate are the ledger's."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: TransactionLedger) -> None:
         self._ledger = ledger
-        self._settings = ledger.books.settings
+        self._settings = ledger.data.settings
 
     def routes(self) -> List[Route]:
         return [
@@ -150,7 +150,7 @@ class Transactions:
 
     def token(self, call: Call, number: str) -> Record:
         token = self._ledger.new_token(self._ledger.get(id_of(number)))
-        return {"token": token, "url": shapes.payment_url(self._ledger.books.base_url(), token)}
+        return {"token": token, "url": shapes.payment_url(self._ledger.data.base_url(), token)}
 
     def receipt_url(self, call: Call, number: str) -> Record:
         """The link of a paid transaction; ``force`` makes a fresh one, as the old one is good for a day."""
@@ -159,7 +159,7 @@ class Transactions:
             raise Refusal(403, NOT_ALLOWED)
         if str(call.asked.get("force", "")).lower() in ("true", "1") or not record.get("receipt_token"):
             self._ledger.new_receipt(record)
-        return {"url": shapes.receipt_url(record, self._ledger.books.base_url())}
+        return {"url": shapes.receipt_url(record, self._ledger.data.base_url())}
 
     def fees(self, call: Call) -> Record:
         """What the payer of a token would be asked for in a mode."""
@@ -169,7 +169,7 @@ class Transactions:
             raise Refusal(self._settings.bad_token_status, BAD_TOKEN)
         if mode not in KNOWN_MODES:
             raise Refusal(400, NOT_ALLOWED)
-        rate = self._ledger.books.rules.rate(mode)
+        rate = self._ledger.data.rules.rate(mode)
         price = charge(record["amount"], rate, self._settings.fees_by)
         by_merchant = self._settings.fees_by == "merchant"
         return {

@@ -10,15 +10,15 @@ from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import Refusal, both
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.resources import crud as plain
-from fedapay_sync.emulator.resources.crud import Errors, Plain, Reader
-from fedapay_sync.emulator.storage.shop_data import Books
+from fedapay_sync.emulator.resources.crud import CrudResource, Errors, Reader
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 _SHOWN = "id url enabled ssl_verify disable_on_error account_id http_headers created_at updated_at".split()
 _FLAGS = ("enabled", "ssl_verify", "disable_on_error")
 _NO_EVENT = both("L'évenement n'existe pas", "The event does not exist")
 
 
-class Webhooks(Plain):
+class Webhooks(CrudResource):
     """
     The endpoints. One of them may be the emulator's own: the address that it was given in Python.
 
@@ -39,14 +39,14 @@ class Webhooks(Plain):
 
     def __init__(
         self,
-        books: Books,
+        data: ShopData,
         deliveries: Deliveries,
         *,
         url: Optional[str],
         headers: Optional[Mapping[str, str]],
         disable_on_error: bool,
     ) -> None:
-        super().__init__(books)
+        super().__init__(data)
         self._deliveries = deliveries
         self._own_settings: Record = {"http_headers": dict(headers or {}), "disable_on_error": disable_on_error}
         self.url = url
@@ -68,13 +68,13 @@ class Webhooks(Plain):
         kind, event = self._made_up(call)
         name, entity = event["name"], event["entity"]
         if record["enabled"]:
-            body = shapes.webhook_body(name, kind, entity["id"], entity, self._books.account)
+            body = shapes.webhook_body(name, kind, entity["id"], entity, self._data.account)
             self._deliveries.send(record["id"], name, entity["id"], body)
         return event
 
     def send(self, event: str, object_id: int, body: bytes) -> None:
         """Deliver to every endpoint that is on, if there is any."""
-        with self._books.lock:
+        with self._data.lock:
             for record in self._table:
                 if record["enabled"]:
                     self._deliveries.send(record["id"], event, object_id, body)
@@ -87,15 +87,15 @@ class Webhooks(Plain):
 
     @url.setter
     def url(self, url: Optional[str]) -> None:
-        with self._books.together():
-            own, now = self._own(), self._books.stamp()
+        with self._data.atomic():
+            own, now = self._own(), self._data.stamp()
             if url is None:
                 if own:
                     self._table.erase(own)
                 return
             # As in the dashboard: who corrects the address switches the webhook on again.
             changes = {**self._own_settings, "url": url, "enabled": True, "updated_at": now}
-            new = {**self.blank(), "id": self._books.next_id(), "own": True, "created_at": now}
+            new = {**self.blank(), "id": self._data.next_id(), "own": True, "created_at": now}
             self._table.keep({**(own or new), **changes})
 
     @property
@@ -107,7 +107,7 @@ class Webhooks(Plain):
     # What Plain asks
 
     def blank(self) -> Record:
-        return {**dict.fromkeys(_FLAGS, True), "http_headers": {}, "account_id": self._books.account["id"]}
+        return {**dict.fromkeys(_FLAGS, True), "http_headers": {}, "account_id": self._data.account["id"]}
 
     def settle(self, given: Record, errors: Errors, own_id: int) -> None:
         # Null is no flag, and no header: the first leaves what is there, the second takes all away.
@@ -123,13 +123,13 @@ class Webhooks(Plain):
     # Inside
 
     def _own(self) -> Optional[Record]:
-        with self._books.lock:
+        with self._data.lock:
             return self._table.first(own=True)
 
     def _made_up(self, call: Call) -> Tuple[str, Record]:
         """The event that was asked for: its kind of object, and the answer."""
         name = call.body.get("event")
-        made = sample(name, self._books) if isinstance(name, str) else None
+        made = sample(name, self._data) if isinstance(name, str) else None
         if made is None:
             raise Refusal(400, _NO_EVENT)
         kind, entity = made

@@ -8,7 +8,7 @@ from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.state_file import State
 
 
-class Journal:
+class AppendLog:
     """
     The last ``kept`` records of one kind, newest first.
 

@@ -8,12 +8,12 @@ from typing import Any, Callable, Sequence
 from fedapay_sync.emulator.domain.clock import EmulatorClock
 from fedapay_sync.emulator.domain.settings import Settings
 from fedapay_sync.emulator.faults.faults import Faults
-from fedapay_sync.emulator.storage.state_file import Drawer, State
+from fedapay_sync.emulator.storage.state_file import NamespacedState, State
 from fedapay_sync.errors import ConfigError
 
 
 @dataclass(eq=False)
-class Common:
+class EmulatorContext:
     """
     Attributes:
         base_url: where the emulator is, as clients call it.
@@ -52,7 +52,7 @@ class Common:
             marks: fingerprints of the keys, the first shop's first.
         """
         known = [each["shop"] for each in self.file.read("owner")]
-        if known and (known[0] in marks or Drawer(self.file, marks[0]).read("books")):
+        if known and (known[0] in marks or NamespacedState(self.file, marks[0]).read("books")):
             self._owner = known[0]
         else:
             self._owner = marks[0]

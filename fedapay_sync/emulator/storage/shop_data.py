@@ -6,8 +6,8 @@ from typing import Callable, Dict, Iterator, List, Optional
 from fedapay_sync.emulator.domain.rules import ACCOUNT, Rules
 from fedapay_sync.emulator.http import serializers as shapes
 from fedapay_sync.emulator.http.serializers import Record, stamp
-from fedapay_sync.emulator.storage.append_log import Journal
-from fedapay_sync.emulator.storage.context import Common
+from fedapay_sync.emulator.storage.append_log import AppendLog
+from fedapay_sync.emulator.storage.context import EmulatorContext
 from fedapay_sync.emulator.storage.state_file import State
 from fedapay_sync.emulator.storage.table import Table
 from fedapay_sync.errors import ConfigError
@@ -18,7 +18,7 @@ Announce = Callable[[str, str, int, Record, Record], None]
 _KEPT_EVENTS = 50_000
 
 
-class Books:
+class ShopData:
     """
     One shop of one environment.
 
@@ -29,34 +29,34 @@ class Books:
     def __init__(
         self,
         rules: Rules,
-        common: Common,
+        context: EmulatorContext,
         announce: Announce,
         *,
         state: Optional[State] = None,
         account: Optional[Record] = None,
     ) -> None:
-        self.common = common
-        self.lock = common.lock
+        self.context = context
+        self.lock = context.lock
         self.rules = rules
-        self.clock = common.clock
-        self.base_url = common.base_url
-        self.next_id = common.next_id
-        self.settings = common.settings
-        self.state = common.file if state is None else state
+        self.clock = context.clock
+        self.base_url = context.base_url
+        self.next_id = context.next_id
+        self.settings = context.settings
+        self.state = context.file if state is None else state
         self.account: Record = account or ACCOUNT
         self._announce = announce
         #: The account that acts in the call being answered.
         self.account_id: int = self.account["id"]
         self._tables: Dict[str, Table] = {}
-        self._journals: List[Journal] = []
+        self._append_logs: List[AppendLog] = []
         self._after_reload: List[Callable[[], object]] = []
         self._depth = 0
         self._stale = False
         self._claim()
-        self.events = self.journal("events", _KEPT_EVENTS)
+        self.events = self.append_log("events", _KEPT_EVENTS)
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def atomic(self) -> Iterator[None]:
         """
         One step: what is changed inside is kept whole. Steps inside a step are part of it.
 
@@ -98,11 +98,11 @@ class Books:
             self._tables[kind].find_by(*unique)
             return self._tables[kind]
 
-    def journal(self, kind: str, kept: int) -> Journal:
+    def append_log(self, kind: str, kept: int) -> AppendLog:
         """A new journal of that kind."""
-        journal = Journal(kind, self.state, kept)
-        self._journals.append(journal)
-        return journal
+        append_log = AppendLog(kind, self.state, kept)
+        self._append_logs.append(append_log)
+        return append_log
 
     def publish(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
         """Write the event down and tell whoever listens."""
@@ -124,8 +124,8 @@ class Books:
         with self.lock:
             for table in self._tables.values():
                 table.clear()
-            for journal in self._journals:
-                journal.clear()
+            for append_log in self._append_logs:
+                append_log.clear()
             self._claim()
             for action in self._after_reload:
                 action()
@@ -164,8 +164,8 @@ class Books:
     def _load(self) -> None:
         for table in self._tables.values():
             table.load()
-        for journal in self._journals:
-            journal.load()
+        for append_log in self._append_logs:
+            append_log.load()
 
     def _claim(self) -> None:
         """One file is one environment's: at FedaPay too the two share nothing."""

@@ -210,7 +210,7 @@ class FileState(State):
         self._db.execute("COMMIT")
 
 
-class Drawer(State):
+class NamespacedState(State):
     """One shop's part of a state that several share."""
 
     def __init__(self, whole: State, name: str) -> None:

@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.access import TOKEN_WORD, Access, Forbidden
-from fedapay_sync.emulator.base import Desk
+from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.http.errors import CRASHED, MALFORMED, NOT_FOUND, TOO_LARGE, in_words_of
 from fedapay_sync.emulator.web import translations as words
 from fedapay_sync.emulator.web.dashboard import Dashboard
@@ -41,14 +41,14 @@ class Site:
     Payment page, receipt, phone and dashboard.
 
     Args:
-        shops: the parts of each shop that the emulator serves.
+        shops: the services of each shop that the emulator serves.
         access: says who may see more than a payer does.
-        desk: what the dashboard shows and changes.
+        emulator: what the dashboard shows and changes.
     """
 
-    def __init__(self, shops: Shops, access: Access, desk: Desk) -> None:
+    def __init__(self, shops: Shops, access: Access, emulator: EmulatorBase) -> None:
         self.shops = shops
-        self._desk = desk
+        self._emulator = emulator
         self._access = access
 
     def build(self) -> Flask:
@@ -68,8 +68,8 @@ class Site:
         add_payment(app, self.shops)
         add_receipt(app, self.shops)
         add_phone(app, self.shops)
-        Dashboard(self._desk, self.shops).add_to(app)
-        Buttons(self._desk).add_to(app)
+        Dashboard(self._emulator, self.shops).add_to(app)
+        Buttons(self._emulator).add_to(app)
         return app
 
     def _enter(self) -> None:

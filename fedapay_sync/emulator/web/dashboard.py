@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Sequence
 
 from flask import Flask, abort, g, render_template, request, url_for
 
-from fedapay_sync.emulator.base import Desk
+from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.delivery.samples import NAMES
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.settings import FIXED
@@ -14,7 +14,7 @@ from fedapay_sync.emulator.http.errors import Refusal
 from fedapay_sync.emulator.http.serializers import stamp
 from fedapay_sync.emulator.middleware import KEPT_ANSWER, KEPT_BODY
 from fedapay_sync.emulator.resources.logs import masked
-from fedapay_sync.emulator.services import Parts
+from fedapay_sync.emulator.services import ShopServices
 from fedapay_sync.emulator.shop import Shop
 from fedapay_sync.emulator.web import dashboard_lists as lists
 from fedapay_sync.emulator.web import snippets
@@ -23,14 +23,14 @@ from fedapay_sync.emulator.web.token_lookup import Shops
 
 #: The pages, in the order of the navigation.
 NAVIGATION = (
-    ("desk", "Transactions"),
-    ("desk_payouts", "Dépôts"),
-    ("desk_customers", "Clients"),
-    ("desk_events", "Événements"),
-    ("desk_calls", "Appels"),
-    ("desk_deliveries", "Webhooks"),
-    ("desk_faults", "Pannes"),
-    ("desk_settings", "Réglages"),
+    ("dashboard", "Transactions"),
+    ("dashboard_payouts", "Dépôts"),
+    ("dashboard_customers", "Clients"),
+    ("dashboard_events", "Événements"),
+    ("dashboard_calls", "Appels"),
+    ("dashboard_deliveries", "Webhooks"),
+    ("dashboard_faults", "Pannes"),
+    ("dashboard_settings", "Réglages"),
 )
 _STATUSES = "pending approved declined canceled expired transferred refunded deleted".split()
 _PAYOUT_STATUSES = "pending started processing sent failed deleted".split()
@@ -43,46 +43,46 @@ class Dashboard:
     The pages of one emulator.
 
     Args:
-        desk: its first shop, and what all shops have in common.
-        shops: the parts of each shop, in the order of ``desk.shops``.
+        emulator: its first shop, and what all shops have in common.
+        shops: the services of each shop, in the order of ``emulator.shops``.
     """
 
-    def __init__(self, desk: Desk, shops: Shops) -> None:
-        self._desk = desk
+    def __init__(self, emulator: EmulatorBase, shops: Shops) -> None:
+        self._emulator = emulator
         self._shops = shops
 
     def add_to(self, app: Flask) -> None:
         """Have them served."""
         app.jinja_env.filters.update(block=words.block, hour=words.hour, clock=_clock, stamped=stamp, masked=masked)
         for rule, name, view in (
-            ("/", "desk", self.transactions),
-            ("/transactions/<int:number>", "desk_transaction", self.transaction),
-            ("/depots", "desk_payouts", self.payouts),
-            ("/clients", "desk_customers", self.customers),
-            ("/evenements", "desk_events", self.events),
-            ("/appels", "desk_calls", self.calls),
-            ("/appels/<int:number>", "desk_call", self.call),
-            ("/livraisons", "desk_deliveries", self.deliveries),
-            ("/livraisons/<int:number>", "desk_delivery", self.delivery),
-            ("/pannes", "desk_faults", self.faults),
-            ("/reglages", "desk_settings", self.settings),
-            ("/oublier", "desk_forget", self.forget),
-            ("/etat", "desk_state", self.state),
+            ("/", "dashboard", self.transactions),
+            ("/transactions/<int:number>", "dashboard_transaction", self.transaction),
+            ("/depots", "dashboard_payouts", self.payouts),
+            ("/clients", "dashboard_customers", self.customers),
+            ("/evenements", "dashboard_events", self.events),
+            ("/appels", "dashboard_calls", self.calls),
+            ("/appels/<int:number>", "dashboard_call", self.call),
+            ("/livraisons", "dashboard_deliveries", self.deliveries),
+            ("/livraisons/<int:number>", "dashboard_delivery", self.delivery),
+            ("/pannes", "dashboard_faults", self.faults),
+            ("/reglages", "dashboard_settings", self.settings),
+            ("/oublier", "dashboard_forget", self.forget),
+            ("/etat", "dashboard_state", self.state),
         ):
             app.add_url_rule(rule, name, view, methods=["GET"])
 
     # What there is
 
     def transactions(self) -> str:
-        return self._page("transactions", page=lists.transactions(self._parts, request.args), statuses=_STATUSES)
+        return self._page("transactions", page=lists.transactions(self._services, request.args), statuses=_STATUSES)
 
     def transaction(self, number: int) -> str:
         try:
-            about = lists.transaction(self._parts, number)
+            about = lists.transaction(self._services, number)
         except Refusal:
             abort(404)
-        with self._parts.books.lock:
-            events = lists.of_object(self._parts.books.events, number)
+        with self._services.data.lock:
+            events = lists.of_object(self._services.data.events, number)
         return self._page(
             "transaction",
             about=about,
@@ -92,19 +92,19 @@ class Dashboard:
         )
 
     def payouts(self) -> str:
-        return self._page("payouts", page=lists.payouts(self._parts, request.args), statuses=_PAYOUT_STATUSES)
+        return self._page("payouts", page=lists.payouts(self._services, request.args), statuses=_PAYOUT_STATUSES)
 
     def customers(self) -> str:
-        return self._page("customers", page=lists.customers(self._parts, request.args))
+        return self._page("customers", page=lists.customers(self._services, request.args))
 
     def events(self) -> str:
-        return self._page("events", page=lists.events(self._parts, request.args), types=_EVENTS)
+        return self._page("events", page=lists.events(self._services, request.args), types=_EVENTS)
 
     # What was said
 
     def calls(self) -> str:
         page = lists.page(
-            reversed(self._desk.requests),
+            reversed(self._emulator.requests),
             request.args,
             lambda each: f"{each.path}?{each.query}",
             lambda each: each.body.decode("utf-8", "replace"),
@@ -114,7 +114,7 @@ class Dashboard:
         return self._page("calls", page=page, methods=_METHODS)
 
     def call(self, number: int) -> str:
-        call = next((each for each in self._desk.requests if each.number == number), None)
+        call = next((each for each in self._emulator.requests if each.number == number), None)
         if call is None:
             abort(404)
         return self._page(
@@ -124,12 +124,12 @@ class Dashboard:
             cut=len(call.body) == KEPT_BODY,
             body=snippets.pretty(call.body),
             answer=snippets.pretty(call.answer),
-            curl=snippets.curl(call, self._desk.url),
+            curl=snippets.curl(call, self._emulator.url),
             python=render_template(
                 "call.txt",
                 key=call.key,
                 kind=snippets.kind(call),
-                arguments=snippets.arguments(call, self._desk.url),
+                arguments=snippets.arguments(call, self._emulator.url),
             ),
         )
 
@@ -142,8 +142,8 @@ class Dashboard:
             type=lambda each: each.event,
             fin=lambda each: "ok" if each.succeeded else "erreur",
         )
-        with self._parts.books.lock:
-            endpoints = [dict(each) for each in self._parts.books.table("webhooks").newest_first()]
+        with self._services.data.lock:
+            endpoints = [dict(each) for each in self._services.data.table("webhooks").newest_first()]
         return self._page("deliveries", page=page, types=_EVENTS, endpoints=endpoints)
 
     def delivery(self, number: int) -> str:
@@ -158,11 +158,11 @@ class Dashboard:
     # What may be changed
 
     def faults(self) -> str:
-        return self._page("faults", active=self._desk.faults.active, catalogue=fault_words.CATALOGUE)
+        return self._page("faults", active=self._emulator.faults.active, catalogue=fault_words.CATALOGUE)
 
     def settings(self) -> str:
-        values = self._desk.settings.to_dict()
-        return self._page("settings", known=self._desk.settings.known(), values=values, fixed=FIXED)
+        values = self._emulator.settings.to_dict()
+        return self._page("settings", known=self._emulator.settings.known(), values=values, fixed=FIXED)
 
     def forget(self) -> str:
         return self._page("forget")
@@ -181,10 +181,10 @@ class Dashboard:
 
     @property
     def _shop(self) -> Shop:
-        return self._desk.shops[self._rank]
+        return self._emulator.shops[self._rank]
 
     @property
-    def _parts(self) -> Parts:
+    def _services(self) -> ShopServices:
         return self._shops()[self._rank]
 
     def _page(self, name: str, **values: Any) -> str:
@@ -197,37 +197,37 @@ class Dashboard:
             return url_for(endpoint, **more, boutique=rank or None)
 
         return render_template(
-            f"desk_{name}.html",
+            f"dashboard_{name}.html",
             **values,
             state=self._state(),
             navigation=NAVIGATION,
             to=to,
             rank=rank,
-            shops=[each.name for each in self._desk.shops],
-            desk_clock=self._desk.clock,
-            waiting=len(self._parts.books.table("deliveries")),
+            shops=[each.name for each in self._emulator.shops],
+            emulator_clock=self._emulator.clock,
+            waiting=len(self._services.data.table("deliveries")),
             webhook_url=self._shop.webhook_url,
             secret_key=self._shop.secret_key,
-            base_url=self._desk.url,
-            has_faults=len(self._desk.faults.active),
+            base_url=self._emulator.url,
+            has_faults=len(self._emulator.faults.active),
             done=words.DONE.get(request.args.get("fait", "")),
             here=_here(),
         )
 
     def _state(self) -> str:
         """Other than before when something has happened."""
-        desk = self._desk
-        calls = desk.requests
+        emulator = self._emulator
+        calls = emulator.requests
         last: List[object] = [calls[-1].number if calls else 0]
-        for shop, parts in zip(desk.shops, self._shops()):
-            with parts.books.lock:
-                newest = next(iter(parts.books.events), None)
-                tables = [len(parts.books.table(name)) for name in ("deliveries", "webhooks")]
+        for shop, services in zip(emulator.shops, self._shops()):
+            with services.data.lock:
+                newest = next(iter(services.data.events), None)
+                tables = [len(services.data.table(name)) for name in ("deliveries", "webhooks")]
             made = shop.deliveries
             last += [newest["id"] if newest else 0, made[-1].id if made else 0, *tables]
             last.append(shop.webhook_enabled)
-        last.append([each.to_dict() for each in desk.faults.active])
-        last.append([desk.settings.to_dict(), round(desk.clock.ahead) if desk.clock.factor == 1 else 0])
+        last.append([each.to_dict() for each in emulator.faults.active])
+        last.append([emulator.settings.to_dict(), round(emulator.clock.ahead) if emulator.clock.factor == 1 else 0])
         return hashlib.sha256(repr(last).encode("utf-8")).hexdigest()[:16]
 
 

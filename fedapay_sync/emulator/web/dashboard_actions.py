@@ -6,7 +6,7 @@ from typing import Callable, Dict
 from flask import Flask, redirect, request
 from werkzeug.wrappers import Response
 
-from fedapay_sync.emulator.base import Desk
+from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.controls import MOVES, PAYOUT_ENDS
 from fedapay_sync.emulator.domain.settings import Settings, set_from_text
 from fedapay_sync.emulator.faults import registry as fault_words
@@ -21,8 +21,8 @@ _OURS = re.compile(r"/(?!/)[!-\[\]-~]*")
 class Buttons:
     """What can be pressed in one emulator."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, emulator: EmulatorBase) -> None:
+        self._emulator = emulator
 
     def add_to(self, app: Flask) -> None:
         """Have them served."""
@@ -71,7 +71,7 @@ class Buttons:
         hours = request.form.get("heures", "")
         if hours not in _HOURS:
             raise InvalidArgument(f"heures={hours!r} : {', '.join(_HOURS)} est attendu.", field="heures")
-        self._desk.clock.advance(hours=int(hours))
+        self._emulator.clock.advance(hours=int(hours))
         return "saut"
 
     def add_fault(self) -> str:
@@ -80,37 +80,37 @@ class Buttons:
         text = ",".join(f"{name}={value}" for name, value in words.items() if value)
         if any("," in value for value in words.values()):
             raise InvalidArgument("Une virgule ne va dans aucun mot d'une panne.", field="panne")
-        fault_words.add_text(self._desk.faults, f"{request.form.get('panne', '')}:{text}")
+        fault_words.add_text(self._emulator.faults, f"{request.form.get('panne', '')}:{text}")
         return "panne"
 
     def remove_fault(self) -> str:
         """One, or all of them."""
         number = request.form.get("numero", "")
         if number:
-            self._desk.faults.remove(int(number) if number.isascii() and number.isdigit() else 0)
+            self._emulator.faults.remove(int(number) if number.isascii() and number.isdigit() else 0)
         else:
-            self._desk.faults.clear()
+            self._emulator.faults.clear()
         return "sans_panne"
 
     def set_settings(self) -> str:
         """Those that were sent; all of them, or none if one is wrong."""
         wanted = Settings()
-        wanted.take(self._desk.settings)
+        wanted.take(self._emulator.settings)
         for name, value in request.form.items():
             if name != "retour":
                 set_from_text(wanted, f"{name}={value}")
-        self._desk.settings.take(wanted)
+        self._emulator.settings.take(wanted)
         return "regle"
 
     def forget(self) -> str:
         """As if nothing had happened."""
-        self._desk.reset()
+        self._emulator.reset()
         return "oublie"
 
     @property
     def _shop(self) -> Shop:
         text = request.args.get("boutique", "0")
-        shops: Dict[str, Shop] = {str(rank): each for rank, each in enumerate(self._desk.shops)}
+        shops: Dict[str, Shop] = {str(rank): each for rank, each in enumerate(self._emulator.shops)}
         if text not in shops:
             raise InvalidArgument(f"boutique={text[:20]!r} : l'émulateur n'en a pas tant.", field="boutique")
         return shops[text]

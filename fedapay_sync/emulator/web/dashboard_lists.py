@@ -6,7 +6,7 @@ from werkzeug.datastructures import MultiDict
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES, TRANSITIONS
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.services import Parts
+from fedapay_sync.emulator.services import ShopServices
 
 PER_PAGE = 50
 _LONGEST_QUERY = 100
@@ -52,11 +52,11 @@ def page(items: Iterable[Any], asked: "MultiDict[str, str]", *texts: Callable[[A
     return Page(found[(number - 1) * PER_PAGE : number * PER_PAGE], number, last, len(found))
 
 
-def transactions(shop: Parts, asked: "MultiDict[str, str]") -> Page:
+def transactions(shop: ShopServices, asked: "MultiDict[str, str]") -> Page:
     """The last made first."""
-    with shop.books.lock:
+    with shop.data.lock:
         found = page(
-            shop.ledger.newest_first(),
+            shop.transactions.newest_first(),
             asked,
             *(lambda each, name=name: each[name] or "" for name in ("id", "reference", "merchant_reference")),
             lambda each: each["description"] or "",
@@ -66,25 +66,25 @@ def transactions(shop: Parts, asked: "MultiDict[str, str]") -> Page:
         return found._replace(rows=[_row(shop, each) for each in found.rows])
 
 
-def transaction(shop: Parts, number: int) -> Dict[str, Any]:
+def transaction(shop: ShopServices, number: int) -> Dict[str, Any]:
     """One of them, with everything; or Refusal 404."""
-    with shop.books.lock:
-        record = shop.ledger.get(number)
+    with shop.data.lock:
+        record = shop.transactions.get(number)
         may = TRANSITIONS.get(record["status"], frozenset()) if not record["deleted_at"] else ()
         return {
             **_row(shop, record),
-            "may": [each for each in may if each != "approved" or shop.ledger.is_payable(record)],
-            "answer": shop.ledger.answer(record, ("customer",)),
+            "may": [each for each in may if each != "approved" or shop.transactions.is_payable(record)],
+            "answer": shop.transactions.answer(record, ("customer",)),
             "prompted": record.get("prompted"),
             "merchant_reference": record["merchant_reference"],
         }
 
 
-def payouts(shop: Parts, asked: "MultiDict[str, str]") -> Page:
+def payouts(shop: ShopServices, asked: "MultiDict[str, str]") -> Page:
     """The last made first."""
-    with shop.books.lock:
+    with shop.data.lock:
         found = page(
-            shop.books.table("payouts").newest_first(),
+            shop.data.table("payouts").newest_first(),
             asked,
             *(lambda each, name=name: each[name] or "" for name in ("id", "reference", "merchant_reference")),
             lambda each: _person(shop, each),
@@ -97,11 +97,11 @@ def payouts(shop: Parts, asked: "MultiDict[str, str]") -> Page:
         return found._replace(rows=rows)
 
 
-def customers(shop: Parts, asked: "MultiDict[str, str]") -> Page:
+def customers(shop: ShopServices, asked: "MultiDict[str, str]") -> Page:
     """The last made first, the deleted too."""
-    with shop.books.lock:
+    with shop.data.lock:
         found = page(
-            shop.books.table("customers").newest_first(),
+            shop.data.table("customers").newest_first(),
             asked,
             _name,
             lambda each: each["email"] or "",
@@ -110,10 +110,10 @@ def customers(shop: Parts, asked: "MultiDict[str, str]") -> Page:
         return found._replace(rows=[{**each, "who": _name(each)} for each in found.rows])
 
 
-def events(shop: Parts, asked: "MultiDict[str, str]") -> Page:
+def events(shop: ShopServices, asked: "MultiDict[str, str]") -> Page:
     """The last one first."""
-    with shop.books.lock:
-        return page(shop.books.events, asked, lambda each: each["object_id"], type=lambda each: each["type"])
+    with shop.data.lock:
+        return page(shop.data.events, asked, lambda each: each["object_id"], type=lambda each: each["type"])
 
 
 def of_object(items: Iterable[Any], number: int, most: int = 100) -> List[Any]:
@@ -127,7 +127,7 @@ def of_object(items: Iterable[Any], number: int, most: int = 100) -> List[Any]:
     return found
 
 
-def _row(shop: Parts, record: Record) -> Dict[str, Any]:
+def _row(shop: ShopServices, record: Record) -> Dict[str, Any]:
     names = "id amount amount_debited fees description reference mode created_at approved_at deleted_at".split()
     return {
         **{name: record[name] for name in names},
@@ -142,7 +142,7 @@ def _status(record: Record) -> str:
     return "deleted" if record["deleted_at"] else str(record["status"])
 
 
-def _person(shop: Parts, record: Record) -> str:
+def _person(shop: ShopServices, record: Record) -> str:
     return _name(shop.customers.get(record["customer_id"]) or {})
 
 

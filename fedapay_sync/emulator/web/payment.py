@@ -49,7 +49,7 @@ class _PaymentPage:
             if at is None:
                 return _closed("unknown", 404)
             # A second window, a click too late: the page says what has become of it.
-            if at.fresh and at.shop.ledger.is_payable(at.record):
+            if at.fresh and at.shop.transactions.is_payable(at.record):
                 card = request.form.get("moyen") == "carte"
                 wrong = _pay_by_card(at) if card else _pay_by_phone(at)
                 if wrong:
@@ -70,7 +70,7 @@ def _page(at: Found, token: str) -> AnyResponse:
         return _result(at, token, "paid" if "suite" in request.args else "paid_before")
     if not at.fresh or record["status"] == _S.expired:
         return _closed("expired", 410)
-    if "changer" in request.args and at.shop.ledger.is_payable(record):
+    if "changer" in request.args and at.shop.transactions.is_payable(record):
         return _form(at, token, {})
     if record["status"] == _S.pending:
         if not record["attempt"]:
@@ -84,9 +84,9 @@ def _closed(why: str, status: int) -> Response:
 
 
 def _form(at: Found, token: str, wrong: Dict[str, str]) -> Response:
-    rules, about = at.shop.books.rules, facts(at)
+    rules, about = at.shop.data.rules, facts(at)
     offered = countries(rules, about["iso"])
-    customer = at.shop.ledger.customer_of(at.record)
+    customer = at.shop.transactions.customer_of(at.record)
     home = home_of(customer, offered)
     country = _country(offered) or home
     known = national(home, customer.get("phone") or "") if country is home else None
@@ -109,7 +109,7 @@ def _form(at: Found, token: str, wrong: Dict[str, str]) -> Response:
         operator=request.form.get("operateur", ""),
         number=shown(request.form.get("numero", known or ""), 40),
         cards=cards,
-        sandbox=rules.environment is Environment.sandbox and at.shop.pushes.answer_alone,
+        sandbox=rules.environment is Environment.sandbox and at.shop.payment_intents.answer_alone,
         back=shop_url(at.record["callback_url"], at.record["id"], at.record["status"]),
     )
     return Response(page, 400 if wrong else 200)
@@ -141,14 +141,14 @@ def _result(at: Found, token: str, what: str) -> Response:
         back=shop_url(record["callback_url"], record["id"], record["status"]),
         back_after=_BACK_AFTER if what == "paid" else None,
         receipt=record.get("receipt_token"),
-        again=at.fresh and at.shop.ledger.is_payable(record),
+        again=at.fresh and at.shop.transactions.is_payable(record),
     )
     return Response(page)
 
 
 def _pay_by_phone(at: Found) -> Dict[str, str]:
     """Ask on the payer's phone; or what is wrong, by field."""
-    rules = at.shop.books.rules
+    rules = at.shop.data.rules
     country = _country(countries(rules, facts(at)["iso"]))
     if country is None:
         return {"pays": "choose_country"}
@@ -159,14 +159,14 @@ def _pay_by_phone(at: Found) -> Dict[str, str]:
         **({} if number else {"numero": "wrong_number"}),
     }
     if not wrong and number:
-        at.shop.pushes.ask(at.record, mode, number)
+        at.shop.payment_intents.ask(at.record, mode, number)
     return wrong
 
 
 def _pay_by_card(at: Found) -> Dict[str, str]:
     """Debit the card; or what is wrong, by field."""
     given = {name: request.form.get(name, "")[:40] for name in ("carte", "expire", "code")}
-    today = at.shop.books.stamp()
+    today = at.shop.data.stamp()
     brand = cards.brand_of(given["carte"])
     wrong = {
         **({} if brand else {"carte": "wrong_card"}),
@@ -175,8 +175,8 @@ def _pay_by_card(at: Found) -> Dict[str, str]:
     }
     if not wrong:
         card = cards.read(given["carte"])
-        at.shop.ledger.attempt(at.record, CARD_MODE, None, card=card.brand)
-        at.shop.ledger.move(at.record["id"], card.status)
+        at.shop.transactions.attempt(at.record, CARD_MODE, None, card=card.brand)
+        at.shop.transactions.move(at.record["id"], card.status)
     return wrong
 
 
@@ -187,7 +187,7 @@ def _country(offered: Any) -> Optional[Pays]:
 
 def _as_sent(at: Found) -> Optional[Dict[str, str]]:
     """The fields of the form that ask the same phone once more."""
-    rules, record = at.shop.books.rules, at.record
+    rules, record = at.shop.data.rules, at.record
     for each in countries(rules, facts(at)["iso"]):
         number = national(each, record["prompted"] or "")
         if number and record["mode"] in operators(rules, each):
@@ -196,8 +196,8 @@ def _as_sent(at: Found) -> Optional[Dict[str, str]]:
 
 
 def _price(at: Found, mode: str) -> int:
-    books = at.shop.books
-    return charge(at.record["amount"], books.rules.rate(mode), books.settings.fees_by).debited
+    data = at.shop.data
+    return charge(at.record["amount"], data.rules.rate(mode), data.settings.fees_by).debited
 
 
 def _state(at: Found) -> str:

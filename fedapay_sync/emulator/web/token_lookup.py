@@ -5,10 +5,10 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Sequence
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.services import Parts
+from fedapay_sync.emulator.services import ShopServices
 
 #: The shops whose transactions the pages show.
-Shops = Callable[[], Sequence[Parts]]
+Shops = Callable[[], Sequence[ShopServices]]
 
 
 class Found(NamedTuple):
@@ -19,7 +19,7 @@ class Found(NamedTuple):
         fresh: the token still opens it; else its day is over.
     """
 
-    shop: Parts
+    shop: ShopServices
     record: Record
     fresh: bool
 
@@ -28,7 +28,7 @@ def found(shops: Shops, token: str) -> Optional[Found]:
     """The transaction of a token of ours, also of one that is too old; None for anything else."""
     for stale in (False, True):
         for shop in shops():
-            record = shop.ledger.by_token(token, stale=stale)
+            record = shop.transactions.by_token(token, stale=stale)
             if record is not None:
                 return Found(shop, record, not stale)
     return None
@@ -39,7 +39,7 @@ def opened(shops: Shops, token: str) -> Iterator[Optional[Found]]:
     """What is behind a token, while nobody else changes it."""
     with ExitStack() as steps:
         for shop in shops():
-            steps.enter_context(shop.books.together())
+            steps.enter_context(shop.data.atomic())
         yield found(shops, token)
 
 

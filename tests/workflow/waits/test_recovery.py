@@ -509,7 +509,7 @@ def test_what_fedapay_never_told_is_given_up_after_two_days_and_told_when_it_is_
     eventually(lambda: not connector._per_process.get().waits._polled)
     assert connector.restore() == 0 and told == []
 
-    emulator._front._faults.clear()
+    emulator._middleware._faults.clear()
     emulator.approve(id_transaction)
     assert connector.check_status(id_transaction).was_paid
     eventually(lambda: told)
