@@ -534,7 +534,7 @@ class Connector:
         runtime = self._per_process.peek()
         if runtime is not None:
             # Forgotten only when closed: what comes meanwhile, a callback's call or a last webhook, finds these
-            # runtime, and makes no others that nobody would close.
+            # runtime, and builds no other that would never be closed.
             runtime.close()
             self._per_process.forget(runtime)
 

@@ -4,8 +4,9 @@ import dataclasses
 from typing import Any, Callable, Optional
 
 from fedapay_sync.enums import EventFutureStatus
-from fedapay_sync.errors import AmountMismatch, TransactionId
+from fedapay_sync.errors import AmountMismatch
 from fedapay_sync.models import Outcome, PaymentHistory
+from fedapay_sync.models.params.identifiers import public_id
 from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, UNREADABLE, StoredEvent
 from fedapay_sync.workflow.callbacks.worker import Handler
 from fedapay_sync.workflow.reconciliation.confirmation import Confirmation
@@ -42,7 +43,7 @@ class CallbackHandlers:
         return callback(history_of(work))
 
     def _restored(self, work: StoredEvent) -> Outcome:
-        id_transaction: TransactionId = int(work.entity_id) if work.entity_id.isdigit() else work.entity_id
+        id_transaction = public_id(work.entity_id)
         try:
             outcome = self._outcomes.of(id_transaction)
         except AmountMismatch as error:

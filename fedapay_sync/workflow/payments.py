@@ -27,6 +27,7 @@ from fedapay_sync.errors import (
     UnreadableAnswer,
 )
 from fedapay_sync.models import FedapayPay, PaiementSetup, Transaction, TransactionToken, UserData
+from fedapay_sync.models.params.identifiers import public_id
 from fedapay_sync.models.params.payment import transaction_request
 from fedapay_sync.models.payment import contact_of
 from fedapay_sync.resources.api import Api
@@ -107,14 +108,14 @@ class Payments:
             raise
         except (BadRequest, Conflict) as refusal:
             # A refusal of the reference may mean that another call under it, or an earlier one, had arrived after
-            # all. If nobody else used the row, the transaction is somebody else's, and the refusal stands.
+            # all. If no other call used the row, the transaction is another program's, and the refusal stands.
             found = self._found(row, key) if known is not None or row.is_shared() else None
             if found is None:
                 row.note("failed")
                 raise refusal
             return self._adopted(found, row, key)
         except (ApiError, TransportError):
-            # Nobody was asked anything, and the same reference may be used again.
+            # The payer was not asked, and the same reference may be used again.
             row.note("failed")
             raise
         return self._adopted(created, row, key)
@@ -128,13 +129,13 @@ class Payments:
                 f"merchant_reference={known.merchant_reference!r} désigne déjà un paiement de {known.amount} "
                 f"{known.currency} ; celui-ci est de {amount} {currency.value}. Donner une référence neuve.",
                 field="merchant_reference",
-                id_transaction=_shown(known.transaction_id),
+                id_transaction=None if known.transaction_id is None else public_id(known.transaction_id),
             )
         if known.transaction_id is not None:
             return self._retrieved(known.transaction_id, key)
         found = self._found(row, key)
         if found is None:
-            # Whoever else is under way with this row learns that it is no longer alone.
+            # Another call that is under way with this row learns that it is no longer alone.
             row.note("unknown")
             return None
         return self._adopted(found, row, key)
@@ -143,7 +144,7 @@ class Payments:
         try:
             return self._transactions.retrieve(id_transaction, api_key=key)
         except FedapayError as error:
-            error.id_transaction = _shown(id_transaction)
+            error.id_transaction = public_id(id_transaction)
             raise
 
     def _found(self, row: Intent, key: str) -> Optional[Transaction]:
@@ -178,7 +179,7 @@ class Payments:
         row: Intent,
         key: str,
     ) -> FedapayPay:
-        """Ask the customer, if nobody did and there is still something to ask."""
+        """Send the prompt to the payer's phone, if none was sent and there is still something to ask."""
         over = isinstance(transaction.status, str) and transaction.status in FINAL_STATUSES
         waiting = not over and not transaction.is_deleted
         link = self._link(transaction, key) if waiting else TransactionToken()
@@ -249,7 +250,7 @@ class Payments:
 
 
 def _check_amount(transaction: Transaction, amount: int, currency: Monnaies) -> None:
-    """Nobody is asked for another sum than the one that was meant. An amount that cannot be read says nothing."""
+    """The payer is not asked for another sum than the one that was meant. An unreadable amount says nothing."""
     if isinstance(transaction.amount, int) and transaction.amount != amount:
         raise AmountMismatch(
             f"La transaction de FedaPay porte {transaction.amount} {currency.value}, et {amount} {currency.value} "
@@ -257,11 +258,6 @@ def _check_amount(transaction: Transaction, amount: int, currency: Monnaies) -> 
             expected=f"{amount} {currency.value}",
             received=f"{transaction.amount} {currency.value}",
         )
-
-
-def _shown(id_transaction: Optional[str]) -> Optional[TransactionId]:
-    """An id out of the store, as FedaPay gives it."""
-    return int(id_transaction) if id_transaction is not None and id_transaction.isdigit() else id_transaction
 
 
 def _about(error: FedapayError, id_transaction: TransactionId, reference: str) -> FedapayError:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.enums import MethodesPaiement
-from fedapay_sync.errors import InvalidArgument
+from fedapay_sync.errors import InvalidArgument, TransactionId
 
 _MAX_REFERENCE = 255
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -62,3 +62,8 @@ def checked_mode(mode: Any) -> str:
         InvalidArgument: anything that cannot be a code.
     """
     return checked_id(mode.name if isinstance(mode, MethodesPaiement) else mode, "mode")
+
+
+def public_id(stored: str) -> TransactionId:
+    """An id out of the store, as FedaPay gives it: a number where it is one."""
+    return int(stored) if stored.isascii() and stored.isdigit() else stored

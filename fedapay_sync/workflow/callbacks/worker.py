@@ -105,7 +105,7 @@ class CallbackWorker:
                 try:
                     thread.start()
                 except RuntimeError as error:
-                    # Whoever calls has stored an event, and must be able to say so.
+                    # The caller has stored an event, and must be able to acknowledge it.
                     log.error("no thread for the callbacks, trying again with the next event: %s", error)
                 else:
                     self._thread = thread
