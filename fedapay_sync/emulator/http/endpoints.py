@@ -4,10 +4,11 @@ import re
 from typing import Any, Dict
 from urllib.parse import urlsplit
 
+from fedapay_sync.common.http_headers import NAME_CHARACTER
 from fedapay_sync.emulator.http.validation import INVALID, text
 
 #: What HTTP knows as the name of a header.
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+HEADER_NAME = re.compile(NAME_CHARACTER + r"+\Z")
 #: What a line of a header can carry as its value; FedaPay takes less, see ``headers``.
 HEADER_TEXT = re.compile(r"[ -~\xa0-\xff]*\Z")
 _LONGEST_NAME = 200

@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping
 import marshmallow
 from marshmallow import fields, validate
 
+from fedapay_sync.common.http_headers import NAME_CHARACTER
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.params.identifiers import checked_id, checked_mode, checked_reference
 from fedapay_sync.models.payment import phone_number, whole_amount
@@ -22,7 +23,7 @@ _MOMENT = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)[ T](\d\d?):(\d\d?)(?::(\d\d?)(?:\.\d+)?)?(?:Z|[+-](\d\d):?(\d\d))?\Z", re.ASCII
 )
 #: What HTTP carries as a header, in our calls and in FedaPay's.
-HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
+HEADER_NAME = re.compile(NAME_CHARACTER + r"{1,100}\Z")
 HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?\Z")
 _email = validate.Email()
 
