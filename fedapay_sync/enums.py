@@ -4,14 +4,14 @@ from enum import Enum
 from typing import FrozenSet
 
 
-class _Word(str, Enum):
+class _StrEnum(str, Enum):
     """A text that is one of a few. Prints as its value on every Python from 3.9 to 3.13."""
 
     __str__ = str.__str__
     __format__ = str.__format__  # type: ignore[assignment]
 
 
-class Pays(_Word):
+class Pays(_StrEnum):
     """Pays où FedaPay encaisse, par code ISO 3166-1 en minuscules."""
 
     benin = "bj"
@@ -24,14 +24,14 @@ class Pays(_Word):
     burkina_faso = "bf"
 
 
-class Monnaies(_Word):
+class Monnaies(_StrEnum):
     """Devises, par code ISO 4217. Aucune des deux n'a de centimes."""
 
     xof = "XOF"
     gnf = "GNF"
 
 
-class MethodesPaiement(_Word):
+class MethodesPaiement(_StrEnum):
     """
     Méthodes de paiement sans redirection.
 
@@ -51,14 +51,14 @@ class MethodesPaiement(_Word):
     momo_test = "Momo Test (sandbox)"
 
 
-class TypesPaiement(_Word):
+class TypesPaiement(_StrEnum):
     """Avec redirection : le client paie sur la page de FedaPay. Sans : son téléphone l'invite à payer."""
 
     AVEC_REDIRECTION = "avec_redirection"
     SANS_REDIRECTION = "sans_redirection"
 
 
-class TransactionStatus(_Word):
+class TransactionStatus(_StrEnum):
     """Statuts d'une transaction. Un statut que FedaPay ajouterait reste un texte simple."""
 
     created = "created"
@@ -73,7 +73,7 @@ class TransactionStatus(_Word):
     transferred_partially_refunded = "transferred_partially_refunded"
 
 
-class PayoutStatus(_Word):
+class PayoutStatus(_StrEnum):
     """Statuts d'un dépôt. Un statut que FedaPay ajouterait reste un texte simple."""
 
     pending = "pending"
@@ -84,7 +84,7 @@ class PayoutStatus(_Word):
     failed = "failed"
 
 
-class EventFutureStatus(_Word):
+class EventFutureStatus(_StrEnum):
     """
     Comment une attente a pris fin.
 
@@ -97,14 +97,14 @@ class EventFutureStatus(_Word):
     CANCELLED_INTERNALLY = "cancelled_internally"
 
 
-class OnTimeout(_Word):
+class OnTimeout(_StrEnum):
     """Que faire d'un paiement encore en attente à l'échéance."""
 
     KEEP = "keep"
     DELETE = "delete"
 
 
-class Environment(_Word):
+class Environment(_StrEnum):
     """Environnement FedaPay : rien n'est partagé entre les deux."""
 
     sandbox = "sandbox"

@@ -73,7 +73,7 @@ class Integration(Api):
         url = checked_url(api_url, f"{API_URL} ou api_url")
         key = checked_key(default_api_key or from_environment(API_KEY), url, f"{API_KEY} ou default_api_key")
         self.fedapay_api_url = url
-        transport = Transport(url, timeouts=timeouts, budget=budget, observer=_observer(logger, observer))
+        transport = Transport(url, timeouts=timeouts, budget=budget, observer=_logging_observer(logger, observer))
         super().__init__(transport, lambda given: key if given is None else checked_key(given, url, "api_key"), account)
 
     def __enter__(self) -> "Integration":
@@ -89,7 +89,7 @@ class Integration(Api):
 
     def get_all_transactions(self, params: Params = None, api_key: Optional[str] = None) -> PagedList[Transaction]:
         """Liste les transactions ; voir ``transactions.search``."""
-        return self.transactions.search(api_key=api_key, **_params(params))
+        return self.transactions.search(api_key=api_key, **_checked_params(params))
 
     def get_transaction_by_fedapay_id(self, fedapay_id: TransactionId, api_key: Optional[str] = None) -> Transaction:
         """Lit une transaction par son identifiant FedaPay."""
@@ -169,7 +169,7 @@ class Integration(Api):
 
     def get_all_balances(self, params: Params = None, api_key: Optional[str] = None) -> PagedList[Balance]:
         """Liste les soldes du compte."""
-        return self.balances.list(api_key=api_key, **_params(params))
+        return self.balances.list(api_key=api_key, **_checked_params(params))
 
     def get_balance_by_id(self, balance_id: TransactionId, api_key: Optional[str] = None) -> Balance:
         """Lit un solde."""
@@ -177,7 +177,7 @@ class Integration(Api):
 
     def get_all_currencies(self, params: Params = None, api_key: Optional[str] = None) -> PagedList[Currency]:
         """Liste les devises."""
-        return self.currencies.list(api_key=api_key, **_params(params))
+        return self.currencies.list(api_key=api_key, **_checked_params(params))
 
     def get_currency_by_id(self, currency_id: TransactionId, api_key: Optional[str] = None) -> Currency:
         """Lit une devise par son identifiant."""
@@ -185,7 +185,7 @@ class Integration(Api):
 
     def get_all_events(self, params: Params = None, api_key: Optional[str] = None) -> PagedList[Event]:
         """Liste les événements du compte."""
-        return self.events.list(api_key=api_key, **_params(params))
+        return self.events.list(api_key=api_key, **_checked_params(params))
 
     def get_event_by_id(self, event_id: str, api_key: Optional[str] = None) -> Event:
         """Lit un événement."""
@@ -193,7 +193,7 @@ class Integration(Api):
 
     def get_all_logs(self, params: Params = None, api_key: Optional[str] = None) -> PagedList[Log]:
         """Liste les appels reçus par l'API."""
-        return self.logs.list(api_key=api_key, **_params(params))
+        return self.logs.list(api_key=api_key, **_checked_params(params))
 
     def get_log_by_id(self, log_id: str, api_key: Optional[str] = None) -> Log:
         """Lit un appel reçu par l'API."""
@@ -201,14 +201,14 @@ class Integration(Api):
 
     def get_all_webhooks(self, params: Params = None, api_key: Optional[str] = None) -> PagedList[Webhook]:
         """Liste les webhooks du compte."""
-        return self.webhooks.list(api_key=api_key, **_params(params))
+        return self.webhooks.list(api_key=api_key, **_checked_params(params))
 
     def get_webhook_by_id(self, webhook_id: TransactionId, api_key: Optional[str] = None) -> Webhook:
         """Lit un webhook."""
         return self.webhooks.retrieve(webhook_id, api_key=api_key)
 
 
-def _params(params: Params) -> Mapping[str, Any]:
+def _checked_params(params: Params) -> Mapping[str, Any]:
     """
     Query parameters, to be handed on by name.
 
@@ -230,7 +230,7 @@ def _params(params: Params) -> Mapping[str, Any]:
     return params
 
 
-def _observer(
+def _logging_observer(
     logger: Optional[logging.Logger], observer: Optional[Callable[[Exchange], object]]
 ) -> Optional[Callable[[Exchange], object]]:
     """One observer that tells both the logger and the user's."""
@@ -242,12 +242,12 @@ def _observer(
             f"logger : un logging.Logger est attendu, comme logging.getLogger('boutique'), ou None ; reçu "
             f"{type(logger).__name__}."
         )
-    journal = logger
+    call_log = logger
 
-    def told(exchange: Exchange) -> None:
+    def log_exchange(exchange: Exchange) -> None:
         outcome = exchange.status if exchange.status is not None else exchange.error
-        journal.info("%s %s: %s in %.3f s", exchange.method, exchange.path, outcome, exchange.seconds)
+        call_log.info("%s %s: %s in %.3f s", exchange.method, exchange.path, outcome, exchange.seconds)
         if observer is not None:
             observer(exchange)
 
-    return told
+    return log_exchange

@@ -26,7 +26,7 @@ from fedapay_sync.enums import (
 KINDS = [
     kind
     for kind in vars(enums).values()
-    if isinstance(kind, type) and issubclass(kind, enums._Word) and kind is not enums._Word
+    if isinstance(kind, type) and issubclass(kind, enums._StrEnum) and kind is not enums._StrEnum
 ]
 WORDS = [member for kind in KINDS for member in kind]
 

@@ -27,7 +27,7 @@ from fedapay_sync.errors import ConfigError
 DEFAULT_ENDPOINT_NAME = "webhooks"
 DEFAULT_DB_URL = "sqlite:///fedapay_connector_persisted_data/processes.db"
 DEFAULT_PORT = 3000
-_SERVER = "postgresql://utilisateur:mot-de-passe@hote:5432/base"
+_EXAMPLE_SERVER = "postgresql://utilisateur:mot-de-passe@hote:5432/base"
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,21 +103,21 @@ def read_config(given: Mapping[str, Any]) -> Config:
         api_key=api_key(given["api_key"] or from_environment(API_KEY), url),
         webhook_secrets=secrets,
         use_listen_server=bool(given["use_listen_server"]),
-        endpoint_name=_endpoint(given["listen_server_endpoint_name"]),
+        endpoint_name=_checked_endpoint(given["listen_server_endpoint_name"]),
         host=given["host"],
-        port=_port(given["listen_server_port"]),
+        port=_checked_port(given["listen_server_port"]),
         db_url=database_url(given["db_url"]),
-        callback_timeout=_seconds(given["callback_timeout"], "callback_timeout"),
+        callback_timeout=_checked_seconds(given["callback_timeout"], "callback_timeout"),
         on_timeout=timeout_policy(given["on_timeout"]),
-        api_keys=tuple(api_key(each, url, "api_keys") for each in _listed(given["api_keys"])),
+        api_keys=tuple(api_key(each, url, "api_keys") for each in _as_list(given["api_keys"])),
         confirm_with_api=bool(given["confirm_with_api"]),
-        keep_bodies_days=None if keep_days is None else days(keep_days, "keep_bodies_days"),
+        keep_bodies_days=None if keep_days is None else checked_days(keep_days, "keep_bodies_days"),
         print_log_to_console=bool(given["print_log_to_console"]),
         save_log_to_file=bool(given["save_log_to_file"]),
     )
 
 
-def _listed(keys: Any) -> Sequence[Any]:
+def _as_list(keys: Any) -> Sequence[Any]:
     """One key, or several of them."""
     if isinstance(keys, str):
         return [keys]
@@ -148,7 +148,7 @@ def database_url(given: Optional[str] = None) -> str:
     """
     url = given or from_environment(DB_URL, DEFAULT_DB_URL) or DEFAULT_DB_URL
     if str(url).startswith(("postgresql://", "postgres://")):
-        return _server_url(url)
+        return _checked_server_url(url)
     if ":memory:" in str(url) or url in ("sqlite://", "sqlite:///"):
         raise ConfigError(
             f"{DB_URL}={mask(url)} ne peut pas garder les paiements en attente : une base en mémoire disparaît "
@@ -158,12 +158,12 @@ def database_url(given: Optional[str] = None) -> str:
         raise ConfigError(
             f"{DB_URL}={mask(url)} n'est pas une base connue de cette version. Donner un fichier SQLite, "
             "sqlite:///dossier/base.db (chemin relatif) ou sqlite:////var/lib/boutique/base.db (absolu), ou un "
-            f"serveur PostgreSQL, {_SERVER}."
+            f"serveur PostgreSQL, {_EXAMPLE_SERVER}."
         )
     return url
 
 
-def _server_url(url: str) -> str:
+def _checked_server_url(url: str) -> str:
     parts = split_url(url)
     settings = urllib.parse.parse_qs(parts.query)
     has_server = bool(parts.hostname or "host" in settings)
@@ -171,7 +171,7 @@ def _server_url(url: str) -> str:
     if not has_server or not has_name or parts.fragment or "@" in parts.path or parts.netloc.count("@") > 1:
         # Not quoted: whatever is wrong in it may be the password.
         raise ConfigError(
-            f"{DB_URL} : URL PostgreSQL illisible, ou sans serveur ou sans base. Une URL comme {_SERVER} est "
+            f"{DB_URL} : URL PostgreSQL illisible, ou sans serveur ou sans base. Une URL comme {_EXAMPLE_SERVER} est "
             "attendue ; dans le mot de passe, écrire %40 pour @, %2F pour /, %3A pour :, %3F pour ? et %23 pour #."
         )
     if importlib.util.find_spec("psycopg2") is None:
@@ -182,7 +182,7 @@ def _server_url(url: str) -> str:
     return url
 
 
-def _endpoint(given: Optional[str]) -> str:
+def _checked_endpoint(given: Optional[str]) -> str:
     name = given or from_environment(ENDPOINT_NAME, DEFAULT_ENDPOINT_NAME) or DEFAULT_ENDPOINT_NAME
     path = str(name).strip("/")
     if not path or not all(
@@ -194,7 +194,7 @@ def _endpoint(given: Optional[str]) -> str:
     return path
 
 
-def _port(given: Optional[int]) -> int:
+def _checked_port(given: Optional[int]) -> int:
     port = DEFAULT_PORT if given is None else given
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         expected = "un nombre entier de 0 à 65535 est attendu (0 prend un port libre)"
@@ -202,14 +202,14 @@ def _port(given: Optional[int]) -> int:
     return port
 
 
-def _seconds(given: Optional[float], name: str) -> float:
+def _checked_seconds(given: Optional[float], name: str) -> float:
     value = 10.0 if given is None else given
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
         raise ConfigError(f"{name}={safe_repr(given)} : un nombre de secondes, 0 ou plus, est attendu.")
     return float(value)
 
 
-def days(given: float, name: str) -> float:
+def checked_days(given: float, name: str) -> float:
     """
     A number of days, 0 or more.
 

@@ -20,7 +20,7 @@ _UWSGI_WITHOUT_THREADS = (
     "enable-threads = true et lazy-apps = true à sa configuration."
 )
 
-_said: Set[Tuple[int, str]] = set()
+_warned: Set[Tuple[int, str]] = set()
 
 
 def is_reloader_child() -> bool:
@@ -62,8 +62,8 @@ def warn_without_threads() -> None:
 
 
 def _warn(text: str) -> None:
-    if (os.getpid(), text) not in _said:
-        _said.add((os.getpid(), text))
+    if (os.getpid(), text) not in _warned:
+        _warned.add((os.getpid(), text))
         log.warning("%s", text)
         # The program's line: past this function, the check, and the connector's method.
         warnings.warn(text, RuntimeWarning, stacklevel=4)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import DEFAULT_PORT, days, read_config
+from fedapay_sync.common.config import DEFAULT_PORT, checked_days, read_config
 from fedapay_sync.common.credentials import require_webhook_secrets
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
@@ -507,7 +507,7 @@ class Connector:
         Raises:
             ConfigError: ce n'est pas un nombre de jours.
         """
-        return self._started_runtime().store.purge(days(older_than_days, "older_than_days") * 86400)
+        return self._started_runtime().store.purge(checked_days(older_than_days, "older_than_days") * 86400)
 
     def import_async(self, path: Union[str, "os.PathLike[str]"]) -> int:
         """

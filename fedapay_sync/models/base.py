@@ -4,7 +4,7 @@ import json
 from typing import Any, Callable, ClassVar, Dict, Mapping, Tuple, Type, TypeVar
 
 from fedapay_sync.common.masking import mask
-from fedapay_sync.models.schema import as_dict, load, plain, reader_of, schema_of, unknown_fields
+from fedapay_sync.models.schema import checked_mapping, load, reader_of, schema_of, to_plain, unknown_fields
 
 Json = Dict[str, Any]
 M = TypeVar("M", bound="Model")
@@ -50,7 +50,7 @@ class Model:
             InvalidArgument: ce n'est pas un objet, ou un champ indispensable manque.
         """
         if type(data) is not dict:
-            data = as_dict(cls, data)
+            data = checked_mapping(cls, data)
         made: M
         if strict:
             made = cls(**load(cls, data, strict=True))
@@ -64,7 +64,7 @@ class Model:
         """L'objet en types simples que JSON sait écrire, champs inconnus compris."""
         kind: Any = type(self)
         dumped: Dict[str, Any] = dict(schema_of(kind).dump(self))
-        return {**plain(self.extra), **dumped}
+        return {**to_plain(self.extra), **dumped}
 
     #: Nom de pydantic pour la même chose.
     model_dump = to_dict
@@ -74,7 +74,7 @@ class Model:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={_presentable(name, getattr(self, name))!r}" for name in self.repr_fields)
+        fields = ", ".join(f"{name}={_repr_value(name, getattr(self, name))!r}" for name in self.repr_fields)
         return f"{type(self).__name__}({fields})"
 
     def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:
@@ -88,11 +88,11 @@ def _restore(kind: Type[M], values: Dict[str, Any], extra: Dict[str, Any]) -> M:
     return made
 
 
-def _presentable(name: str, value: Any) -> Any:
+def _repr_value(name: str, value: Any) -> Any:
     """A value that may be shown: a part shows itself, a text loses its secrets, an address its query."""
     if isinstance(value, Model):
         return value
-    value = plain(value)
+    value = to_plain(value)
     if isinstance(value, str):
         return mask(value.partition("?")[0] if name == "url" else value)
     return value

@@ -40,7 +40,7 @@ def kind_of(event: Mapping[str, Any]) -> str:
     return ""
 
 
-def decoded(value: Any) -> Union[Json, List[Any], str]:
+def decode_json_text(value: Any) -> Union[Json, List[Any], str]:
     """
     What a JSON text says. A text that holds no object and no list is kept: what it would decode to, another reading
     could decode again.
@@ -53,13 +53,13 @@ def decoded(value: Any) -> Union[Json, List[Any], str]:
     if not isinstance(value, str):
         raise ValueError("un texte JSON est attendu")
     try:
-        found = json.loads(value, parse_constant=_no_number)
+        found = json.loads(value, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return str(value)
     return found if isinstance(found, (dict, list)) else str(value)
 
 
-def _no_number(word: str) -> NoReturn:
+def _refuse_constant(word: str) -> NoReturn:
     raise ValueError(word)
 
 
@@ -76,7 +76,7 @@ def read_entity(owner: Type[Model], event: Mapping[str, Any], *, strict: bool) -
     if entity is None or isinstance(entity, Model):
         return entity
     if isinstance(entity, str):
-        entity = decoded(entity)
+        entity = decode_json_text(entity)
     if isinstance(entity, Mapping):
         model = MODELS.get(kind_of({**event, "entity": entity}))
         if model is None:

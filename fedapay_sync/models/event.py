@@ -8,7 +8,7 @@ from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.models.account import Account
 from fedapay_sync.models.base import Json, Model
 from fedapay_sync.models.entity import TRANSACTION, Entity, kind_of, read_entity
-from fedapay_sync.models.schema import plain
+from fedapay_sync.models.schema import to_plain
 from fedapay_sync.models.transaction import Transaction
 
 E = TypeVar("E", bound="Event")
@@ -145,5 +145,5 @@ class Event(Model):
             "name": self.type,
             "object": self.object,
             "object_id": self.object_id,
-            "entity": plain(self.entity),
+            "entity": to_plain(self.entity),
         }

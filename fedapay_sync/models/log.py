@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, ClassVar, List, Optional, Tuple, Union
 
 from fedapay_sync.models.base import Json, Model
-from fedapay_sync.models.entity import decoded
+from fedapay_sync.models.entity import decode_json_text
 
 #: JSON that FedaPay puts inside a text; a text that holds no JSON is kept.
 _JsonText = Union[Json, List[Any], str, None]
@@ -37,9 +37,9 @@ class Log(Model):
     ip_address: Optional[str] = None
     version: Optional[str] = None
     source: Optional[str] = None
-    query: _JsonText = field(default=None, metadata={"read": decoded})
-    body: _JsonText = field(default=None, metadata={"read": decoded})
-    response: _JsonText = field(default=None, metadata={"read": decoded})
+    query: _JsonText = field(default=None, metadata={"read": decode_json_text})
+    body: _JsonText = field(default=None, metadata={"read": decode_json_text})
+    response: _JsonText = field(default=None, metadata={"read": decode_json_text})
     account_id: Optional[int] = None
     created_at: Optional[datetime] = None
     updated_at: Optional[datetime] = None

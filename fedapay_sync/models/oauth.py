@@ -8,7 +8,7 @@ from fedapay_sync.models.base import Model
 from fedapay_sync.models.schema import read_datetime
 
 
-def _moment(value: Any) -> datetime:
+def _parse_moment(value: Any) -> datetime:
     """A moment from Unix seconds, as FedaPay sends them in a text, or from the ISO text that we write."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -37,5 +37,5 @@ class OAuthToken(Model):
     access_token: Optional[str] = None
     token_type: Optional[str] = None
     scope: Optional[str] = None
-    created_at: Optional[datetime] = field(default=None, metadata={"read": _moment})
+    created_at: Optional[datetime] = field(default=None, metadata={"read": _parse_moment})
     expires_in: Union[int, str, None] = None

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from fedapay_sync.enums import EventFutureStatus
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.models.event import WebhookHistory
-from fedapay_sync.models.schema import plain
+from fedapay_sync.models.schema import to_plain
 from fedapay_sync.models.transaction import Transaction
 
 
@@ -63,7 +63,7 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
 
     def to_dict(self) -> Dict[str, Any]:
         """Le résultat en types simples que JSON sait écrire."""
-        return {str(name): plain(value) for name, value in self.__dict__.items()}
+        return {str(name): to_plain(value) for name, value in self.__dict__.items()}
 
     model_dump = to_dict
 

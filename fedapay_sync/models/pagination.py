@@ -23,17 +23,17 @@ class ListMeta(Model):
     total_count: Optional[int] = None
 
 
-class _Following:
+class _PageReader:
     """How another page is read. A pickle carries neither connection nor key: there it is lost."""
 
     def __init__(self, read: Optional[Callable[[int], Any]]) -> None:
         self.read = read
 
-    def __deepcopy__(self, memo: Any) -> "_Following":
+    def __deepcopy__(self, memo: Any) -> "_PageReader":
         return self
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return _Following, (None,)
+        return _PageReader, (None,)
 
 
 class PagedList(Generic[M]):
@@ -60,7 +60,7 @@ class PagedList(Generic[M]):
             if isinstance(meta, dict)
             else ListMeta(current_page=1, per_page=len(items), total_pages=1, total_count=len(items))
         )
-        self._following = _Following(following)
+        self._page_reader = _PageReader(following)
 
     @property
     def page(self) -> ListMeta:
@@ -73,7 +73,7 @@ class PagedList(Generic[M]):
         while True:
             yield page
             meta = page.meta
-            read = self._following.read
+            read = self._page_reader.read
             if read is None or not page.items or not isinstance(meta.next_page, int):
                 return
             if asked == 0 and isinstance(meta.current_page, int):

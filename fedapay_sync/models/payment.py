@@ -25,7 +25,7 @@ _PHONE = re.compile(r"\+?[0-9]{6,20}\Z")
 MAX_AMOUNT = 10**15
 
 
-def word(kind: Type[W], value: Any, field: str) -> W:
+def enum_member(kind: Type[W], value: Any, field: str) -> W:
     """
     The member meant by a member, its value or its name.
 
@@ -39,7 +39,7 @@ def word(kind: Type[W], value: Any, field: str) -> W:
     raise InvalidArgument(f"{field}={safe_repr(value)} est inconnu. Valeurs possibles : {known}.", field=field)
 
 
-def whole_amount(amount: Any, field: str = "montant_paiement") -> int:
+def checked_amount(amount: Any, field: str = "montant_paiement") -> int:
     """
     An amount that we may send: a whole number of francs above zero, and of a size that can be meant.
 
@@ -65,7 +65,7 @@ def whole_amount(amount: Any, field: str = "montant_paiement") -> int:
     return francs
 
 
-def phone_number(number: Any, field: str = "tel") -> str:
+def checked_phone_number(number: Any, field: str = "tel") -> str:
     """
     A phone number that could be one. Its form is left as given: what FedaPay accepts differs by country and date.
 
@@ -120,7 +120,7 @@ class UserData(Model):
                     field="email",
                 ) from None
         if self.tel is not None:
-            object.__setattr__(self, "tel", phone_number(self.tel))
+            object.__setattr__(self, "tel", checked_phone_number(self.tel))
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,9 @@ class PaiementSetup(Model):
     type_paiement: TypesPaiement = TypesPaiement.SANS_REDIRECTION
 
     def __post_init__(self) -> None:
-        country = word(Pays, self.pays, "pays")
-        kind = word(TypesPaiement, self.type_paiement or TypesPaiement.SANS_REDIRECTION, "type_paiement")
-        method = None if self.method is None else word(MethodesPaiement, self.method, "method")
+        country = enum_member(Pays, self.pays, "pays")
+        kind = enum_member(TypesPaiement, self.type_paiement or TypesPaiement.SANS_REDIRECTION, "type_paiement")
+        method = None if self.method is None else enum_member(MethodesPaiement, self.method, "method")
         if kind == TypesPaiement.AVEC_REDIRECTION:
             if method is not None:
                 log.warning("payment method ignored: the payer chooses it on the payment page")
@@ -180,7 +180,7 @@ def _check_combination(country: Pays, method: Optional[MethodesPaiement]) -> Non
     )
 
 
-def contact_of(
+def number_to_push(
     setup: PaiementSetup, client: Optional[UserData], payment_contact: Optional[str], environment: str
 ) -> Optional[str]:
     """
@@ -206,7 +206,7 @@ def contact_of(
             field="method",
         )
     if payment_contact is not None:
-        return phone_number(payment_contact, "payment_contact")
+        return checked_phone_number(payment_contact, "payment_contact")
     if client is None or client.tel is None:
         raise InvalidArgument(
             "Aucun numéro à débiter : donner payment_contact ou client_infos.tel, ou choisir "

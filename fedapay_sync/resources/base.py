@@ -7,7 +7,7 @@ from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.errors import InvalidArgument, TransactionId
 from fedapay_sync.models import Model
 from fedapay_sync.models.pagination import PagedList
-from fedapay_sync.models.params.bodies import Body, checked
+from fedapay_sync.models.params.bodies import Body, checked_body
 from fedapay_sync.models.params.identifiers import checked_id
 from fedapay_sync.transport.responses import Response
 from fedapay_sync.transport.transport import Transport
@@ -134,7 +134,7 @@ def list_params(
 
 def include_param(include: Any) -> Optional[str]:
     """``include`` as it is sent, or None."""
-    return None if include is None else str(checked(Body, {"include": include})["include"])
+    return None if include is None else str(checked_body(Body, {"include": include})["include"])
 
 
 def merge_attributes(body: Optional[Params], attributes: Params) -> Dict[str, Any]:

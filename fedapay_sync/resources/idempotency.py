@@ -25,7 +25,7 @@ from fedapay_sync.errors import (
 )
 from fedapay_sync.models import Customer
 from fedapay_sync.models.batch import Batch
-from fedapay_sync.models.params.bodies import checked
+from fedapay_sync.models.params.bodies import checked_body
 from fedapay_sync.models.params.identifiers import checked_id, checked_reference
 from fedapay_sync.resources.base import (
     M,
@@ -101,7 +101,7 @@ class IdempotentCreatable(Creatable[M]):
             BadRequest: FedaPay refuse ; ``errors`` dit quels champs.
             OutcomeUnknown: FedaPay ne répond plus ; recommencer avec ``error.merchant_reference`` est sans danger.
         """
-        sent = checked(self.body, merge_attributes(body, attributes))
+        sent = checked_body(self.body, merge_attributes(body, attributes))
         sent.setdefault("merchant_reference", new_reference())
         try:
             return self.create_new(sent, api_key=api_key)
@@ -277,7 +277,7 @@ class BatchCreatable(Resource[M], Generic[M, B]):
 
     def _checked_item(self, number: int, item: Any) -> Dict[str, Any]:
         try:
-            body = checked(self.body, item)
+            body = checked_body(self.body, item)
         except InvalidArgument as error:
             field = f"{self.path}[{number}].{error.field}"
             raise InvalidArgument(f"{self.path}[{number}] : {error.message}", field=field) from None

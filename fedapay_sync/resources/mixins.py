@@ -9,7 +9,7 @@ from typing import Any, Generic, Optional, Type, TypeVar
 from fedapay_sync.errors import InvalidArgument, TransactionId
 from fedapay_sync.models import Model, QueueOptions
 from fedapay_sync.models.pagination import PagedList
-from fedapay_sync.models.params.bodies import checked
+from fedapay_sync.models.params.bodies import checked_body
 from fedapay_sync.resources.base import M, Params, Resource, list_params, merge_attributes, read_object
 
 V = TypeVar("V", bound=Model)
@@ -101,7 +101,7 @@ class Creatable(Resource[M]):
             BadRequest: FedaPay refuse ; ``errors`` dit quels champs.
             OutcomeUnknown: la réponse s'est perdue ; chercher l'objet avant de recommencer.
         """
-        return self._post(checked(self.body, merge_attributes(body, attributes)), api_key)
+        return self._post(checked_body(self.body, merge_attributes(body, attributes)), api_key)
 
     def _post(self, body: Params, api_key: Optional[str]) -> M:
         return self._read(self._requestor.request("POST", f"/{self.path}", api_key=api_key, body=body))
@@ -120,7 +120,7 @@ class Updatable(Resource[M]):
             InvalidArgument: un attribut que FedaPay refuserait certainement ; rien n'a été envoyé.
             Forbidden: l'objet n'est plus dans un état qui le permet.
         """
-        changes = checked(self.body, merge_attributes(body, attributes), partial=True)
+        changes = checked_body(self.body, merge_attributes(body, attributes), partial=True)
         if not changes:
             raise InvalidArgument("body : il n'y a rien à modifier ; donner au moins un attribut.", field="body")
         return self._read(self._requestor.request("PUT", self._path_to(id), api_key=api_key, body=changes))

@@ -5,7 +5,7 @@ from typing import Any, Dict, Optional, Union
 from fedapay_sync.enums import MethodesPaiement
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models import PaymentIntent
-from fedapay_sync.models.params.bodies import PhoneBody, checked
+from fedapay_sync.models.params.bodies import PhoneBody, checked_body
 from fedapay_sync.models.params.identifiers import checked_mode
 from fedapay_sync.resources.base import Resource, read_object
 
@@ -51,7 +51,7 @@ class PaymentIntents(Resource[PaymentIntent]):
         body: Dict[str, Any] = {"token": token}
         if number is not None:
             # Nested: at the top level FedaPay does not see it and refuses.
-            body["phone_number"] = checked(PhoneBody, {"number": number, "country": country})
+            body["phone_number"] = checked_body(PhoneBody, {"number": number, "country": country})
         response = self._requestor.request("POST", f"/{code}", api_key=api_key, body=body)
         # Older forms of this answer carry only a message; id, reference and status are optional.
         return read_object(PaymentIntent, response)

@@ -14,7 +14,7 @@ from fedapay_sync.errors import (
     UnreadableAnswer,
 )
 from fedapay_sync.models import Payout, PayoutBatch
-from fedapay_sync.models.params.bodies import PayoutBody, PayoutStartBody, checked
+from fedapay_sync.models.params.bodies import PayoutBody, PayoutStartBody, checked_body
 from fedapay_sync.resources.base import Params, build_model, checked_list
 from fedapay_sync.resources.idempotency import NO_ANSWER, BatchCreatable, IdempotentCreatable
 from fedapay_sync.resources.mixins import Deletable, Listable, Retrievable, Searchable, Updatable
@@ -144,7 +144,7 @@ class Payouts(
         wanted: Dict[str, Any] = dict(item) if isinstance(item, Mapping) else {"id": item}
         if wanted.get("scheduled_at") is None:
             wanted["scheduled_at"] = scheduled_at
-        return checked(PayoutStartBody, wanted)
+        return checked_body(PayoutStartBody, wanted)
 
     def _after_doubtful_start(
         self,

@@ -29,7 +29,7 @@ from fedapay_sync.errors import (
 from fedapay_sync.models import FedapayPay, PaiementSetup, Transaction, TransactionToken, UserData
 from fedapay_sync.models.params.identifiers import public_id
 from fedapay_sync.models.params.payment import transaction_request
-from fedapay_sync.models.payment import contact_of
+from fedapay_sync.models.payment import number_to_push
 from fedapay_sync.resources.api import Api
 from fedapay_sync.resources.idempotency import NO_ANSWER, add_to_message, new_reference
 from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent, Payment
@@ -75,7 +75,7 @@ class Payments:
         body = transaction_request(
             setup, client_infos, montant_paiement, callback_url, custom_metadata, description, merchant_reference
         )
-        contact = contact_of(setup, client_infos, payment_contact, self._config.environment)
+        contact = number_to_push(setup, client_infos, payment_contact, self._config.environment)
         reference = body.setdefault("merchant_reference", new_reference())
         poll_in = self._reconciler.schedule_first_poll(key)
         row = Intent(self._store, self._config.environment, self._keyring.label(key), reference, poll_in)

@@ -16,7 +16,7 @@ from fedapay_sync.models.params.bodies import (
     PayoutStartBody,
     TransactionBody,
     WebhookBody,
-    checked,
+    checked_body,
 )
 from fedapay_sync.models.params.identifiers import checked_id
 
@@ -26,7 +26,7 @@ PHONE = {"number": "0164000001", "country": "bj"}
 
 def refused(schema, body, **options):
     with pytest.raises(InvalidArgument) as caught:
-        checked(schema, body, **options)
+        checked_body(schema, body, **options)
     return caught.value
 
 
@@ -36,14 +36,14 @@ def test_a_good_body_goes_out_as_it_was_given():
     """
     body = {**GOOD, "customer": {"id": 7, "nouveau": [1]}, "demain": {"x": None}, "callback_url": None}
 
-    assert checked(TransactionBody, body) == {
+    assert checked_body(TransactionBody, body) == {
         "description": "Commande 17",
         "amount": 1000,
         "currency": {"iso": "XOF"},
         "customer": {"id": 7, "nouveau": [1]},
         "demain": {"x": None},
     }
-    assert list(checked(TransactionBody, {"amount": 5, "z": 1, "currency": "XOF", "description": "a"})) == [
+    assert list(checked_body(TransactionBody, {"amount": 5, "z": 1, "currency": "XOF", "description": "a"})) == [
         "amount",
         "z",
         "currency",
@@ -64,7 +64,7 @@ def test_a_currency_may_be_its_name(given_currency, sent):
     """
     FedaPay wants an object; a text is what people write.
     """
-    assert checked(TransactionBody, {**GOOD, "currency": given_currency})["currency"] == sent
+    assert checked_body(TransactionBody, {**GOOD, "currency": given_currency})["currency"] == sent
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_an_update_needs_nothing_and_may_empty_an_attribute():
     """
     None empties what may be empty; what a creation needs cannot be emptied.
     """
-    assert checked(TransactionBody, {"callback_url": None}, partial=True) == {"callback_url": None}
+    assert checked_body(TransactionBody, {"callback_url": None}, partial=True) == {"callback_url": None}
     assert refused(TransactionBody, {"amount": None}, partial=True).field == "amount"
     # Half a phone number is none, in an update too.
     assert (
@@ -176,8 +176,8 @@ def test_a_mode_may_be_a_member():
     """
     body = {"amount": 5, "currency": "XOF", "mode": MethodesPaiement.moov_tg}
 
-    assert checked(PayoutBody, body)["mode"] == "moov_tg"
-    assert checked(PayoutBody, {**body, "mode": "orange-bf"})["mode"] == "orange-bf"
+    assert checked_body(PayoutBody, body)["mode"] == "moov_tg"
+    assert checked_body(PayoutBody, {**body, "mode": "orange-bf"})["mode"] == "orange-bf"
 
 
 COTONOU = timezone(timedelta(hours=1))
@@ -197,7 +197,7 @@ def test_a_moment_goes_out_in_universal_time(moment, sent):
     """
     A datetime is converted; a text in one of the forms of FedaPay's pages goes as it is.
     """
-    assert checked(PayoutStartBody, {"id": 1, "scheduled_at": moment})["scheduled_at"] == sent
+    assert checked_body(PayoutStartBody, {"id": 1, "scheduled_at": moment})["scheduled_at"] == sent
 
 
 @pytest.mark.parametrize("moment", ["now", "", "demain", 1791796512, datetime(2026, 10, 14), "2026-10-14"])
@@ -232,12 +232,12 @@ def test_any_body_is_sent_or_refused_and_never_a_crash(body):
     And what is once checked is checked: a second look changes nothing.
     """
     try:
-        sent = checked(TransactionBody, {**GOOD, **body})
+        sent = checked_body(TransactionBody, {**GOOD, **body})
     except InvalidArgument as error:
         assert error.field
         assert error.message.startswith("Rien n'a été envoyé.")
     else:
-        assert checked(TransactionBody, sent) == sent or any(value != value for value in map(str, sent))
+        assert checked_body(TransactionBody, sent) == sent or any(value != value for value in map(str, sent))
 
 
 def test_metadata_that_json_cannot_write_is_refused_in_french():
@@ -286,7 +286,7 @@ def test_a_misspelled_moment_does_not_send_a_payout_at_once():
     assert refused(PayoutStartBody, {"id": 1, "include": "customer"}).field == "include"
     assert refused(PayoutStartBody, {"id": 1, "send_now": "true"}).field == "send_now"
     whole = {"id": "73019", "send_now": True, "phone_number": {**PHONE, "nouveau": 1}}
-    assert checked(PayoutStartBody, {**whole, "scheduled_at": None}) == whole
+    assert checked_body(PayoutStartBody, {**whole, "scheduled_at": None}) == whole
 
 
 @pytest.mark.parametrize("amount", [10**15 + 1, 10**5000, Decimal("sNaN")], ids=lambda amount: type(amount).__name__)
@@ -298,7 +298,7 @@ def test_an_amount_that_is_none_or_too_large_is_refused_by_name(amount):
     "link", ["https://boutique.bj/retour?a=b", "http://localhost:8000", "boutique://paye", "a+b:///c"]
 )
 def test_a_browser_may_be_sent_to_a_page_or_to_an_application(link):
-    assert checked(TransactionBody, {**GOOD, "callback_url": link})["callback_url"] == link
+    assert checked_body(TransactionBody, {**GOOD, "callback_url": link})["callback_url"] == link
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_a_webhook_has_no_header_that_http_cannot_carry(headers):
 def test_a_webhook_may_have_headers():
     body = {"url": "https://a.bj", "http_headers": {"agregateur": "Fedapay", "X-Shop": "a b"}}
 
-    assert checked(WebhookBody, body) == body
+    assert checked_body(WebhookBody, body) == body
 
 
 @pytest.mark.parametrize("number", [0, -1, "0", "-1", "00", 1 << 63])

@@ -14,7 +14,7 @@ from fedapay_sync.common.countries import currency_of, push_methods
 from fedapay_sync.enums import MethodesPaiement, Monnaies, Pays, TypesPaiement
 from fedapay_sync.errors import InvalidArgument, InvalidCountryPaymentCombination
 from fedapay_sync.models import FedapayPay, PaiementSetup, PaymentHistory, UserData
-from fedapay_sync.models.payment import phone_number, whole_amount
+from fedapay_sync.models.payment import checked_amount, checked_phone_number
 
 
 @pytest.mark.parametrize("value", [1, 500, 500.0, Decimal("500"), Fraction(500), 10**12])
@@ -22,8 +22,8 @@ def test_a_whole_amount_above_zero_may_be_sent(value):
     """
     As an int, whatever kind of number it was.
     """
-    assert whole_amount(value) == value
-    assert type(whole_amount(value)) is int
+    assert checked_amount(value) == value
+    assert type(checked_amount(value)) is int
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_any_other_amount_is_refused(value):
     With the value, what was expected, an example, and the argument's name.
     """
     with pytest.raises(InvalidArgument) as refused:
-        whole_amount(value, "montant")
+        checked_amount(value, "montant")
 
     said = str(refused.value)
     assert all(word in said for word in (f"montant={value!r}", "refusé", "nombre entier de francs", "1000"))
@@ -87,7 +87,7 @@ def test_a_number_is_left_as_given(number):
     """
     What FedaPay accepts differs by country and date.
     """
-    assert phone_number(f" {number}\t") == number
+    assert checked_phone_number(f" {number}\t") == number
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_bad_number_is_refused_and_not_shown(number):
     A number without quotes has lost its first zero: the sentence says so.
     """
     with pytest.raises(InvalidArgument, match=r"6 à 20 chiffres.*entre guillemets") as refused:
-        phone_number(number, "payment_contact")
+        checked_phone_number(number, "payment_contact")
 
     assert refused.value.field == "payment_contact"
     assert number == 164000001 or not number or str(number) not in str(refused.value)
@@ -130,7 +130,7 @@ def test_any_text_is_a_number_or_refused(text):
     Nothing else happens, and a number has digits enough.
     """
     try:
-        number = phone_number(text)
+        number = checked_phone_number(text)
     except InvalidArgument:
         return
     assert 6 <= sum(sign.isdigit() for sign in number) <= 20
@@ -259,7 +259,7 @@ def test_a_secret_in_the_wrong_place_is_not_quoted(value):
     A key, an address or a number given as an amount, a country or a method stays out of the error.
     """
     for wrong in (value, [value]):
-        for call in (whole_amount, PaiementSetup):
+        for call in (checked_amount, PaiementSetup):
             with pytest.raises(InvalidArgument) as refused:
                 call(wrong)
             assert not any(secret in str(refused.value) for secret in ("abc", "ayaba", "0164000001", "x" * 100))
@@ -271,14 +271,14 @@ def test_an_amount_that_nobody_can_mean_is_refused(value):
     The database could not write it down either.
     """
     with pytest.raises(InvalidArgument, match="est refusé") as refused:
-        whole_amount(value, "amount")
+        checked_amount(value, "amount")
 
     assert refused.value.field == "amount" and len(str(refused.value)) < 300
-    assert whole_amount(10**15) == 10**15
+    assert checked_amount(10**15) == 10**15
 
 
 def test_a_signalling_number_is_refused_without_a_programmers_words():
     with pytest.raises(InvalidArgument) as refused:
-        whole_amount(Decimal("sNaN"))
+        checked_amount(Decimal("sNaN"))
 
     assert "pas un nombre" in str(refused.value) and "<class" not in str(refused.value)

@@ -20,7 +20,7 @@ from support.model_samples import JSON, SAMPLES, changed
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models import Model, PaiementSetup, Transaction, TransactionToken
-from fedapay_sync.models.schema import load, read_datetime, reader_of, schema_of, source, unknown_fields
+from fedapay_sync.models.schema import load, read_datetime, reader_of, reader_source, schema_of, unknown_fields
 
 MODELS = pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
 
@@ -141,7 +141,7 @@ def test_a_reader_can_be_seen():
     """
     As the Python that runs.
     """
-    text = source(TransactionToken)
+    text = reader_source(TransactionToken)
 
     assert "v_payment_link = get('url')" in text
     compile(text, "reader", "exec")

@@ -13,23 +13,23 @@ from marshmallow import fields
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.params.fields import (
     Amount,
+    Boolean,
     Country,
     Email,
-    Flag,
     Headers,
     Id,
+    Include,
     JsonObject,
     Link,
     Mode,
     Moment,
     Name,
-    Names,
     Number,
     Reference,
+    StrictField,
     Text,
     Url,
-    Value,
-    absent,
+    missing_messages,
 )
 
 
@@ -39,14 +39,14 @@ class Body(marshmallow.Schema):
     class Meta:
         unknown = marshmallow.INCLUDE
 
-    include = Names()
+    include = Include()
 
 
 class CurrencyBody(Body):
     """``{"iso": "XOF"}``, or the numeric form ``{"code": 952}``."""
 
     iso = Text()
-    code = Value()
+    code = StrictField()
 
     @marshmallow.validates_schema
     def _names_one(self, data: Dict[str, Any], **_: Any) -> None:
@@ -61,11 +61,11 @@ class PhoneBody(Body):
     country = Country(required=True)
 
 
-class _Object(fields.Nested):
+class _NestedBody(fields.Nested):
     """A nested body; what is no dictionary is refused with an example."""
 
     def __init__(self, schema: Type[Body], example: str, **options: Any) -> None:
-        super().__init__(schema, error_messages=absent(f"un dictionnaire comme {example}"), **options)
+        super().__init__(schema, error_messages=missing_messages(f"un dictionnaire comme {example}"), **options)
         self._example = example
 
     def _deserialize(self, value: Any, attr: Any, data: Any, partial: Any = None, **kwargs: Any) -> Any:
@@ -75,7 +75,7 @@ class _Object(fields.Nested):
         return super()._deserialize(dict(value), attr, data, partial=False, **kwargs)
 
 
-class _Currency(_Object):
+class _Currency(_NestedBody):
     def _deserialize(self, value: Any, attr: Any, data: Any, partial: Any = None, **kwargs: Any) -> Any:
         text = getattr(value, "value", value)
         return super()._deserialize({"iso": text} if isinstance(text, str) else value, attr, data, **kwargs)
@@ -85,8 +85,8 @@ def _currency(**options: Any) -> _Currency:
     return _Currency(CurrencyBody, "{'iso': 'XOF'}", **options)
 
 
-def _phone(**options: Any) -> _Object:
-    return _Object(PhoneBody, "{'number': '0164000001', 'country': 'bj'}", **options)
+def _phone(**options: Any) -> _NestedBody:
+    return _NestedBody(PhoneBody, "{'number': '0164000001', 'country': 'bj'}", **options)
 
 
 class CustomerBody(Body):
@@ -99,8 +99,8 @@ class CustomerBody(Body):
     phone_number = _phone()
 
 
-def _customer() -> _Object:
-    return _Object(CustomerBody, "{'firstname': 'Ayaba', 'lastname': 'Hounkpatin', 'email': 'ayaba@exemple.bj'}")
+def _customer() -> _NestedBody:
+    return _NestedBody(CustomerBody, "{'firstname': 'Ayaba', 'lastname': 'Hounkpatin', 'email': 'ayaba@exemple.bj'}")
 
 
 class TransactionBody(Body):
@@ -147,16 +147,16 @@ class PayoutStartBody(Body):
     id = Id(required=True)
     scheduled_at = Moment()
     phone_number = _phone()
-    send_now = Flag()
+    send_now = Boolean()
 
 
 class WebhookBody(Body):
     """A place where FedaPay reports events."""
 
     url = Url(required=True)
-    enabled = Flag()
-    ssl_verify = Flag()
-    disable_on_error = Flag()
+    enabled = Boolean()
+    ssl_verify = Boolean()
+    disable_on_error = Boolean()
     http_headers = Headers()
 
 
@@ -168,8 +168,8 @@ class PageBody(Body):
     name = Text()
     amount = Amount()
     currency = _currency()
-    published = Flag()
-    enable_phone_number = Flag()
+    published = Boolean()
+    enable_phone_number = Boolean()
 
 
 class InvoiceBody(Body):
@@ -177,7 +177,7 @@ class InvoiceBody(Body):
     customer = _customer()
 
 
-def checked(schema: Type[Body], given: Any, *, partial: bool = False) -> Dict[str, Any]:
+def checked_body(schema: Type[Body], given: Any, *, partial: bool = False) -> Dict[str, Any]:
     """
     A body that may be sent.
 

@@ -11,7 +11,7 @@ from marshmallow import fields, validate
 from fedapay_sync.common.http_headers import NAME_CHARACTER
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.params.identifiers import checked_id, checked_mode, checked_reference
-from fedapay_sync.models.payment import phone_number, whole_amount
+from fedapay_sync.models.payment import checked_amount, checked_phone_number
 
 _URL = re.compile(r"https?://[^\s/?#]+[^\s]*\Z")
 #: An address, or what opens an application. A page of the browser's own would run what is written there.
@@ -28,14 +28,14 @@ HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?\Z")
 _email = validate.Email()
 
 
-def absent(expected: str) -> Dict[str, Any]:
+def missing_messages(expected: str) -> Dict[str, Any]:
     """What marshmallow says where nothing, or None, was given."""
     # marshmallow formats it: braces are doubled.
     text = f"il manque ({expected})".replace("{", "{{").replace("}", "}}")
     return {"required": text, "null": text}
 
 
-class Value(fields.Field):  # type: ignore[type-arg,unused-ignore]
+class StrictField(fields.Field):  # type: ignore[type-arg,unused-ignore]
     """A value that FedaPay takes; ``None`` leaves the attribute out of a creation and empties it in an update."""
 
     #: What is expected, for whoever left it out.
@@ -43,7 +43,7 @@ class Value(fields.Field):  # type: ignore[type-arg,unused-ignore]
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("allow_none", not options.get("required"))
-        options.setdefault("error_messages", absent(self.expected))
+        options.setdefault("error_messages", missing_messages(self.expected))
         super().__init__(**options)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
@@ -59,7 +59,7 @@ class Value(fields.Field):  # type: ignore[type-arg,unused-ignore]
         return value
 
 
-class Text(Value):
+class Text(StrictField):
     """A text; not an empty one where it is required."""
 
     expected = "un texte non vide"
@@ -72,7 +72,7 @@ class Text(Value):
         return str(value)
 
 
-class Name(Value):
+class Name(StrictField):
     """Part of a person's name: FedaPay refuses an empty one, and the slip of a JavaScript client."""
 
     def read(self, value: Any) -> str:
@@ -81,7 +81,7 @@ class Name(Value):
         return str(value)
 
 
-class Email(Value):
+class Email(StrictField):
     """An e-mail address."""
 
     def read(self, value: Any) -> str:
@@ -93,16 +93,16 @@ class Email(Value):
             ) from None
 
 
-class Amount(Value):
+class Amount(StrictField):
     """Whole francs above zero."""
 
     expected = "un nombre entier de francs"
 
     def read(self, value: Any) -> int:
-        return whole_amount(value, "amount")
+        return checked_amount(value, "amount")
 
 
-class Flag(Value):
+class Boolean(StrictField):
     """True or false."""
 
     def read(self, value: Any) -> bool:
@@ -111,16 +111,16 @@ class Flag(Value):
         return value
 
 
-class Number(Value):
+class Number(StrictField):
     """The number of a phone."""
 
     expected = "un numéro de téléphone"
 
     def read(self, value: Any) -> str:
-        return phone_number(value, "number")
+        return checked_phone_number(value, "number")
 
 
-class Country(Value):
+class Country(StrictField):
     """A country by the two letters of ISO 3166-1, in either case."""
 
     expected = "un code pays de deux lettres"
@@ -132,7 +132,7 @@ class Country(Value):
         return text
 
 
-class Id(Value):
+class Id(StrictField):
     """An identifier of FedaPay's."""
 
     expected = "un identifiant FedaPay"
@@ -142,14 +142,14 @@ class Id(Value):
         return value
 
 
-class Reference(Value):
+class Reference(StrictField):
     """A merchant reference."""
 
     def read(self, value: Any) -> str:
         return checked_reference(value)
 
 
-class Mode(Value):
+class Mode(StrictField):
     """An operator's code, or one of our members, whose name is the code."""
 
     expected = "le code d'un opérateur, comme « mtn_open »"
@@ -158,7 +158,7 @@ class Mode(Value):
         return checked_mode(value)
 
 
-class Url(Value):
+class Url(StrictField):
     """An absolute http or https address."""
 
     expected = "une adresse complète, https://…"
@@ -169,7 +169,7 @@ class Url(Value):
         return str(value)
 
 
-class Link(Value):
+class Link(StrictField):
     """Where a browser is sent: an absolute address, or what opens an application."""
 
     expected = "une adresse complète, https://…"
@@ -182,26 +182,26 @@ class Link(Value):
         return str(value)
 
 
-class JsonObject(Value):
+class JsonObject(StrictField):
     """A dictionary that JSON can write."""
 
     def read(self, value: Any) -> Dict[str, Any]:
         if not isinstance(value, Mapping):
-            raise _no_object(f"reçu {type(value).__name__}")
+            raise _object_expected(f"reçu {type(value).__name__}")
         try:
-            copied: Dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False, default=_no_json))
+            copied: Dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False, default=_refuse_unwritable))
         except TypeError:
-            raise _no_object("un nom n'y est pas un texte") from None
+            raise _object_expected("un nom n'y est pas un texte") from None
         except (ValueError, RecursionError):
-            raise _no_object("un nombre n'y est pas fini, ou quelque chose s'y contient lui-même") from None
+            raise _object_expected("un nombre n'y est pas fini, ou quelque chose s'y contient lui-même") from None
         return copied
 
 
-def _no_json(value: Any) -> Any:
-    raise _no_object(f"{type(value).__name__} ne s'écrit pas en JSON")
+def _refuse_unwritable(value: Any) -> Any:
+    raise _object_expected(f"{type(value).__name__} ne s'écrit pas en JSON")
 
 
-def _no_object(problem: str) -> marshmallow.ValidationError:
+def _object_expected(problem: str) -> marshmallow.ValidationError:
     return marshmallow.ValidationError(f"un dictionnaire de textes, nombres et listes est attendu ({problem})")
 
 
@@ -219,7 +219,7 @@ class Headers(JsonObject):
         return read
 
 
-class Names(Value):
+class Include(StrictField):
     """``include``: names of objects to embed, as a list or with commas."""
 
     def read(self, value: Any) -> str:
@@ -229,7 +229,7 @@ class Names(Value):
         return ",".join(each.strip() for each in listed)
 
 
-class Moment(Value):
+class Moment(StrictField):
     """A moment in the form that FedaPay's SDKs send: ``YYYY-MM-DD HH:MM:SS`` in UTC."""
 
     def read(self, value: Any) -> str:

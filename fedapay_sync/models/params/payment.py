@@ -4,8 +4,8 @@ from typing import Any, Dict, Mapping, Optional
 
 from fedapay_sync.common.countries import currency_of
 from fedapay_sync.errors import InvalidArgument
-from fedapay_sync.models.params.bodies import TransactionBody, checked
-from fedapay_sync.models.payment import PaiementSetup, UserData, whole_amount
+from fedapay_sync.models.params.bodies import TransactionBody, checked_body
+from fedapay_sync.models.payment import PaiementSetup, UserData, checked_amount
 
 
 def transaction_request(
@@ -25,11 +25,11 @@ def transaction_request(
     """
     setup = checked_setup(setup)
     client = checked_client(client)
-    return checked(
+    return checked_body(
         TransactionBody,
         {
             "description": "Paiement" if description in (None, "") else description,
-            "amount": whole_amount(amount),
+            "amount": checked_amount(amount),
             "currency": {"iso": currency_of(setup.pays).value},
             "callback_url": callback_url or None,
             "customer": None if client is None else _customer(client, setup),

@@ -6,22 +6,22 @@ must not hide a payment. Checking what we send is strict: the same readers then 
 definition of both; the tolerant reading is compiled, because lists are long.
 """
 
-from fedapay_sync.models.schema.compiler import reader_of, source
-from fedapay_sync.models.schema.marshmallow_schema import as_dict, load, schema_of
+from fedapay_sync.models.schema.compiler import reader_of, reader_source
+from fedapay_sync.models.schema.marshmallow_schema import checked_mapping, load, schema_of
 from fedapay_sync.models.schema.readers import known_fields, unknown_fields
-from fedapay_sync.models.schema.values import Francs, plain, read_datetime, read_francs, write_datetime
+from fedapay_sync.models.schema.values import Francs, read_datetime, read_francs, to_plain, write_datetime
 
 __all__ = [
     "Francs",
-    "as_dict",
+    "checked_mapping",
     "known_fields",
     "load",
-    "plain",
     "read_datetime",
     "read_francs",
     "reader_of",
+    "reader_source",
     "schema_of",
-    "source",
+    "to_plain",
     "unknown_fields",
     "write_datetime",
 ]

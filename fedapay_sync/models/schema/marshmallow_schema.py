@@ -6,11 +6,11 @@ from typing import Any, Dict, Mapping
 import marshmallow
 
 from fedapay_sync.errors import InvalidArgument
-from fedapay_sync.models.schema.readers import ODD, Read, readings
-from fedapay_sync.models.schema.values import plain
+from fedapay_sync.models.schema.readers import READ_ERRORS, Read, field_readers
+from fedapay_sync.models.schema.values import to_plain
 
 
-class _Value(marshmallow.fields.Field):  # type: ignore[type-arg,unused-ignore]
+class _ReaderField(marshmallow.fields.Field):  # type: ignore[type-arg,unused-ignore]
     """A marshmallow field around one of our readers."""
 
     def __init__(self, read: Read, **options: Any) -> None:
@@ -20,11 +20,11 @@ class _Value(marshmallow.fields.Field):  # type: ignore[type-arg,unused-ignore]
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         try:
             return self._read(value)
-        except ODD as error:
+        except READ_ERRORS as error:
             raise marshmallow.ValidationError(str(error)) from None
 
     def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:
-        return plain(value)
+        return to_plain(value)
 
 
 @cache
@@ -34,10 +34,10 @@ def schema_of(model: Any, strict: bool = False) -> marshmallow.Schema:
     object, ``unknown_fields`` gives.
     """
     values: Dict[str, Any] = {
-        each.field.name: _Value(
+        each.field.name: _ReaderField(
             each.read, required=each.required, allow_none=each.optional or not strict, data_key=each.wire
         )
-        for each in readings(model, strict)
+        for each in field_readers(model, strict)
     }
     values["Meta"] = type("Meta", (), {"unknown": marshmallow.EXCLUDE})
     kind: Any = type(f"{model.__name__}Schema", (marshmallow.Schema,), values)
@@ -45,7 +45,7 @@ def schema_of(model: Any, strict: bool = False) -> marshmallow.Schema:
     return schema
 
 
-def as_dict(model: Any, data: Any) -> Dict[str, Any]:
+def checked_mapping(model: Any, data: Any) -> Dict[str, Any]:
     """
     The object as a dictionary of its own.
 
@@ -65,7 +65,7 @@ def load(model: Any, data: Mapping[str, Any], strict: bool) -> Dict[str, Any]:
         InvalidArgument: a field without which the object means nothing is missing or unreadable.
     """
     try:
-        loaded: Dict[str, Any] = schema_of(model, strict).load(as_dict(model, data))
+        loaded: Dict[str, Any] = schema_of(model, strict).load(checked_mapping(model, data))
     except marshmallow.ValidationError as error:
         problems = error.normalized_messages()
         # Only names and reasons: a value may be a customer's.

@@ -37,7 +37,7 @@ log = get_logger(__name__)
 Read = Callable[[Any], Any]
 
 #: What a reader raises when it cannot read.
-ODD = (ValueError, TypeError, ArithmeticError, AttributeError)
+READ_ERRORS = (ValueError, TypeError, ArithmeticError, AttributeError)
 
 _READERS: Dict[Any, Read] = {
     int: read_int,
@@ -50,7 +50,7 @@ _READERS: Dict[Any, Read] = {
 }
 
 
-def _word_reader(kind: Type[Enum], open_ended: bool) -> Read:
+def _enum_reader(kind: Type[Enum], open_ended: bool) -> Read:
     known = {member.value: member for member in kind}
 
     def read(value: Any) -> Any:
@@ -100,7 +100,7 @@ def _reader(kind: Any, strict: bool) -> Tuple[Read, bool]:
         optional = len(options) < len(get_args(kind))
         words = [option for option in options if isinstance(option, type) and issubclass(option, Enum)]
         if words:
-            return _word_reader(words[0], open_ended=str in options), optional
+            return _enum_reader(words[0], open_ended=str in options), optional
         if len(options) > 1:
             return _first_of([_reader(option, strict)[0] for option in options]), optional
         return _reader(options[0], strict)[0], optional
@@ -109,7 +109,7 @@ def _reader(kind: Any, strict: bool) -> Tuple[Read, bool]:
     if get_origin(kind) is dict:
         return _mapping_reader, False
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return _word_reader(kind, open_ended=False), False
+        return _enum_reader(kind, open_ended=False), False
     if hasattr(kind, "from_dict"):
         return _model_reader(kind, strict), False
     return _READERS[kind], kind is Any
@@ -134,14 +134,14 @@ def _tolerant(read: Read, owner: str, wire: str) -> Read:
     def keep(value: Any) -> Any:
         try:
             return read(value)
-        except ODD:
+        except READ_ERRORS:
             log.warning("odd value kept as it came: %s.%s", owner, wire)
             return value
 
     return keep
 
 
-class Reading(NamedTuple):
+class FieldReader(NamedTuple):
     """How one field of a model is read, by marshmallow and by the compiled reader alike."""
 
     field: "Field[Any]"
@@ -168,28 +168,28 @@ class Reading(NamedTuple):
 
 
 @cache
-def readings(model: Any, strict: bool = False) -> List[Reading]:
+def field_readers(model: Any, strict: bool = False) -> List[FieldReader]:
     """
     How the fields of a dataclass are read, in their order.
 
     The annotation says it; ``metadata`` may give another name (``wire``) or a reader of its own (``read``).
     """
     hints = get_type_hints(model)
-    found: List[Reading] = []
+    found: List[FieldReader] = []
     for each in fields(model):
         if each.init:
             wire = each.metadata.get("wire", each.name)
             read, optional = _reader(hints[each.name], strict)
             read = each.metadata.get("read", read)
             read = read if strict else _tolerant(read, model.__name__, wire)
-            found.append(Reading(each, wire, hints[each.name], read, optional))
+            found.append(FieldReader(each, wire, hints[each.name], read, optional))
     return found
 
 
 @cache
 def known_fields(model: Any) -> FrozenSet[str]:
     """The names at FedaPay of the fields that a model has."""
-    return frozenset(each.wire for each in readings(model))
+    return frozenset(each.wire for each in field_readers(model))
 
 
 def unknown_fields(model: Any, data: Mapping[str, Any]) -> Dict[str, Any]:

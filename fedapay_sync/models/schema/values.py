@@ -68,14 +68,14 @@ def read_datetime(value: Any) -> datetime:
         except ValueError:
             pass
     try:
-        moment = value if isinstance(value, datetime) else _moment(value)
+        moment = value if isinstance(value, datetime) else _parse_moment(value)
         return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
     except (ValueError, TypeError, AttributeError, OverflowError):
         # Python's own message would quote the value.
         raise ValueError("une date ISO 8601 est attendue") from None
 
 
-def _moment(text: str) -> datetime:
+def _parse_moment(text: str) -> datetime:
     # Before 3.11 fromisoformat takes neither Z nor a number of decimals other than 3 or 6.
     text = _FRACTION.sub(lambda found: "." + found.group(1)[:6].ljust(6, "0"), text.strip(), count=1)
     return datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in ("Z", "z") else text)
@@ -86,7 +86,7 @@ def write_datetime(moment: datetime, timespec: str = "milliseconds") -> str:
     return moment.astimezone(timezone.utc).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """The value as JSON can carry it."""
     if isinstance(value, Enum):
         return value.value
@@ -98,7 +98,7 @@ def plain(value: Any) -> Any:
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): to_plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
+        return [to_plain(each) for each in value]
     return value
