@@ -78,7 +78,7 @@ def test_a_name_that_is_not_in_the_code_is_seen():
     """
     The check can fail: a class, a folder, a method, a path.
     """
-    page = "`waits.Listens.finalise` `waits.Lessons` `bells.Listens` `waits.Listens.finalize` `store/no_such.py` `setup.cfg`"
+    page = "`waits.Listens.finalise` `waits.Lessons` `bells.Listens` `waits.Listens.finalize` `store/no.py` `setup.cfg`"
 
     assert list(unknown_names(page)) == ["waits.Lessons", "bells.Listens", "waits.Listens.finalize"]
-    assert list(unknown_paths(page)) == ["store/no_such.py"]
+    assert list(unknown_paths(page)) == ["store/no.py"]
