@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.body_parsing import read_body, read_form
 from fedapay_sync.emulator.http.call import Call, Created, Handler, Route, id_of
 from fedapay_sync.emulator.http.errors import CRASHED, INVALID_KEY, MALFORMED, NOT_FOUND, TOO_LARGE, Refusal
@@ -130,7 +130,7 @@ class Api:
                 self._logs.add(request.method, request.path, request.remote_addr, g.call, status, answer)
             if answer is None:
                 return Response(status=status)
-            text = shapes.compact(answer).encode("utf-8")
+            text = serializers.compact(answer).encode("utf-8")
         return Response(text, status, content_type="application/json; charset=utf-8")
 
     def _refused(self, refusal: Refusal) -> Response:

@@ -5,7 +5,7 @@ import os
 from typing import Any, Collection, Dict, FrozenSet, Mapping, Optional, Union
 
 from fedapay_sync.emulator.domain import phone_numbers
-from fedapay_sync.emulator.http import endpoints as places
+from fedapay_sync.emulator.http import endpoints
 from fedapay_sync.errors import InvalidArgument
 
 #: Kinds of objects that have events.
@@ -62,7 +62,7 @@ def text(name: str, value: Any) -> str:
 
 def header_text(name: str, value: Any) -> str:
     """What may stand in a header as its value."""
-    if not isinstance(value, str) or not places.HEADER_TEXT.match(value):
+    if not isinstance(value, str) or not endpoints.HEADER_TEXT.match(value):
         raise _wrong(name, value, "un texte latin-1 sur une seule ligne")
     return value
 
@@ -70,7 +70,7 @@ def header_text(name: str, value: Any) -> str:
 def headers(name: str, value: Optional[Mapping[str, str]]) -> Dict[str, str]:
     """Names and values that HTTP can carry; values may be secrets, and are not repeated."""
     try:
-        read = places.headers(dict(value or {}))
+        read = endpoints.headers(dict(value or {}))
         if all(isinstance(each, str) for each in (value or {}).values()):
             return read
     except (ValueError, TypeError):
@@ -84,7 +84,7 @@ def headers(name: str, value: Optional[Mapping[str, str]]) -> Dict[str, str]:
 def address(name: str, value: Any) -> str:
     """Where a webhook can be sent."""
     try:
-        return places.address(value)
+        return endpoints.address(value)
     except ValueError:
         raise _wrong(name, value, "une adresse http:// ou https://") from None
 

@@ -11,8 +11,8 @@ from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.controls import MOVES, PAYOUT_ENDS
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.settings import FIXED, Guess
-from fedapay_sync.emulator.faults import registry as fault_words
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.faults import registry
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.body_parsing import read_body
 from fedapay_sync.emulator.http.errors import MALFORMED, Refusal
 from fedapay_sync.emulator.middleware import ApiRequest
@@ -168,12 +168,12 @@ class ControlApi:
     # Trouble
 
     def faults(self) -> Any:
-        known = {name: {"about": about, "words": words} for name, (about, words) in fault_words.CATALOGUE.items()}
+        known = {name: {"about": about, "words": words} for name, (about, words) in registry.CATALOGUE.items()}
         return {"faults": [each.to_dict() for each in self._emulator.faults.active], "known": known}
 
     def add_fault(self) -> Any:
         options = {name: value for name, value in g.body.items() if name != "fault"}
-        return {"fault": fault_words.add(self._emulator.faults, _given("fault"), options).to_dict()}
+        return {"fault": registry.add(self._emulator.faults, _given("fault"), options).to_dict()}
 
     def remove_fault(self, id: int) -> Any:
         self._emulator.faults.remove(id)
@@ -187,7 +187,7 @@ class ControlApi:
 
     def clock(self) -> Any:
         clock = self._emulator.clock
-        return {"now": shapes.stamp(clock.now()), "ahead": clock.ahead, "factor": clock.factor}
+        return {"now": serializers.stamp(clock.now()), "ahead": clock.ahead, "factor": clock.factor}
 
     def advance(self) -> Any:
         _only(_SHIFTS)
@@ -212,7 +212,7 @@ def _view(handler: Callable[..., Any]) -> Callable[..., Response]:
 
 
 def _answer(answer: Any, status: int = 200) -> Response:
-    text = shapes.compact(answer).encode("utf-8", "backslashreplace")
+    text = serializers.compact(answer).encode("utf-8", "backslashreplace")
     return Response(text, status, content_type="application/json; charset=utf-8", headers=_HEADERS)
 
 

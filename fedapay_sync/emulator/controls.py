@@ -3,7 +3,7 @@
 import copy
 from typing import Any, Dict, List, Optional, Sequence, Union
 
-from fedapay_sync.emulator import arguments as checks
+from fedapay_sync.emulator import arguments
 from fedapay_sync.emulator.domain.phone_numbers import bare
 from fedapay_sync.emulator.http.errors import Refusal
 from fedapay_sync.emulator.http.serializers import Record
@@ -88,7 +88,7 @@ class Controls:
             >>> emulator.phone("0166000001").prompts
             []
         """
-        return Phone(checks.phone("number", number), self._phone_books, self._check_open)
+        return Phone(arguments.phone("number", number), self._phone_books, self._check_open)
 
     @property
     def phones(self) -> List[Phone]:

@@ -7,7 +7,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.masking import fingerprint
-from fedapay_sync.emulator import arguments as checks
+from fedapay_sync.emulator import arguments
 from fedapay_sync.emulator.access import TOKEN_WORD, Access
 from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.control_api import PREFIX, ControlApi
@@ -92,18 +92,18 @@ class Emulator(EmulatorBase):
         settings: Optional[Settings] = None,
         shops: Optional[Mapping[str, str]] = None,
     ) -> None:
-        names = checks.shops("shops", shops)
+        names = arguments.shops("shops", shops)
         options = ShopOptions(
-            delay=None if delay is None else checks.seconds("delay", delay),
-            objects=checks.objects("webhook_objects", webhook_objects),
-            webhook_timeout=checks.seconds("webhook_timeout", webhook_timeout, above_zero=True),
-            retry_factor=checks.factor("retry_factor", retry_factor),
-            disable_on_error=checks.yes_no("disable_on_error", disable_on_error),
+            delay=None if delay is None else arguments.seconds("delay", delay),
+            objects=arguments.objects("webhook_objects", webhook_objects),
+            webhook_timeout=arguments.seconds("webhook_timeout", webhook_timeout, above_zero=True),
+            retry_factor=arguments.factor("retry_factor", retry_factor),
+            disable_on_error=arguments.yes_no("disable_on_error", disable_on_error),
         )
-        webhook_headers = checks.headers("webhook_headers", webhook_headers)
+        webhook_headers = arguments.headers("webhook_headers", webhook_headers)
         if webhook_url is not None:
-            checks.address("webhook_url", webhook_url)
-        path = checks.state("state", state)
+            arguments.address("webhook_url", webhook_url)
+        path = arguments.state("state", state)
         context = EmulatorContext(lambda: self._server.url, EmulatorClock(clock, time_factor))
         if settings is not None:
             context.settings.take(settings)

@@ -6,12 +6,12 @@ from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Optional, 
 from fedapay_sync import signature
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.masking import fingerprint
-from fedapay_sync.emulator import arguments as checks
+from fedapay_sync.emulator import arguments
 from fedapay_sync.emulator.controls import Controls
 from fedapay_sync.emulator.delivery.samples import NAMES, sample
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.rules import ACCOUNT, Rules, rules_of
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.services import ShopServices
 from fedapay_sync.emulator.storage.context import EmulatorContext
@@ -104,7 +104,7 @@ class Shop(Controls):
     @webhook_url.setter
     def webhook_url(self, url: Optional[str]) -> None:
         self._check_open()
-        self._services.webhooks.url = None if url is None else checks.address("webhook_url", url)
+        self._services.webhooks.url = None if url is None else arguments.address("webhook_url", url)
 
     @property
     def webhook_secret(self) -> str:
@@ -113,7 +113,7 @@ class Shop(Controls):
 
     @webhook_secret.setter
     def webhook_secret(self, secret: str) -> None:
-        self._services.sender.secret = checks.text("webhook_secret", secret)
+        self._services.sender.secret = arguments.text("webhook_secret", secret)
 
     @property
     def webhook_enabled(self) -> bool:
@@ -171,7 +171,7 @@ class Shop(Controls):
             kind, entity = self._entity_of_event(event, number)
             entity = {**entity, **(changes or {})}
             account = self._services.accounts.told(entity.get("account_id"), in_full=False)
-        body = shapes.webhook_body(event, kind, entity["id"], entity, account)
+        body = serializers.webhook_body(event, kind, entity["id"], entity, account)
         at = int(SYSTEM_CLOCK.now() - age)
         signed = signature.sign(body, secret or self.webhook_secret, at)
         return SignedWebhook(body, {"Content-Type": "application/json", signature.HEADER: signed})
@@ -190,7 +190,7 @@ class Shop(Controls):
         if kind != "transaction":
             raise InvalidArgument(f"{event} ne concerne pas une transaction : ne pas donner id.", field="id")
         record = self._services.transactions.get(number)
-        entity = shapes.transaction_record(record, self._services.data.base_url())
+        entity = serializers.transaction_record(record, self._services.data.base_url())
         status = example["status"]
         if status in ("pending", entity["status"]):
             return kind, entity
@@ -206,11 +206,11 @@ class Shop(Controls):
         as_api = settings.webhook_entity == "api"
         account = self._services.accounts.told(entity.get("account_id"), in_full=as_api)
         shown = answer if as_api else entity
-        self._services.webhooks.send(name, number, shapes.webhook_body(name, kind, number, shown, account))
+        self._services.webhooks.send(name, number, serializers.webhook_body(name, kind, number, shown, account))
 
 
 def _secret(rules: Rules, given: Optional[str]) -> str:
-    return rules.webhook_secret if given is None else checks.text("webhook_secret", given)
+    return rules.webhook_secret if given is None else arguments.text("webhook_secret", given)
 
 
 def _account(secret_key: str, name: Optional[str], *, nameless: bool) -> Dict[str, Any]:

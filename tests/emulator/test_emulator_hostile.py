@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fedapay_sync.emulator import Emulator
 from fedapay_sync.emulator.http.body_parsing import read_body, read_form
 from fedapay_sync.emulator.http.errors import Refusal
-from fedapay_sync.emulator.resources import payment_tokens as tokens
+from fedapay_sync.emulator.resources import payment_tokens
 
 GOOD = {"description": "x", "amount": 100, "currency": {"iso": "XOF"}}
 
@@ -410,6 +410,6 @@ def test_a_forged_token_is_refused(payload, api):
     """
     Rightly signed and senseless inside: 400, not a fault of the emulator's.
     """
-    signed = "e30." + tokens._text(payload.encode("latin-1"))
-    forged = f"{signed}.{tokens._signature(signed)}"
+    signed = "e30." + payment_tokens._text(payload.encode("latin-1"))
+    forged = f"{signed}.{payment_tokens._signature(signed)}"
     assert_refused(api("POST", "/v1/momo_test", json={"token": forged}), 400)

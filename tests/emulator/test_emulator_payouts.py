@@ -14,7 +14,7 @@ from fedapay_sync.emulator.domain.timers import Timers
 from fedapay_sync.emulator.http.call import Call
 from fedapay_sync.emulator.http.errors import Refusal
 from fedapay_sync.emulator.http.serializers import stamp
-from fedapay_sync.emulator.resources import payout_params as payout_orders
+from fedapay_sync.emulator.resources import payout_params
 from fedapay_sync.emulator.resources.balances import Balances
 from fedapay_sync.emulator.resources.customers import Customers
 from fedapay_sync.emulator.resources.payout_ledger import PayoutLedger
@@ -295,7 +295,7 @@ def test_fees_follow_the_published_table(amount, fee):
     """
     Up to and including each limit.
     """
-    assert payout_orders.fee(amount) == fee
+    assert payout_params.fee(amount) == fee
 
 
 @pytest.mark.parametrize(
@@ -521,8 +521,8 @@ def test_no_date_breaks_the_reader(text):
     A moment that can be written back, nothing, or a refusal.
     """
     try:
-        moment = payout_orders.moment_of(text, "x")
-    except payout_orders.InvalidDate as refusal:
+        moment = payout_params.moment_of(text, "x")
+    except payout_params.InvalidDate as refusal:
         assert refusal.to_dict()["code"] == "INVALID_PARAMS"
     else:
         assert moment is None or stamp(moment)

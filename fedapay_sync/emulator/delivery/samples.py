@@ -3,7 +3,7 @@
 from typing import Callable, Dict, List, Optional, Tuple
 
 from fedapay_sync.emulator.domain.rules import charge
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
@@ -26,9 +26,9 @@ def sample(name: str, data: ShopData) -> Optional[Tuple[str, Record]]:
 
 def _transaction(what: str, data: ShopData) -> Record:
     now = data.now()
-    record = shapes.new_transaction(
+    record = serializers.new_transaction(
         id=data.next_id(),
-        reference=shapes.reference("trx", now),
+        reference=serializers.reference("trx", now),
         amount=_AMOUNT,
         description="Événement d'essai",
         status="pending" if what in ("created", "updated", "deleted") else what,
@@ -37,24 +37,24 @@ def _transaction(what: str, data: ShopData) -> Record:
         metadata={},
         account_id=data.account["id"],
         payment_token=None,
-        created_at=shapes.stamp(now),
-        updated_at=shapes.stamp(now),
+        created_at=serializers.stamp(now),
+        updated_at=serializers.stamp(now),
     )
     if f"{what}_at" in record:
-        record[f"{what}_at"] = shapes.stamp(now)
+        record[f"{what}_at"] = serializers.stamp(now)
     if what in _PAID:
         mode = data.rules.page_mode
         rate = data.rules.rate(mode)
         price = charge(_AMOUNT, rate, data.settings.fees_by)
         record.update(mode=mode, commission=str(rate), fees=price.fees)
         record.update(amount_debited=price.debited, amount_transferred=price.transferred)
-        record.update(approved_at=shapes.stamp(now))
-    return shapes.transaction_record(record, data.base_url())
+        record.update(approved_at=serializers.stamp(now))
+    return serializers.transaction_record(record, data.base_url())
 
 
 def _customer(what: str, data: ShopData) -> Record:
     now = data.stamp()
-    return shapes.customer_record(
+    return serializers.customer_record(
         {
             "id": data.next_id(),
             "firstname": "Ayaba",
@@ -88,7 +88,7 @@ def _payout(what: str, data: ShopData) -> Record:
         "metadata": {},
         "account_id": data.account["id"],
     }
-    return shapes.payout_record(known)
+    return serializers.payout_record(known)
 
 
 _MAKERS: Dict[str, Callable[[str, ShopData], Record]] = {

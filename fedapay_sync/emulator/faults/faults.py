@@ -5,7 +5,7 @@ import random
 import threading
 from typing import Any, Collection, Dict, List, Mapping, Optional, Union
 
-from fedapay_sync.emulator import arguments as checks
+from fedapay_sync.emulator import arguments
 from fedapay_sync.errors import InvalidArgument
 
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
@@ -35,9 +35,9 @@ class Fault:
         seed: Optional[int] = None,
     ) -> None:
         if probability is not None:
-            probability = checks.share("probability", probability)
+            probability = arguments.share("probability", probability)
             # Drawn when it is not given, and shown: a run can be repeated all the same.
-            seed = random.randrange(1_000_000) if seed is None else checks.whole("seed", seed, 0)
+            seed = random.randrange(1_000_000) if seed is None else arguments.whole("seed", seed, 0)
         elif seed is not None:
             raise InvalidArgument(
                 "seed : une graine ne sert qu'avec probability= ; sans elle chaque occasion est touchée.", field="seed"
@@ -47,7 +47,7 @@ class Fault:
         self.id = 0
         self.name = name
         self.options = dict(options)
-        self.left = None if times is None else checks.whole("times", times, 1)
+        self.left = None if times is None else arguments.whole("times", times, 1)
         self.probability = probability
         self.seed = seed
         self.struck = 0
@@ -96,19 +96,19 @@ class ApiFault(Fault):
                 f"path={path!r} : le début d'un chemin de l'API est attendu, comme /v1/transactions.", field="path"
             )
         self.path = path
-        self.method = None if method is None else checks.text("method", method).upper()
-        self.cut = checks.one_of("cut", cut, (*_WHEN, None))
+        self.method = None if method is None else arguments.text("method", method).upper()
+        self.cut = arguments.one_of("cut", cut, (*_WHEN, None))
         #: 0: the API's own answer goes out.
-        self.status = checks.whole("status", status, 200, 599) if status else 0
-        self.applied = checks.yes_no("applied", applied)
-        self.wait = checks.seconds("wait", wait)
+        self.status = arguments.whole("status", status, 200, 599) if status else 0
+        self.applied = arguments.yes_no("applied", applied)
+        self.wait = arguments.seconds("wait", wait)
         self.body = body.encode("utf-8") if isinstance(body, str) else body
         if not isinstance(self.body, bytes):
             raise InvalidArgument(f"body={body!r} : des octets ou un texte sont attendus.", field="body")
-        self.content_type = checks.header_text("content_type", content_type)
+        self.content_type = arguments.header_text("content_type", content_type)
         self.headers = dict(headers or {})
         for each in (text for pair in self.headers.items() for text in pair):
-            checks.header_text("headers", each)
+            arguments.header_text("headers", each)
         super().__init__(name, {"path": self.path, "method": self.method, **(shown or {})}, **when)
 
     def is_for(self, method: str, path: str) -> bool:
@@ -215,7 +215,7 @@ class WebhookFaults:
 
     def duplicate(self, *, copies: int = 2, **when: Any) -> Fault:
         """Livrés ``copies`` fois au lieu d'une, en même temps."""
-        return self._add("duplicate", when, copies=checks.whole("copies", copies, 2, 100))
+        return self._add("duplicate", when, copies=arguments.whole("copies", copies, 2, 100))
 
     def reorder(self, *, count: int = 2, within: float = 5, **when: Any) -> Fault:
         """
@@ -223,12 +223,12 @@ class WebhookFaults:
 
         Ceux qui n'ont pas ce nombre après ``within`` secondes partent quand même. ``times`` compte les groupes.
         """
-        seconds = checks.seconds("within", within, above_zero=True)
-        return self._add("reorder", when, count=checks.whole("count", count, 2, 1000), within=seconds)
+        seconds = arguments.seconds("within", within, above_zero=True)
+        return self._add("reorder", when, count=arguments.whole("count", count, 2, 1000), within=seconds)
 
     def delay(self, *, seconds: float, **when: Any) -> Fault:
         """Livrés ``seconds`` secondes plus tard, à l'heure de l'émulateur."""
-        return self._add("delay", when, seconds=checks.seconds("seconds", seconds))
+        return self._add("delay", when, seconds=arguments.seconds("seconds", seconds))
 
     def drop(self, **when: Any) -> Fault:
         """Perdus : FedaPay les croit livrés, la boutique ne les reçoit jamais."""
@@ -240,7 +240,7 @@ class WebhookFaults:
 
     def old_stamp(self, *, seconds: float = 3600, **when: Any) -> Fault:
         """Bien signés, mais d'une heure passée de ``seconds``. ``times`` compte les essais."""
-        return self._add("old_stamp", when, seconds=checks.seconds("seconds", seconds))
+        return self._add("old_stamp", when, seconds=arguments.seconds("seconds", seconds))
 
     def _add(self, name: str, when: Mapping[str, Any], **options: Any) -> Fault:
         return self._faults.keep(Fault(f"webhook.{name}", options, **_read(when)))
@@ -262,7 +262,7 @@ class ApiFaults:
 
     def slow(self, *, seconds: float, **where: Any) -> Fault:
         """La réponse, juste, vient après ``seconds`` secondes réelles."""
-        return self._add("slow", where, {"seconds": seconds}, wait=checks.seconds("seconds", seconds))
+        return self._add("slow", where, {"seconds": seconds}, wait=arguments.seconds("seconds", seconds))
 
     def error_500(self, *, applied: bool = False, **where: Any) -> Fault:
         """Réponse 500 au corps vide ; ``applied`` : l'opération est faite pourtant."""
@@ -274,12 +274,12 @@ class ApiFaults:
 
     def too_many(self, *, retry_after: int = 1, **where: Any) -> Fault:
         """Réponse 429 avec ``Retry-After``, en secondes."""
-        headers = {"Retry-After": str(checks.whole("retry_after", retry_after, 0, 86_400))}
+        headers = {"Retry-After": str(arguments.whole("retry_after", retry_after, 0, 86_400))}
         return self._add("too_many", where, {"retry_after": retry_after}, status=429, headers=headers)
 
     def cut(self, when: str = "after", **where: Any) -> Fault:
         """Connexion coupée ``"before"`` (rien n'est fait), ``"during"`` ou ``"after"`` le travail."""
-        return self._add("cut", where, {"when": when}, cut=checks.one_of("when", when, _WHEN))
+        return self._add("cut", where, {"when": when}, cut=arguments.one_of("when", when, _WHEN))
 
     def _add(self, name: str, where: Mapping[str, Any], shown: Mapping[str, Any], **what: Any) -> Fault:
         given = _read(where, ("path", "method"))

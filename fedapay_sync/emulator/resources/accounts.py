@@ -7,8 +7,7 @@ from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import NOT_ALLOWED, Refusal, both
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.http.validation import text
-from fedapay_sync.emulator.resources import crud as plain
-from fedapay_sync.emulator.resources.crud import CrudResource
+from fedapay_sync.emulator.resources.crud import CrudResource, random_code
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
 _LIGHT = "id name timezone country created_at updated_at verified reference".split()
@@ -76,7 +75,7 @@ class Accounts(CrudResource):
         super().delete(call, number)
 
     def blank(self) -> Record:
-        return {"timezone": "UTC", "country": "BJ", "verified": False, "reference": f"acc_{plain.code()}"}
+        return {"timezone": "UTC", "country": "BJ", "verified": False, "reference": f"acc_{random_code()}"}
 
     def shown(self, record: Record) -> Record:
         fields = [*_LIGHT, *_BUSINESS, *_REVIEW, *_DOCUMENTS]

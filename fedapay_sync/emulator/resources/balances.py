@@ -2,7 +2,7 @@
 
 from typing import List, Optional
 
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Route, id_of
 from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
 from fedapay_sync.emulator.http.serializers import Record
@@ -21,14 +21,14 @@ class Balances:
 
     def all(self, call: Call) -> Record:
         self._open()
-        return {"v1/balances": [shapes.balance_answer(each) for each in self._table]}
+        return {"v1/balances": [serializers.balance_answer(each) for each in self._table]}
 
     def retrieve(self, call: Call, number: str) -> Record:
         self._open()
         record = self._table.get(id_of(number))
         if record is None:
             raise Refusal(404, NOT_FOUND)
-        return {"v1/balance": shapes.balance_answer(record)}
+        return {"v1/balance": serializers.balance_answer(record)}
 
     def of(self, mode: Optional[str]) -> Record:
         """The balance of a mode."""

@@ -81,7 +81,7 @@ def currency_id(value: Any) -> int:
     raise ValueError(INVALID)
 
 
-def code() -> str:
+def random_code() -> str:
     """Eight letters and digits, as many as in the reference of a recorded page."""
     return "".join(secrets.choice(_LETTERS) for _ in range(8))
 
@@ -194,7 +194,7 @@ class Payable(CrudResource):
         return record
 
     def blank(self) -> Record:
-        return {"reference": code(), "currency_id": CURRENCIES[0]["id"], "account_id": self._data.account_id}
+        return {"reference": random_code(), "currency_id": CURRENCIES[0]["id"], "account_id": self._data.account_id}
 
     def settle(self, given: Record, errors: Errors, own_id: int) -> None:
         wanted = given.pop("currency", None)

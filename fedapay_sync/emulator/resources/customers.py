@@ -2,7 +2,7 @@
 
 from typing import List, Optional
 
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Created, Route, id_of
 from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal, both, missing
 from fedapay_sync.emulator.http.filters import select
@@ -44,7 +44,7 @@ class Customers:
 
     def all(self, call: Call) -> Record:
         living = [each for each in self._table.newest_first() if not each.get("deleted_at")]
-        return call.page("v1/customers", select(call.query, living, _SEARCHED), shapes.customer_answer)
+        return call.page("v1/customers", select(call.query, living, _SEARCHED), serializers.customer_answer)
 
     def retrieve(self, call: Call, number: str) -> Record:
         return _one(self._living(number))
@@ -122,9 +122,9 @@ class Customers:
         return customer
 
     def _tell(self, what: str, customer: Record) -> None:
-        entity, answer = shapes.customer_record(customer), shapes.customer_answer(customer)
+        entity, answer = serializers.customer_record(customer), serializers.customer_answer(customer)
         self._data.publish(f"customer.{what}", "customer", customer["id"], entity, answer)
 
 
 def _one(customer: Record) -> Record:
-    return {"v1/customer": shapes.customer_answer(customer)}
+    return {"v1/customer": serializers.customer_answer(customer)}

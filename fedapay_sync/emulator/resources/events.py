@@ -2,7 +2,7 @@
 
 from typing import Any, List
 
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
 from fedapay_sync.emulator.http.filters import match
@@ -24,13 +24,13 @@ class Events:
         ]
 
     def all(self, call: Call) -> Record:
-        return call.page("v1/events", match(call.query, self._events, _same), shapes.event_answer)
+        return call.page("v1/events", match(call.query, self._events, _same), serializers.event_answer)
 
     def retrieve(self, call: Call, name: str) -> Record:
         event = self._events.get(name)
         if event is None:
             raise Refusal(404, NOT_FOUND)
-        return {"v1/event": shapes.event_answer(event)}
+        return {"v1/event": serializers.event_answer(event)}
 
 
 def queue(kind: str) -> Record:
@@ -40,7 +40,7 @@ def queue(kind: str) -> Record:
     Only the names are known; the values are plausible.
     """
     return {
-        "queue": f"{kind}.{shapes.event_id()}",
+        "queue": f"{kind}.{serializers.event_id()}",
         "nowait": False,
         "durable": False,
         "auto_delete": True,

@@ -4,10 +4,10 @@ from typing import Mapping
 
 from fedapay_sync.emulator.http.errors import both
 from fedapay_sync.emulator.http.validation import text
-from fedapay_sync.emulator.resources import crud as plain
+from fedapay_sync.emulator.resources import crud
 from fedapay_sync.emulator.resources.crud import Payable
 
-_READERS: Mapping[str, plain.Reader] = {
+_READERS: Mapping[str, crud.Reader] = {
     **dict.fromkeys(
         "number status discount_type notes due_at sent_at paid_at partially_paid_at".split(),
         text,
@@ -17,11 +17,11 @@ _READERS: Mapping[str, plain.Reader] = {
         tax discount_amount ttc sub_total discount before_tax tax_amount total_amount_paid
         invoice_products_count customer_id
         """.split(),
-        plain.number,
+        crud.number,
     ),
-    "reference": plain.reference,
-    "currency_id": plain.currency_id,
-    "currency": plain.currency,
+    "reference": crud.reference,
+    "currency_id": crud.currency_id,
+    "currency": crud.currency,
 }
 
 

@@ -4,7 +4,7 @@ import re
 from typing import Any, List, Mapping, Optional
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
 from fedapay_sync.emulator.http.filters import match
@@ -45,13 +45,13 @@ class Logs:
         ]
 
     def all(self, call: Call) -> Record:
-        return call.page("v1/logs", match(call.query, self._logs, _same), shapes.log_answer)
+        return call.page("v1/logs", match(call.query, self._logs, _same), serializers.log_answer)
 
     def retrieve(self, call: Call, name: str) -> Record:
         record = self._logs.get(name)
         if record is None:
             raise Refusal(404, NOT_FOUND)
-        return {"v1/log": shapes.log_answer(record)}
+        return {"v1/log": serializers.log_answer(record)}
 
     def add(self, method: str, path: str, address: Optional[str], call: Call, status: int, answer: Any) -> None:
         """Write a call down. Under the lock of the books; a file that takes no more spoils no answer."""
@@ -92,7 +92,7 @@ def _opened(answer: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    text = shapes.compact({} if value is None else value)
+    text = serializers.compact({} if value is None else value)
     return masked(text) if len(text) <= _LONGEST else _NOT_RECORDED
 
 

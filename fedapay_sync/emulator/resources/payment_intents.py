@@ -4,8 +4,7 @@ from typing import List, Optional
 
 from fedapay_sync.emulator.domain.rules import KNOWN_MODES
 from fedapay_sync.emulator.domain.timers import Timers
-from fedapay_sync.emulator.http import serializers as shapes
-from fedapay_sync.emulator.http import validation as fields
+from fedapay_sync.emulator.http import serializers, validation
 from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, missing
 from fedapay_sync.emulator.http.serializers import Record
@@ -53,12 +52,12 @@ class PaymentIntents:
             raise Refusal(self._ledger.data.settings.bad_token_status, BAD_TOKEN)
         if not self._ledger.is_payable(record):
             raise Refusal(400, NOT_ALLOWED)
-        number = fields.pushed_number(call.body, self._ledger.customer_of(record).get("phone"))
+        number = validation.pushed_number(call.body, self._ledger.customer_of(record).get("phone"))
         self.ask(record, mode, number)
         intent = {
             "klass": "v1/payment_intent",
             "id": self._ledger.data.next_id(),
-            "reference": shapes.reference("pi", self._ledger.data.now()),
+            "reference": serializers.reference("pi", self._ledger.data.now()),
             "status": record["status"],
             "mode": mode,
         }

@@ -6,20 +6,20 @@ from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import both
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.http.validation import text
-from fedapay_sync.emulator.resources import crud as plain
+from fedapay_sync.emulator.resources import crud
 from fedapay_sync.emulator.resources.crud import Payable
 
 _LIGHT = "id name reference description created_at updated_at".split()
 
-_READERS: Mapping[str, plain.Reader] = {
+_READERS: Mapping[str, crud.Reader] = {
     **dict.fromkeys("name description callback_url image_url thank_you long_description".split(), text),
-    "reference": plain.reference,
-    "amount": plain.amount,
-    "published": plain.boolean,
-    "enable_phone_number": plain.boolean,
-    "custom_fields": plain.items,
-    "currency_id": plain.currency_id,
-    "currency": plain.currency,
+    "reference": crud.reference,
+    "amount": crud.amount,
+    "published": crud.boolean,
+    "enable_phone_number": crud.boolean,
+    "custom_fields": crud.items,
+    "currency_id": crud.currency_id,
+    "currency": crud.currency,
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any, Collection, List, Optional
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES, OPERATOR_REFUSED, bare_number
 from fedapay_sync.emulator.domain.timers import Timers
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, both, missing
 from fedapay_sync.emulator.http.serializers import Record, stamp
 from fedapay_sync.emulator.resources.balances import Balances
@@ -74,19 +74,19 @@ class PayoutLedger:
         if name == "currency":
             return next(each for each in CURRENCIES if each["id"] == record["currency_id"])
         customer = self.customers.get(record["customer_id"]) if name == "customer" else None
-        return shapes.customer_answer(customer) if customer else None
+        return serializers.customer_answer(customer) if customer else None
 
     def answer(self, record: Record, include: Collection[str] = ()) -> Record:
         """The API's form; what is nested in it is the record's own."""
         wanted = [name for name in ("customer", "currency") if name in include]
-        return {**shapes.payout_answer(record), **{name: self.embedded(record, name) for name in wanted}}
+        return {**serializers.payout_answer(record), **{name: self.embedded(record, name) for name in wanted}}
 
     # Changes that the API asks for
 
     def add(self, **given: Any) -> Record:
         """A new payout, pending: nothing is sent before its start."""
         now = self.data.now()
-        record = shapes.new_payout(
+        record = serializers.new_payout(
             number=None,
             began=None,
             due=None,
@@ -244,7 +244,7 @@ class PayoutLedger:
 
     def _tell(self, record: Record, what: str) -> None:
         # The names are guesses, or third parties' at best.
-        entity, answer = shapes.payout_record(record), self.answer(record, ("customer", "currency"))
+        entity, answer = serializers.payout_record(record), self.answer(record, ("customer", "currency"))
         self.data.publish(f"payout.{what}", "payout", record["id"], entity, answer)
 
 

@@ -7,7 +7,7 @@ from fedapay_sync.emulator.http.errors import NOT_ALLOWED, Refusal, both
 from fedapay_sync.emulator.http.filters import select
 from fedapay_sync.emulator.http.serializers import Record, stamp
 from fedapay_sync.emulator.http.validation import TAKEN, Fields
-from fedapay_sync.emulator.resources import payout_params as payout_orders
+from fedapay_sync.emulator.resources import payout_params
 from fedapay_sync.emulator.resources.payout_ledger import PayoutLedger
 from fedapay_sync.emulator.resources.payout_params import moment_of
 
@@ -78,7 +78,7 @@ class Payouts:
 
     def start(self, call: Call) -> Record:
         self._check_open()
-        started = self._ledger.start(payout_orders.orders_of(call.body))
+        started = self._ledger.start(payout_params.orders_of(call.body))
         return {"v1/payouts": [self._ledger.answer(each, call.include) for each in started]}
 
     # Inside
@@ -90,7 +90,7 @@ class Payouts:
         given = Fields(body)
         amount = given.amount()
         currency = given.currency()
-        mode = payout_orders.mode_of(given)
+        mode = payout_params.mode_of(given)
         description = given.text("description")
         reference = given.text("merchant_reference")
         custom = given.object("custom_metadata")
@@ -119,7 +119,7 @@ class Payouts:
         if "amount" in body:
             changes["amount"] = given.amount()
         if "mode" in body:
-            changes["mode"] = payout_orders.mode_of(given)
+            changes["mode"] = payout_params.mode_of(given)
         if "description" in body:
             changes["description"] = given.text("description")
         if "custom_metadata" in body:

@@ -13,10 +13,10 @@ from fedapay_sync.emulator.domain.rules import (
     operator_share,
 )
 from fedapay_sync.emulator.domain.timers import Timers
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal
 from fedapay_sync.emulator.http.serializers import Record, stamp
-from fedapay_sync.emulator.resources import payment_tokens as tokens
+from fedapay_sync.emulator.resources import payment_tokens
 from fedapay_sync.emulator.resources.balances import Balances
 from fedapay_sync.emulator.resources.customers import Customers
 from fedapay_sync.emulator.resources.lifecycle import Lifecycle
@@ -60,7 +60,7 @@ class TransactionLedger:
         """The transaction that a good token still gives access to; ``stale``: or once gave."""
         with self.data.lock:
             self.age()
-            return self._table.get(tokens.subject(token, 0 if stale else self.data.now()))
+            return self._table.get(payment_tokens.subject(token, 0 if stale else self.data.now()))
 
     def newest_first(self) -> List[Record]:
         """Every transaction."""
@@ -70,7 +70,7 @@ class TransactionLedger:
 
     def answer(self, record: Record, include: Collection[str] = ()) -> Record:
         """The API's form; what is nested in it is the record's own."""
-        answer = shapes.transaction(record, self.data.base_url())
+        answer = serializers.transaction(record, self.data.base_url())
         return {**answer, **{name: self._embedded(record, name) for name in EMBEDDED if name in include}}
 
     def customer_of(self, record: Record) -> Record:
@@ -91,13 +91,13 @@ class TransactionLedger:
         """A new transaction, pending."""
         now = self.data.now()
         number = self.data.next_id()
-        record = shapes.new_transaction(
+        record = serializers.new_transaction(
             id=number,
-            reference=shapes.reference("trx", now),
+            reference=serializers.reference("trx", now),
             status=_S.pending.value,
             metadata={"expire_schedule_jobid": secrets.token_hex(12)},
             account_id=self.data.account_id,
-            payment_token=tokens.issue(number, now + EXPIRY),
+            payment_token=payment_tokens.issue(number, now + EXPIRY),
             created_at=stamp(now),
             updated_at=stamp(now),
             touched=now,
@@ -131,13 +131,13 @@ class TransactionLedger:
         """A fresh token for the payment page."""
         if not self.is_payable(record):
             raise Refusal(403, NOT_ALLOWED)
-        token = record["payment_token"] = tokens.issue(record["id"], self.data.now() + EXPIRY)
+        token = record["payment_token"] = payment_tokens.issue(record["id"], self.data.now() + EXPIRY)
         self._table.keep(record)
         return token
 
     def new_receipt(self, record: Record) -> None:
         """A fresh link to the receipt, good for another day."""
-        record["receipt_token"] = tokens.issue(record["id"], self.data.now() + EXPIRY)
+        record["receipt_token"] = payment_tokens.issue(record["id"], self.data.now() + EXPIRY)
         self._table.keep(record)
 
     def attempt(self, record: Record, mode: str, number: Optional[str], card: Optional[str] = None) -> None:
@@ -213,12 +213,12 @@ class TransactionLedger:
     def _embedded(self, record: Record, name: str) -> Any:
         if name == "customer":
             customer = self.customers.get(record["customer_id"])
-            return shapes.customer_answer(customer) if customer else None
+            return serializers.customer_answer(customer) if customer else None
         if name == "currency":
             return next(each for each in CURRENCIES if each["id"] == record["currency_id"])
         if name == "balance":
             balance = self._balances.get(record["balance_id"])
-            return shapes.balance_answer(balance) if balance else None
+            return serializers.balance_answer(balance) if balance else None
         # Nobody has seen what stands in a refund; none is made here.
         return record.get("payment_method") if name == "payment_method" else []
 
@@ -252,7 +252,7 @@ class TransactionLedger:
         customer = self.customer_of(record)
         paid_by = {name: customer.get(name) for name in ("email", "lastname", "firstname")}
         phone = record.get("prompted") or customer.get("phone")
-        method = shapes.payment_method(self.data.next_id(), mode, phone, at, record.get("card"))
+        method = serializers.payment_method(self.data.next_id(), mode, phone, at, record.get("card"))
         record.update(operator_share(record["amount"]))
         record["metadata"] = {
             "paid_customer": paid_by,
@@ -268,7 +268,7 @@ class TransactionLedger:
             payment_method_id=method["id"],
             payment_method=method,
             balance_id=self._balances.of(mode)["id"],
-            receipt_token=tokens.issue(record["id"], record["touched"] + EXPIRY),
+            receipt_token=payment_tokens.issue(record["id"], record["touched"] + EXPIRY),
             payment_token=None,
             scheduled_transfer_at=at,
             to_be_transferred_at=stamp(due),
@@ -277,5 +277,5 @@ class TransactionLedger:
         self._deadlines.plan(record, due, _S.transferred)
 
     def _tell(self, what: str, record: Record) -> None:
-        entity = shapes.transaction_record(record, self.data.base_url())
+        entity = serializers.transaction_record(record, self.data.base_url())
         self.data.publish(f"transaction.{what}", "transaction", record["id"], entity, self.answer(record, EMBEDDED))

@@ -3,7 +3,7 @@
 from typing import Any, Dict, List, Optional
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES, KNOWN_MODES, charge
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Created, Route, id_of, make_each
 from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, both, in_words_of, missing
 from fedapay_sync.emulator.http.filters import select
@@ -150,7 +150,7 @@ class Transactions:
 
     def token(self, call: Call, number: str) -> Record:
         token = self._ledger.new_token(self._ledger.get(id_of(number)))
-        return {"token": token, "url": shapes.payment_url(self._ledger.data.base_url(), token)}
+        return {"token": token, "url": serializers.payment_url(self._ledger.data.base_url(), token)}
 
     def receipt_url(self, call: Call, number: str) -> Record:
         """The link of a paid transaction; ``force`` makes a fresh one, as the old one is good for a day."""
@@ -159,7 +159,7 @@ class Transactions:
             raise Refusal(403, NOT_ALLOWED)
         if str(call.asked.get("force", "")).lower() in ("true", "1") or not record.get("receipt_token"):
             self._ledger.new_receipt(record)
-        return {"url": shapes.receipt_url(record, self._ledger.data.base_url())}
+        return {"url": serializers.receipt_url(record, self._ledger.data.base_url())}
 
     def fees(self, call: Call) -> Record:
         """What the payer of a token would be asked for in a mode."""

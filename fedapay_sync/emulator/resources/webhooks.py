@@ -4,12 +4,11 @@ from typing import ClassVar, List, Mapping, Optional, Tuple
 
 from fedapay_sync.emulator.delivery.deliveries import Deliveries
 from fedapay_sync.emulator.delivery.samples import sample
-from fedapay_sync.emulator.http import endpoints as places
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import endpoints, serializers
 from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import Refusal, both
 from fedapay_sync.emulator.http.serializers import Record, pick
-from fedapay_sync.emulator.resources import crud as plain
+from fedapay_sync.emulator.resources import crud
 from fedapay_sync.emulator.resources.crud import CrudResource, Errors, Reader
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
@@ -31,9 +30,9 @@ class Webhooks(CrudResource):
         both("La mise à jour du webhook a échoué", "Webhook update failed"),
     )
     readers: ClassVar[Mapping[str, Reader]] = {
-        "url": places.address,
-        **dict.fromkeys(_FLAGS, plain.boolean),
-        "http_headers": places.headers,
+        "url": endpoints.address,
+        **dict.fromkeys(_FLAGS, crud.boolean),
+        "http_headers": endpoints.headers,
     }
     required = ("url",)
 
@@ -68,7 +67,7 @@ class Webhooks(CrudResource):
         kind, event = self._made_up(call)
         name, entity = event["name"], event["entity"]
         if record["enabled"]:
-            body = shapes.webhook_body(name, kind, entity["id"], entity, self._data.account)
+            body = serializers.webhook_body(name, kind, entity["id"], entity, self._data.account)
             self._deliveries.send(record["id"], name, entity["id"], body)
         return event
 

@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any, Deque, Dict, Iterator, Optional
 
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.state_file import State
 
@@ -38,7 +38,7 @@ class AppendLog:
         number = self._records[-1]["number"] + 1 if self._records else 1
         record = {
             **known,
-            "id": shapes.event_id(),
+            "id": serializers.event_id(),
             "account_id": account_id,
             "created_at": stamp,
             "updated_at": stamp,

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from typing import Callable, Dict, Iterator, List, Optional
 
 from fedapay_sync.emulator.domain.rules import ACCOUNT, Rules
-from fedapay_sync.emulator.http import serializers as shapes
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.serializers import Record, stamp
 from fedapay_sync.emulator.storage.append_log import AppendLog
 from fedapay_sync.emulator.storage.context import EmulatorContext
@@ -108,7 +108,7 @@ class ShopData:
         """Write the event down and tell whoever listens."""
         with self.lock:
             # The text of now: the record behind the entity goes on changing.
-            text = shapes.compact(entity)
+            text = serializers.compact(entity)
             account_id = entity.get("account_id") or self.account["id"]
             self.events.add(self.stamp(), account_id, type=name, entity=text, object_id=number, object=kind)
             self._announce(name, kind, number, entity, answer)

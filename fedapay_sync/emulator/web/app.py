@@ -10,7 +10,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.access import TOKEN_WORD, Access, Forbidden
 from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.http.errors import CRASHED, MALFORMED, NOT_FOUND, TOO_LARGE, in_words_of
-from fedapay_sync.emulator.web import translations as words
+from fedapay_sync.emulator.web import translations
 from fedapay_sync.emulator.web.dashboard import Dashboard
 from fedapay_sync.emulator.web.dashboard_actions import Buttons
 from fedapay_sync.emulator.web.payment import add_payment
@@ -54,7 +54,7 @@ class Site:
     def build(self) -> Flask:
         """The WSGI application."""
         app = Flask("fedapay_sync.emulator.web")
-        app.jinja_env.filters.update(shown=words.shown, moment=words.moment)
+        app.jinja_env.filters.update(shown=translations.shown, moment=translations.moment)
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
         app.before_request(self._enter)
         app.after_request(_protect)
@@ -104,8 +104,8 @@ def _helpers() -> Dict[str, object]:
     return {
         "in_locale": in_locale,
         "locale": locale,
-        "t": words.teller(locale),
-        "money": words.money(locale),
+        "t": translations.teller(locale),
+        "money": translations.money(locale),
         "link": link,
     }
 

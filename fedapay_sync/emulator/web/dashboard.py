@@ -9,16 +9,14 @@ from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.delivery.samples import NAMES
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.settings import FIXED
-from fedapay_sync.emulator.faults import registry as fault_words
+from fedapay_sync.emulator.faults import registry
 from fedapay_sync.emulator.http.errors import Refusal
 from fedapay_sync.emulator.http.serializers import stamp
 from fedapay_sync.emulator.middleware import KEPT_ANSWER, KEPT_BODY
 from fedapay_sync.emulator.resources.logs import masked
 from fedapay_sync.emulator.services import ShopServices
 from fedapay_sync.emulator.shop import Shop
-from fedapay_sync.emulator.web import dashboard_lists as lists
-from fedapay_sync.emulator.web import snippets
-from fedapay_sync.emulator.web import translations as words
+from fedapay_sync.emulator.web import dashboard_lists, snippets, translations
 from fedapay_sync.emulator.web.token_lookup import Shops
 
 #: The pages, in the order of the navigation.
@@ -53,7 +51,8 @@ class Dashboard:
 
     def add_to(self, app: Flask) -> None:
         """Have them served."""
-        app.jinja_env.filters.update(block=words.block, hour=words.hour, clock=_clock, stamped=stamp, masked=masked)
+        app.jinja_env.filters.update(block=translations.block, hour=translations.hour)
+        app.jinja_env.filters.update(clock=_clock, stamped=stamp, masked=masked)
         for rule, name, view in (
             ("/", "dashboard", self.transactions),
             ("/transactions/<int:number>", "dashboard_transaction", self.transaction),
@@ -74,36 +73,38 @@ class Dashboard:
     # What there is
 
     def transactions(self) -> str:
-        return self._page("transactions", page=lists.transactions(self._services, request.args), statuses=_STATUSES)
+        page = dashboard_lists.transactions(self._services, request.args)
+        return self._page("transactions", page=page, statuses=_STATUSES)
 
     def transaction(self, number: int) -> str:
         try:
-            about = lists.transaction(self._services, number)
+            about = dashboard_lists.transaction(self._services, number)
         except Refusal:
             abort(404)
         with self._services.data.lock:
-            events = lists.of_object(self._services.data.events, number)
+            events = dashboard_lists.of_object(self._services.data.events, number)
         return self._page(
             "transaction",
             about=about,
             events=events,
-            deliveries=lists.of_object(reversed(self._shop.deliveries), number),
+            deliveries=dashboard_lists.of_object(reversed(self._shop.deliveries), number),
             answer=snippets.indented(about["answer"]),
         )
 
     def payouts(self) -> str:
-        return self._page("payouts", page=lists.payouts(self._services, request.args), statuses=_PAYOUT_STATUSES)
+        page = dashboard_lists.payouts(self._services, request.args)
+        return self._page("payouts", page=page, statuses=_PAYOUT_STATUSES)
 
     def customers(self) -> str:
-        return self._page("customers", page=lists.customers(self._services, request.args))
+        return self._page("customers", page=dashboard_lists.customers(self._services, request.args))
 
     def events(self) -> str:
-        return self._page("events", page=lists.events(self._services, request.args), types=_EVENTS)
+        return self._page("events", page=dashboard_lists.events(self._services, request.args), types=_EVENTS)
 
     # What was said
 
     def calls(self) -> str:
-        page = lists.page(
+        page = dashboard_lists.page(
             reversed(self._emulator.requests),
             request.args,
             lambda each: f"{each.path}?{each.query}",
@@ -134,7 +135,7 @@ class Dashboard:
         )
 
     def deliveries(self) -> str:
-        page = lists.page(
+        page = dashboard_lists.page(
             reversed(self._shop.deliveries),
             request.args,
             lambda each: each.object_id,
@@ -158,7 +159,7 @@ class Dashboard:
     # What may be changed
 
     def faults(self) -> str:
-        return self._page("faults", active=self._emulator.faults.active, catalogue=fault_words.CATALOGUE)
+        return self._page("faults", active=self._emulator.faults.active, catalogue=registry.CATALOGUE)
 
     def settings(self) -> str:
         values = self._emulator.settings.to_dict()
@@ -210,7 +211,7 @@ class Dashboard:
             secret_key=self._shop.secret_key,
             base_url=self._emulator.url,
             has_faults=len(self._emulator.faults.active),
-            done=words.DONE.get(request.args.get("fait", "")),
+            done=translations.DONE.get(request.args.get("fait", "")),
             here=_here(),
         )
 
@@ -238,4 +239,4 @@ def _here() -> str:
 
 
 def _clock(seconds: float) -> str:
-    return words.hour(stamp(seconds))
+    return translations.hour(stamp(seconds))

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.controls import MOVES, PAYOUT_ENDS
 from fedapay_sync.emulator.domain.settings import Settings, set_from_text
-from fedapay_sync.emulator.faults import registry as fault_words
+from fedapay_sync.emulator.faults import registry
 from fedapay_sync.emulator.shop import Shop
 from fedapay_sync.errors import InvalidArgument
 
@@ -80,7 +80,7 @@ class Buttons:
         text = ",".join(f"{name}={value}" for name, value in words.items() if value)
         if any("," in value for value in words.values()):
             raise InvalidArgument("Une virgule ne va dans aucun mot d'une panne.", field="panne")
-        fault_words.add_text(self._emulator.faults, f"{request.form.get('panne', '')}:{text}")
+        registry.add_text(self._emulator.faults, f"{request.form.get('panne', '')}:{text}")
         return "panne"
 
     def remove_fault(self) -> str:
