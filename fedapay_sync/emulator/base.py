@@ -113,9 +113,9 @@ class EmulatorBase(Shop):
             applied=applied,
             wait=wait,
             times=times,
-            shown={"status": status, "cut": cut},
+            details={"status": status, "cut": cut},
         )
-        self._context.faults.keep(fault)
+        self._context.faults.add(fault)
 
     def reset(self) -> None:
         """
@@ -132,8 +132,8 @@ class EmulatorBase(Shop):
             try:
                 with self._services.data.atomic():
                     self._context.file.clear()
-                    self._context.keep_time(self.clock.ahead)
-                    self._context.keep_owner()
+                    self._context.save_time(self.clock.ahead)
+                    self._context.save_owner()
                     for shop in self._shops.values():
                         shop._services.clear()
             except ConfigError:
@@ -141,12 +141,12 @@ class EmulatorBase(Shop):
                     shop._services.data.reload()
                 raise
             for shop in self._shops.values():
-                shop._services.calm()
+                shop._services.cancel_pending()
         self._context.faults.clear()
-        self._middleware.forget()
+        self._middleware.clear()
 
     # Inside
 
-    def _phone_books(self) -> Sequence[Phones]:
+    def _all_phones(self) -> Sequence[Phones]:
         # A payer has one phone, whichever shop it is that wants to be paid.
         return [each._services.phones for each in self._shops.values()]

@@ -70,12 +70,12 @@ class Controls:
             InvalidArgument: dépôt inconnu, ou qui n'a pas été démarré.
         """
         self._check_open()
-        self._services.payouts.end(_number(id), "sent")
+        self._services.payouts.finish(_number(id), "sent")
 
     def fail_payout(self, id: Id) -> None:
         """Le dépôt démarré n'aboutit pas : il devient ``failed``. Voir ``send_payout``."""
         self._check_open()
-        self._services.payouts.end(_number(id), "failed")
+        self._services.payouts.finish(_number(id), "failed")
 
     def phone(self, number: str) -> Phone:
         """
@@ -88,12 +88,12 @@ class Controls:
             >>> emulator.phone("0166000001").prompts
             []
         """
-        return Phone(arguments.phone("number", number), self._phone_books, self._check_open)
+        return Phone(arguments.phone("number", number), self._all_phones, self._check_open)
 
     @property
     def phones(self) -> List[Phone]:
         """Les téléphones qui ont été sollicités, le dernier en tête."""
-        numbers = {bare(each): each for book in self._phone_books() for each in reversed(book.numbers)}
+        numbers = {bare(each): each for book in self._all_phones() for each in reversed(book.numbers)}
         return [self.phone(each) for each in reversed(list(numbers.values()))]
 
     # What happened
@@ -142,7 +142,7 @@ class Controls:
 
     # Inside
 
-    def _phone_books(self) -> Sequence[Phones]:
+    def _all_phones(self) -> Sequence[Phones]:
         """Where prompts are looked for."""
         return [self._services.phones]
 

@@ -19,7 +19,7 @@ from fedapay_sync.emulator.routing import LazyApp, ShopRouter, split_by_path
 from fedapay_sync.emulator.shop import Shop, ShopOptions
 from fedapay_sync.emulator.storage.context import EmulatorContext
 from fedapay_sync.emulator.storage.state_file import FileState, State
-from fedapay_sync.emulator.web.app import Site
+from fedapay_sync.emulator.web.app import WebApp
 from fedapay_sync.server.web_server import WebServer
 
 # Larger than any body the API itself refuses with a JSON answer.
@@ -111,12 +111,12 @@ class Emulator(EmulatorBase):
             context.settings.webhook_entity = webhook_entity
         context.file = State() if path is None else FileState(path)
         try:
-            context.take_up()
+            context.load()
             own_name = names.pop(secret_key, None)
             for key in (secret_key, *names):
                 rules_of(key)  # refuses what is no key
             marks = {key: fingerprint(key) for key in (secret_key, *names)}
-            owner = context.owner(list(marks.values()))
+            owner = context.choose_owner(list(marks.values()))
             super().__init__(
                 context,
                 secret_key,
@@ -130,11 +130,11 @@ class Emulator(EmulatorBase):
             others = [
                 Shop(context, key, options, name=name, nameless=marks[key] == owner) for key, name in names.items()
             ]
-            context.keep_owner()
+            context.save_owner()
             self._shops = {each.secret_key: each for each in (self, *others)}
             services = [each._services for each in self._shops.values()]
             self._access = Access(host)
-            pages = split_by_path(ShopRouter(services), LazyApp(Site(lambda: services, self._access, self).build))
+            pages = split_by_path(ShopRouter(services), LazyApp(WebApp(lambda: services, self._access, self).build))
             controls = LazyApp(ControlApi(self, self._access).build)
             site = DispatcherMiddleware(pages, {PREFIX: controls})
             self._middleware = RecordingMiddleware(site, context.faults, most_held=_MOST_HELD)
@@ -144,7 +144,7 @@ class Emulator(EmulatorBase):
         except BaseException:
             context.file.close()
             raise
-        context.clock.on_advance(before=context.keep_time, after=self._catch_up, stop=self._next_stop)
+        context.clock.on_advance(before=context.save_time, after=self._catch_up, stop=self._next_stop)
         self._resumed = False
 
     # Running
@@ -158,7 +158,7 @@ class Emulator(EmulatorBase):
             ConfigError: un autre émulateur a pris le fichier d'état entre-temps.
         """
         # Under the lock: the first call waits until what the file says has been taken up again.
-        self._middleware.let_go(False)
+        self._middleware.set_stopping(False)
         with self._context.lock:
             reopened = self._reopen()
             try:
@@ -177,13 +177,13 @@ class Emulator(EmulatorBase):
 
     def stop(self) -> None:
         """Ferme le port et le fichier d'état, suspend webhooks et minuteries ; ``start`` reprend où l'on en était."""
-        self._middleware.let_go(True)
+        self._middleware.set_stopping(True)
         self._server.stop()
         for shop in self._shops.values():
             shop._services.timers.stop()
         for shop in self._shops.values():
             shop._services.deliveries.stop()
-        self._context.let_go()
+        self._context.release()
 
     def __enter__(self) -> "Emulator":
         self.start()
@@ -209,7 +209,7 @@ class Emulator(EmulatorBase):
         if self._context.file.is_open:
             return False
         self._context.file.open()
-        self._context.take_up()
+        self._context.load()
         for shop in self._shops.values():
             shop._services.data.reopen()
         return True

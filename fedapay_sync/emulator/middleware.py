@@ -86,12 +86,12 @@ class RecordingMiddleware:
         with self._lock:
             return list(self._requests)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """As if nobody had called."""
         with self._lock:
             self._requests.clear()
 
-    def let_go(self, stopping: bool) -> None:
+    def set_stopping(self, stopping: bool) -> None:
         """While stopping, nobody waits any longer."""
         (self._stopping.set if stopping else self._stopping.clear)()
 
@@ -102,7 +102,7 @@ class RecordingMiddleware:
         began, monotonic = SYSTEM_CLOCK.now(), SYSTEM_CLOCK.monotonic()
         body = environ["wsgi.input"].read()
         environ["wsgi.input"] = io.BytesIO(body)
-        fault = self._faults.of_call(method, path)
+        fault = self._faults.for_call(method, path)
 
         def record(status: int, answer: bytes = b"") -> None:
             request = ApiRequest(

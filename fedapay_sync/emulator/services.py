@@ -18,7 +18,7 @@ from fedapay_sync.emulator.resources.invoices import Invoices
 from fedapay_sync.emulator.resources.logs import Logs
 from fedapay_sync.emulator.resources.oauth import TOKEN_PATH, OAuth
 from fedapay_sync.emulator.resources.payment_intents import PaymentIntents
-from fedapay_sync.emulator.resources.payment_pages import Pages
+from fedapay_sync.emulator.resources.payment_pages import PaymentPages
 from fedapay_sync.emulator.resources.payout_ledger import PayoutLedger
 from fedapay_sync.emulator.resources.payouts import Payouts
 from fedapay_sync.emulator.resources.phones import Phones
@@ -70,14 +70,14 @@ class ShopServices:
         self.accounts.open()
         self.webhooks.url = url
 
-    def calm(self) -> None:
+    def cancel_pending(self) -> None:
         """Forget what was under way before."""
         self.timers.clear()
         self.deliveries.clear()
 
     def catch_up(self) -> None:
         """After the clock has jumped: all that time brings has been brought."""
-        self.transactions.age()
+        self.transactions.apply_due()
         self.timers.catch_up()
 
     def resume(self) -> None:
@@ -92,7 +92,7 @@ class ShopServices:
         return Api(self.data, self._logs, self._routes(), self.is_key, {TOKEN_PATH}).build()
 
     def _routes(self) -> List[Route]:
-        others = (Currencies(), Events(self.data), self.accounts, Pages(self.data), Invoices(self.data))
+        others = (Currencies(), Events(self.data), self.accounts, PaymentPages(self.data), Invoices(self.data))
         parts = (
             Transactions(self.transactions),
             self.customers,

@@ -8,7 +8,7 @@ from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.masking import fingerprint
 from fedapay_sync.emulator import arguments
 from fedapay_sync.emulator.controls import Controls
-from fedapay_sync.emulator.delivery.samples import NAMES, sample
+from fedapay_sync.emulator.delivery.samples import EVENT_NAMES, sample_event
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.rules import ACCOUNT, Rules, rules_of
 from fedapay_sync.emulator.http import serializers
@@ -74,7 +74,7 @@ class Shop(Controls):
             ShopData(
                 rules,
                 context,
-                self._announce,
+                self._on_event,
                 state=context.file if nameless else NamespacedState(context.file, fingerprint(secret_key)),
                 account=_account(secret_key, name, nameless=nameless),
             ),
@@ -92,7 +92,7 @@ class Shop(Controls):
     def name(self) -> str:
         """Nom que portent ses webhooks et ses pages de paiement."""
         with self._context.lock:
-            return str(self._services.accounts.told(None, in_full=False)["name"])
+            return str(self._services.accounts.describe(None, in_full=False)["name"])
 
     # The merchant's dashboard
 
@@ -123,7 +123,7 @@ class Shop(Controls):
     @property
     def deliveries(self) -> List[Delivery]:
         """Essais de livraison, du plus ancien au plus récent (les 2000 derniers)."""
-        return self._services.deliveries.made
+        return self._services.deliveries.attempts
 
     def wait_for_deliveries(self, timeout: float = 10) -> None:
         """
@@ -170,7 +170,7 @@ class Shop(Controls):
         with self._context.lock:
             kind, entity = self._entity_of_event(event, number)
             entity = {**entity, **(changes or {})}
-            account = self._services.accounts.told(entity.get("account_id"), in_full=False)
+            account = self._services.accounts.describe(entity.get("account_id"), in_full=False)
         body = serializers.webhook_body(event, kind, entity["id"], entity, account)
         at = int(SYSTEM_CLOCK.now() - age)
         signed = signature.sign(body, secret or self.webhook_secret, at)
@@ -180,9 +180,9 @@ class Shop(Controls):
 
     def _entity_of_event(self, event: str, number: Optional[int]) -> Tuple[str, Record]:
         """The kind of object, and the object as that event has it: that transaction, or an invented object."""
-        made = sample(event, self._services.data)
+        made = sample_event(event, self._services.data)
         if made is None:
-            known = ", ".join(f"{kind}.{what}" for kind, names in NAMES.items() for what in names)
+            known = ", ".join(f"{kind}.{what}" for kind, names in EVENT_NAMES.items() for what in names)
             raise InvalidArgument(f"event={event!r} : inconnu. Événements : {known}.", field="event")
         kind, example = made
         if number is None:
@@ -198,13 +198,13 @@ class Shop(Controls):
         moved = {name: own.get(name, example[name]) if example[name] is not None else None for name in _MOVED}
         return kind, {**entity, **moved, f"{status}_at": example["updated_at"], "updated_at": example["updated_at"]}
 
-    def _announce(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
+    def _on_event(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
         """Called by the books under their lock: only queues."""
         settings = self._context.settings
         if kind not in self._objects or (name == "transaction.expired" and not settings.expiry_webhook):
             return
         as_api = settings.webhook_entity == "api"
-        account = self._services.accounts.told(entity.get("account_id"), in_full=as_api)
+        account = self._services.accounts.describe(entity.get("account_id"), in_full=as_api)
         shown = answer if as_api else entity
         self._services.webhooks.send(name, number, serializers.webhook_body(name, kind, number, shown, account))
 

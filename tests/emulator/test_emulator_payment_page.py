@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from fedapay_sync.emulator import LIVE_SECRET_KEY, Emulator, Settings
-from fedapay_sync.emulator.web.return_url import shop_url
+from fedapay_sync.emulator.web.return_url import return_url
 
 NUMBER = "0164000001"
 SHOP = "https://boutique.example.bj/retour"
@@ -518,7 +518,7 @@ def test_the_way_back_keeps_the_shops_own_query(callback_url, expected):
     """
     id and status behind what is there; only to web addresses that every browser reads alike.
     """
-    assert shop_url(callback_url, 7, "approved") == expected
+    assert return_url(callback_url, 7, "approved") == expected
 
 
 def test_without_a_way_back_there_is_no_link(api, payer, emulator):

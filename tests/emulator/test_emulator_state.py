@@ -359,15 +359,15 @@ def test_a_table_finds_by_what_is_unique():
     After changes too: the old value finds nothing, the new one does, and an erased record is gone.
     """
     table = Table("things", State(), "name")
-    first, second = table.keep({"id": 1, "name": "a"}), table.keep({"id": 2, "name": None})
+    first, second = table.save({"id": 1, "name": "a"}), table.save({"id": 2, "name": None})
     assert table.first(name="a") is first
     assert table.first(name=None) is second
     first["name"] = "b"
-    table.keep(first)
+    table.save(first)
     assert table.first(name="a") is None
     assert table.first(name="b") is first
     table.find_by("kind")
-    table.keep({"id": 2, "name": "a", "kind": "x"})
+    table.save({"id": 2, "name": "a", "kind": "x"})
     assert table.first(kind="x") == table.first(name="a") == table.get(2)
     table.erase(first)
     assert table.first(name="b") is None

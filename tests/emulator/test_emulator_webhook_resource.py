@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fedapay_sync.emulator import SANDBOX_SECRET_KEY, Emulator
-from fedapay_sync.emulator.delivery.samples import NAMES
+from fedapay_sync.emulator.delivery.samples import EVENT_NAMES
 from fedapay_sync.server.web_server import WebServer
 
 TOO_MUCH = "x" * 3000
-EVENTS = [f"{kind}.{what}" for kind, names in NAMES.items() for what in names]
+EVENTS = [f"{kind}.{what}" for kind, names in EVENT_NAMES.items() for what in names]
 
 
 @pytest.fixture

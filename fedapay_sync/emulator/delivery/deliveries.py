@@ -27,7 +27,7 @@ _ON_THE_WAY = ("webhook.drop", "webhook.delay", "webhook.reorder", "webhook.dupl
 
 
 @dataclass
-class _Lane:
+class _EndpointQueue:
     """What waits for one endpoint, and who sends it. The jobs of a batch are sent one after another."""
 
     ready: Deque[List[Record]] = field(default_factory=deque)
@@ -58,13 +58,13 @@ class Deliveries:
         # Counts the starts; 0 while stopped. A timer of an earlier run does nothing: a start plans everything anew.
         self._starts = 0
         self._run = 0
-        self._lanes: Dict[int, _Lane] = {}
+        self._queues: Dict[int, _EndpointQueue] = {}
         self._calling: Set[int] = set()
         self._log: Deque[Tuple[Delivery, Record]] = deque(maxlen=_KEPT)
-        data.after_reload(self._notice)
+        data.on_reload(self._notify)
 
     @property
-    def made(self) -> List[Delivery]:
+    def attempts(self) -> List[Delivery]:
         """Every attempt, oldest first."""
         with self._changed:
             return [delivery for delivery, _ in self._log]
@@ -92,9 +92,9 @@ class Deliveries:
     def clear(self) -> None:
         """Forget what waits and what was made; the jobs are gone with the records."""
         with self._changed:
-            for lane in self._lanes.values():
-                lane.ready.clear()
-                lane.held = []
+            for queue in self._queues.values():
+                queue.ready.clear()
+                queue.held = []
             self._log.clear()
             self._changed.notify_all()
 
@@ -113,9 +113,9 @@ class Deliveries:
                 return
             self._starts += 1
             self._run = self._starts
-            for lane in self._lanes.values():
-                lane.ready.clear()
-                lane.held = []
+            for queue in self._queues.values():
+                queue.ready.clear()
+                queue.held = []
             for job in self._jobs:
                 if job["id"] not in self._calling:
                     self._plan(job, max(0.0, job["due"] - self._data.now()))
@@ -123,7 +123,7 @@ class Deliveries:
     def stop(self) -> None:
         with self._changed:
             self._run = 0
-            threads = [each for lane in self._lanes.values() for each in lane.threads]
+            threads = [each for queue in self._queues.values() for each in queue.threads]
         # A receiver that does not answer holds its thread until the timeout; that thread ends by itself.
         end = SYSTEM_CLOCK.monotonic() + _GRACE
         for each in threads:
@@ -131,41 +131,41 @@ class Deliveries:
 
     # Inside
 
-    def _notice(self) -> None:
+    def _notify(self) -> None:
         """Jobs that were refused are no longer waited for."""
         with self._changed:
             self._changed.notify_all()
 
     def _add(self, **job: Any) -> None:
         job = {**job, "id": self._data.next_id(), "attempt": 1, "due": self._data.now()}
-        self._plan(self._jobs.keep(job), 0.0)
+        self._plan(self._jobs.save(job), 0.0)
 
     def _plan(self, job: Record, seconds: float) -> None:
         """Have the job done, in this run of the emulator; the next run plans for itself."""
         run = self._run
         if run and not seconds:
-            self._queue(job)
+            self._dispatch(job)
         elif run:
-            self._timers.after(seconds, lambda: self._due(job, run))
+            self._timers.call_later(seconds, lambda: self._due(job, run))
 
     def _due(self, job: Record, run: int) -> None:
         with self._changed:
             if run == self._run:
-                self._queue(job)
+                self._dispatch(job)
 
-    def _queue(self, job: Record) -> None:
+    def _dispatch(self, job: Record) -> None:
         """Time to send it; faults are met once, before the first attempt."""
         if job["attempt"] > 1 or "fault" in job:
-            self._put(job)
-        elif self._lane(job).held:
+            self._enqueue(job)
+        elif self._queue_of(job).held:
             self._hold(job)
         else:
-            self._meet(job, self._faults.of_webhook(*_ON_THE_WAY))
+            self._apply_fault(job, self._faults.for_webhook(*_ON_THE_WAY))
 
-    def _meet(self, job: Record, fault: Optional[Fault]) -> None:
+    def _apply_fault(self, job: Record, fault: Optional[Fault]) -> None:
         """What a fault makes of a webhook on its way."""
         if fault is None:
-            self._put(job)
+            self._enqueue(job)
             return
         job = {**job, "fault": fault.name}
         endpoint = self._endpoints.get(job["webhook_id"])
@@ -176,57 +176,57 @@ class Deliveries:
             self._changed.notify_all()
         elif fault.name == "webhook.delay":
             seconds = fault.options["seconds"]
-            self._plan(self._jobs.keep({**job, "due": self._data.now() + seconds}), seconds)
+            self._plan(self._jobs.save({**job, "due": self._data.now() + seconds}), seconds)
         elif fault.name == "webhook.reorder":
             self._hold(job, fault)
         else:
             for _ in range(fault.options["copies"] - 1):
-                self._put(self._jobs.keep({**job, "id": self._data.next_id()}))
-            self._put(self._jobs.keep(job))
+                self._enqueue(self._jobs.save({**job, "id": self._data.next_id()}))
+            self._enqueue(self._jobs.save(job))
 
     def _hold(self, job: Record, fault: Optional[Fault] = None) -> None:
         """Until there are as many as the fault wants, or its time is over."""
-        lane, run = self._lane(job), self._run
-        lane.held.append({**job, "fault": "webhook.reorder"})
+        queue, run = self._queue_of(job), self._run
+        queue.held.append({**job, "fault": "webhook.reorder"})
         if fault is not None:
-            lane.wanted, held = fault.options["count"], lane.held
-            self._timers.after(fault.options["within"], lambda: self._let_go(lane, held, run))
-        if len(lane.held) >= lane.wanted:
-            self._let_go(lane, lane.held, run)
+            queue.wanted, held = fault.options["count"], queue.held
+            self._timers.call_later(fault.options["within"], lambda: self._release_held(queue, held, run))
+        if len(queue.held) >= queue.wanted:
+            self._release_held(queue, queue.held, run)
 
-    def _let_go(self, lane: _Lane, held: List[Record], run: int) -> None:
+    def _release_held(self, queue: _EndpointQueue, held: List[Record], run: int) -> None:
         with self._changed:
-            if run == self._run and lane.held is held:
-                lane.held = []
-                self._put(*reversed(held))
+            if run == self._run and queue.held is held:
+                queue.held = []
+                self._enqueue(*reversed(held))
 
-    def _lane(self, job: Record) -> _Lane:
-        return self._lanes.setdefault(job["webhook_id"], _Lane())
+    def _queue_of(self, job: Record) -> _EndpointQueue:
+        return self._queues.setdefault(job["webhook_id"], _EndpointQueue())
 
-    def _put(self, *jobs: Record) -> None:
+    def _enqueue(self, *jobs: Record) -> None:
         """Have them sent, one after another; each call is a batch of its own."""
-        lane = self._lane(jobs[0])
-        lane.ready.append(list(jobs))
+        queue = self._queue_of(jobs[0])
+        queue.ready.append(list(jobs))
         # A forked child inherits the objects, and threads that are none.
-        lane.threads = [each for each in lane.threads if each.is_alive()]
-        if len(lane.threads) < _THREADS:
-            thread = threading.Thread(target=self._work, args=(lane,), name="fedapay-emulator-webhook", daemon=True)
-            lane.threads.append(thread)
+        queue.threads = [each for each in queue.threads if each.is_alive()]
+        if len(queue.threads) < _THREADS:
+            thread = threading.Thread(target=self._work, args=(queue,), name="fedapay-emulator-webhook", daemon=True)
+            queue.threads.append(thread)
             thread.start()
 
-    def _work(self, lane: _Lane) -> None:
+    def _work(self, queue: _EndpointQueue) -> None:
         """Do what waits in the lane, until nothing does."""
         while True:
             with self._changed:
                 run = self._run
-                if not run or not lane.ready:
-                    lane.threads.remove(threading.current_thread())
+                if not run or not queue.ready:
+                    queue.threads.remove(threading.current_thread())
                     return
-                batch = lane.ready.popleft()
+                batch = queue.ready.popleft()
             for job in batch:
-                self._do(job, run)
+                self._attempt(job, run)
 
-    def _do(self, job: Record, run: int) -> None:
+    def _attempt(self, job: Record, run: int) -> None:
         with self._changed:
             kept = self._jobs.get(job["id"])
             # A pause ends a batch. A state file that refused the event, or this attempt at it, has taken it back.
@@ -245,7 +245,7 @@ class Deliveries:
             except ConfigError as error:
                 # Not sent once more: only what became of it is still to be written down.
                 log.warning("webhook not settled yet: %s", error)
-                self._timers.after(RETRY, partial(self._settle, job, delivery))
+                self._timers.call_later(RETRY, partial(self._settle, job, delivery))
 
     def _settle(self, job: Record, delivery: Optional[Delivery]) -> None:
         """Write down what became of a job, and plan the next attempt."""
@@ -258,11 +258,11 @@ class Deliveries:
                     self._jobs.erase(job)
                 else:
                     if job["attempt"] >= self._data.settings.disable_after:
-                        self._give_up(delivery)
+                        self._disable(delivery)
                     if job["attempt"] < MAX_ATTEMPTS:
                         wait = min(2 ** job["attempt"], _LONGEST_WAIT) * self.retry_factor
                         again = {**job, "attempt": job["attempt"] + 1, "due": self._data.now() + wait}
-                        self._jobs.keep(again)
+                        self._jobs.save(again)
                     else:
                         self._jobs.erase(job)
             self._calling.discard(job["id"])
@@ -274,9 +274,9 @@ class Deliveries:
         moved = delivery.status is not None and 300 <= delivery.status < 400
         return delivery.succeeded or (moved and self._data.settings.redirect_succeeds)
 
-    def _give_up(self, delivery: Delivery) -> None:
+    def _disable(self, delivery: Delivery) -> None:
         endpoint = self._endpoints.get(delivery.webhook_id)
         # Not an address that has been corrected since.
         if endpoint and endpoint["disable_on_error"] and endpoint["enabled"] and endpoint["url"] == delivery.url:
-            self._endpoints.keep({**endpoint, "enabled": False, "updated_at": self._data.stamp()})
+            self._endpoints.save({**endpoint, "enabled": False, "updated_at": self._data.stamp()})
             log.warning("webhook disabled after %d failed attempts: %s", delivery.attempt, mask(delivery.url))

@@ -15,14 +15,14 @@ _GRACE = 0.25
 _KEPT = 2000
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """What a receiver said: the status, and how its body begins."""
 
     status: int
     body: bytes
 
 
-def call(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, verify: bool) -> Answer:
+def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, verify: bool) -> Reply:
     """
     Deliver a body.
 
@@ -42,7 +42,7 @@ def call(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, v
                 # Cut in the middle of its headers, an answer looks complete.
                 if deadline.passed:
                     raise requests.ReadTimeout
-                return Answer(response.status_code, _beginning(response))
+                return Reply(response.status_code, _beginning(response))
     finally:
         deadline.end()
 

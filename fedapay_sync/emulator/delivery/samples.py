@@ -8,7 +8,7 @@ from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
 #: Every event that can be asked for, by kind of object. Nobody has recorded those of payouts, expired and refunded.
-NAMES: Dict[str, List[str]] = {
+EVENT_NAMES: Dict[str, List[str]] = {
     "transaction": "created updated deleted approved declined canceled expired transferred refunded".split(),
     "customer": "created updated deleted".split(),
     "payout": "created started processing sent failed".split(),
@@ -18,10 +18,10 @@ _AMOUNT = 1000
 _PAID = ("approved", "transferred", "refunded")
 
 
-def sample(name: str, data: ShopData) -> Optional[Tuple[str, Record]]:
+def sample_event(name: str, data: ShopData) -> Optional[Tuple[str, Record]]:
     """The kind of object and an object to which that event happens; None if there is no such event."""
     kind, _, what = name.partition(".")
-    return (kind, _MAKERS[kind](what, data)) if what in NAMES.get(kind, ()) else None
+    return (kind, _MAKERS[kind](what, data)) if what in EVENT_NAMES.get(kind, ()) else None
 
 
 def _transaction(what: str, data: ShopData) -> Record:
@@ -71,7 +71,7 @@ def _customer(what: str, data: ShopData) -> Record:
 
 def _payout(what: str, data: ShopData) -> Record:
     now = data.stamp()
-    steps = NAMES["payout"]
+    steps = EVENT_NAMES["payout"]
     begun = steps.index(what) >= steps.index("started")
     known = {
         "id": data.next_id(),

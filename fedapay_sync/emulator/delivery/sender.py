@@ -8,7 +8,7 @@ import requests
 from fedapay_sync import signature
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.emulator.delivery.http_post import call
+from fedapay_sync.emulator.delivery.http_post import post
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
@@ -102,7 +102,7 @@ class Sender:
         seen: Dict[str, Any] = {"headers": headers, **self._sign(headers, body)}
         began = SYSTEM_CLOCK.monotonic()
         try:
-            answer = call(endpoint["url"], body, headers, timeout=self.timeout, verify=endpoint["ssl_verify"])
+            answer = post(endpoint["url"], body, headers, timeout=self.timeout, verify=endpoint["ssl_verify"])
             seen.update(status=answer.status, answer=answer.body)
         except (requests.RequestException, ValueError, OSError) as caught:
             seen.update(error=type(caught).__name__)
@@ -113,7 +113,7 @@ class Sender:
 
     def _sign(self, headers: Dict[str, str], body: bytes) -> Mapping[str, str]:
         """Sign rightly, unless a fault was asked for; then its name."""
-        fault = self._data.context.faults.of_webhook("webhook.wrong_signature", "webhook.old_stamp")
+        fault = self._data.context.faults.for_webhook("webhook.wrong_signature", "webhook.old_stamp")
         secret, at = self.secret, None
         if fault is not None and fault.name == "webhook.old_stamp":
             at = int(SYSTEM_CLOCK.now() - fault.options["seconds"])

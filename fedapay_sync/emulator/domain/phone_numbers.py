@@ -11,7 +11,7 @@ _WRITTEN = re.compile(r"\+?[0-9]{8,15}\Z")
 _OLD_BENINESE = 8
 
 
-class Form(NamedTuple):
+class NumberFormat(NamedTuple):
     """A country's numbers without its dialling code: how many digits, the first of them, one to show."""
 
     digits: int
@@ -20,15 +20,15 @@ class Form(NamedTuple):
 
 
 #: From integrators' notes: FedaPay publishes none.
-FORMS: Dict[Pays, Form] = {
-    Pays.benin: Form(10, "01", "0164000001"),
-    Pays.cote_d_ivoire: Form(10, "0", "0701020304"),
-    Pays.niger: Form(8, "", "96010203"),
-    Pays.senegal: Form(9, "7", "770102030"),
-    Pays.togo: Form(8, "", "90010203"),
-    Pays.guinee: Form(9, "6", "620010203"),
-    Pays.mali: Form(8, "", "70010203"),
-    Pays.burkina_faso: Form(8, "", "70010203"),
+NUMBER_FORMATS: Dict[Pays, NumberFormat] = {
+    Pays.benin: NumberFormat(10, "01", "0164000001"),
+    Pays.cote_d_ivoire: NumberFormat(10, "0", "0701020304"),
+    Pays.niger: NumberFormat(8, "", "96010203"),
+    Pays.senegal: NumberFormat(9, "7", "770102030"),
+    Pays.togo: NumberFormat(8, "", "90010203"),
+    Pays.guinee: NumberFormat(9, "6", "620010203"),
+    Pays.mali: NumberFormat(8, "", "70010203"),
+    Pays.burkina_faso: NumberFormat(8, "", "70010203"),
 }
 
 
@@ -44,7 +44,7 @@ def national(country: Pays, text: str) -> Optional[str]:
 
     A Beninese one of before 2024, eight digits, is taken too: FedaPay's own test numbers are written so.
     """
-    form, code = FORMS[country], COUNTRIES[country].dialling_code
+    form, code = NUMBER_FORMATS[country], COUNTRIES[country].dialling_code
     digits = (written(text) or "").lstrip("+")
     digits = digits[2:] if digits.startswith("00") else digits
     for each in (digits, digits[len(code) :] if digits.startswith(code) else ""):
@@ -60,7 +60,7 @@ def bare(number: str) -> str:
     digits = number.lstrip("+")
     digits = digits[2:] if digits.startswith("00") else digits
     for country, known in COUNTRIES.items():
-        if digits.startswith(known.dialling_code) and len(digits) > FORMS[country].digits:
+        if digits.startswith(known.dialling_code) and len(digits) > NUMBER_FORMATS[country].digits:
             digits = national(country, digits) or digits
             break
-    return digits[2:] if len(digits) == FORMS[Pays.benin].digits and digits.startswith("01") else digits
+    return digits[2:] if len(digits) == NUMBER_FORMATS[Pays.benin].digits and digits.startswith("01") else digits

@@ -113,7 +113,7 @@ class Settings:
         choices = choices_of(name)
         # True is 1 in Python, and 200.0 is 200: neither is what was asked for.
         if not any(value == each and type(value) is type(each) for each in choices):
-            expected = " ou ".join(_shown(each) for each in choices)
+            expected = " ou ".join(_choice_text(each) for each in choices)
             raise InvalidArgument(f"{name}={value!r} : {expected} est attendu.", field=name)
         super().__setattr__(name, value)
 
@@ -203,5 +203,5 @@ def set_from_text(settings: Settings, text: str) -> None:
     setattr(settings, name, read if equals else "")
 
 
-def _shown(value: Any) -> str:
+def _choice_text(value: Any) -> str:
     return {True: "oui (True)", False: "non (False)"}[value] if isinstance(value, bool) else repr(value)

@@ -29,7 +29,7 @@ class Timers:
         self._thread: Optional[threading.Thread] = None
         self._acting = False
 
-    def after(self, seconds: float, action: Callable[[], object], *, stop: bool = False) -> None:
+    def call_later(self, seconds: float, action: Callable[[], object], *, stop: bool = False) -> None:
         """Run ``action`` in the timer thread, ``seconds`` from now; ``stop``: no jump of the clock passes it by."""
         with self._changed:
             due = self._clock.monotonic() + seconds
@@ -82,7 +82,7 @@ class Timers:
             except ConfigError as error:
                 # The state file took it not; there may be room later.
                 log.warning("emulator timer put off: %s", error)
-                self.after(RETRY, action)
+                self.call_later(RETRY, action)
             except Exception:  # edge of a thread
                 log.exception("emulator timer failed")
 

@@ -59,8 +59,8 @@ class Fault:
     def to_dict(self) -> Dict[str, Any]:
         """Tout ce qu'il y a à en dire, comme JSON le porte."""
         names = ("id", "name", "left", "probability", "seed", "struck")
-        shown = {each: value for each, value in self.options.items() if value is not None}
-        return {**{each: getattr(self, each) for each in names}, "options": shown}
+        details = {each: value for each, value in self.options.items() if value is not None}
+        return {**{each: getattr(self, each) for each in names}, "options": details}
 
     def strikes(self) -> bool:
         """Whether it strikes on this occasion. Under the lock of the faults."""
@@ -88,7 +88,7 @@ class ApiFault(Fault):
         cut: Optional[str] = None,
         applied: bool = False,
         wait: float = 0.0,
-        shown: Optional[Mapping[str, Any]] = None,
+        details: Optional[Mapping[str, Any]] = None,
         **when: Any,
     ) -> None:
         if not isinstance(path, str) or not path.startswith("/v1"):
@@ -109,7 +109,7 @@ class ApiFault(Fault):
         self.headers = dict(headers or {})
         for each in (text for pair in self.headers.items() for text in pair):
             arguments.header_text("headers", each)
-        super().__init__(name, {"path": self.path, "method": self.method, **(shown or {})}, **when)
+        super().__init__(name, {"path": self.path, "method": self.method, **(details or {})}, **when)
 
     def is_for(self, method: str, path: str) -> bool:
         """Whether a call is of those that were meant."""
@@ -175,14 +175,14 @@ class Faults:
 
     # Inside
 
-    def keep(self, fault: Fault) -> Fault:
+    def add(self, fault: Fault) -> Fault:
         """One more."""
         with self._lock:
             fault.id = next(self._ids)
             self._faults.append(fault)
             return fault
 
-    def of_call(self, method: str, path: str) -> Optional[ApiFault]:
+    def for_call(self, method: str, path: str) -> Optional[ApiFault]:
         """The first fault that strikes this call."""
         with self._lock:
             for each in self._faults:
@@ -190,7 +190,7 @@ class Faults:
                     return each
             return None
 
-    def of_webhook(self, *names: str) -> Optional[Fault]:
+    def for_webhook(self, *names: str) -> Optional[Fault]:
         """The first fault of these names that strikes a webhook."""
         with self._lock:
             return next((each for each in self._faults if each.name in names and self._strikes(each)), None)
@@ -243,7 +243,7 @@ class WebhookFaults:
         return self._add("old_stamp", when, seconds=arguments.seconds("seconds", seconds))
 
     def _add(self, name: str, when: Mapping[str, Any], **options: Any) -> Fault:
-        return self._faults.keep(Fault(f"webhook.{name}", options, **_read(when)))
+        return self._faults.add(Fault(f"webhook.{name}", options, **_read(when)))
 
 
 class ApiFaults:
@@ -281,9 +281,9 @@ class ApiFaults:
         """Connexion coupée ``"before"`` (rien n'est fait), ``"during"`` ou ``"after"`` le travail."""
         return self._add("cut", where, {"when": when}, cut=arguments.one_of("when", when, _WHEN))
 
-    def _add(self, name: str, where: Mapping[str, Any], shown: Mapping[str, Any], **what: Any) -> Fault:
+    def _add(self, name: str, where: Mapping[str, Any], details: Mapping[str, Any], **what: Any) -> Fault:
         given = _read(where, ("path", "method"))
-        return self._faults.keep(ApiFault(f"api.{name}", shown=shown, **given, **what))
+        return self._faults.add(ApiFault(f"api.{name}", details=details, **given, **what))
 
 
 def _read(given: Mapping[str, Any], more: Collection[str] = ()) -> Dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from typing import Any, Dict, List, Tuple
 from urllib.parse import parse_qsl
 
-from fedapay_sync.emulator.http.errors import Refusal, both
+from fedapay_sync.emulator.http.errors import Refusal, bilingual
 
 _MAX_DEPTH = 32
 _MAX_FIELDS = 2000
@@ -17,12 +17,14 @@ _FORM = "application/x-www-form-urlencoded"
 #: The name under which a body that is a list is handed on, where a list may stand.
 BARE_LIST = ""
 
-NO_FORM = both("Le corps de la requête n'est pas un formulaire lisible", "The request body is not a readable form")
-NO_JSON = both("Le corps de la requête n'est pas du JSON valide", "The request body is not valid JSON")
-NO_OBJECT = both("Le corps de la requête doit être un objet JSON", "The request body must be a JSON object")
-TOO_DEEP = both("Le corps de la requête est trop imbriqué", "The request body is nested too deeply")
-BAD_TEXT = both("Le corps de la requête contient un caractère invalide", "The request body has an invalid character")
-CONTRADICTION = both("Un champ du formulaire en contredit un autre :", "A field of the form contradicts another:")
+NO_FORM = bilingual("Le corps de la requête n'est pas un formulaire lisible", "The request body is not a readable form")
+NO_JSON = bilingual("Le corps de la requête n'est pas du JSON valide", "The request body is not valid JSON")
+NO_OBJECT = bilingual("Le corps de la requête doit être un objet JSON", "The request body must be a JSON object")
+TOO_DEEP = bilingual("Le corps de la requête est trop imbriqué", "The request body is nested too deeply")
+BAD_TEXT = bilingual(
+    "Le corps de la requête contient un caractère invalide", "The request body has an invalid character"
+)
+CONTRADICTION = bilingual("Un champ du formulaire en contredit un autre :", "A field of the form contradicts another:")
 
 
 def read_body(raw: bytes, content_type: str, *, lists: bool = False) -> Dict[str, Any]:

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Sized, Tuple
 
-from fedapay_sync.emulator.http.errors import MALFORMED, NOT_FOUND, Refusal, both, missing
+from fedapay_sync.emulator.http.errors import MALFORMED, NOT_FOUND, Refusal, bilingual, missing_param
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.http.validation import items_of
 
 _PER_PAGE = 25
 _MOST_DIGITS = 18
-_NO_PAGE = both("n'est pas un nombre entier, 1 ou plus", "is not a whole number, 1 or more")
+_NO_PAGE = bilingual("n'est pas un nombre entier, 1 ou plus", "is not a whole number, 1 or more")
 
 #: What answers a call: ``handler(call, **parts of the address)``; None is an empty answer, as after a deletion.
 Handler = Callable[..., Any]
@@ -39,28 +39,29 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def asked(self) -> Record:
+    def params(self) -> Record:
         """Query and body together: ``include`` and ``locale`` may stand in either."""
         return {**self.query, **self.body}
 
     @property
     def include(self) -> FrozenSet[str]:
         """Names of the objects to embed."""
-        return frozenset(each.strip() for each in str(self.asked.get("include", "")).split(",") if each.strip())
+        return frozenset(each.strip() for each in str(self.params.get("include", "")).split(",") if each.strip())
 
     @property
     def locale(self) -> str:
         """``en`` when English was asked for, else ``fr``."""
-        return "en" if self.asked.get("locale") == "en" else "fr"
+        return "en" if self.params.get("locale") == "en" else "fr"
 
-    def page(self, name: str, items: Iterable[Any], shown: Callable[[Any], Record]) -> Dict[str, Any]:
+    def page(self, name: str, items: Iterable[Any], serialize: Callable[[Any], Record]) -> Dict[str, Any]:
         """One page of a list, newest first as given, and where it stands; only that page is made."""
         number, per_page = self._whole("page", 1), self._whole("per_page", _PER_PAGE)
         listed: Any = items if isinstance(items, Sized) else list(items)
         total_pages = -(-len(listed) // per_page)
         start = (number - 1) * per_page
+        kept = islice(listed, start, start + per_page) if number <= total_pages else ()
         return {
-            name: [shown(each) for each in islice(listed, start, start + per_page)] if number <= total_pages else [],
+            name: [serialize(each) for each in kept],
             "meta": {
                 "current_page": number,
                 "next_page": number + 1 if number < total_pages else None,
@@ -90,7 +91,7 @@ def make_each(call: Call, name: str, make: Callable[[Record], Record]) -> Tuple[
     """
     wanted = items_of(call.body.get(name))
     if not wanted:
-        raise missing(name)
+        raise missing_param(name)
     made: List[Record] = []
     errors: List[Record] = []
     for index, each in enumerate(wanted):

@@ -5,24 +5,24 @@ from typing import Any, Dict, List, Optional
 _ENGLISH: Dict[str, str] = {}
 
 
-def both(french: str, english: str) -> str:
+def bilingual(french: str, english: str) -> str:
     """The French sentence, which from now on has this English one for ``locale=en``."""
     _ENGLISH[french] = english
     return french
 
 
-def in_words_of(locale: str, french: str) -> str:
+def translate(locale: str, french: str) -> str:
     """The sentence in the language asked for; what nobody translated stays French."""
     return _ENGLISH.get(french, french) if locale == "en" else french
 
 
-NOT_ALLOWED = both("Opération non autorisée", "Operation not allowed")
-NOT_FOUND = both("Ressource introuvable", "Resource not found")
-INVALID_KEY = both("Clé API invalide", "Invalid API key")
-MALFORMED = both("Requête incorrecte", "Malformed request")
-TOO_LARGE = both("Le corps de la requête est trop grand", "The request body is too large")
-CRASHED = both("Défaut de l'émulateur : voir son journal", "Fault of the emulator: see its log")
-_MISSING = both("Paramètre manquant ou la valeur est vide", "param is missing or the value is empty:")
+NOT_ALLOWED = bilingual("Opération non autorisée", "Operation not allowed")
+NOT_FOUND = bilingual("Ressource introuvable", "Resource not found")
+INVALID_KEY = bilingual("Clé API invalide", "Invalid API key")
+MALFORMED = bilingual("Requête incorrecte", "Malformed request")
+TOO_LARGE = bilingual("Le corps de la requête est trop grand", "The request body is too large")
+CRASHED = bilingual("Défaut de l'émulateur : voir son journal", "Fault of the emulator: see its log")
+_MISSING = bilingual("Paramètre manquant ou la valeur est vide", "param is missing or the value is empty:")
 
 
 class Refusal(Exception):
@@ -43,13 +43,13 @@ class Refusal(Exception):
         self.about = about
 
     def to_dict(self, locale: str = "fr") -> Dict[str, Any]:
-        message = f"{in_words_of(locale, self.message)} {self.about}".rstrip()
-        errors = {name: [in_words_of(locale, each) for each in reasons] for name, reasons in self.errors.items()}
+        message = f"{translate(locale, self.message)} {self.about}".rstrip()
+        errors = {name: [translate(locale, each) for each in reasons] for name, reasons in self.errors.items()}
         body: Dict[str, Any] = {"message": message, "errors": errors}
         # A recorded 403 carries this key, null.
         return {**body, "model": None} if self.status == 403 else body
 
 
-def missing(name: str) -> Refusal:
+def missing_param(name: str) -> Refusal:
     """400, in FedaPay's own words."""
     return Refusal(400, _MISSING, about=name)

@@ -8,10 +8,10 @@ answer with records that were not asked for.
 import operator
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence
 
-from fedapay_sync.emulator.http.errors import Refusal, both
+from fedapay_sync.emulator.http.errors import Refusal, bilingual
 from fedapay_sync.emulator.http.serializers import Record
 
-_BAD_FILTER = both("Le filtre n'est pas valide", "The filter is invalid")
+_BAD_FILTER = bilingual("Le filtre n'est pas valide", "The filter is invalid")
 _COMPARE: Dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -123,4 +123,4 @@ def _object(value: Any) -> Dict[str, Any]:
 
 
 def _wrong() -> Refusal:
-    return Refusal(400, _BAD_FILTER, {"filters": [both("n'est pas valide", "is invalid")]})
+    return Refusal(400, _BAD_FILTER, {"filters": [bilingual("n'est pas valide", "is invalid")]})

@@ -5,20 +5,20 @@ from typing import Any, Dict, List, Optional
 
 from fedapay_sync.emulator.domain.phone_numbers import written
 from fedapay_sync.emulator.domain.rules import find_currency
-from fedapay_sync.emulator.http.errors import Refusal, both, missing
+from fedapay_sync.emulator.http.errors import Refusal, bilingual, missing_param
 
 _WHOLE = re.compile(r"\+?[0-9]{1,30}\Z")
 # No source gives a maximum; what no bank can count is a slip or an attack.
 _TOO_MUCH = 10**30
 _SCRIPTS = frozenset({"javascript", "data", "vbscript"})
 
-EMPTY = both("doit être rempli(e)", "can't be blank")
-INVALID = both("n'est pas valide", "is invalid")
-TAKEN = both("n'est pas disponible", "has already been taken")
-UNKNOWN = both("n'existe pas", "does not exist")
-NOT_WHOLE = both("n'est pas un nombre entier", "is not a whole number")
-NOT_POSITIVE = both("doit être supérieur à 0", "must be greater than 0")
-BAD_NUMBER = both("Le numéro de téléphone n'est pas valide", "The phone number is invalid")
+EMPTY = bilingual("doit être rempli(e)", "can't be blank")
+INVALID = bilingual("n'est pas valide", "is invalid")
+TAKEN = bilingual("n'est pas disponible", "has already been taken")
+UNKNOWN = bilingual("n'existe pas", "does not exist")
+NOT_WHOLE = bilingual("n'est pas un nombre entier", "is not a whole number")
+NOT_POSITIVE = bilingual("doit être supérieur à 0", "must be greater than 0")
+BAD_NUMBER = bilingual("Le numéro de téléphone n'est pas valide", "The phone number is invalid")
 
 
 def text(value: Any) -> str:
@@ -30,7 +30,7 @@ def text(value: Any) -> str:
     return value
 
 
-class Fields:
+class FieldReader:
     """Reads fields one by one and gathers what is wrong with them."""
 
     def __init__(self, body: Dict[str, Any]) -> None:
@@ -40,7 +40,7 @@ class Fields:
     def refuse(self, name: str, reason: str) -> None:
         self.errors.setdefault(name, []).append(reason)
 
-    def take(self, other: "Fields") -> None:
+    def adopt_errors(self, other: "FieldReader") -> None:
         """What is wrong with a part is wrong with the whole."""
         for name, reasons in other.errors.items():
             for reason in reasons:
@@ -156,7 +156,7 @@ def pushed_number(body: Dict[str, Any], fallback: Optional[str]) -> str:
     value = body.get("phone_number")
     if value is None or value == {}:
         if fallback is None:
-            raise missing("phone_number")
+            raise missing_param("phone_number")
         return fallback
     number = phone_of(value)
     if number is None:

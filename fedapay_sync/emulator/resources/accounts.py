@@ -4,7 +4,7 @@ from typing import List, Optional
 
 from fedapay_sync.emulator.domain.rules import ACCOUNT
 from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import NOT_ALLOWED, Refusal, both
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, Refusal, bilingual
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.http.validation import text
 from fedapay_sync.emulator.resources.crud import CrudResource, random_code
@@ -32,8 +32,8 @@ class Accounts(CrudResource):
 
     kind = "account"
     failed = (
-        both("La création du compte a échoué", "Account creation failed"),
-        both("La mise à jour du compte a échoué", "Account update failed"),
+        bilingual("La création du compte a échoué", "Account creation failed"),
+        bilingual("La mise à jour du compte a échoué", "Account update failed"),
     )
     readers = dict.fromkeys(["name", "timezone", "country", *_BUSINESS], text)
     required = ("name",)
@@ -47,36 +47,36 @@ class Accounts(CrudResource):
         own, now = self._data.account, self._data.stamp()
         kept = self._table.get(own["id"])
         if kept is None:
-            self._table.keep({**self.blank(), **own, "created_at": now, "updated_at": now})
+            self._table.save({**self.defaults(), **own, "created_at": now, "updated_at": now})
         elif own["name"] not in (ACCOUNT["name"], kept["name"]):
-            self._table.keep({**kept, "name": own["name"], "updated_at": now})
+            self._table.save({**kept, "name": own["name"], "updated_at": now})
 
     def routes(self) -> List[Route]:
         return [("GET", "/v1/accounts/light", self.light), *super().routes()]
 
     def all(self, call: Call) -> Record:
         """The only list of the three without meta."""
-        return {"v1/accounts": [self.shown(each) for each in self._table.newest_first()]}
+        return {"v1/accounts": [self.serialize(each) for each in self._table.newest_first()]}
 
     def light(self, call: Call) -> Record:
         """The account that acts; a point-of-sale code changes nothing that is known."""
-        record = self.found(str(self._data.account_id))
+        record = self.get_or_404(str(self._data.account_id))
         return {"v1/account": {"klass": "v1/account", **pick(record, _LIGHT)}}
 
-    def told(self, account_id: Optional[int], *, in_full: bool) -> Record:
+    def describe(self, account_id: Optional[int], *, in_full: bool) -> Record:
         """An account as webhooks carry it: as the API has it, or short."""
-        record = self._table.get(account_id) or self.found(str(self._data.account["id"]))
-        return self.shown(record) if in_full else pick({"klass": "v1/account", **record}, list(self._data.account))
+        record = self._table.get(account_id) or self.get_or_404(str(self._data.account["id"]))
+        return self.serialize(record) if in_full else pick({"klass": "v1/account", **record}, list(self._data.account))
 
     def delete(self, call: Call, number: str) -> None:
-        if self.found(number)["id"] == self._data.account["id"]:
+        if self.get_or_404(number)["id"] == self._data.account["id"]:
             # Every other record belongs to it.
             raise Refusal(403, NOT_ALLOWED)
         super().delete(call, number)
 
-    def blank(self) -> Record:
+    def defaults(self) -> Record:
         return {"timezone": "UTC", "country": "BJ", "verified": False, "reference": f"acc_{random_code()}"}
 
-    def shown(self, record: Record) -> Record:
+    def serialize(self, record: Record) -> Record:
         fields = [*_LIGHT, *_BUSINESS, *_REVIEW, *_DOCUMENTS]
         return {"klass": "v1/account", **pick(record, fields), **{name: [] for name in _LISTS}}

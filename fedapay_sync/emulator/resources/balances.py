@@ -46,7 +46,7 @@ class Balances:
         record = self.of(transaction["mode"])
         record["amount"] += transaction["amount_transferred"] or 0
         record["updated_at"] = self._data.stamp()
-        self._table.keep(record)
+        self._table.save(record)
         transaction["credited"] = True
 
     def _open(self) -> None:
@@ -58,4 +58,4 @@ class Balances:
     def _new(self, mode: Optional[str]) -> Record:
         now = self._data.stamp()
         new = {"id": self._data.next_id(), "amount": 0, "mode": mode, "created_at": now, "updated_at": now}
-        return self._table.keep(new)
+        return self._table.save(new)

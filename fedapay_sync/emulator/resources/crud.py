@@ -7,7 +7,7 @@ from typing import Any, Callable, ClassVar, Dict, Iterable, List, Mapping, Tuple
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES, find_currency
 from fedapay_sync.emulator.http.call import Call, Created, Route, id_of
-from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal, both
+from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal, bilingual
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.http.validation import EMPTY, INVALID, TAKEN, items_of
 from fedapay_sync.emulator.storage.shop_data import ShopData
@@ -17,8 +17,8 @@ Reader = Callable[[Any], Any]
 #: What is wrong, by field.
 Errors = Dict[str, List[str]]
 
-_NOT_NUMBER = both("n'est pas un nombre", "is not a number")
-_NOT_AMOUNT = both("n'est pas un nombre entier, 0 ou plus", "is not a whole number, 0 or more")
+_NOT_NUMBER = bilingual("n'est pas un nombre", "is not a number")
+_NOT_AMOUNT = bilingual("n'est pas un nombre entier, 0 ou plus", "is not a whole number, 0 or more")
 
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?\Z")
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -111,42 +111,42 @@ class CrudResource:
         ]
 
     def all(self, call: Call) -> Record:
-        return call.page(f"v1/{self.kind}s", self._table.newest_first(), self.shown)
+        return call.page(f"v1/{self.kind}s", self._table.newest_first(), self.serialize)
 
     def create(self, call: Call) -> Created:
         empty = [name for name in self.required if call.body.get(name) in (None, "")]
-        record = {**self.blank(), **self._read(call.body, self.failed[0], empty), "id": self._data.next_id()}
+        record = {**self.defaults(), **self._read(call.body, self.failed[0], empty), "id": self._data.next_id()}
         record["created_at"] = record["updated_at"] = self._data.stamp()
-        return Created(self._one(self._table.keep(record)))
+        return Created(self._one(self._table.save(record)))
 
     def retrieve(self, call: Call, number: str) -> Record:
-        return self._one(self.found(number))
+        return self._one(self.get_or_404(number))
 
     def update(self, call: Call, number: str) -> Record:
-        record = self.found(number)
+        record = self.get_or_404(number)
         empty = [name for name in self.required if call.body.get(name, "left out") in (None, "")]
         record.update(self._read(call.body, self.failed[1], empty, record["id"]), updated_at=self._data.stamp())
-        return self._one(self._table.keep(record))
+        return self._one(self._table.save(record))
 
     def delete(self, call: Call, number: str) -> None:
-        self._table.erase(self.found(number))
+        self._table.erase(self.get_or_404(number))
 
     # What each kind says of itself
 
-    def blank(self) -> Record:
+    def defaults(self) -> Record:
         """A new record before anything was given."""
         return {}
 
-    def settle(self, given: Record, errors: Errors, own_id: int) -> None:
+    def normalise(self, given: Record, errors: Errors, own_id: int) -> None:
         """Put what was read in the table's form, and check what no single field shows."""
 
-    def shown(self, record: Record) -> Record:
+    def serialize(self, record: Record) -> Record:
         """The record as the API answers it."""
         raise NotImplementedError
 
     # For the kinds' own calls
 
-    def found(self, number: str) -> Record:
+    def get_or_404(self, number: str) -> Record:
         """The record of that id, itself and not a copy."""
         record = self._table.get(id_of(number))
         if record is None:
@@ -156,7 +156,7 @@ class CrudResource:
     # Inside
 
     def _one(self, record: Record) -> Record:
-        return {f"v1/{self.kind}": self.shown(record)}
+        return {f"v1/{self.kind}": self.serialize(record)}
 
     def _read(self, body: Record, failed: str, empty: Iterable[str], own_id: int = 0) -> Record:
         """The fields that were sent and may be; null, and a form's nothing, is null."""
@@ -168,13 +168,13 @@ class CrudResource:
                     given[name] = None if body[name] in (None, "") else read(body[name])
                 except ValueError as error:
                     errors[name] = [str(error)]
-        self.settle(given, errors, own_id)
+        self.normalise(given, errors, own_id)
         if errors:
             raise Refusal(400, failed, errors)
         return given
 
 
-class Payable(CrudResource):
+class ReferencedResource(CrudResource):
     """Pages and invoices: with a currency, and a reference that makes their public address."""
 
     fields: ClassVar[List[str]]
@@ -184,19 +184,19 @@ class Payable(CrudResource):
 
     def verify(self, call: Call, reference: str) -> Record:
         """What the hosted page reads; nobody recorded what stands in its settings."""
-        return {f"v1/{self.kind}_verify": {self.kind: self.shown(self.referenced(reference)), "settings": {}}}
+        return {f"v1/{self.kind}_verify": {self.kind: self.serialize(self.by_reference(reference)), "settings": {}}}
 
-    def referenced(self, reference: str) -> Record:
+    def by_reference(self, reference: str) -> Record:
         """The record that a public address means."""
         record = self._table.first(reference=reference)
         if record is None:
             raise Refusal(404, NOT_FOUND)
         return record
 
-    def blank(self) -> Record:
+    def defaults(self) -> Record:
         return {"reference": random_code(), "currency_id": CURRENCIES[0]["id"], "account_id": self._data.account_id}
 
-    def settle(self, given: Record, errors: Errors, own_id: int) -> None:
+    def normalise(self, given: Record, errors: Errors, own_id: int) -> None:
         wanted = given.pop("currency", None)
         if wanted is not None:
             given["currency_id"] = wanted
@@ -208,6 +208,6 @@ class Payable(CrudResource):
         if other is not None and other["id"] != own_id:
             errors["reference"] = [TAKEN]
 
-    def shown(self, record: Record) -> Record:
+    def serialize(self, record: Record) -> Record:
         found = next(each for each in CURRENCIES if each["id"] == record["currency_id"])
         return {"klass": f"v1/{self.kind}", **pick(record, self.fields), "currency": found}

@@ -4,14 +4,14 @@ from typing import List, Optional
 
 from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Created, Route, id_of
-from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal, both, missing
+from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal, bilingual, missing_param
 from fedapay_sync.emulator.http.filters import select
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.http.validation import TAKEN, UNKNOWN, Fields, number_of
+from fedapay_sync.emulator.http.validation import TAKEN, UNKNOWN, FieldReader, number_of
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
-_CREATION_FAILED = both("La création du client a échoué", "Customer creation failed")
-_UPDATE_FAILED = both("La mise à jour du client a échoué", "Customer update failed")
+_CREATION_FAILED = bilingual("La création du client a échoué", "Customer creation failed")
+_UPDATE_FAILED = bilingual("La mise à jour du client a échoué", "Customer update failed")
 _PERSON = ("firstname", "lastname", "email", "phone_number")
 _SEARCHED = ("full_name", "email")
 
@@ -36,32 +36,32 @@ class Customers:
 
     def create(self, call: Call) -> Created:
         if not any(name in call.body for name in _PERSON):
-            raise missing("customer")
-        given = Fields(call.body)
-        customer = self.meant({name: call.body[name] for name in _PERSON if name in call.body}, given)
+            raise missing_param("customer")
+        given = FieldReader(call.body)
+        customer = self.resolve({name: call.body[name] for name in _PERSON if name in call.body}, given)
         given.raise_if_wrong(_CREATION_FAILED)
-        return Created(_one(self.keep(customer)))
+        return Created(_one(self.save(customer)))
 
     def all(self, call: Call) -> Record:
         living = [each for each in self._table.newest_first() if not each.get("deleted_at")]
         return call.page("v1/customers", select(call.query, living, _SEARCHED), serializers.customer_answer)
 
     def retrieve(self, call: Call, number: str) -> Record:
-        return _one(self._living(number))
+        return _one(self._existing(number))
 
     def update(self, call: Call, number: str) -> Record:
-        customer = self._living(number)
-        given = Fields(call.body)
+        customer = self._existing(number)
+        given = FieldReader(call.body)
         changed = self._changed(customer, given)
         other = self._known(changed["email"])
         if other is not None and other["id"] != customer["id"]:
             given.refuse("email", TAKEN)
         given.raise_if_wrong(_UPDATE_FAILED)
-        return _one(self.keep(changed))
+        return _one(self.save(changed))
 
     def delete(self, call: Call, number: str) -> None:
-        customer = {**self._living(number), "deleted_at": self._data.stamp(), "known_as": None}
-        self._tell("deleted", self._table.keep(customer))
+        customer = {**self._existing(number), "deleted_at": self._data.stamp(), "known_as": None}
+        self._publish("deleted", self._table.save(customer))
 
     # For other records
 
@@ -69,7 +69,7 @@ class Customers:
         """The customer of that id, deleted or not."""
         return self._table.get(number)
 
-    def meant(self, person: Record, given: Fields) -> Record:
+    def resolve(self, person: Record, given: FieldReader) -> Record:
         """Whom a request means, not yet kept: a refused creation must leave no trace."""
         if person.get("id") is not None:
             found = self._table.get(number_of(person["id"]))
@@ -77,10 +77,10 @@ class Customers:
                 given.refuse("customer", UNKNOWN)
                 return {}
             return found
-        email = Fields(person).text("email")
-        return self._changed(self._known(email) or {}, Fields(person), given)
+        email = FieldReader(person).text("email")
+        return self._changed(self._known(email) or {}, FieldReader(person), given)
 
-    def keep(self, customer: Record) -> Record:
+    def save(self, customer: Record) -> Record:
         """Remember what ``meant`` found, and tell if that is news."""
         known = self._table.get(customer.get("id"))
         if known is customer:
@@ -93,13 +93,13 @@ class Customers:
         if customer["phone"] and not customer.get("phone_number_id"):
             customer["phone_number_id"] = self._data.next_id()
         customer["updated_at"] = now
-        self._table.keep(customer)
-        self._tell("created" if known is None else "updated", customer)
+        self._table.save(customer)
+        self._publish("created" if known is None else "updated", customer)
         return customer
 
     # Inside
 
-    def _changed(self, known: Record, about: Fields, given: Optional[Fields] = None) -> Record:
+    def _changed(self, known: Record, about: FieldReader, given: Optional[FieldReader] = None) -> Record:
         """The person as known, with what is said now; what is wrong is said in ``given``, else in ``about``."""
         customer = {
             **known,
@@ -109,19 +109,19 @@ class Customers:
             "phone": about.phone() or known.get("phone"),
         }
         if given is not None:
-            given.take(about)
+            given.adopt_errors(about)
         return customer
 
     def _known(self, email: Optional[str]) -> Optional[Record]:
         return self._table.first(known_as=email.lower()) if email else None
 
-    def _living(self, number: str) -> Record:
+    def _existing(self, number: str) -> Record:
         customer = self._table.get(id_of(number))
         if customer is None or customer.get("deleted_at"):
             raise Refusal(404, NOT_FOUND)
         return customer
 
-    def _tell(self, what: str, customer: Record) -> None:
+    def _publish(self, what: str, customer: Record) -> None:
         entity, answer = serializers.customer_record(customer), serializers.customer_answer(customer)
         self._data.publish(f"customer.{what}", "customer", customer["id"], entity, answer)
 

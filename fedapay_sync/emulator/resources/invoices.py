@@ -2,10 +2,10 @@
 
 from typing import Mapping
 
-from fedapay_sync.emulator.http.errors import both
+from fedapay_sync.emulator.http.errors import bilingual
 from fedapay_sync.emulator.http.validation import text
 from fedapay_sync.emulator.resources import crud
-from fedapay_sync.emulator.resources.crud import Payable
+from fedapay_sync.emulator.resources.crud import ReferencedResource
 
 _READERS: Mapping[str, crud.Reader] = {
     **dict.fromkeys(
@@ -25,13 +25,13 @@ _READERS: Mapping[str, crud.Reader] = {
 }
 
 
-class Invoices(Payable):
+class Invoices(ReferencedResource):
     """Numbers and dates are what the client gave, and null when it gave none."""
 
     kind = "invoice"
     failed = (
-        both("La création de la facture a échoué", "Invoice creation failed"),
-        both("La mise à jour de la facture a échoué", "Invoice update failed"),
+        bilingual("La création de la facture a échoué", "Invoice creation failed"),
+        bilingual("La mise à jour de la facture a échoué", "Invoice update failed"),
     )
     fields = """
         id number reference status tax discount_type discount_amount ttc sub_total discount before_tax tax_amount

@@ -24,15 +24,15 @@ class Lifecycle:
         self._table = table
         self._act = act
         self._due: List[Tuple[float, int, str]] = []
-        data.after_reload(self._look_ahead)
+        data.on_reload(self._rebuild)
 
     def plan(self, record: Record, due: float, status: str) -> None:
         """At that time it takes that status."""
         record.update(due=due, turns=str(status))
         heapq.heappush(self._due, (due, record["id"], str(status)))
-        self._time(due)
+        self._set_timer(due)
 
-    def passed(self) -> Iterator[Tuple[Record, str]]:
+    def pop_due(self) -> Iterator[Tuple[Record, str]]:
         """What has become due, each once, the oldest first: the record, and the status that it takes."""
         while self._due and self._due[0][0] <= self._data.now():
             due, number, status = heapq.heappop(self._due)
@@ -45,11 +45,11 @@ class Lifecycle:
 
     def resume(self) -> None:
         """After records were read from a file."""
-        self._look_ahead()
+        self._rebuild()
         for due, _, _ in self._due:
-            self._time(due)
+            self._set_timer(due)
 
-    def _look_ahead(self) -> None:
+    def _rebuild(self) -> None:
         self._due = [
             (record["due"], record["id"], record["turns"])
             for record in self._table
@@ -57,6 +57,6 @@ class Lifecycle:
         ]
         heapq.heapify(self._due)
 
-    def _time(self, due: float) -> None:
+    def _set_timer(self, due: float) -> None:
         # A second late: the records count by the other of the two clocks.
-        self._timers.after(max(0.0, due - self._data.now()) + 1, self._act)
+        self._timers.call_later(max(0.0, due - self._data.now()) + 1, self._act)

@@ -5,7 +5,7 @@ import secrets
 from typing import List
 
 from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import Refusal, both, missing
+from fedapay_sync.emulator.http.errors import Refusal, bilingual, missing_param
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.http.validation import INVALID
 from fedapay_sync.emulator.storage.shop_data import ShopData
@@ -19,8 +19,8 @@ OAUTH_CLIENT_SECRET = "oauth_secret_emulateur_fedapay_sync"
 TOKEN_PATH = "/v1/oauth/token"
 
 _GRANT = "client_credentials"
-_UNSUPPORTED = both("Type d'autorisation non pris en charge", "Unsupported grant type")
-_UNKNOWN_CLIENT = both("Client OAuth inconnu", "Unknown OAuth client")
+_UNSUPPORTED = bilingual("Type d'autorisation non pris en charge", "Unsupported grant type")
+_UNKNOWN_CLIENT = bilingual("Client OAuth inconnu", "Unknown OAuth client")
 
 
 class OAuth:
@@ -46,7 +46,7 @@ class OAuth:
         if not (_same(client, OAUTH_CLIENT_ID) and _same(secret, OAUTH_CLIENT_SECRET)):
             raise Refusal(401, _UNKNOWN_CLIENT)
         token = secrets.token_hex(32)
-        self._table.keep({"id": self._data.next_id(), "access_token": token})
+        self._table.save({"id": self._data.next_id(), "access_token": token})
         created_at = str(int(self._data.now()))
         return {"access_token": token, "token_type": "Bearer", "scope": "read_write", "created_at": created_at}
 
@@ -54,7 +54,7 @@ class OAuth:
 def _given(call: Call, name: str) -> str:
     value = call.body.get(name)
     if not isinstance(value, str) or not value:
-        raise missing(name)
+        raise missing_param(name)
     return value
 
 

@@ -6,7 +6,7 @@ from fedapay_sync.emulator.domain.rules import KNOWN_MODES
 from fedapay_sync.emulator.domain.timers import Timers
 from fedapay_sync.emulator.http import serializers, validation
 from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, missing
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, missing_param
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.resources.phones import Phones
 from fedapay_sync.emulator.resources.transaction_ledger import TransactionLedger
@@ -31,14 +31,14 @@ class PaymentIntents:
         self._delay = delay
 
     def routes(self) -> List[Route]:
-        return [("POST", "/v1/<mode>", self.push)]
+        return [("POST", "/v1/<mode>", self.create)]
 
     @property
-    def answer_alone(self) -> bool:
+    def is_automatic(self) -> bool:
         """Whether payers answer without a person."""
         return self._delay is not None
 
-    def push(self, call: Call, mode: str) -> Record:
+    def create(self, call: Call, mode: str) -> Record:
         rules = self._ledger.data.rules
         if mode not in KNOWN_MODES:
             raise Refusal(404, NOT_FOUND)
@@ -46,14 +46,14 @@ class PaymentIntents:
             raise Refusal(400, NOT_ALLOWED)
         token = call.body.get("token")
         if not isinstance(token, str) or not token:
-            raise missing("token")
+            raise missing_param("token")
         record = self._ledger.by_token(token)
         if record is None:
             raise Refusal(self._ledger.data.settings.bad_token_status, BAD_TOKEN)
         if not self._ledger.is_payable(record):
             raise Refusal(400, NOT_ALLOWED)
         number = validation.pushed_number(call.body, self._ledger.customer_of(record).get("phone"))
-        self.ask(record, mode, number)
+        self.prompt(record, mode, number)
         intent = {
             "klass": "v1/payment_intent",
             "id": self._ledger.data.next_id(),
@@ -63,34 +63,34 @@ class PaymentIntents:
         }
         return {"v1/payment_intent": intent}
 
-    def ask(self, record: Record, mode: str, number: str) -> None:
+    def prompt(self, record: Record, mode: str, number: str) -> None:
         """The operator asks on that phone."""
-        self._ledger.attempt(record, mode, number)
-        self._phones.ring(record)
-        self._think(record, number)
+        self._ledger.start_attempt(record, mode, number)
+        self._phones.add_prompt(record)
+        self._plan_answer(record, number)
 
     def resume(self) -> None:
         """After records were read from a file: payers who were thinking then go on doing so."""
         with self._ledger.data.atomic():
             for record in self._ledger.newest_first():
                 if record["status"] == _S.pending and record.get("answer"):
-                    self._expect(record)
+                    self._schedule_answer(record)
 
     # Inside
 
-    def _think(self, record: Record, number: str) -> None:
+    def _plan_answer(self, record: Record, number: str) -> None:
         if self._delay is None:
             return
         agrees = self._ledger.data.rules.payer_agrees(number, strict=self._ledger.data.settings.strict_numbers)
         record["answer"] = (_S.approved if agrees else _S.declined).value
         record["answer_due"] = self._ledger.data.now() + self._delay
-        self._ledger.data.table("transactions").keep(record)
-        self._expect(record)
+        self._ledger.data.table("transactions").save(record)
+        self._schedule_answer(record)
 
-    def _expect(self, record: Record) -> None:
+    def _schedule_answer(self, record: Record) -> None:
         number, attempt = record["id"], record["attempt"]
         left = max(0.0, record["answer_due"] - self._ledger.data.now())
-        self._timers.after(left, lambda: self._answer(number, attempt), stop=True)
+        self._timers.call_later(left, lambda: self._answer(number, attempt), stop=True)
 
     def _answer(self, number: int, attempt: int) -> None:
         """What the payer of that number does by himself, unless a person has his phone in hand."""
@@ -100,6 +100,6 @@ class PaymentIntents:
                 return
             if self._phones.is_held(record["prompted"]):
                 record["answer"] = None
-                self._ledger.data.table("transactions").keep(record)
+                self._ledger.data.table("transactions").save(record)
             else:
                 self._ledger.move(number, record["answer"], attempt=attempt)

@@ -3,11 +3,11 @@
 from typing import List, Mapping
 
 from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import both
+from fedapay_sync.emulator.http.errors import bilingual
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.http.validation import text
 from fedapay_sync.emulator.resources import crud
-from fedapay_sync.emulator.resources.crud import Payable
+from fedapay_sync.emulator.resources.crud import ReferencedResource
 
 _LIGHT = "id name reference description created_at updated_at".split()
 
@@ -23,13 +23,13 @@ _READERS: Mapping[str, crud.Reader] = {
 }
 
 
-class Pages(Payable):
+class PaymentPages(ReferencedResource):
     """Which fields a creation needs is unknown: none is asked for, and what was not given is as in a fixture."""
 
     kind = "page"
     failed = (
-        both("La création de la page a échoué", "Page creation failed"),
-        both("La mise à jour de la page a échoué", "Page update failed"),
+        bilingual("La création de la page a échoué", "Page creation failed"),
+        bilingual("La mise à jour de la page a échoué", "Page update failed"),
     )
     fields = """
         id name reference description amount published enable_phone_number callback_url image_url custom_fields
@@ -41,7 +41,7 @@ class Pages(Payable):
         return [*super().routes(), ("GET", "/v1/pages/<reference>/light", self.light)]
 
     def light(self, call: Call, reference: str) -> Record:
-        return {"v1/page": {"klass": "v1/page", **pick(self.referenced(reference), _LIGHT)}}
+        return {"v1/page": {"klass": "v1/page", **pick(self.by_reference(reference), _LIGHT)}}
 
-    def blank(self) -> Record:
-        return {**super().blank(), "published": True, "enable_phone_number": False, "custom_fields": []}
+    def defaults(self) -> Record:
+        return {**super().defaults(), "published": True, "enable_phone_number": False, "custom_fields": []}

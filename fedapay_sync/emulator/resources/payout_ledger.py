@@ -6,17 +6,17 @@ from typing import Any, Collection, List, Optional
 from fedapay_sync.emulator.domain.rules import CURRENCIES, OPERATOR_REFUSED, bare_number
 from fedapay_sync.emulator.domain.timers import Timers
 from fedapay_sync.emulator.http import serializers
-from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, both, missing
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, bilingual, missing_param
 from fedapay_sync.emulator.http.serializers import Record, stamp
 from fedapay_sync.emulator.resources.balances import Balances
 from fedapay_sync.emulator.resources.customers import Customers
-from fedapay_sync.emulator.resources.payout_params import START_FAILED, Order, fee
+from fedapay_sync.emulator.resources.payout_params import START_FAILED, PayoutStart, fee
 from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.errors import InvalidArgument
 
-_NOT_PENDING = both("a déjà été démarré ou supprimé", "has already been started or deleted")
-_TOO_MUCH = both("dépasse 1 000 000 XOF", "is more than 1,000,000 XOF")
-_TOO_OFTEN = both("a déjà reçu 3 dépôts en 24 heures", "has already received 3 payouts in 24 hours")
+_NOT_PENDING = bilingual("a déjà été démarré ou supprimé", "has already been started or deleted")
+_TOO_MUCH = bilingual("dépasse 1 000 000 XOF", "is more than 1,000,000 XOF")
+_TOO_OFTEN = bilingual("a déjà reçu 3 dépôts en 24 heures", "has already received 3 payouts in 24 hours")
 
 # FedaPay's limits: XOF per payout, payouts to one number in a day.
 _MOST = 1_000_000
@@ -102,8 +102,8 @@ class PayoutLedger:
             touched=now,
             **given,
         )
-        self._table.keep(record)
-        self._tell(record, "created")
+        self._table.save(record)
+        self._publish(record, "created")
         return record
 
     def change(self, record: Record, changes: Record) -> None:
@@ -111,19 +111,19 @@ class PayoutLedger:
         record.update(changes)
         record["balance_id"] = self._balances.of(record["mode"])["id"]
         self.data.touch(record)
-        self._table.keep(record)
+        self._table.save(record)
 
     def delete(self, record: Record) -> None:
         """Soft: it stays readable, and can no longer be started."""
         record["deleted_at"] = self.data.touch(record)
-        self._table.keep(record)
+        self._table.save(record)
 
     def check_changeable(self, record: Record) -> None:
         """Refuse to change what was started or deleted."""
         if not _is_pending(record):
             raise Refusal(403, NOT_ALLOWED)
 
-    def start(self, orders: List[Order]) -> List[Record]:
+    def start(self, orders: List[PayoutStart]) -> List[Record]:
         """All of them, or none if there is something wrong with one."""
         recent = self._recent()
         for order in orders:
@@ -132,7 +132,7 @@ class PayoutLedger:
 
     # Changes that operators and time make
 
-    def end(self, number: int, status: str) -> None:
+    def finish(self, number: int, status: str) -> None:
         """Have the payout ``sent`` or ``failed``, by way of ``processing``."""
         with self.data.atomic():
             record = self._table.get(number)
@@ -159,7 +159,7 @@ class PayoutLedger:
 
     # Inside
 
-    def _check(self, order: Order, recent: "Counter[str]") -> None:
+    def _check(self, order: PayoutStart, recent: "Counter[str]") -> None:
         """Refuse what may not start; ``recent`` counts what each number got, this order then included."""
         record = self.get(order.id)
         again = record["status"] == "failed" and self.data.settings.failed_payout_restarts
@@ -178,14 +178,14 @@ class PayoutLedger:
         kept = (each for each in self._table if each["status"] in (*_ON_ITS_WAY, "sent") and each["began"] > since)
         return Counter(bare_number(each["number"]) for each in kept)
 
-    def _number(self, record: Record, order: Order) -> str:
+    def _number(self, record: Record, order: PayoutStart) -> str:
         """Whom the money goes to: the number of the start, else the customer's."""
         number = order.number or (self.customers.get(record["customer_id"]) or {}).get("phone")
         if not number:
-            raise missing("phone_number")
+            raise missing_param("phone_number")
         return str(number)
 
-    def _start(self, order: Order) -> Record:
+    def _start(self, order: PayoutStart) -> Record:
         record = self.get(order.id)
         began = self.data.now()
         record.update(
@@ -208,12 +208,12 @@ class PayoutLedger:
         wait = max(0.0, record["due"] - self.data.now())
         if wait > _DAY:
             # The timers count by the other clock, which knows nothing of changes of the date, nor of centuries.
-            self._timers.after(_DAY, lambda: self._plan(number))
+            self._timers.call_later(_DAY, lambda: self._plan(number))
             return
-        self._timers.after(wait + self._delay / 2, lambda: self._go_on(number, "started"))
-        self._timers.after(wait + self._delay, lambda: self._go_on(number, "processing"))
+        self._timers.call_later(wait + self._delay / 2, lambda: self._advance(number, "started"))
+        self._timers.call_later(wait + self._delay, lambda: self._advance(number, "processing"))
 
-    def _go_on(self, number: int, expected: str) -> None:
+    def _advance(self, number: int, expected: str) -> None:
         """One step further, unless somebody has made it by hand."""
         with self.data.atomic():
             record = self._table.get(number)
@@ -239,10 +239,10 @@ class PayoutLedger:
                 record["amount_debited"] = record["amount"] + record["fees"]
         elif status == "failed":
             record.update(OPERATOR_REFUSED)
-        self._table.keep(record)
-        self._tell(record, status)
+        self._table.save(record)
+        self._publish(record, status)
 
-    def _tell(self, record: Record, what: str) -> None:
+    def _publish(self, record: Record, what: str) -> None:
         # The names are guesses, or third parties' at best.
         entity, answer = serializers.payout_record(record), self.answer(record, ("customer", "currency"))
         self.data.publish(f"payout.{what}", "payout", record["id"], entity, answer)

@@ -6,12 +6,12 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from fedapay_sync.emulator.domain.rules import PAYOUT_MODES
 from fedapay_sync.emulator.http.body_parsing import BARE_LIST
-from fedapay_sync.emulator.http.errors import Refusal, both, missing
+from fedapay_sync.emulator.http.errors import Refusal, bilingual, missing_param
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.http.validation import INVALID, Fields, items_of, number_of, phone_of
+from fedapay_sync.emulator.http.validation import INVALID, FieldReader, items_of, number_of, phone_of
 
-START_FAILED = both("Le démarrage des dépôts a échoué", "The payouts could not be started")
-_TWICE = both("contient deux fois le même dépôt", "has the same payout twice")
+START_FAILED = bilingual("Le démarrage des dépôts a échoué", "The payouts could not be started")
+_TWICE = bilingual("contient deux fois le même dépôt", "has the same payout twice")
 
 # In XOF: up to that amount, that fee (July 2026).
 _FEES = ((10_000, 150), (50_000, 300), (150_000, 800), (500_000, 2_000))
@@ -23,7 +23,7 @@ _DATE = re.compile(
 )
 
 
-class Order(NamedTuple):
+class PayoutStart(NamedTuple):
     """One payout to start: at once, or at ``moment`` (Unix seconds); to ``number``, or to the customer's."""
 
     id: int
@@ -68,7 +68,7 @@ def moment_of(value: Any, failed: str) -> Optional[float]:
         raise InvalidDate(failed) from None
 
 
-def mode_of(given: Fields) -> Optional[str]:
+def mode_of(given: FieldReader) -> Optional[str]:
     """A mode that money can be sent by."""
     mode = given.text("mode", required=True)
     if mode is not None and mode not in PAYOUT_MODES:
@@ -76,7 +76,7 @@ def mode_of(given: Fields) -> Optional[str]:
     return mode
 
 
-def orders_of(body: Record) -> List[Order]:
+def orders_of(body: Record) -> List[PayoutStart]:
     """
     What to start: ``{"payouts": [...]}`` as every client sends it, or the bare list that the API reference shows.
 
@@ -85,7 +85,7 @@ def orders_of(body: Record) -> List[Order]:
     """
     given = body.get("payouts", body.get(BARE_LIST))
     if given in (None, "", [], {}):
-        raise missing("payouts")
+        raise missing_param("payouts")
     items = items_of(given)
     if items is None or not all(isinstance(each, dict) for each in items):
         raise Refusal(400, START_FAILED, {"payouts": [INVALID]})
@@ -95,11 +95,11 @@ def orders_of(body: Record) -> List[Order]:
     return orders
 
 
-def _order(item: Record) -> Order:
+def _order(item: Record) -> PayoutStart:
     if item.get("id") in (None, ""):
-        raise missing("id")
+        raise missing_param("id")
     phone = item.get("phone_number")
     number = None if phone in (None, "", {}) else phone_of(phone)
     if number is None and phone not in (None, "", {}):
         raise Refusal(400, START_FAILED, {"phone_number": [INVALID]})
-    return Order(number_of(item["id"]), moment_of(item.get("scheduled_at"), START_FAILED), number)
+    return PayoutStart(number_of(item["id"]), moment_of(item.get("scheduled_at"), START_FAILED), number)

@@ -3,16 +3,16 @@
 from typing import Any, List
 
 from fedapay_sync.emulator.http.call import Call, Created, Route, id_of, make_each
-from fedapay_sync.emulator.http.errors import NOT_ALLOWED, Refusal, both
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, Refusal, bilingual
 from fedapay_sync.emulator.http.filters import select
 from fedapay_sync.emulator.http.serializers import Record, stamp
-from fedapay_sync.emulator.http.validation import TAKEN, Fields
+from fedapay_sync.emulator.http.validation import TAKEN, FieldReader
 from fedapay_sync.emulator.resources import payout_params
 from fedapay_sync.emulator.resources.payout_ledger import PayoutLedger
 from fedapay_sync.emulator.resources.payout_params import moment_of
 
-CREATION_FAILED = both("La création du dépôt a échoué", "Payout creation failed")
-UPDATE_FAILED = both("La mise à jour du dépôt a échoué", "Payout update failed")
+CREATION_FAILED = bilingual("La création du dépôt a échoué", "Payout creation failed")
+UPDATE_FAILED = bilingual("La mise à jour du dépôt a échoué", "Payout update failed")
 
 _SEARCHED = ("reference", "merchant_reference", "description")
 _SEARCHED_IN = {"customer": ("full_name", "email")}
@@ -87,7 +87,7 @@ class Payouts:
         if body.get("mode") in (None, ""):
             # So it was seen: no reason, no message.
             raise Refusal(500, "")
-        given = Fields(body)
+        given = FieldReader(body)
         amount = given.amount()
         currency = given.currency()
         mode = payout_params.mode_of(given)
@@ -97,7 +97,7 @@ class Payouts:
         if reference is not None and self._ledger.is_taken(reference):
             given.refuse("merchant_reference", TAKEN)
         person = given.object("customer")
-        customer = self._ledger.customers.meant(person, given) if person else None
+        customer = self._ledger.customers.resolve(person, given) if person else None
         given.raise_if_wrong(CREATION_FAILED)
         # Written down only; it is the start that schedules.
         scheduled = moment_of(body.get("scheduled_at"), CREATION_FAILED)
@@ -108,13 +108,13 @@ class Payouts:
             description=description,
             merchant_reference=reference,
             custom_metadata=custom,
-            customer_id=self._ledger.customers.keep(customer)["id"] if customer else None,
+            customer_id=self._ledger.customers.save(customer)["id"] if customer else None,
             scheduled_at=None if scheduled is None else stamp(scheduled),
         )
 
     def _changes(self, body: Record) -> Record:
         """What an update changes; an SDK that saves sends every attribute back, and the others are passed over."""
-        given = Fields(body)
+        given = FieldReader(body)
         changes: Record = {}
         if "amount" in body:
             changes["amount"] = given.amount()
@@ -129,10 +129,10 @@ class Payouts:
         person: Any = given.object("customer") or {}
         # An embedded customer comes back without its id: it changes nothing.
         named = any(person.get(name) is not None for name in ("id", "email", "phone_number"))
-        customer = self._ledger.customers.meant(person, given) if named else None
+        customer = self._ledger.customers.resolve(person, given) if named else None
         given.raise_if_wrong(UPDATE_FAILED)
         if customer:
-            changes["customer_id"] = self._ledger.customers.keep(customer)["id"]
+            changes["customer_id"] = self._ledger.customers.save(customer)["id"]
         return changes
 
     def _check_open(self) -> None:

@@ -61,9 +61,9 @@ class Phones:
         self._asking: Dict[int, None] = {}
         self._numbers: Dict[str, str] = {}
         self._held: Dict[str, float] = {}
-        self._data.after_reload(self.resume)
+        self._data.on_reload(self.resume)
 
-    def ring(self, record: Record) -> None:
+    def add_prompt(self, record: Record) -> None:
         """A phone is asked."""
         number = record["prompted"]
         self._asking.pop(record["id"], None)
@@ -80,7 +80,7 @@ class Phones:
         self._numbers.clear()
         for record in sorted(self._table, key=lambda each: each["attempt"]):
             if record.get("prompted"):
-                self.ring(record)
+                self.add_prompt(record)
 
     @property
     def numbers(self) -> List[str]:
@@ -91,7 +91,7 @@ class Phones:
     def prompts(self, number: Optional[str] = None) -> List[Prompt]:
         """What is shown on that phone, or on all of them, oldest first."""
         with self._data.lock:
-            self._ledger.age()
+            self._ledger.apply_due()
             found: List[Prompt] = []
             for each in list(self._asking):
                 record = self._table.get(each)
@@ -119,7 +119,7 @@ class Phones:
                 return False
             status = self._status(answer)
             if status == _S.pending:
-                self._ledger.unanswered(record, None if answer == "ignore" else "API_ERROR")
+                self._ledger.drop_prompt(record, None if answer == "ignore" else "API_ERROR")
                 return True
             return self._ledger.move(record["id"], status, attempt=prompt.id)
 
@@ -143,7 +143,7 @@ class Phones:
             number=record["prompted"],
             amount=charge(record["amount"], rate, self._data.settings.fees_by).debited,
             currency=next(each["iso"] for each in CURRENCIES if each["id"] == record["currency_id"]),
-            shop=self._accounts.told(record["account_id"], in_full=False)["name"],
+            shop=self._accounts.describe(record["account_id"], in_full=False)["name"],
             description=record["description"],
             mode=record["mode"],
         )
@@ -179,7 +179,7 @@ class Phone:
     @property
     def prompts(self) -> List[Prompt]:
         """Demandes qui attendent une réponse, de la plus ancienne à la plus récente."""
-        return [prompt for _, prompt in shown_on(self._number, self._shops())]
+        return [prompt for _, prompt in prompts_on(self._number, self._shops())]
 
     def agree(self, id_transaction: Optional[int] = None) -> None:
         """
@@ -211,7 +211,7 @@ class Phone:
 
     def _answer(self, answer: str, id_transaction: Optional[int]) -> None:
         self._check_open()
-        for phones, prompt in reversed(shown_on(self._number, self._shops())):
+        for phones, prompt in reversed(prompts_on(self._number, self._shops())):
             if id_transaction in (None, prompt.id_transaction) and phones.answer(prompt, answer):
                 return
         wanted = "" if id_transaction is None else f" pour la transaction {id_transaction}"
@@ -222,7 +222,7 @@ class Phone:
         )
 
 
-def shown_on(number: str, shops: Sequence[Phones]) -> List[Tuple[Phones, Prompt]]:
+def prompts_on(number: str, shops: Sequence[Phones]) -> List[Tuple[Phones, Prompt]]:
     """What one phone shows, whichever shop it is for, oldest first; with whom to tell what was answered."""
     found = [(phones, prompt) for phones in shops for prompt in phones.prompts(number)]
     return sorted(found, key=lambda each: each[1].id)

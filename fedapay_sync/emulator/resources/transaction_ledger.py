@@ -44,7 +44,7 @@ class TransactionLedger:
         self.customers = customers
         self._balances = balances
         self._table = data.table("transactions", "merchant_reference")
-        self._deadlines = Lifecycle(data, timers, self._table, self.age)
+        self._lifecycle = Lifecycle(data, timers, self._table, self.apply_due)
 
     # Reading
 
@@ -59,13 +59,13 @@ class TransactionLedger:
     def by_token(self, token: str, *, stale: bool = False) -> Optional[Record]:
         """The transaction that a good token still gives access to; ``stale``: or once gave."""
         with self.data.lock:
-            self.age()
+            self.apply_due()
             return self._table.get(payment_tokens.subject(token, 0 if stale else self.data.now()))
 
     def newest_first(self) -> List[Record]:
         """Every transaction."""
         with self.data.lock:
-            self.age()
+            self.apply_due()
             return self._table.newest_first()
 
     def answer(self, record: Record, include: Collection[str] = ()) -> Record:
@@ -79,7 +79,7 @@ class TransactionLedger:
 
     def is_payable(self, record: Record) -> bool:
         """Whether a payer could still pay it."""
-        return not record["deleted_at"] and self._may(record, _S.approved)
+        return not record["deleted_at"] and self._is_allowed(record, _S.approved)
 
     # Changes that the API asks for
 
@@ -104,17 +104,17 @@ class TransactionLedger:
             attempt=0,
             **given,
         )
-        self._deadlines.plan(record, now + EXPIRY, _S.expired)
-        self._table.keep(record)
-        self._tell("created", record)
+        self._lifecycle.plan(record, now + EXPIRY, _S.expired)
+        self._table.save(record)
+        self._publish("created", record)
         return record
 
     def change(self, record: Record, changes: Record) -> None:
         """New values for some fields."""
         record.update(changes)
         self.data.touch(record)
-        self._table.keep(record)
-        self._tell("updated", record)
+        self._table.save(record)
+        self._publish("updated", record)
 
     def delete(self, record: Record) -> None:
         """Soft: it stays readable, and can no longer be paid."""
@@ -124,37 +124,37 @@ class TransactionLedger:
             raise Refusal(403, NOT_ALLOWED)
         record["deleted_at"] = self.data.touch(record)
         record["payment_token"] = None
-        self._table.keep(record)
-        self._tell("deleted", record)
+        self._table.save(record)
+        self._publish("deleted", record)
 
     def new_token(self, record: Record) -> str:
         """A fresh token for the payment page."""
         if not self.is_payable(record):
             raise Refusal(403, NOT_ALLOWED)
         token = record["payment_token"] = payment_tokens.issue(record["id"], self.data.now() + EXPIRY)
-        self._table.keep(record)
+        self._table.save(record)
         return token
 
     def new_receipt(self, record: Record) -> None:
         """A fresh link to the receipt, good for another day."""
         record["receipt_token"] = payment_tokens.issue(record["id"], self.data.now() + EXPIRY)
-        self._table.keep(record)
+        self._table.save(record)
 
-    def attempt(self, record: Record, mode: str, number: Optional[str], card: Optional[str] = None) -> None:
+    def start_attempt(self, record: Record, mode: str, number: Optional[str], card: Optional[str] = None) -> None:
         """The payer is prompted on that number, perhaps once more; or he gives the number of a card."""
         # An id, so that no attempt has the number of one that the state file refused; nor the answer of another.
         record.update(mode=mode, status=_S.pending.value, attempt=self.data.next_id(), answer=None)
         record.update(prompted=number, card=card, asking=number is not None)
         self.data.touch(record)
-        self._table.keep(record)
+        self._table.save(record)
 
-    def unanswered(self, record: Record, error_code: Optional[str] = None) -> None:
+    def drop_prompt(self, record: Record, error_code: Optional[str] = None) -> None:
         """The prompt is gone from the phone, and the transaction stays pending."""
         record.update(asking=False, answer=None)
         if error_code is not None:
             record["last_error_code"] = error_code
             self.data.touch(record)
-        self._table.keep(record)
+        self._table.save(record)
 
     # Changes that payers, operators and time make
 
@@ -165,7 +165,7 @@ class TransactionLedger:
         With ``attempt``, do nothing (and return False) when that attempt is no longer the current one.
         """
         with self.data.atomic():
-            self.age()
+            self.apply_due()
             record = self._table.get(number)
             if record is None and attempt is not None:
                 return False
@@ -174,7 +174,7 @@ class TransactionLedger:
                     f"L'émulateur n'a pas de transaction {number} : donner un identifiant rendu par l'API.",
                     field="id",
                 )
-            allowed = self._may(record, status) and not record["deleted_at"]
+            allowed = self._is_allowed(record, status) and not record["deleted_at"]
             if attempt is not None and not (
                 allowed and record["status"] == _S.pending and record["attempt"] == attempt
             ):
@@ -186,24 +186,24 @@ class TransactionLedger:
                     "non plus ; force=True passe outre.",
                     field="id",
                 )
-            self._enter(record, status)
+            self._set_status(record, status)
             return True
 
-    def age(self) -> None:
+    def apply_due(self) -> None:
         """Make what time alone brings: expiry after a day, transfer three days after payment."""
         with self.data.atomic():
-            for record, status in self._deadlines.passed():
-                self._enter(record, status)
+            for record, status in self._lifecycle.pop_due():
+                self._set_status(record, status)
 
     def resume(self) -> None:
         """After records were read from a file: what was due by then, and what still is."""
         with self.data.atomic():
-            self._deadlines.resume()
-            self.age()
+            self._lifecycle.resume()
+            self.apply_due()
 
     # Inside
 
-    def _may(self, record: Record, status: str) -> bool:
+    def _is_allowed(self, record: Record, status: str) -> bool:
         """Whether it may go there; whether a refusal is the end is not known of FedaPay."""
         before = record["status"]
         if status == _S.approved and before in (_S.declined, _S.canceled):
@@ -224,26 +224,26 @@ class TransactionLedger:
 
     def _found(self, record: Optional[Record]) -> Record:
         with self.data.lock:
-            self.age()
+            self.apply_due()
             if record is None:
                 raise Refusal(404, NOT_FOUND)
             return record
 
-    def _enter(self, record: Record, status: str) -> None:
+    def _set_status(self, record: Record, status: str) -> None:
         record["status"] = status
         record[f"{status}_at"] = at = self.data.touch(record)
         if status == _S.approved:
-            self._collect(record, at)
+            self._record_payment(record, at)
         elif status == _S.transferred:
             self._balances.credit(record, "transfer")
         elif status == _S.canceled:
             record.update(OPERATOR_REFUSED)
         elif status == _S.expired:
             record["payment_token"] = None
-        self._table.keep(record)
-        self._tell(status, record)
+        self._table.save(record)
+        self._publish(status, record)
 
-    def _collect(self, record: Record, at: str) -> None:
+    def _record_payment(self, record: Record, at: str) -> None:
         """The payer has been debited."""
         mode = record["mode"] or self.data.rules.page_mode
         rate = self.data.rules.rate(mode)
@@ -274,8 +274,8 @@ class TransactionLedger:
             to_be_transferred_at=stamp(due),
         )
         self._balances.credit(record, "approval")
-        self._deadlines.plan(record, due, _S.transferred)
+        self._lifecycle.plan(record, due, _S.transferred)
 
-    def _tell(self, what: str, record: Record) -> None:
+    def _publish(self, what: str, record: Record) -> None:
         entity = serializers.transaction_record(record, self.data.base_url())
         self.data.publish(f"transaction.{what}", "transaction", record["id"], entity, self.answer(record, EMBEDDED))

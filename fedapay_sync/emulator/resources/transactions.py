@@ -5,18 +5,20 @@ from typing import Any, Dict, List, Optional
 from fedapay_sync.emulator.domain.rules import CURRENCIES, KNOWN_MODES, charge
 from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Created, Route, id_of, make_each
-from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, both, in_words_of, missing
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, bilingual, missing_param, translate
 from fedapay_sync.emulator.http.filters import select
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.http.validation import INVALID, TAKEN, Fields
+from fedapay_sync.emulator.http.validation import INVALID, TAKEN, FieldReader
 from fedapay_sync.emulator.resources.transaction_ledger import TransactionLedger
 from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
 
-BAD_TOKEN = both("Le jeton de paiement n'est pas valide ou a expiré", "The payment token is invalid or has expired")
-_CREATION_FAILED = both("La création de la transaction a échoué", "Transaction creation failed")
-_UPDATE_FAILED = both("La mise à jour de la transaction a échoué", "Transaction update failed")
-_FIXED = both("ne peut plus changer", "can no longer change")
-_FEES = both(
+BAD_TOKEN = bilingual(
+    "Le jeton de paiement n'est pas valide ou a expiré", "The payment token is invalid or has expired"
+)
+_CREATION_FAILED = bilingual("La création de la transaction a échoué", "Transaction creation failed")
+_UPDATE_FAILED = bilingual("La mise à jour de la transaction a échoué", "Transaction update failed")
+_FIXED = bilingual("ne peut plus changer", "can no longer change")
+_FEES = bilingual(
     "{fees} de frais supplémentaires sont appliqués sur votre paiement.",
     "{fees} of additional fees are applied to your payment.",
 )
@@ -57,14 +59,14 @@ class Transactions:
         made, errors = make_each(call, "transactions", self._make)
         batch = {
             "klass": "v1/transaction_batch",
-            "transactions": [self._shown(each, call) for each in made],
+            "transactions": [self._serialize(each, call) for each in made],
             "errors": errors,
         }
         return Created({"v1/transaction_batch": batch})
 
     def _make(self, body: Record) -> Record:
         """A new transaction. ``metadata`` is FedaPay's own, and ``mode`` is known once somebody pays."""
-        given = Fields(body)
+        given = FieldReader(body)
         description = given.text("description", required=True)
         amount = given.amount()
         currency = given.currency()
@@ -77,13 +79,13 @@ class Transactions:
         if reference is not None and self._ledger.is_taken(reference):
             given.refuse("merchant_reference", TAKEN)
         person = given.object("customer")
-        customer = self._ledger.customers.meant(person, given) if person else None
+        customer = self._ledger.customers.resolve(person, given) if person else None
         given.raise_if_wrong(_CREATION_FAILED)
         return self._ledger.add(
             amount=amount,
             description=description,
             callback_url=callback_url,
-            customer_id=self._ledger.customers.keep(customer)["id"] if customer else None,
+            customer_id=self._ledger.customers.save(customer)["id"] if customer else None,
             currency_id=currency["id"],
             custom_metadata=custom,
             merchant_reference=reference,
@@ -100,7 +102,7 @@ class Transactions:
             embedded=self._embedded,
             searched_in=_SEARCHED_IN,
         )
-        return call.page("v1/transactions", records, lambda each: self._shown(each, call))
+        return call.page("v1/transactions", records, lambda each: self._serialize(each, call))
 
     def retrieve(self, call: Call, number: str) -> Record:
         record = self._ledger.get(id_of(number))
@@ -118,23 +120,23 @@ class Transactions:
         record = self._ledger.get(id_of(number))
         if record["deleted_at"]:
             raise Refusal(403, NOT_ALLOWED)
-        given = Fields(call.body)
+        given = FieldReader(call.body)
         changes = self._changes(call.body, given)
         pending = record["status"] == TransactionStatus.pending
         if changes.get("amount", record["amount"]) != record["amount"] and not pending:
             given.refuse("amount", _FIXED)
         person = given.object("customer")
-        customer = self._ledger.customers.meant(person, given) if person and pending else None
+        customer = self._ledger.customers.resolve(person, given) if person and pending else None
         given.raise_if_wrong(_UPDATE_FAILED)
         if customer:
-            changes["customer_id"] = self._ledger.customers.keep(customer)["id"]
+            changes["customer_id"] = self._ledger.customers.save(customer)["id"]
         self._ledger.change(record, changes)
         return self._one(record, call)
 
     def delete(self, call: Call, number: str) -> None:
         self._ledger.delete(self._ledger.get(id_of(number)))
 
-    def _changes(self, body: Record, given: Fields) -> Dict[str, Any]:
+    def _changes(self, body: Record, given: FieldReader) -> Dict[str, Any]:
         changes: Dict[str, Any] = {}
         if "description" in body:
             changes["description"] = given.text("description", required=True)
@@ -157,7 +159,7 @@ class Transactions:
         record = self._ledger.get(id_of(number))
         if record["status"] not in PAID_STATUSES:
             raise Refusal(403, NOT_ALLOWED)
-        if str(call.asked.get("force", "")).lower() in ("true", "1") or not record.get("receipt_token"):
+        if str(call.params.get("force", "")).lower() in ("true", "1") or not record.get("receipt_token"):
             self._ledger.new_receipt(record)
         return {"url": serializers.receipt_url(record, self._ledger.data.base_url())}
 
@@ -180,7 +182,7 @@ class Transactions:
             "fees": price.fees,
             "fixed_commission": 0,
             # {fees} stays: the page puts the number in. Nobody recorded what is said when there is nothing to add.
-            "message": None if by_merchant else in_words_of(call.locale, _FEES),
+            "message": None if by_merchant else translate(call.locale, _FEES),
         }
 
     # Inside
@@ -188,13 +190,13 @@ class Transactions:
     def _named(self, call: Call, name: str) -> str:
         value = call.query.get(name)
         if not isinstance(value, str) or not value:
-            raise missing(name)
+            raise missing_param(name)
         return value
 
     def _one(self, record: Record, call: Call) -> Record:
-        return {"v1/transaction": self._shown(record, call)}
+        return {"v1/transaction": self._serialize(record, call)}
 
-    def _shown(self, record: Record, call: Call) -> Record:
+    def _serialize(self, record: Record, call: Call) -> Record:
         answer = self._ledger.answer(record, call.include)
         if not self._settings.link_in_answer:
             for name in _LINK:

@@ -3,10 +3,10 @@
 from typing import ClassVar, List, Mapping, Optional, Tuple
 
 from fedapay_sync.emulator.delivery.deliveries import Deliveries
-from fedapay_sync.emulator.delivery.samples import sample
+from fedapay_sync.emulator.delivery.samples import sample_event
 from fedapay_sync.emulator.http import endpoints, serializers
 from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import Refusal, both
+from fedapay_sync.emulator.http.errors import Refusal, bilingual
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.resources import crud
 from fedapay_sync.emulator.resources.crud import CrudResource, Errors, Reader
@@ -14,7 +14,7 @@ from fedapay_sync.emulator.storage.shop_data import ShopData
 
 _SHOWN = "id url enabled ssl_verify disable_on_error account_id http_headers created_at updated_at".split()
 _FLAGS = ("enabled", "ssl_verify", "disable_on_error")
-_NO_EVENT = both("L'évenement n'existe pas", "The event does not exist")
+_NO_EVENT = bilingual("L'évenement n'existe pas", "The event does not exist")
 
 
 class Webhooks(CrudResource):
@@ -26,8 +26,8 @@ class Webhooks(CrudResource):
 
     kind = "webhook"
     failed = (
-        both("La création du webhook a échoué", "Webhook creation failed"),
-        both("La mise à jour du webhook a échoué", "Webhook update failed"),
+        bilingual("La création du webhook a échoué", "Webhook creation failed"),
+        bilingual("La mise à jour du webhook a échoué", "Webhook update failed"),
     )
     readers: ClassVar[Mapping[str, Reader]] = {
         "url": endpoints.address,
@@ -63,7 +63,7 @@ class Webhooks(CrudResource):
 
     def send_event(self, call: Call, number: str) -> Record:
         """An invented event, really delivered."""
-        record = self.found(number)
+        record = self.get_or_404(number)
         kind, event = self._made_up(call)
         name, entity = event["name"], event["entity"]
         if record["enabled"]:
@@ -94,8 +94,8 @@ class Webhooks(CrudResource):
                 return
             # As in the dashboard: who corrects the address switches the webhook on again.
             changes = {**self._own_settings, "url": url, "enabled": True, "updated_at": now}
-            new = {**self.blank(), "id": self._data.next_id(), "own": True, "created_at": now}
-            self._table.keep({**(own or new), **changes})
+            new = {**self.defaults(), "id": self._data.next_id(), "own": True, "created_at": now}
+            self._table.save({**(own or new), **changes})
 
     @property
     def enabled(self) -> bool:
@@ -105,10 +105,10 @@ class Webhooks(CrudResource):
 
     # What Plain asks
 
-    def blank(self) -> Record:
+    def defaults(self) -> Record:
         return {**dict.fromkeys(_FLAGS, True), "http_headers": {}, "account_id": self._data.account["id"]}
 
-    def settle(self, given: Record, errors: Errors, own_id: int) -> None:
+    def normalise(self, given: Record, errors: Errors, own_id: int) -> None:
         # Null is no flag, and no header: the first leaves what is there, the second takes all away.
         for name in _FLAGS:
             if given.get(name, True) is None:
@@ -116,7 +116,7 @@ class Webhooks(CrudResource):
         if "http_headers" in given:
             given["http_headers"] = given["http_headers"] or {}
 
-    def shown(self, record: Record) -> Record:
+    def serialize(self, record: Record) -> Record:
         return {"klass": "v1/webhook", **pick(record, _SHOWN)}
 
     # Inside
@@ -128,7 +128,7 @@ class Webhooks(CrudResource):
     def _made_up(self, call: Call) -> Tuple[str, Record]:
         """The event that was asked for: its kind of object, and the answer."""
         name = call.body.get("event")
-        made = sample(name, self._data) if isinstance(name, str) else None
+        made = sample_event(name, self._data) if isinstance(name, str) else None
         if made is None:
             raise Refusal(400, _NO_EVENT)
         kind, entity = made

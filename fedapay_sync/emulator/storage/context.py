@@ -35,14 +35,14 @@ class EmulatorContext:
             self._last_id = max(self._last_id + 1, int(self.clock.now() * 1000))
             return self._last_id
 
-    def take_up(self) -> None:
+    def load(self) -> None:
         """After the file was opened: no id of it is given again, and its time goes on."""
         with self.lock:
             self._last_id = max(self._last_id, self.file.last_number())
             for each in self.file.read("clock"):
                 self.clock.catch_up(each["ahead"])
 
-    def owner(self, marks: Sequence[str]) -> str:
+    def choose_owner(self, marks: Sequence[str]) -> str:
         """
         Which shop has the records that are in no drawer, however the shops are ordered this time.
 
@@ -58,20 +58,20 @@ class EmulatorContext:
             self._owner = marks[0]
         return self._owner
 
-    def keep_owner(self) -> None:
+    def save_owner(self) -> None:
         """Have the next run of the file find each shop's records again."""
         with self.lock:
             self.file.write("owner", 1, {"id": 1, "shop": self._owner})
 
-    def keep_time(self, ahead: float) -> None:
+    def save_time(self, ahead: float) -> None:
         """Have the next run of the file no earlier."""
         with self.lock:
             self.file.write("clock", 1, {"id": 1, "ahead": ahead})
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Close the file; the next run begins no earlier than this one ends."""
         with self.lock:
             if self.file.is_open and self.clock.ahead:
                 with suppress(ConfigError):  # a full disk: the jumps were written when they were made
-                    self.keep_time(self.clock.ahead)
+                    self.save_time(self.clock.ahead)
             self.file.close()

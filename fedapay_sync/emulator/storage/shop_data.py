@@ -13,7 +13,7 @@ from fedapay_sync.emulator.storage.table import Table
 from fedapay_sync.errors import ConfigError
 
 #: Called for each event, under the lock of the books: (name, kind of object, its id, entity, full answer).
-Announce = Callable[[str, str, int, Record, Record], None]
+EventListener = Callable[[str, str, int, Record, Record], None]
 
 _KEPT_EVENTS = 50_000
 
@@ -30,7 +30,7 @@ class ShopData:
         self,
         rules: Rules,
         context: EmulatorContext,
-        announce: Announce,
+        on_event: EventListener,
         *,
         state: Optional[State] = None,
         account: Optional[Record] = None,
@@ -44,7 +44,7 @@ class ShopData:
         self.settings = context.settings
         self.state = context.file if state is None else state
         self.account: Record = account or ACCOUNT
-        self._announce = announce
+        self._on_event = on_event
         #: The account that acts in the call being answered.
         self.account_id: int = self.account["id"]
         self._tables: Dict[str, Table] = {}
@@ -52,7 +52,7 @@ class ShopData:
         self._after_reload: List[Callable[[], object]] = []
         self._depth = 0
         self._stale = False
-        self._claim()
+        self._claim_file()
         self.events = self.append_log("events", _KEPT_EVENTS)
 
     @contextmanager
@@ -74,7 +74,7 @@ class ShopData:
             finally:
                 self._depth -= 1
                 if self._depth == 0:
-                    self._end()
+                    self._commit()
 
     @contextmanager
     def acting_as(self, account_id: Optional[int]) -> Iterator[None]:
@@ -86,7 +86,7 @@ class ShopData:
             finally:
                 self.account_id = self.account["id"]
 
-    def after_reload(self, action: Callable[[], object]) -> None:
+    def on_reload(self, action: Callable[[], object]) -> None:
         """What to do when the file refused a step and the records were read anew."""
         self._after_reload.append(action)
 
@@ -111,12 +111,12 @@ class ShopData:
             text = serializers.compact(entity)
             account_id = entity.get("account_id") or self.account["id"]
             self.events.add(self.stamp(), account_id, type=name, entity=text, object_id=number, object=kind)
-            self._announce(name, kind, number, entity, answer)
+            self._on_event(name, kind, number, entity, answer)
 
     def reopen(self) -> None:
         """Read all anew, from a file that was let go and taken again."""
         with self.lock:
-            self._claim()
+            self._claim_file()
             self._load()
 
     def clear(self) -> None:
@@ -126,7 +126,7 @@ class ShopData:
                 table.clear()
             for append_log in self._append_logs:
                 append_log.clear()
-            self._claim()
+            self._claim_file()
             for action in self._after_reload:
                 action()
 
@@ -152,7 +152,7 @@ class ShopData:
         record["updated_at"] = stamp(record["touched"])
         return str(record["updated_at"])
 
-    def _end(self) -> None:
+    def _commit(self) -> None:
         try:
             self.state.end()
         except ConfigError:
@@ -167,7 +167,7 @@ class ShopData:
         for append_log in self._append_logs:
             append_log.load()
 
-    def _claim(self) -> None:
+    def _claim_file(self) -> None:
         """One file is one environment's: at FedaPay too the two share nothing."""
         mine = self.rules.environment.value
         claimed = next((each["environment"] for each in self.state.read("books")), mine)

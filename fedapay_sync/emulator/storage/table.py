@@ -50,7 +50,7 @@ class Table:
         """The record of that id, itself and not a copy."""
         return self._records.get(number) if number is not None else None
 
-    def keep(self, record: Record) -> Record:
+    def save(self, record: Record) -> Record:
         """Add the record, or write down what changed in it."""
         self._state.write(self._kind, record["id"], record)
         self._note(record)

@@ -9,10 +9,10 @@ from werkzeug.exceptions import HTTPException
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.access import TOKEN_WORD, Access, Forbidden
 from fedapay_sync.emulator.base import EmulatorBase
-from fedapay_sync.emulator.http.errors import CRASHED, MALFORMED, NOT_FOUND, TOO_LARGE, in_words_of
+from fedapay_sync.emulator.http.errors import CRASHED, MALFORMED, NOT_FOUND, TOO_LARGE, translate
 from fedapay_sync.emulator.web import translations
 from fedapay_sync.emulator.web.dashboard import Dashboard
-from fedapay_sync.emulator.web.dashboard_actions import Buttons
+from fedapay_sync.emulator.web.dashboard_actions import DashboardActions
 from fedapay_sync.emulator.web.payment import add_payment
 from fedapay_sync.emulator.web.phone import add_phone
 from fedapay_sync.emulator.web.receipt import add_receipt
@@ -36,7 +36,7 @@ _HEADERS = {
 }
 
 
-class Site:
+class WebApp:
     """
     Payment page, receipt, phone and dashboard.
 
@@ -54,7 +54,7 @@ class Site:
     def build(self) -> Flask:
         """The WSGI application."""
         app = Flask("fedapay_sync.emulator.web")
-        app.jinja_env.filters.update(shown=translations.shown, moment=translations.moment)
+        app.jinja_env.filters.update(printable=translations.printable, moment=translations.moment)
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
         app.before_request(self._enter)
         app.after_request(_protect)
@@ -69,7 +69,7 @@ class Site:
         add_receipt(app, self.shops)
         add_phone(app, self.shops)
         Dashboard(self._emulator, self.shops).add_to(app)
-        Buttons(self._emulator).add_to(app)
+        DashboardActions(self._emulator).add_to(app)
         return app
 
     def _enter(self) -> None:
@@ -104,8 +104,8 @@ def _helpers() -> Dict[str, object]:
     return {
         "in_locale": in_locale,
         "locale": locale,
-        "t": translations.teller(locale),
-        "money": translations.money(locale),
+        "t": translations.translator(locale),
+        "money": translations.money_formatter(locale),
         "link": link,
     }
 
@@ -113,7 +113,7 @@ def _helpers() -> Dict[str, object]:
 def _http_error(error: HTTPException) -> Response:
     code = 404 if error.code == 405 else error.code or 500
     said = {404: NOT_FOUND, 413: TOO_LARGE}.get(code, MALFORMED if code < 500 else CRASHED)
-    return _failed(code, in_words_of(g.get("locale", "fr"), said))
+    return _failed(code, translate(g.get("locale", "fr"), said))
 
 
 def _crashed(error: Exception) -> Response:

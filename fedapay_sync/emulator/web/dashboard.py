@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Sequence
 from flask import Flask, abort, g, render_template, request, url_for
 
 from fedapay_sync.emulator.base import EmulatorBase
-from fedapay_sync.emulator.delivery.samples import NAMES
+from fedapay_sync.emulator.delivery.samples import EVENT_NAMES
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.settings import FIXED
 from fedapay_sync.emulator.faults import registry
@@ -33,7 +33,7 @@ NAVIGATION = (
 _STATUSES = "pending approved declined canceled expired transferred refunded deleted".split()
 _PAYOUT_STATUSES = "pending started processing sent failed deleted".split()
 _METHODS = "GET POST PUT DELETE".split()
-_EVENTS = [f"{kind}.{what}" for kind, names in NAMES.items() for what in names]
+_EVENTS = [f"{kind}.{what}" for kind, names in EVENT_NAMES.items() for what in names]
 
 
 class Dashboard:
@@ -51,7 +51,7 @@ class Dashboard:
 
     def add_to(self, app: Flask) -> None:
         """Have them served."""
-        app.jinja_env.filters.update(block=translations.block, hour=translations.hour)
+        app.jinja_env.filters.update(printable_block=translations.printable_block, hour=translations.hour)
         app.jinja_env.filters.update(clock=_clock, stamped=stamp, masked=masked)
         for rule, name, view in (
             ("/", "dashboard", self.transactions),

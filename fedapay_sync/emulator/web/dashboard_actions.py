@@ -18,7 +18,7 @@ _HOURS = ("1", "24", "72")
 _OURS = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 
-class Buttons:
+class DashboardActions:
     """What can be pressed in one emulator."""
 
     def __init__(self, emulator: EmulatorBase) -> None:

@@ -6,14 +6,14 @@ from flask import Flask, Response, g, redirect, render_template, request, url_fo
 from werkzeug.wrappers import Response as AnyResponse
 
 from fedapay_sync.common.countries import COUNTRIES
-from fedapay_sync.emulator.domain.phone_numbers import FORMS, national
+from fedapay_sync.emulator.domain.phone_numbers import NUMBER_FORMATS, national
 from fedapay_sync.emulator.domain.rules import CARD_MODE, charge
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.web import cards
 from fedapay_sync.emulator.web.payment_methods import countries, home_of, operators
-from fedapay_sync.emulator.web.return_url import shop_url
-from fedapay_sync.emulator.web.token_lookup import Found, Shops, facts, found, opened
-from fedapay_sync.emulator.web.translations import shown
+from fedapay_sync.emulator.web.return_url import return_url
+from fedapay_sync.emulator.web.token_lookup import Shops, TokenMatch, find_by_token, locked_by_token, transaction_facts
+from fedapay_sync.emulator.web.translations import printable
 from fedapay_sync.enums import PAID_STATUSES, Environment, Pays, TransactionStatus
 
 _S = TransactionStatus
@@ -36,16 +36,16 @@ class _PaymentPage:
 
     def show(self, token: str) -> AnyResponse:
         """Whatever there is to say of that transaction now."""
-        with opened(self._shops, token) as at:
+        with locked_by_token(self._shops, token) as at:
             return _page(at, token) if at is not None else _closed("unknown", 404)
 
     def state(self, token: str) -> Dict[str, Any]:
         """For the page itself: another text when it has something else to show."""
-        at = found(self._shops, token)
+        at = find_by_token(self._shops, token)
         return {"state": _state(at) if at is not None else None}
 
     def pay(self, token: str) -> AnyResponse:
-        with opened(self._shops, token) as at:
+        with locked_by_token(self._shops, token) as at:
             if at is None:
                 return _closed("unknown", 404)
             # A second window, a click too late: the page says what has become of it.
@@ -62,7 +62,7 @@ def _follow(token: str) -> AnyResponse:
     return redirect(url_for("payment", token=token, suite=1, locale="en" if g.locale == "en" else None), 303)
 
 
-def _page(at: Found, token: str) -> AnyResponse:
+def _page(at: TokenMatch, token: str) -> AnyResponse:
     record = at.record
     if record["deleted_at"]:
         return _closed("deleted", 410)
@@ -83,8 +83,8 @@ def _closed(why: str, status: int) -> Response:
     return Response(render_template("closed.html", why=why), status)
 
 
-def _form(at: Found, token: str, wrong: Dict[str, str]) -> Response:
-    rules, about = at.shop.data.rules, facts(at)
+def _form(at: TokenMatch, token: str, wrong: Dict[str, str]) -> Response:
+    rules, about = at.shop.data.rules, transaction_facts(at)
     offered = countries(rules, about["iso"])
     customer = at.shop.transactions.customer_of(at.record)
     home = home_of(customer, offered)
@@ -100,45 +100,45 @@ def _form(at: Found, token: str, wrong: Dict[str, str]) -> Response:
         countries={each.value: COUNTRIES[each] for each in offered},
         country=country.value,
         code=COUNTRIES[country].dialling_code,
-        form=FORMS[country],
+        form=NUMBER_FORMATS[country],
         operators=names,
         fees=fees,
         card=request.values.get("moyen") == "carte",
         card_mode=CARD_MODE,
         # Never what was typed of a card.
         operator=request.form.get("operateur", ""),
-        number=shown(request.form.get("numero", known or ""), 40),
+        number=printable(request.form.get("numero", known or ""), 40),
         cards=cards,
-        sandbox=rules.environment is Environment.sandbox and at.shop.payment_intents.answer_alone,
-        back=shop_url(at.record["callback_url"], at.record["id"], at.record["status"]),
+        sandbox=rules.environment is Environment.sandbox and at.shop.payment_intents.is_automatic,
+        back=return_url(at.record["callback_url"], at.record["id"], at.record["status"]),
     )
     return Response(page, 400 if wrong else 200)
 
 
-def _wait(at: Found, token: str) -> Response:
+def _wait(at: TokenMatch, token: str) -> Response:
     record = at.record
     page = render_template(
         "wait.html",
-        about=facts(at),
+        about=transaction_facts(at),
         token=token,
         state=_state(at),
         number=record["prompted"] or "",
         price=_price(at, record["mode"]),
         again=_as_sent(at),
-        back=shop_url(record["callback_url"], record["id"], record["status"]),
+        back=return_url(record["callback_url"], record["id"], record["status"]),
     )
     return Response(page)
 
 
-def _result(at: Found, token: str, what: str) -> Response:
+def _result(at: TokenMatch, token: str, what: str) -> Response:
     record = at.record
     page = render_template(
         "result.html",
-        about=facts(at),
+        about=transaction_facts(at),
         token=token,
         what=what,
         good=what in ("paid", "paid_before"),
-        back=shop_url(record["callback_url"], record["id"], record["status"]),
+        back=return_url(record["callback_url"], record["id"], record["status"]),
         back_after=_BACK_AFTER if what == "paid" else None,
         receipt=record.get("receipt_token"),
         again=at.fresh and at.shop.transactions.is_payable(record),
@@ -146,10 +146,10 @@ def _result(at: Found, token: str, what: str) -> Response:
     return Response(page)
 
 
-def _pay_by_phone(at: Found) -> Dict[str, str]:
+def _pay_by_phone(at: TokenMatch) -> Dict[str, str]:
     """Ask on the payer's phone; or what is wrong, by field."""
     rules = at.shop.data.rules
-    country = _country(countries(rules, facts(at)["iso"]))
+    country = _country(countries(rules, transaction_facts(at)["iso"]))
     if country is None:
         return {"pays": "choose_country"}
     mode = request.form.get("operateur", "")
@@ -159,11 +159,11 @@ def _pay_by_phone(at: Found) -> Dict[str, str]:
         **({} if number else {"numero": "wrong_number"}),
     }
     if not wrong and number:
-        at.shop.payment_intents.ask(at.record, mode, number)
+        at.shop.payment_intents.prompt(at.record, mode, number)
     return wrong
 
 
-def _pay_by_card(at: Found) -> Dict[str, str]:
+def _pay_by_card(at: TokenMatch) -> Dict[str, str]:
     """Debit the card; or what is wrong, by field."""
     given = {name: request.form.get(name, "")[:40] for name in ("carte", "expire", "code")}
     today = at.shop.data.stamp()
@@ -175,7 +175,7 @@ def _pay_by_card(at: Found) -> Dict[str, str]:
     }
     if not wrong:
         card = cards.read(given["carte"])
-        at.shop.transactions.attempt(at.record, CARD_MODE, None, card=card.brand)
+        at.shop.transactions.start_attempt(at.record, CARD_MODE, None, card=card.brand)
         at.shop.transactions.move(at.record["id"], card.status)
     return wrong
 
@@ -185,21 +185,21 @@ def _country(offered: Any) -> Optional[Pays]:
     return next((each for each in offered if each.value == request.values.get("pays")), None)
 
 
-def _as_sent(at: Found) -> Optional[Dict[str, str]]:
+def _as_sent(at: TokenMatch) -> Optional[Dict[str, str]]:
     """The fields of the form that ask the same phone once more."""
     rules, record = at.shop.data.rules, at.record
-    for each in countries(rules, facts(at)["iso"]):
+    for each in countries(rules, transaction_facts(at)["iso"]):
         number = national(each, record["prompted"] or "")
         if number and record["mode"] in operators(rules, each):
             return {"pays": each.value, "operateur": record["mode"], "numero": number}
     return None
 
 
-def _price(at: Found, mode: str) -> int:
+def _price(at: TokenMatch, mode: str) -> int:
     data = at.shop.data
     return charge(at.record["amount"], data.rules.rate(mode), data.settings.fees_by).debited
 
 
-def _state(at: Found) -> str:
+def _state(at: TokenMatch) -> str:
     record: Record = at.record
     return f"{record['status']} {record['updated_at']} {at.fresh}"

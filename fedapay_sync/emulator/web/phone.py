@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from fedapay_sync.common.countries import COUNTRIES
 from fedapay_sync.emulator.domain.phone_numbers import bare, written
-from fedapay_sync.emulator.resources.phones import ANSWERS, Phones, Prompt, shown_on
+from fedapay_sync.emulator.resources.phones import ANSWERS, Phones, Prompt, prompts_on
 from fedapay_sync.emulator.web.token_lookup import Shops
 from fedapay_sync.enums import MethodesPaiement
 
@@ -78,7 +78,7 @@ class _PhonePages:
         phones = [shop.phones for shop in self._shops()]
         for each in phones:
             each.hold(number)
-        return shown_on(number, phones)
+        return prompts_on(number, phones)
 
     def _asked(self) -> Dict[str, int]:
         """Each number that was asked, and how many prompts wait there."""

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 _PLAIN = "%/?:@!$&'()*+,;=-._~[]#"
 
 
-def shop_url(callback_url: Optional[str], transaction: int, status: str) -> Optional[str]:
+def return_url(callback_url: Optional[str], transaction: int, status: str) -> Optional[str]:
     """
     ``callback_url`` with ``id`` and ``status`` behind the query that it has already, as FedaPay sends a payer back.
 

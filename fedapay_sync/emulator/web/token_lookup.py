@@ -11,7 +11,7 @@ from fedapay_sync.emulator.services import ShopServices
 Shops = Callable[[], Sequence[ShopServices]]
 
 
-class Found(NamedTuple):
+class TokenMatch(NamedTuple):
     """
     A transaction, and the shop that it belongs to.
 
@@ -24,30 +24,30 @@ class Found(NamedTuple):
     fresh: bool
 
 
-def found(shops: Shops, token: str) -> Optional[Found]:
+def find_by_token(shops: Shops, token: str) -> Optional[TokenMatch]:
     """The transaction of a token of ours, also of one that is too old; None for anything else."""
     for stale in (False, True):
         for shop in shops():
             record = shop.transactions.by_token(token, stale=stale)
             if record is not None:
-                return Found(shop, record, not stale)
+                return TokenMatch(shop, record, not stale)
     return None
 
 
 @contextmanager
-def opened(shops: Shops, token: str) -> Iterator[Optional[Found]]:
+def locked_by_token(shops: Shops, token: str) -> Iterator[Optional[TokenMatch]]:
     """What is behind a token, while nobody else changes it."""
     with ExitStack() as steps:
         for shop in shops():
             steps.enter_context(shop.data.atomic())
-        yield found(shops, token)
+        yield find_by_token(shops, token)
 
 
-def facts(at: Found) -> Dict[str, Any]:
+def transaction_facts(at: TokenMatch) -> Dict[str, Any]:
     """What every page says of a transaction."""
     record = at.record
     return {
-        "shop": at.shop.accounts.told(record["account_id"], in_full=False)["name"],
+        "shop": at.shop.accounts.describe(record["account_id"], in_full=False)["name"],
         "iso": next(each["iso"] for each in CURRENCIES if each["id"] == record["currency_id"]),
         **{name: record[name] for name in ("id", "amount", "amount_debited", "description", "reference", "status")},
         "approved_at": record["approved_at"],

@@ -3,7 +3,7 @@
 import re
 from typing import Callable, Dict, Tuple
 
-_WORDS: Dict[str, Tuple[str, str]] = {
+_TEXTS: Dict[str, Tuple[str, str]] = {
     # Everywhere
     "mark": ("Émulateur : aucun argent ne circule", "Emulator: no money moves"),
     "notice": ("Avertissement", "Notice"),
@@ -158,30 +158,30 @@ _FIXED = "\u00a0"
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
-def shown(text: object, most: int = 400) -> str:
+def printable(text: object, most: int = 400) -> str:
     """Text of a stranger as a page may show it; the template escapes it."""
     clean = _UNSHOWN.sub("\ufffd", re.sub(r"\s", " ", str(text)[: most + 1]))
     return clean if len(clean) <= most else clean[:most] + "…"
 
 
-def block(text: object, most: int = 20_000) -> str:
+def printable_block(text: object, most: int = 20_000) -> str:
     """Text of several lines, and of a stranger, as a page may show it; the template escapes it."""
     lines = str(text)[: most + 1].expandtabs(4).splitlines()
     clean = "\n".join(_UNSHOWN.sub("\ufffd", each) for each in lines)
     return clean if len(clean) <= most else clean[:most] + "…"
 
 
-def teller(locale: str) -> Callable[..., str]:
+def translator(locale: str) -> Callable[..., str]:
     """``t("key", name=value)`` in that language."""
     column = 1 if locale == "en" else 0
 
     def tell(key: str, **values: object) -> str:
-        return _WORDS[key][column].format(**values)
+        return _TEXTS[key][column].format(**values)
 
     return tell
 
 
-def money(locale: str) -> Callable[[int, str], str]:
+def money_formatter(locale: str) -> Callable[[int, str], str]:
     """``15 000 F CFA``, which no line's end breaks."""
 
     def write(amount: int, iso: str) -> str:
