@@ -50,7 +50,7 @@ def parked() -> None:
     n'est montrée.
     """
     with _database() as store:
-        found = store.parked()
+        found = store.callbacks.parked()
     for work in found:
         received = datetime.fromtimestamp(work.received_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
         click.echo(f"{work.event_key}\n    {work.name}, reçu le {received}, {work.attempts} essais : {work.last_error}")
@@ -68,10 +68,10 @@ def replay(key: Optional[str]) -> None:
     dans les deux secondes, ou à son prochain démarrage.
     """
     with _database() as store:
-        found: List[StoredEvent] = store.parked(event_key=key)
+        found: List[StoredEvent] = store.callbacks.parked(event_key=key)
         if key is not None and not found:
             raise click.ClickException(f"aucun événement mis de côté n'a la clé {key}.")
-        count = sum(store.replay(work, next_round(work.attempts)) for work in found)
+        count = sum(store.callbacks.replay(work, next_round(work.attempts)) for work in found)
     click.echo(f"{_counted(count, 'événement')} à rappeler.")
     if any(work.name == UNREADABLE for work in found):
         click.echo("Ceux qui étaient illisibles seront relus ; s'ils le sont encore, ils seront remis de côté.")
@@ -94,7 +94,7 @@ def purge(days: float) -> None:
     un événement est encore reconnu. Ce qui a moins de trois jours peut encore changer, et reste.
     """
     with _database() as store:
-        purged = store.purge(days * 86400)
+        purged = store.retention.purge(days * 86400)
     click.echo(
         f"Effacé : {_counted(purged.listens, 'attente')}, {_counted(purged.payments, 'paiement')}, "
         f"{_counted(purged.bodies, 'corps')} d'événements."

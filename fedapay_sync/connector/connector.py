@@ -490,7 +490,7 @@ class Connector:
         """
         runtime = self._started_runtime()
         parked = self._parked(runtime, event_key)
-        count = sum(runtime.store.replay(work, next_round(work.attempts)) for work in parked)
+        count = sum(runtime.store.callbacks.replay(work, next_round(work.attempts)) for work in parked)
         runtime.callbacks.notify()
         return count
 
@@ -507,7 +507,7 @@ class Connector:
         Raises:
             ConfigError: ce n'est pas un nombre de jours.
         """
-        return self._started_runtime().store.purge(checked_days(older_than_days, "older_than_days") * 86400)
+        return self._started_runtime().store.retention.purge(checked_days(older_than_days, "older_than_days") * 86400)
 
     def import_async(self, path: Union[str, "os.PathLike[str]"]) -> int:
         """
@@ -576,7 +576,7 @@ class Connector:
         return runtime
 
     def _parked(self, runtime: Runtime, event_key: Optional[str] = None) -> List[StoredEvent]:
-        return runtime.store.parked(self._config.environment, list(self._config.accounts), event_key)
+        return runtime.store.callbacks.parked(self._config.environment, list(self._config.accounts), event_key)
 
     def _set_callback(self, kind: str, callback: Callable[[Any], Any], name: str) -> None:
         check_callback(callback, name)

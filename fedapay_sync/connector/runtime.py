@@ -58,9 +58,9 @@ class Runtime:
         self.quick_transport = Transport(config.api_url, clock=clock, budget=GRACE * 0.3, observer=observer)
         quick_api = Api(self.quick_transport, config.checked_key)
         self.notifier = notifier = Notifier(
-            listener=store.ear(),
-            ended=lambda keys: store.ended(config.environment, keys),
-            ended_lately=lambda seconds: store.ended_lately(config.environment, seconds),
+            listener=store.commit_listener(),
+            ended=lambda keys: store.listens.ended(config.environment, keys),
+            ended_lately=lambda seconds: store.listens.ended_lately(config.environment, seconds),
             clock=clock,
         )
         self.callbacks = CallbackWorker(context, chore=self._erase_old_bodies)
@@ -138,7 +138,7 @@ class Runtime:
         """Erase the bodies, and so the personal data, of the next few old rows; true if there are more rows."""
         if self.config.keep_bodies_days is None:
             return False
-        reached = self.store.blank_bodies(self.config.keep_bodies_days * 86400, self._erased_to)
+        reached = self.store.retention.erase_bodies(self.config.keep_bodies_days * 86400, self._erased_to)
         self._erased_to = reached or 0
         return reached is not None
 

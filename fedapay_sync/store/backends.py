@@ -27,7 +27,7 @@ class FileBackend:
         writing = FileConnection(self.path, writes=True)
         return writing, FileConnection(self.path, beside=writing)
 
-    def ear(self, version: Callable[[], object]) -> CommitListener:
+    def commit_listener(self, version: Callable[[], object]) -> CommitListener:
         """Commits of other connections are asked for."""
         return CommitListener(version)
 
@@ -51,7 +51,7 @@ class ServerBackend:
         check_driver()
         return ServerConnection(self._url, writes=True), ServerConnection(self._url)
 
-    def ear(self, version: Callable[[], object]) -> CommitListener:
+    def commit_listener(self, version: Callable[[], object]) -> CommitListener:
         """Commits of other connections are listened to."""
         return PostgresCommitListener(self._url, version, ServerConnection(self._url).explained)
 

@@ -1,4 +1,4 @@
-"""Opening the database, and the two ways to it: the writer's queue, and a connection that only reads."""
+"""Opens the database and gives the two ways to it: the writer's queue, and a connection that only reads."""
 
 import contextlib
 import sqlite3
@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar
 
 import peewee
 
-from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
+from fedapay_sync.concurrency.commit_listener import CommitListener
 from fedapay_sync.store.backends import backend_of
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import Database
@@ -21,17 +21,16 @@ T = TypeVar("T")
 _FAREWELL = 3.0
 
 
-class Opened:
+class Engine:
     """
-    The database of one connector in one process. Opens at first use.
+    The connections to one database in one process: the writer's queue, and one that only reads. Opens at first use.
 
     Args:
         url: ``sqlite:///…`` or ``postgresql://…``
     """
 
-    def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, url: str) -> None:
         self._backend = backend_of(url)
-        self._clock = clock
         self._changed = threading.Condition()
         self._connections: Optional[Tuple[Writer, Connection]] = None
         self._users = 0
@@ -39,7 +38,7 @@ class Opened:
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody has used it."""
+        """Whether it has been used since it was made or closed."""
         return self._connections is not None
 
     @property
@@ -57,7 +56,7 @@ class Opened:
         """
         with self._changed:
             self._closed = False
-        self._write(lambda database: None)
+        self.write(lambda database: None)
 
     def close(self) -> None:
         """
@@ -70,6 +69,58 @@ class Opened:
             self._closed = True
             self._changed.wait_for(lambda: not self._users, _FAREWELL)
             self._let_go_if_last()
+
+    def write(self, operation: Callable[[Database], T]) -> T:
+        """
+        The result of that operation, once it is committed.
+
+        Raises:
+            StoreError: not committed, and it never will be.
+        """
+        with self._in_use() as (writer, _):
+            return writer.run(operation)
+
+    def write_batched(self, work: Callable[[Database, List[S]], List[T]], thing: S) -> T:
+        """The same for work that takes all things waiting for it at once and gives a result for each of them."""
+        with self._in_use() as (writer, _):
+            return writer.run_together(work, thing)
+
+    def write_soon(self, operation: Callable[[Database], Any]) -> None:
+        """Hand in a write without waiting for its commit."""
+        with self._in_use() as (writer, _):
+            writer.submit(operation)
+
+    def read(self, query: Callable[[Database], T]) -> T:
+        """
+        The result of that query, on the connection that only reads.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading() as (_, database):
+            return query(database)
+
+    def data_version(self) -> Tuple[int, object]:
+        """A sign that changes when another connection, in this process or another, has committed."""
+        with self._reading() as (times_opened, database):
+            return times_opened, database.sign()
+
+    def commit_listener(self) -> CommitListener:
+        """Tells the waker of this process that another connection has committed."""
+        return self._backend.commit_listener(self.data_version)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Tuple[int, Database]]:
+        """The reading connection, and how often it was opened."""
+        with self._in_use() as (writer, reader):
+            if not writer.has_opened:
+                # It makes the tables.
+                writer.run(lambda database: None)
+            try:
+                with reader.used() as database:
+                    yield reader.times_opened, database
+            except (peewee.PeeweeException, sqlite3.Error) as error:
+                raise reader.explained(error) from None
 
     @contextlib.contextmanager
     def _in_use(self) -> Iterator[Tuple[Writer, Connection]]:
@@ -92,34 +143,3 @@ class Opened:
             (writer, reader), self._connections = self._connections, None
             writer.close()
             reader.close()
-
-    def _write(self, operation: Callable[[Database], T]) -> T:
-        with self._in_use() as (writer, _):
-            return writer.run(operation)
-
-    def _write_together(self, work: Callable[[Database, List[S]], List[T]], thing: S) -> T:
-        """Do to that thing, with all others that wait for the same, what gives a result for each of them."""
-        with self._in_use() as (writer, _):
-            return writer.run_together(work, thing)
-
-    def _write_soon(self, operation: Callable[[Database], Any]) -> None:
-        """Hand in a write for whose commit nobody waits."""
-        with self._in_use() as (writer, _):
-            writer.submit(operation)
-
-    def _read(self, query: Callable[[Database], T]) -> T:
-        with self._reading() as (_, database):
-            return query(database)
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[Tuple[int, Database]]:
-        """The reading connection, and how often it was opened."""
-        with self._in_use() as (writer, reader):
-            if not writer.has_opened:
-                # It makes the tables.
-                writer.run(lambda database: None)
-            try:
-                with reader.used() as database:
-                    yield reader.times_opened, database
-            except (peewee.PeeweeException, sqlite3.Error) as error:
-                raise reader.explained(error) from None

@@ -25,23 +25,23 @@ _WITHOUT_TRANSACTION = ("intent", "unknown", "failed")
 class Intent:
     """The row of one payment in the store: what may still be done under a merchant reference."""
 
-    def __init__(self, store: "Store", environment: str, account: str, reference: str, look_in: float) -> None:
+    def __init__(self, store: "Store", environment: str, account: str, reference: str, poll_in: float) -> None:
         self._store = store
         # Each touch puts the next look at the payment off by so many seconds.
-        self._look_in = look_in
+        self._poll_in = poll_in
         self.environment = environment
         self._account = account
         self.reference = reference
 
     def remember(self, amount: int, currency: str) -> Optional[Payment]:
         """Write the intent down; what was asked for before under that reference, if anything was."""
-        return self._store.remember_intent(
-            self.environment, self._account, self.reference, amount=amount, currency=currency, look_in=self._look_in
+        return self._store.payments.add_intent(
+            self.environment, self._account, self.reference, amount=amount, currency=currency, poll_in=self._poll_in
         )
 
     def is_shared(self) -> bool:
         """Whether another call has touched the row since this one wrote its intent."""
-        row = self._store.payment_under(self.environment, self._account, self.reference)
+        row = self._store.payments.under_reference(self.environment, self._account, self.reference)
         return row is not None and row.state != "intent"
 
     def note(self, state: str) -> None:
@@ -60,7 +60,7 @@ class Intent:
         currency_id = transaction.currency_id if isinstance(transaction.currency_id, int) else None
         if self._move("created", _WITHOUT_TRANSACTION, transaction_id=transaction.id, currency_id=currency_id):
             return str(transaction.id)
-        row = self._store.payment_under(self.environment, self._account, self.reference)
+        row = self._store.payments.under_reference(self.environment, self._account, self.reference)
         if row is None or row.transaction_id is None:
             raise StoreError("La base a perdu ce paiement en cours de route : quelqu'un en a-t-il effacé les lignes ?")
         return row.transaction_id
@@ -77,12 +77,12 @@ class Intent:
             log.warning("refused push not stored, this reference will not be pushed again: %s", error)
 
     def _move(self, state: str, only_from: Tuple[str, ...], **changes: Any) -> bool:
-        return self._store.set_payment(
+        return self._store.payments.transition(
             self.environment,
             self._account,
             self.reference,
             state,
             only_from=only_from,
-            look_in=self._look_in,
+            poll_in=self._poll_in,
             **changes,
         )

@@ -137,14 +137,14 @@ class Payment:
 
 
 @dataclass(frozen=True)
-class Look:
+class Poll:
     """
-    One look at FedaPay that is ours to make.
+    One poll of FedaPay that is ours to make.
 
     Attributes:
         merchant_reference: what a payment of ours is looked up by while it has no transaction; None for a transaction
             that we did not create, whose wait had timed out.
-        run_after: with ``looks``, what tells this look from a later one.
+        run_after: with ``polls``, what tells this poll from a later one.
         since: when the payment, or the end of the wait, was written down.
         absent_at: when FedaPay said first that it does not know the reference.
     """
@@ -154,6 +154,6 @@ class Look:
     merchant_reference: Optional[str]
     transaction_id: Optional[str]
     run_after: float
-    looks: int
+    polls: int
     since: float
     absent_at: Optional[float] = None

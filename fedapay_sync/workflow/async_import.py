@@ -41,7 +41,7 @@ class AsyncImport:
 
     def import_own(self) -> int:
         """Take over what lies in our own file: both packages keep it in the same place by default."""
-        return self._import(self._store.foreign_rows(_TABLE, _QUERY))
+        return self._import(self._store.async_import.foreign_rows(_TABLE, _QUERY))
 
     def import_file(self, path: Path) -> int:
         """
@@ -50,7 +50,7 @@ class AsyncImport:
         Raises:
             StoreError: there is no such file, or it is not such a database.
         """
-        if self._store.is_at(path):
+        if self._store.async_import.is_at(path):
             return self.import_own()
         if not path.is_file():
             raise StoreError(f"{path} n'existe pas. Donner la base du connecteur asynchrone, processes.db.")
@@ -69,7 +69,7 @@ class AsyncImport:
         count = 0
         for transaction_id, data, created in rows:
             # The wait first: if we die here, reading the file again finds the rest.
-            new = self._store.import_listen(
+            new = self._store.async_import.import_listen(
                 self._config.environment,
                 str(transaction_id),
                 account=self._config.account,

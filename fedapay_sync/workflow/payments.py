@@ -156,7 +156,7 @@ class Payments:
 
     def _adopted(self, transaction: Transaction, row: Intent, key: str) -> Transaction:
         """Remember whose transaction it is, once it is certain that it is this payment's. The first one counts."""
-        others = self._store.payment_of(row.environment, transaction.id)
+        others = self._store.payments.of_transaction(row.environment, transaction.id)
         if others is not None and others.merchant_reference != row.reference:
             raise UnreadableAnswer(
                 f"FedaPay a répondu par la transaction {transaction.id}, qui est déjà celle d'un autre paiement "
@@ -228,7 +228,7 @@ class Payments:
         environment, id_transaction = self._config.environment, str(payment.id_transaction)
         event_key = f"{environment}:{self._config.account}:payment:{id_transaction}"
         body = json.dumps(payment.to_dict()).encode("ascii")
-        self._store.owe_payment_callback(
+        self._store.events.add_local(
             NewEvent(
                 dedup_key=hashlib.sha256(event_key.encode()).hexdigest(),
                 event_key=event_key,

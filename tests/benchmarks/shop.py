@@ -16,6 +16,7 @@ from typing import Dict, List
 
 import flask
 import waitress
+from support.stored_listens import open_listens
 
 from fedapay_sync import Connector
 from fedapay_sync.store import Store
@@ -60,7 +61,7 @@ def wait_for(connector: Connector, numbers: List[int]) -> None:
     for thread in threads:
         thread.start()
     store, moment = connector._per_process.get().store, threading.Event()
-    while len(store.open_listens("sandbox")) < len(numbers):
+    while len(open_listens(store)) < len(numbers):
         moment.wait(0.01)
     print("waiting", flush=True)
     for thread in threads:
@@ -75,10 +76,12 @@ def claimer() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     ran: List[str] = []
-    while taken := store.claim(owner, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60.0, limit=4):
+    while taken := store.callbacks.acquire(
+        owner, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60.0, limit=4
+    ):
         for work in taken:
             ran.append(work.event_key)
-            assert store.finish(work, owner)
+            assert store.callbacks.mark_done(work, owner)
     store.close()
     print(json.dumps(ran), flush=True)
 

@@ -77,7 +77,7 @@ def test_four_processes_claim_each_callback_once(sqlite_url):
     """
     store = Store(sqlite_url)
     for number in range(CLAIMED):
-        store.accept(owed(number))
+        store.events.accept(owed(number))
     with contextlib.ExitStack() as running:
         claimers = [running.enter_context(serving("claimer", sqlite_url)) for _ in range(4)]
         for each in claimers:

@@ -73,7 +73,7 @@ def test_ten_thousand_listens_are_rows_and_heap_entries(make_connector, eventual
     other = make_connector(db_url=f"sqlite:///{tmp_path}/2/processes.db")._per_process.get().store
     committed = {}
     for number in range(2, COUNT + 2, 100):
-        other.accept(approved(number, time.time()))
+        other.events.accept(approved(number, time.time()))
         committed[number] = time.monotonic()
     eventually(lambda: len(told) == len(committed), timeout=60)
     late = [told[number][0] - moment for number, moment in committed.items()]

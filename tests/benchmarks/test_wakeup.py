@@ -72,7 +72,7 @@ def woken(connector, numbers, deliver):
 
 
 def is_open(connector, number):
-    listen = connector._per_process.get().store.listen("sandbox", number)
+    listen = connector._per_process.get().store.listens.get("sandbox", number)
     return listen is not None and listen.is_open
 
 

@@ -26,7 +26,7 @@ def run(db_url):
 @pytest.fixture
 def store(db_url):
     store = Store(db_url)
-    store.accept(
+    store.events.accept(
         NewEvent(
             dedup_key="k", event_key="sandbox:shop:transaction:7:approved", environment="sandbox", account="shop",
             name="transaction.approved", object="transaction", entity_id="7", status="approved", is_final=True,
@@ -50,7 +50,9 @@ def test_parked_events_are_shown_and_replayed(run, store):
     assert run("replay", "sandbox:shop:transaction:7:approved") == (0, "1 événement à rappeler.\n")
     assert run("replay") == (0, "0 événement à rappeler.\n")
     assert run("parked") == (0, "0 événement mis de côté.\n")
-    claimed = store.claim("A", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1)
+    claimed = store.callbacks.acquire(
+        "A", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1
+    )
     assert [work.entity_id for work in claimed] == ["7"]
 
 

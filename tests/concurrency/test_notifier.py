@@ -148,15 +148,15 @@ def test_a_commit_of_another_process_is_heard_soon(request, database, bound):
         store.open()
         print("ready", flush=True)
         for line in sys.stdin:
-            store.end_listen("sandbox", line.strip(), "cancelled")
+            store.listens.end("sandbox", line.strip(), "cancelled")
             print(time.time(), flush=True)
         store.close()
         """
     )
     notifier = Notifier(
-        listener=store.ear(),
-        ended=lambda keys: store.ended("sandbox", keys),
-        ended_lately=lambda seconds: store.ended_lately("sandbox", seconds),
+        listener=store.commit_listener(),
+        ended=lambda keys: store.listens.ended("sandbox", keys),
+        ended_lately=lambda seconds: store.listens.ended_lately("sandbox", seconds),
         full_lookup=3600.0,
     )
     late = []
@@ -166,7 +166,9 @@ def test_a_commit_of_another_process_is_heard_soon(request, database, bound):
     ) as child:  # fmt: skip
         assert child.stdout.readline() == "ready\n"
         for number in map(str, range(8)):
-            store.open_listen("sandbox", number, account="a", timeout=60, delete_at_deadline=False, owner="A", lease=60)
+            store.listens.open(
+                "sandbox", number, account="a", timeout=60, delete_at_deadline=False, owner="A", lease=60
+            )
             with notifier.subscribed(number) as event:
                 child.stdin.write(number + "\n")
                 child.stdin.flush()

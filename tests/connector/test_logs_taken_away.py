@@ -28,7 +28,7 @@ def store(db_url):
 
 
 def remember(store, reference):
-    store.remember_intent("sandbox", "shop", reference, amount=500, currency="XOF")
+    store.payments.add_intent("sandbox", "shop", reference, amount=500, currency="XOF")
 
 
 def seen_elsewhere(path):
@@ -62,13 +62,13 @@ def test_what_is_confirmed_afterwards_is_where_others_find_it(store, path, take_
     Never in files that nobody sees any more and that are gone with this process.
     """
     remember(store, "CMD-1")
-    store.payment_of("sandbox", "1")  # the connection that reads is open, too
+    store.payments.of_transaction("sandbox", "1")  # the connection that reads is open, too
     take_away(path)
 
     remember(store, "CMD-2")
     assert seen_elsewhere(path) == "['CMD-1', 'CMD-2']"
     assert "taken from under an open database" in caplog.text
-    assert store.payment_of("sandbox", "1") is None
+    assert store.payments.of_transaction("sandbox", "1") is None
     remember(store, "CMD-3")
     assert seen_elsewhere(path) == "['CMD-1', 'CMD-2', 'CMD-3']"
 

@@ -15,7 +15,7 @@ STEPS = {
     "W5 answered": "",
     "W6 claimed": "worker._call:call",
     "W7 told": AFTER_THE_EFFECT,
-    "W8 marked": "events.finish:return",
+    "W8 marked": "callback_queue.mark_done:return",
 }
 #: What is tried every day: before the commit, after it, and the one death that repeats a callback.
 DAILY = ("W3 in the transaction", "W4 committed", "W7 told")

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from support import crash_points
+from support.stored_listens import open_listens
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
@@ -33,14 +34,14 @@ else:
 sys.stdin.read()
 """
 RESTORING = {
-    "restore: taken over": "listens.adopt_listens:return",
+    "restore: taken over": "listens.acquire_abandoned:return",
     "restore: looked": "mixins.retrieve:return",
 }
 DECIDING = {
     "deadline: taken": "listens.begin_closing:return",
     "deadline: looked": "mixins.retrieve:return",
     "deadline: deleted": "transactions.delete:return",
-    "deadline: recorded": "listens.end_listen:return",
+    "deadline: recorded": "repositories/listens.end:return",
 }
 DAILY = ("restore: looked", "deadline: deleted")
 
@@ -92,7 +93,7 @@ def test_killed_while_a_wait_is_decided_it_has_one_end_and_is_told_once(
     told = []
     connector.on_restored(told.append)
     restored = connector.restore()
-    eventually(lambda: not store.open_listens("sandbox") or clock.advance(5.0), 20)
+    eventually(lambda: not open_listens(store) or clock.advance(5.0), 20)
     eventually(lambda: len(told) == restored or clock.advance(1.0), 20)
 
     assert restored == (0 if step == "deadline: recorded" else 1)

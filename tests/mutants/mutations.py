@@ -109,7 +109,7 @@ OTHERS = {
         "two decide at once",
     ),
     "a wait is restored from under the living": Mutation(
-        '(is_left(row, now, lives) or is_gone(row["owner"])) and has_key(row["account"])',
+        '(is_abandoned(row, now, lives) or is_gone(row["owner"])) and has_key(row["account"])',
         'has_key(row["account"])',
         "two restored one wait",
     ),

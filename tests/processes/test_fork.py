@@ -146,18 +146,18 @@ def test_a_child_holds_locks_of_its_own(store, db_url):
     nothing, and what it commits is thrown away when the parent closes the file.
     """
     store.open()
-    store.listen("sandbox", "1")
+    store.listens.get("sandbox", "1")
     go_on_reader, go_on = os.pipe()
     told, tell = os.pipe()
 
     def child():
         own = Store(db_url)
-        own.remember_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF")
+        own.payments.add_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF")
         locks = len(locks_of(os.getpid(), file_of(db_url)))
         os.write(tell, b"x")
         os.read(go_on_reader, 1)
-        own.remember_intent("sandbox", "shop", "CMD-2", amount=1, currency="XOF")
-        own.listen("sandbox", "1")
+        own.payments.add_intent("sandbox", "shop", "CMD-2", amount=1, currency="XOF")
+        own.listens.get("sandbox", "1")
         return locks
 
     result = in_a_fork(child)
@@ -169,8 +169,8 @@ def test_a_child_holds_locks_of_its_own(store, db_url):
     os.write(go_on, b"x")
 
     assert result() > 0
-    assert store.remember_intent("sandbox", "shop", "CMD-1", amount=2, currency="XOF").amount == 1
-    assert store.remember_intent("sandbox", "shop", "CMD-2", amount=2, currency="XOF").amount == 1
+    assert store.payments.add_intent("sandbox", "shop", "CMD-1", amount=2, currency="XOF").amount == 1
+    assert store.payments.add_intent("sandbox", "shop", "CMD-2", amount=2, currency="XOF").amount == 1
     for descriptor in (go_on_reader, go_on, told, tell):
         os.close(descriptor)
 
@@ -184,13 +184,13 @@ def test_forks_in_the_midst_of_writing_lose_nothing(store, db_url):
 
     def write():
         while not stop.is_set():
-            store.remember_intent("sandbox", "parent", str(len(written)), amount=1, currency="XOF")
+            store.payments.add_intent("sandbox", "parent", str(len(written)), amount=1, currency="XOF")
             written.append(1)
 
     def child():
         own = Store(db_url)
         for number in range(5):
-            own.remember_intent("sandbox", "child", f"{os.getpid()}-{number}", amount=1, currency="XOF")
+            own.payments.add_intent("sandbox", "child", f"{os.getpid()}-{number}", amount=1, currency="XOF")
         own.close()
         return "ok"
 
@@ -201,7 +201,7 @@ def test_forks_in_the_midst_of_writing_lose_nothing(store, db_url):
     thread.join(10)
 
     rows = dict(
-        store._read(
+        store.engine.read(
             lambda database: database.execute_sql(
                 "SELECT account, count(*) FROM fp_payment GROUP BY account"
             ).fetchall()
@@ -247,7 +247,7 @@ RECEIVER = """
         )
     number = 0
     while True:
-        assert store.accept(event(number)).new
+        assert store.events.accept(event(number)).new
         print(number, flush=True)
         number += 1
 """
@@ -264,12 +264,14 @@ def test_what_was_acknowledged_before_a_kill_is_there(run, store, db_url, round_
     process.send_signal(signal.SIGKILL)
     told += [int(line) for line in process.communicate()[0].splitlines() if line]
 
-    rows = store._read(
+    rows = store.engine.read(
         lambda database: {row[0] for row in database.execute_sql("SELECT entity_id FROM fp_event").fetchall()}
     )
     assert {str(number) for number in told} <= rows
     assert len(rows) <= len(told) + 1
-    claimed = store.claim("B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1000)
+    claimed = store.callbacks.acquire(
+        "B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1000
+    )
     assert len(claimed) == len(rows)
 
 
@@ -287,14 +289,14 @@ def test_a_killed_writer_leaves_no_lock_behind(run, store, db_url):
                                  " state, created_at, updated_at) VALUES ('sandbox','shop','X',1,'XOF','intent',1,1)")
             print("held", flush=True)
             threading.Event().wait()
-        store._write(hold)
+        store.engine.write(hold)
     """
     process = run(script, db_url)
     assert process.stdout.readline() == "held\n"
     process.send_signal(signal.SIGKILL)
     process.wait(10)
 
-    assert store.remember_intent("sandbox", "shop", "X", amount=2, currency="XOF") is None
+    assert store.payments.add_intent("sandbox", "shop", "X", amount=2, currency="XOF") is None
 
 
 @pytest.mark.faults(row=4)
@@ -336,8 +338,8 @@ def test_forks_wait_for_no_connection_that_waits_for_the_fork(db_url):
 
     def write(store):
         while not done.is_set():
-            store.remember_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
-            store.payment_of("sandbox", "1")
+            store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
+            store.payments.of_transaction("sandbox", "1")
 
     begun = time.monotonic()
     with ThreadPoolExecutor(4) as pool:

@@ -136,7 +136,8 @@ def rows(db_url, columns="state, transaction_id, run_after"):
     store = Store(db_url)
     try:
         return [
-            tuple(row) for row in store._read(lambda db: db.execute_sql(f"SELECT {columns} FROM fp_payment").fetchall())
+            tuple(row)
+            for row in store.engine.read(lambda db: db.execute_sql(f"SELECT {columns} FROM fp_payment").fetchall())
         ]
     finally:
         store.close()
@@ -215,7 +216,7 @@ STEPS = {
     "P4 link known": "payments._link:return",
     "P5 about to prompt": "payment_record.claim_push:return",
     "P5 prompted": "payment_intents.create:return",
-    "P6 waiting": "open_listens.open_many:return",
+    "P6 waiting": "repositories/listens.open_many:return",
 }
 DAILY = ("P3 id stored", "P6 waiting")
 

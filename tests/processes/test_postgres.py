@@ -163,16 +163,16 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
     Without it, only the full look would wake, and that is out of reach here.
     """
     store, other = Store(url), Store(url)
-    ear = store.ear()
+    ear = store.commit_listener()
     notifier = Notifier(
         listener=ear,
-        ended=lambda keys: store.ended("sandbox", keys),
-        ended_lately=lambda seconds: store.ended_lately("sandbox", seconds),
-        look=3600.0,
+        ended=lambda keys: store.listens.ended("sandbox", keys),
+        ended_lately=lambda seconds: store.listens.ended_lately("sandbox", seconds),
+        full_lookup=3600.0,
     )
     try:
         for number in ("1", "2"):
-            other.open_listen(
+            other.listens.open(
                 "sandbox", number, account="a", timeout=600, delete_at_deadline=False, owner="A", lease=600
             )
         with notifier.subscribed("1") as first, notifier.subscribed("2") as second:
@@ -180,10 +180,10 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
             before = ear._line
             server.restart()
             eventually(lambda: ear._line not in (None, before))
-            other.end_listen("sandbox", "1", "cancelled")
+            other.listens.end("sandbox", "1", "cancelled")
             assert first.wait(2)
             assert not second.is_set()
-            other.end_listen("sandbox", "2", "cancelled")
+            other.listens.end("sandbox", "2", "cancelled")
             assert second.wait(2)
     finally:
         notifier.close()
@@ -201,7 +201,7 @@ STOPS = """
     store = Store(sys.argv[1])
     store.open()
     crash_points.arm()
-    store.accept(NewEvent(
+    store.events.accept(NewEvent(
         dedup_key="key", event_key="key", environment="sandbox", account="shop", name="transaction.approved",
         object="transaction", entity_id="7", status="approved", is_final=True, is_paid=True, source="webhook",
         body=b"{}", body_sha256="", received_at=1.0,
@@ -261,10 +261,12 @@ def test_killed_at_any_point_of_a_write_it_is_whole_or_not_at_all(stopped, store
     process.wait(10)
 
     begun = time.monotonic()
-    assert store.accept(EVENT).new is not kept
-    assert not store.accept(EVENT).new
+    assert store.events.accept(EVENT).new is not kept
+    assert not store.events.accept(EVENT).new
     assert time.monotonic() - begun < 3
-    claimed = store.claim("B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=10)
+    claimed = store.callbacks.acquire(
+        "B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=10
+    )
     assert [work.event_key for work in claimed] == ["key"]
 
 
@@ -276,7 +278,7 @@ def test_a_process_that_is_stopped_in_the_midst_of_a_write_holds_the_others_up_f
     store.open()
     stopped("after", "INSERT INTO fp_event")
     begun = time.monotonic()
-    assert store.accept(EVENT).new
+    assert store.events.accept(EVENT).new
     assert time.monotonic() - begun < 8
 
 
@@ -290,13 +292,13 @@ def test_a_fork_takes_nothing_from_its_parent_and_keeps_nothing_of_it_alive(stor
         from fedapay_sync.store import Store
         store = Store(sys.argv[1] + "&application_name=forked-parent")
         store.open()
-        store.listen("sandbox", "1")
-        ear = store.ear()
+        store.listens.get("sandbox", "1")
+        ear = store.commit_listener()
         ear.version()
         if os.fork() == 0:
             own = Store(sys.argv[1] + "&application_name=forked-child")
             own.open()
-            print(own.listen("sandbox", "1"), store.listen("sandbox", "1"), flush=True)
+            print(own.listens.get("sandbox", "1"), store.listens.get("sandbox", "1"), flush=True)
             sys.stdin.readline()
             os._exit(0)
         sys.stdin.readline()

@@ -45,14 +45,14 @@ WORKER = """
     sys.stdin.readline()
     numbers = list(range(number))
     random.shuffle(numbers)
-    new = sum(store.accept(event(each)).new for each in numbers)
+    new = sum(store.events.accept(event(each)).new for each in numbers)
     ran = []
-    while taken := store.claim(
+    while taken := store.callbacks.acquire(
         owner, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60.0, limit=4
     ):
         for work in taken:
             ran.append(work.event_key)
-            assert store.finish(work, owner)
+            assert store.callbacks.mark_done(work, owner)
     store.close()
     print(json.dumps({"new": new, "ran": ran}), flush=True)
 """
@@ -108,7 +108,10 @@ def test_processes_share_the_events_and_the_callbacks_without_a_double(run, db_u
     assert set(ran) == {str(number) for number in range(EVENTS)}
     assert max(ran.values()) == 1
     store = Store(db_url)
-    assert store._read(lambda database: database.execute_sql("SELECT count(*) FROM fp_event").fetchone()[0]) == EVENTS
+    assert (
+        store.engine.read(lambda database: database.execute_sql("SELECT count(*) FROM fp_event").fetchone()[0])
+        == EVENTS
+    )
     store.close()
 
 

@@ -38,8 +38,8 @@ def test_all_files_of_the_database_are_private(make_store, tmp_path, umask):
     try:
         store = make_store(tmp_path / "shop" / "x.db")
         store.open()
-        store.remember_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF")
-        store.listen("sandbox", "1")
+        store.payments.add_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF")
+        store.listens.get("sandbox", "1")
         modes = {each.name: mode(each) for each in (tmp_path / "shop").iterdir()}
     finally:
         os.umask(before)
@@ -86,13 +86,13 @@ def test_a_link_planted_later_for_the_lock_is_not_followed(make_store, tmp_path)
     """
     store = make_store(tmp_path / "x.db")
     store.open()
-    store._connections[0].connection._let_go()
+    store.engine._connections[0].connection._let_go()
     lock = tmp_path / "x.db.lock"
     lock.unlink()
     lock.symlink_to(tmp_path / "target")
 
     with pytest.raises(Exception, match=r"[Ss]ymboli"):
-        store.remember_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF")
+        store.payments.add_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF")
     assert not (tmp_path / "target").exists()
     lock.unlink()
-    assert store.remember_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF") is None
+    assert store.payments.add_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF") is None

@@ -2,6 +2,8 @@
 What an intent says of itself when its row is gone.
 """
 
+from types import SimpleNamespace
+
 import pytest
 
 from fedapay_sync import Transaction
@@ -9,13 +11,13 @@ from fedapay_sync.errors import StoreError
 from fedapay_sync.store.payment_record import Intent
 
 
-class EmptiedStore:
-    """A store out of which somebody has deleted the payments."""
+class EmptiedPayments:
+    """Payments whose rows somebody has deleted."""
 
-    def set_payment(self, *where, **changes):
+    def transition(self, *where, **changes):
         return False
 
-    def payment_under(self, *where):
+    def under_reference(self, *where):
         return None
 
 
@@ -23,7 +25,7 @@ def test_a_row_that_vanished_is_told_in_words_that_fit_a_file_and_a_server():
     """
     Nobody looks for a local file where the store is a PostgreSQL server.
     """
-    intent = Intent(EmptiedStore(), "sandbox", "shop", "ref-1", 60.0)
+    intent = Intent(SimpleNamespace(payments=EmptiedPayments()), "sandbox", "shop", "ref-1", 60.0)
 
     with pytest.raises(StoreError, match="La base a perdu ce paiement") as lost:
         intent.adopt(Transaction(id=1))

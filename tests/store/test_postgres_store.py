@@ -15,9 +15,11 @@ import pytest
 import support.postgres_server as postgres_server_module
 from support.postgres_relay import Relay
 from support.postgres_server import running_or_skipped
+from support.stored_listens import open_listens
 
 import fedapay_sync
-from fedapay_sync.concurrency.notifier import POLL_INTERVAL, Notifier
+from fedapay_sync.concurrency.commit_listener import POLL_INTERVAL
+from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import NewEvent, Store
 
@@ -75,17 +77,17 @@ def event(number, **changes):
 
 
 def remember(store, reference="CMD-1"):
-    return store.remember_intent("sandbox", "shop", reference, amount=500, currency="XOF")
+    return store.payments.add_intent("sandbox", "shop", reference, amount=500, currency="XOF")
 
 
 def wait_for(store, number, seconds=60.0):
-    return store.open_listen(
+    return store.listens.open(
         "sandbox", number, account="shop", timeout=seconds, delete_at_deadline=False, owner="A", lease=60.0
     )
 
 
 def count(store, table="fp_event"):
-    return store._read(lambda database: database.execute_sql(f"SELECT count(*) FROM {table}").fetchone()[0])
+    return store.engine.read(lambda database: database.execute_sql(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 # -- opening ------------------------------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ def test_many_that_start_at_once_make_the_tables_once(make_store):
 
 
 def test_a_database_of_a_newer_version_is_refused_each_time(store, make_store):
-    store._write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99"))
+    store.engine.write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99"))
     for newer in (make_store(), make_store()):
         with pytest.raises(StoreError, match="plus récente"):
             remember(newer)
@@ -158,7 +160,7 @@ def test_a_server_that_refuses_is_told_at_once_and_without_the_password(make_sto
     begun = time.monotonic()
     verbs = [lambda store: store.open(), lambda store: count(store)]
     if named != "search_path":
-        verbs.append(lambda store: store.ear().version())
+        verbs.append(lambda store: store.commit_listener().version())
     for verb in verbs:
         with pytest.raises(StoreError) as caught:
             verb(make_store(url))
@@ -192,10 +194,10 @@ def test_a_row_that_is_refused_is_told_without_what_is_in_it(store):
     The server quotes the whole row, and with it the customer.
     """
     with pytest.raises(StoreError) as caught:
-        store.accept(event(1, name=None, body=b"Jean Dupont", entity_id="id-du-client"))
+        store.events.accept(event(1, name=None, body=b"Jean Dupont", entity_id="id-du-client"))
     assert "Dupont" not in str(caught.value) and "id-du-client" not in str(caught.value)
     assert "\\x" not in str(caught.value)
-    assert store.accept(event(1)).new
+    assert store.events.accept(event(1)).new
 
 
 def test_a_shop_without_the_driver_is_told_what_to_install():
@@ -239,7 +241,7 @@ def test_opening_and_closing_leaves_nothing(make_store, postgres_url, sessions, 
     before = descriptors() - 1, threading.active_count() - 1
     for _ in range(4):
         store = Store(url)
-        ear = store.ear()
+        ear = store.commit_listener()
         remember(store)
         ear.version()
         assert len(sessions(url)) >= 2
@@ -264,10 +266,10 @@ def test_a_role_that_may_make_no_tables_uses_those_that_are_there(make_store, po
         postgres_server.execute(statement)
     limited = make_store(postgres_url.replace(f"boutique:{PASSWORD}", f"{role}:autre"))
 
-    assert limited.accept(event(1)).new
-    assert not limited.accept(event(1)).new
+    assert limited.events.accept(event(1)).new
+    assert not limited.events.accept(event(1)).new
     wait_for(limited, 2)
-    assert limited.end_listen("sandbox", "2", "cancelled")
+    assert limited.listens.end("sandbox", "2", "cancelled")
 
 
 @pytest.mark.parametrize(("promised", "outcome"), [(None, pytest.skip), ("1", pytest.fail)])
@@ -302,15 +304,15 @@ def test_a_wait_that_begins_while_its_webhook_arrives_misses_nothing(make_store)
 
     threads = [
         threading.Thread(target=run, args=(lambda number: wait_for(first, number),)),
-        threading.Thread(target=run, args=(lambda number: second.accept(event(number)),)),
+        threading.Thread(target=run, args=(lambda number: second.events.accept(event(number)),)),
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
 
-    assert [each.transaction_id for each in first.open_listens("sandbox")] == []
-    assert len(first.ended("sandbox", map(str, range(150)))) == 150
+    assert [each.transaction_id for each in open_listens(first)] == []
+    assert len(first.listens.ended("sandbox", map(str, range(150)))) == 150
 
 
 @pytest.mark.faults(row=6)
@@ -331,7 +333,7 @@ def test_a_foreign_lock_is_waited_out_and_one_without_end_is_told(store, postgre
     with pytest.raises(StoreError, match="tient les tables"):
         remember(store, "CMD-2")
     assert 7 < time.monotonic() - begun < 10
-    assert store.payment_under("sandbox", "shop", "CMD-2") is None
+    assert store.payments.under_reference("sandbox", "shop", "CMD-2") is None
     foreign.close()
     assert remember(store, "CMD-2") is None
 
@@ -350,7 +352,7 @@ def test_a_commit_that_turns_out_to_be_a_rollback_is_no_success(store):
             return remembered.rowcount
 
     with pytest.raises(StoreError, match="rolled back"):
-        store._write(swallow)
+        store.engine.write(swallow)
     assert remember(store) is None
 
 
@@ -360,8 +362,8 @@ def test_what_is_confirmed_is_on_disk_whatever_the_role_is_set_to(make_store, po
     """
     lax = make_store(postgres_url.replace("options=", "options=-csynchronous_commit%3Doff%20"))
     asked = "SHOW synchronous_commit"
-    assert lax._read(lambda database: database.execute_sql(asked).fetchone()[0]) == "off"
-    assert lax._write(lambda database: database.execute_sql(asked).fetchone()[0]) == "on"
+    assert lax.engine.read(lambda database: database.execute_sql(asked).fetchone()[0]) == "off"
+    assert lax.engine.write(lambda database: database.execute_sql(asked).fetchone()[0]) == "on"
 
 
 # -- the line -----------------------------------------------------------------------------------------------------
@@ -393,8 +395,8 @@ def test_a_commit_whose_answer_is_lost_is_an_error_and_its_repeat_a_duplicate(
         store.open()
         relay.cut_at_commit.set()
         with pytest.raises(StoreError, match="a échoué"):
-            store.accept(event(1))
-        assert not store.accept(event(1)).new
+            store.events.accept(event(1))
+        assert not store.events.accept(event(1)).new
         assert count(store) == 1
         store.close()
 
@@ -437,19 +439,19 @@ def test_through_a_pooler_the_waker_asks_instead_of_listening(make_store, postgr
         store, other = make_store(relay.url(postgres_url)), make_store()
         for number in range(5):
             wait_for(store, number)
-        ear = store.ear()
+        ear = store.commit_listener()
         notifier = Notifier(
             listener=ear,
-            ended=lambda keys: store.ended("sandbox", keys),
-            ended_lately=lambda seconds: store.ended_lately("sandbox", seconds),
-            look=3600.0,
+            ended=lambda keys: store.listens.ended("sandbox", keys),
+            ended_lately=lambda seconds: store.listens.ended_lately("sandbox", seconds),
+            full_lookup=3600.0,
         )
         for number in map(str, range(5)):
             with notifier.subscribed(number) as bell:
                 assert not bell.wait(2 * POLL_INTERVAL)
-                other.end_listen("sandbox", number, "cancelled")
+                other.listens.end("sandbox", number, "cancelled")
                 assert bell.wait(3)
-        assert ear.pause == POLL_INTERVAL
+        assert ear.interval == POLL_INTERVAL
         notifier.close()
         store.close()
 
@@ -462,14 +464,14 @@ def test_the_waker_sleeps_on_the_line_and_asks_nothing(make_store, postgres_url,
     wait_for(store, 1)
     asked = []
     notifier = Notifier(
-        listener=store.ear(),
-        ended=lambda keys: asked.append(keys) or store.ended("sandbox", keys),
-        ended_lately=lambda seconds: store.ended_lately("sandbox", seconds),
-        look=3600.0,
+        listener=store.commit_listener(),
+        ended=lambda keys: asked.append(keys) or store.listens.ended("sandbox", keys),
+        ended_lately=lambda seconds: store.listens.ended_lately("sandbox", seconds),
+        full_lookup=3600.0,
     )
     with notifier.subscribed("1") as bell:
         assert not bell.wait(1.2)
         assert len(asked) <= 2
-        other.end_listen("sandbox", "1", "cancelled")
+        other.listens.end("sandbox", "1", "cancelled")
         assert bell.wait(2)
     notifier.close()

@@ -55,7 +55,7 @@ def values(path):
 
 
 def remember(store, reference="CMD-1"):
-    return store.remember_intent("sandbox", "shop", reference, amount=500, currency="XOF")
+    return store.payments.add_intent("sandbox", "shop", reference, amount=500, currency="XOF")
 
 
 def fedapay_threads():
@@ -229,7 +229,7 @@ def test_readers_do_not_wait_for_a_foreign_writer(store, path):
     foreign = sqlite3.connect(path, isolation_level=None)
     foreign.execute("BEGIN IMMEDIATE")
     begun = time.monotonic()
-    assert store.payment_of("sandbox", "1") is None
+    assert store.payments.of_transaction("sandbox", "1") is None
     assert time.monotonic() - begun < 1
     foreign.close()
 
@@ -242,7 +242,7 @@ def test_a_full_disk_is_named_and_nothing_is_confirmed(store):
     """
     And when there is room again, so are writes, without a restart.
     """
-    store._write(lambda database: database.execute_sql("PRAGMA max_page_count = 1").fetchall())
+    store.engine.write(lambda database: database.execute_sql("PRAGMA max_page_count = 1").fetchall())
 
     with pytest.raises(StoreError, match="disque est plein"):
         for number in range(1000):
@@ -267,7 +267,7 @@ def test_a_file_that_may_not_grow_gives_our_error_and_recovers(tmp_path):
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
         def remember(number):
-            store.remember_intent("sandbox", "shop", f"{number}-" + "x" * 200, amount=1, currency="XOF")
+            store.payments.add_intent("sandbox", "shop", f"{number}-" + "x" * 200, amount=1, currency="XOF")
         texts = []
         for number in range(400):
             try:
@@ -279,8 +279,8 @@ def test_a_file_that_may_not_grow_gives_our_error_and_recovers(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         for number in range(1000, 1020):
             remember(number); done += 1
-        rows = store._read(lambda db: db.execute_sql("SELECT count(*) FROM fp_payment").fetchone()[0])
-        good = store._read(lambda db: db.execute_sql("PRAGMA integrity_check").fetchone()[0])
+        rows = store.engine.read(lambda db: db.execute_sql("SELECT count(*) FROM fp_payment").fetchone()[0])
+        good = store.engine.read(lambda db: db.execute_sql("PRAGMA integrity_check").fetchone()[0])
         store.close()
         print(rows == done, good)
         """
@@ -298,11 +298,11 @@ def test_a_file_that_vanished_is_an_error_until_it_is_back(store, path):
     Never a new and empty database in its place, and never answers from the one that is gone.
     """
     remember(store)
-    store.payment_of("sandbox", "1")
+    store.payments.of_transaction("sandbox", "1")
     away = path.with_name("away.db")
     path.rename(away)
 
-    for verb in (lambda: remember(store), lambda: store.payment_of("sandbox", "1"), store.data_version):
+    for verb in (lambda: remember(store), lambda: store.payments.of_transaction("sandbox", "1"), store.data_version):
         with pytest.raises(StoreError, match="disparu"):
             verb()
     assert not path.exists()
@@ -322,7 +322,7 @@ def test_a_file_that_was_replaced_is_an_error(store, path, tmp_path):
     other.close()
     (tmp_path / "other.db").replace(path)
 
-    for verb in (lambda: remember(store), lambda: store.payment_of("sandbox", "1")):
+    for verb in (lambda: remember(store), lambda: store.payments.of_transaction("sandbox", "1")):
         with pytest.raises(StoreError, match="remplacée"):
             verb()
 
@@ -362,7 +362,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(store, path):
     """
     Each time, not only the first.
     """
-    store._write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99"))
+    store.engine.write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99"))
     store.close()
     newer = Store(f"sqlite:///{path}")
     for _ in range(3):
@@ -422,7 +422,7 @@ def test_opening_and_closing_leaves_no_thread_and_no_descriptor(db_url, path):
         store.close()
         store.close()
         assert remember(store).amount == 500
-        assert store.payment_of("sandbox", "1") is None
+        assert store.payments.of_transaction("sandbox", "1") is None
     path.with_name("bad.db").write_bytes(b"no database" * 100)
     bad = Store(f"sqlite:///{path.with_name('bad.db')}")
     with pytest.raises(StoreError):
@@ -460,7 +460,7 @@ def test_closing_while_others_write_loses_no_answer(db_url):
     store.close()
 
     again = Store(db_url)
-    rows = again._read(lambda database: database.execute_sql("SELECT count(*) FROM fp_payment").fetchone()[0])
+    rows = again.engine.read(lambda database: database.execute_sql("SELECT count(*) FROM fp_payment").fetchone()[0])
     again.close()
     assert (rows, problems) == (len(done), [])
     assert rows == 240

@@ -101,7 +101,7 @@ class Deliveries(RuleBasedStateMachine):
             received_at=self.clock.now(),
         )  # fmt: skip
         before = self._state(entity)
-        answer = self.stores[who].accept(event)
+        answer = self.stores[who].events.accept(event)
         assert answer.new is (key not in self.accepted), "an event is new once"
         assert answer.late is (answer.new and is_final and before in ("timed_out", "cancelled")), (
             "late is what comes after the end"
@@ -122,7 +122,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(who=OWNERS, entity=ENTITIES, timeout=st.sampled_from([5.0, 200.0]))
     def wait(self, who, entity, timeout):
         before = self._listen(entity)
-        after = self.stores[who].open_listen(
+        after = self.stores[who].listens.open(
             "sandbox", entity, account="shop", timeout=timeout, delete_at_deadline=False, owner=who, lease=LEASE
         )
         assert (after.state == "resolved") is self._has_final(entity), "a wait ends at once where the end is known"
@@ -137,7 +137,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(who=OWNERS, entity=ENTITIES)
     def begin_deadline(self, who, entity):
         before = self._listen(entity)
-        taken = self.stores[who].begin_closing("sandbox", entity, LEASE)
+        taken = self.stores[who].listens.begin_closing("sandbox", entity, LEASE)
         now = self.clock.now()
         if taken is None:
             is_due = before is not None and before.state in ("pending", "unknown") and before.deadline <= now
@@ -166,13 +166,13 @@ class Deliveries(RuleBasedStateMachine):
         entity = data.draw(st.sampled_from(sorted(self.deciding)))
         who, _ = self.deciding.pop(entity)
         before = self._state(entity)
-        ended = self.stores[who].end_listen("sandbox", entity, state)
+        ended = self.stores[who].listens.end("sandbox", entity, state)
         assert ended is (before in OPEN), "an end was undone, or a decision lost"
 
     @rule(who=OWNERS, entity=ENTITIES)
     def cancel(self, who, entity):
         before = self._state(entity)
-        cancelled = self.stores[who].end_listen("sandbox", entity, "cancelled")
+        cancelled = self.stores[who].listens.end("sandbox", entity, "cancelled")
         assert cancelled is (before in OPEN), "an end was undone, or a cancel lost"
         if cancelled:
             self.deciding.pop(entity, None)
@@ -182,7 +182,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(who=OWNERS, limit=st.integers(1, 3))
     def claim(self, who, limit):
         now = self.clock.now()
-        for work in self.stores[who].claim(
+        for work in self.stores[who].callbacks.acquire(
             who, environment="sandbox", accounts=["shop"], kinds=["webhook", RESTORED_NAME], lease=LEASE, limit=limit,
             busy=[work.id for work, _ in self.held[who].values()],
         ):  # fmt: skip
@@ -196,7 +196,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(who=OWNERS)
     def heartbeat(self, who):
         for key, (work, lease_end) in list(self.held[who].items()):
-            kept = self.stores[who].keep_lease(work, who, LEASE)
+            kept = self.stores[who].callbacks.extend_lease(work, who, LEASE)
             if self._is_lost(key, work):
                 assert not kept, "a loser kept the winner's lease"
             else:
@@ -235,7 +235,11 @@ class Deliveries(RuleBasedStateMachine):
         work, lease_end = self.held[who].pop(key)
         self.effects[key] += 1
         store = self.stores[who]
-        mine = store.give_back(work, who, error="no", again_in=5.0) if failed else store.finish(work, who)
+        mine = (
+            store.callbacks.retry_or_park(work, who, error="no", again_in=5.0)
+            if failed
+            else store.callbacks.mark_done(work, who)
+        )
         if self._is_lost(key, work):
             assert not mine, "a loser finished the winner's row"
         else:
@@ -278,7 +282,7 @@ class Deliveries(RuleBasedStateMachine):
         """A clean end after its work, then restoration."""
         while self.held[who]:
             self.finish(who)
-        self.stores[who].release_listens(who)
+        self.stores[who].listens.release(who)
         for each in (self.deciding, self.adopted):
             # Released rows are anybody's, those that it or another was deciding about among them.
             each.clear()
@@ -288,7 +292,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(who=OWNERS)
     def restore(self, who):
         now = self.clock.now()
-        taken = self.stores[who].adopt_listens(
+        taken = self.stores[who].listens.acquire_abandoned(
             "sandbox", who, LEASE, is_dead=lambda owner: False, can_watch=lambda account: True
         )
         for listen in taken:
@@ -322,7 +326,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def _listen(self, entity):
         self.touched.add(entity)
-        return self.stores["A"].listen("sandbox", entity)
+        return self.stores["A"].listens.get("sandbox", entity)
 
     def _state(self, entity):
         listen = self._listen(entity)
@@ -349,8 +353,10 @@ class Deliveries(RuleBasedStateMachine):
         self.a_listen_leaves_resolved_never()
         for entity in range(1, 5):
             if self._state(entity) in OPEN:
-                assert self.stores["B"].begin_closing("sandbox", entity, LEASE), "an open wait that nobody may end"
-                self.stores["B"].end_listen("sandbox", entity, "timed_out")
+                assert self.stores["B"].listens.begin_closing("sandbox", entity, LEASE), (
+                    "an open wait that nobody may end"
+                )
+                self.stores["B"].listens.end("sandbox", entity, "timed_out")
         for _ in range(len(self.accepted) + len(self.owed) + 1):
             self.clock.seconds += LEASE + 1
             for who in "AB":
@@ -361,7 +367,7 @@ class Deliveries(RuleBasedStateMachine):
         assert set(self.accepted) == self.done - told == {key for key in self.effects if key not in told}
         assert {str(entity) for entity in self.owed} <= {key.split(":")[1] for key in told}, "a restored end not told"
         for entity in range(1, 5):
-            rows = [event.event_key for event in self.stores["A"].ending("sandbox", entity).events]
+            rows = [event.event_key for event in self.stores["A"].listens.ending("sandbox", entity).events]
             finals = [key for key, is_final in self.accepted.items() if is_final and key.startswith(f"{entity}:")]
             assert sorted(rows) == sorted(finals), "rows are not the distinct keys"
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from support.stored_listens import open_listens
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, PaiementSetup, Pays, StoreError, UserData
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
@@ -78,7 +79,7 @@ def test_its_waits_go_on_here_and_its_webhooks_are_told(shop, emulator, numbers,
 
     assert shop.import_async(path) == 3
     assert path.read_bytes() == before
-    listens = {each.transaction_id: each for each in store_of(shop).open_listens("sandbox")}
+    listens = {each.transaction_id: each for each in open_listens(store_of(shop))}
     # The one whose webhook it had is decided by that webhook.
     assert set(listens) == {str(numbers[0]), str(numbers[2])}
     assert all(abs(each.deadline - began.timestamp() - 600) < 2 for each in listens.values())
@@ -104,12 +105,12 @@ def test_importing_it_again_changes_nothing(shop, emulator, numbers, tmp_path, e
 
     assert shop.import_async(path) == 0
     store = store_of(shop)
-    store._write(lambda database: database.execute_sql("DELETE FROM fp_listen"))
+    store.engine.write(lambda database: database.execute_sql("DELETE FROM fp_listen"))
     shop.import_async(path)
     shop.restore()
-    eventually(lambda: not store.open_listens("sandbox"))
+    eventually(lambda: not open_listens(store))
     done = "SELECT count(*) FROM fp_event WHERE work_state <> 'done'"
-    eventually(lambda: store._read(lambda database: database.execute_sql(done).fetchone()[0]) == 0)
+    eventually(lambda: store.engine.read(lambda database: database.execute_sql(done).fetchone()[0]) == 0)
 
     assert (len(shop.ended), len(shop.seen)) == (3, 3)
 
@@ -166,7 +167,7 @@ def test_a_row_that_cannot_be_read_is_waited_for_all_the_same(shop, tmp_path, da
         )
     database.close()
     assert shop.import_async(path) == 3
-    assert len(store_of(shop).open_listens("sandbox")) == 3
+    assert len(open_listens(store_of(shop))) == 3
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a database, but long enough to look at" * 30])

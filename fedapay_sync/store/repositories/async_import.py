@@ -1,21 +1,21 @@
-"""The verbs of moving over from another package, whose tables may lie beside ours."""
+"""Import of what the asynchronous connector has left: its tables may lie beside ours."""
 
 from pathlib import Path
 from typing import Any, List, Tuple
 
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.engine import Opened
+from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import listen_row
 from fedapay_sync.store.tables import ListenRow
 
 
-class MovingVerbs(Opened):
+class AsyncImportRepository(Repository):
     """What others left is read, and never changed."""
 
     def is_at(self, path: Path) -> bool:
         """Whether that file is our own."""
         try:
-            return self.path is not None and self.path.samefile(path)
+            return self._engine.path is not None and self._engine.path.samefile(path)
         except OSError:
             return False
 
@@ -25,7 +25,7 @@ class MovingVerbs(Opened):
         def read(database: Database) -> List[Tuple[Any, ...]]:
             return list(database.execute_sql(query).fetchall()) if database.table_exists(table) else []
 
-        return self._read(read) if self.path is not None else []
+        return self._engine.read(read) if self._engine.path is not None else []
 
     def import_listen(
         self, environment: str, transaction_id: str, *, account: str, timeout: float, began: float
@@ -49,4 +49,4 @@ class MovingVerbs(Opened):
             ).execute(database)
             return True
 
-        return self._write(remember)
+        return self._engine.write(remember)

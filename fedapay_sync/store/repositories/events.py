@@ -1,23 +1,13 @@
-"""The verbs of events, and of the work that their callbacks are."""
+"""Events in the inbox: each fact is stored once, whoever brings it and how often."""
 
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
-
-import peewee
-
-from fedapay_sync.store.database import Database
-from fedapay_sync.store.engine import Opened
-from fedapay_sync.store.owner import is_alive, is_dead
-from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME, Accepted, NewEvent, StoredEvent
+from fedapay_sync.store.records import Accepted, NewEvent
 from fedapay_sync.store.repositories.ingestion import accept_all
-from fedapay_sync.store.repositories.rows import EventFacts, event_columns, insert_events, stored_event
-from fedapay_sync.store.tables import EventRow
-
-#: In the words of the partial index: with parameters in it, the planner could not know that the index applies.
-_OWED: Any = peewee.SQL("work_state IN ('ready','running')")
+from fedapay_sync.store.repositories.repository import Repository
+from fedapay_sync.store.repositories.rows import EventFacts, insert_events
 
 
-class EventVerbs(Opened):
-    """Facts come in once, and each is worked on by one process at a time."""
+class EventRepository(Repository):
+    """Facts told by FedaPay, or by us."""
 
     def accept(self, event: NewEvent) -> Accepted:
         """
@@ -30,172 +20,8 @@ class EventVerbs(Opened):
         Raises:
             StoreError: not committed; whoever brought it must bring it again.
         """
-        return self._write_together(accept_all, event)
+        return self._engine.write_batched(accept_all, event)
 
-    def owe_payment_callback(self, event: NewEvent) -> bool:
-        """Store that a payment callback is owed; false if it was already."""
-        return self._write(lambda database: insert_events(database, [EventFacts(event)]) == 1)
-
-    # -- the work that callbacks are ----------------------------------------------------------------------------
-
-    def claim(
-        self,
-        owner: str,
-        *,
-        environment: str,
-        accounts: Iterable[str],
-        kinds: Sequence[str],
-        lease: float,
-        limit: int,
-        busy: Iterable[int] = (),
-    ) -> List[StoredEvent]:
-        """
-        Take owed callbacks; each is ours alone until the lease ends.
-
-        Args:
-            accounts: labels of the merchant accounts that this program works for.
-            kinds: which callbacks this process has: ``webhook``, ``local.payment``, ``local.restored``.
-            busy: ids that this process is running already, which no jump of the clock may give it again.
-        """
-        now = self._clock.now()
-        mine = _wanted(environment, accounts, kinds) & EventRow.id.not_in(list(busy))
-
-        def free(database: Database) -> List[_Candidate]:
-            """What may be taken now, oldest first. Few rows run at any time; the others are asked for by their hour."""
-            running = _candidates().where(_OWED, EventRow.work_state == "running", EventRow.run_after > 0, mine)
-            waiting = _candidates().where(_OWED, EventRow.work_state == "ready", EventRow.run_after <= now, mine)
-            waiting = waiting.order_by(EventRow.run_after, EventRow.id).limit(limit)
-            found = [_Candidate(*row) for row in running.tuples().execute(database)]
-            found = [each for each in found if _is_abandoned(each, owner, now)]
-            found += [_Candidate(*row) for row in waiting.tuples().execute(database)]
-            return sorted(found, key=lambda each: (each.run_after, each.id))[:limit]
-
-        def take(database: Database) -> List[StoredEvent]:
-            taken = []
-            for each in free(database):
-                changes = {"work_state": "running", "lease_owner": owner, "run_after": now + lease}
-                # A heartbeat since the look moves run_after: then it is not abandoned after all.
-                won = (
-                    EventRow.update(attempts=EventRow.attempts + 1, **changes)
-                    .where(
-                        EventRow.id == each.id,
-                        EventRow.attempts == each.attempts,
-                        EventRow.work_state == each.work_state,
-                        EventRow.run_after == each.run_after,
-                    )
-                    .execute(database)
-                )
-                if won:
-                    (row,) = event_columns().where(EventRow.id == each.id).tuples().execute(database)
-                    taken.append(stored_event(row))
-            return taken
-
-        # A look first: most looks find nothing, and a look does not take the write lock.
-        return self._write(take) if self._read(free) else []
-
-    def is_owed(self, *, environment: str, accounts: Iterable[str], kinds: Sequence[str]) -> bool:
-        """Whether a callback of those kinds is due now, or runs somewhere."""
-        due = (EventRow.work_state == "running") | (EventRow.run_after <= self._clock.now())
-        query = EventRow.select(EventRow.id).where(_OWED, due, _wanted(environment, accounts, kinds)).limit(1)
-        return self._read(lambda database: bool(list(query.tuples().execute(database))))
-
-    def hasten(self, longest: Callable[[int], float], lease: float) -> int:
-        """
-        Bring forward what a clock, set back since, has put off for longer than it may be; how many that were.
-
-        Args:
-            longest: seconds that a callback may be put off after so many attempts.
-            lease: seconds after which running work is free again without a heartbeat.
-        """
-        now = self._clock.now()
-        query = _candidates().where(_OWED, EventRow.run_after > now)
-
-        def late(database: Database) -> List[Tuple[_Candidate, float]]:
-            found = [_Candidate(*row) for row in query.tuples().execute(database)]
-            latest = [now + (lease if each.work_state == "running" else longest(each.attempts)) for each in found]
-            return [(each, time) for each, time in zip(found, latest) if each.run_after > time]
-
-        def bring_forward(database: Database) -> int:
-            return sum(
-                EventRow.update(run_after=time)
-                .where(EventRow.id == each.id, EventRow.attempts == each.attempts, EventRow.run_after == each.run_after)
-                .execute(database)
-                for each, time in late(database)
-            )
-
-        return self._write(bring_forward) if self._read(late) else 0
-
-    def keep_lease(self, work: StoredEvent, owner: str, lease: float) -> bool:
-        """Say that the callback is still running; false if somebody else has it by now."""
-        query = EventRow.update(run_after=self._clock.now() + lease).where(*_fence(work, owner))
-        return bool(self._write(query.execute))
-
-    def finish(self, work: StoredEvent, owner: str, *, blank: bool = False) -> bool:
-        """
-        Mark the callback as done; false if the lease was lost, and then the row is not ours to touch.
-
-        Args:
-            blank: forget the body, too. The key stays: the same event is known when it comes again.
-        """
-        changes: Dict[str, Any] = {"body": b""} if blank else {}
-        query = EventRow.update(
-            work_state="done", lease_owner=None, finished_at=self._clock.now(), last_error=None, **changes
-        ).where(*_fence(work, owner))
-        return bool(self._write(query.execute))
-
-    def give_back(self, work: StoredEvent, owner: str, *, error: str, again_in: Optional[float]) -> bool:
-        """The callback failed: run it again after a while, or park it for good if ``again_in`` is ``None``."""
-        query = EventRow.update(
-            work_state="dead" if again_in is None else "ready",
-            lease_owner=None,
-            run_after=self._clock.now() + (again_in or 0),
-            last_error=_storable(error)[:500],
-        ).where(*_fence(work, owner))
-        return bool(self._write(query.execute))
-
-
-class _Candidate(NamedTuple):
-    id: int
-    attempts: int
-    work_state: str
-    run_after: float
-    lease_owner: Optional[str]
-
-
-def _candidates() -> Any:
-    row = EventRow
-    return row.select(row.id, row.attempts, row.work_state, row.run_after, row.lease_owner)
-
-
-def _wanted(environment: str, accounts: Iterable[str], kinds: Sequence[str]) -> Any:
-    """The work of those kinds that is for those accounts."""
-    local = [name for name in (PAYMENT_NAME, RESTORED_NAME) if name in kinds]
-    wanted: Any = EventRow.name.in_(local)
-    if "webhook" in kinds:
-        wanted = wanted | (EventRow.source != LOCAL)
-    return wanted & (EventRow.environment == environment) & EventRow.account.in_(list(accounts))
-
-
-def _is_abandoned(work: _Candidate, owner: str, now: float) -> bool:
-    """
-    Whether running work has lost whoever runs it.
-
-    The end of a lease tells it only where nothing better does: a clock that jumps ends the leases of the living, too.
-    """
-    held_by = work.lease_owner or ""
-    return is_dead(held_by) or (work.run_after <= now and (held_by == owner or not is_alive(held_by)))
-
-
-def _storable(text: str) -> str:
-    """Such a text as every database can hold: PostgreSQL takes no zero character, and neither takes half a pair."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def _fence(work: StoredEvent, owner: str) -> Tuple[Any, ...]:
-    """Only he who holds the lease of this very attempt may touch the row."""
-    return (
-        EventRow.id == work.id,
-        EventRow.lease_owner == owner,
-        EventRow.attempts == work.attempts,
-        EventRow.work_state == "running",
-    )
+    def add_local(self, event: NewEvent) -> bool:
+        """Store an event of our own, so that its callback is owed; false if it was already."""
+        return self._engine.write(lambda database: insert_events(database, [EventFacts(event)]) == 1)

@@ -1,22 +1,23 @@
-"""The verbs of listens: who waits for which transaction, and how that ended."""
+"""Listens: which process waits for which transaction until when, and how that ended."""
 
-from typing import Callable, Iterable, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.engine import Opened
 from fedapay_sync.store.owner import is_alive
 from fedapay_sync.store.records import Ending, Listen
-from fedapay_sync.store.repositories.open_listens import CHUNK, once, rows_of
+from fedapay_sync.store.repositories.open_listens import OpenRequest, open_listens
+from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import (
     LISTEN_COLUMNS,
     STORED_EVENT_COLUMNS,
     close_listens,
-    is_left,
+    is_abandoned,
     listen_of,
     listen_row,
     stored_event,
 )
+from fedapay_sync.store.repositories.sql import CHUNK, memoized, rows_of
 from fedapay_sync.store.tables import OPEN_STATES, ListenRow
 
 # In SQL text: ten thousand rows take Peewee several times as long as SQLite.
@@ -50,18 +51,56 @@ _ENDED_LATELY = "SELECT transaction_id FROM fp_listen WHERE closed_at BETWEEN ? 
 _WATCHED = (ListenRow.state.in_(OPEN_STATES), ListenRow.closed_at.is_null())
 
 
-class ListenVerbs(Opened):
-    """A wait is a row: it outlives its process, and whoever ends it ends it for all."""
+class ListenRepository(Repository):
+    """A wait is a row: it outlives its process, and is ended once for all processes."""
 
-    def listen(self, environment: str, transaction_id: TransactionId) -> Optional[Listen]:
+    def get(self, environment: str, transaction_id: TransactionId) -> Optional[Listen]:
         """The listen of that transaction, open or ended."""
-        row = self._read(lambda database: listen_row(database, environment, transaction_id))
+        row = self._engine.read(lambda database: listen_row(database, environment, transaction_id))
         return None if row is None else listen_of(row)
+
+    def open(self, environment: str, transaction_id: TransactionId, *, account: str, **asked: Any) -> Listen:
+        """Remember that somebody waits; see :meth:`open_many`."""
+        (opened,) = self.open_many(environment, {str(transaction_id): account}, **asked).values()
+        return opened
+
+    def open_many(
+        self,
+        environment: str,
+        accounts: Mapping[str, str],
+        *,
+        timeout: float,
+        delete_at_deadline: bool,
+        owner: str,
+        lease: float,
+    ) -> Dict[str, Listen]:
+        """
+        Remember that somebody waits for each of these, in one commit. A second wait may prolong the first, never
+        shorten it.
+
+        A transaction whose end is known already comes back as ``resolved``.
+
+        Args:
+            accounts: what each transaction was made with, by its id.
+        """
+        asked = OpenRequest(
+            environment, timeout, delete_at_deadline, owner, lease, self._clock.now(), memoized(is_alive)
+        )
+        ids = list(accounts)
+        chunks = [{each: accounts[each] for each in ids[start : start + CHUNK]} for start in range(0, len(ids), CHUNK)]
+
+        def remember(database: Database) -> Dict[str, Listen]:
+            opened: Dict[str, Listen] = {}
+            for chunk in chunks:
+                opened.update(open_listens(database, asked, chunk))
+            return opened
+
+        return self._engine.write(remember)
 
     def ending(self, environment: str, transaction_id: TransactionId) -> Ending:
         """What is known of the end of that transaction, as it stood at one moment."""
         subject = (environment, str(transaction_id))
-        rows = self._read(
+        rows = self._engine.read(
             lambda database: database.execute_sql(_ENDING.replace("?", database.param), subject * 2).fetchall()
         )
         width = len(_COLUMNS)
@@ -73,7 +112,7 @@ class ListenVerbs(Opened):
         """Those of the transactions whose listen is not being watched any more, or could not be decided."""
         ids = list(transaction_ids)
         chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
-        return self._read(
+        return self._engine.read(
             lambda database: [row[0] for each in chunks for row in rows_of(database, _ENDED, [environment], each)]
         )
 
@@ -87,7 +126,7 @@ class ListenVerbs(Opened):
             found = database.execute_sql(query, (now - seconds, now + seconds, environment))
             return [row[0] for row in found.fetchall()]
 
-        return self._read(find)
+        return self._engine.read(find)
 
     def begin_closing(self, environment: str, transaction_id: TransactionId, lease: float) -> Optional[Listen]:
         """
@@ -111,9 +150,9 @@ class ListenVerbs(Opened):
             row = listen_row(database, environment, transaction_id)
             return None if row is None else listen_of(row)
 
-        return self._write(take)
+        return self._engine.write(take)
 
-    def end_listen(
+    def end(
         self,
         environment: str,
         transaction_id: TransactionId,
@@ -132,7 +171,7 @@ class ListenVerbs(Opened):
         """
         now = self._clock.now()
 
-        def end(database: Database) -> bool:
+        def close(database: Database) -> bool:
             row = listen_row(database, environment, transaction_id)
             if row is None or row["state"] not in only_from:
                 return False
@@ -144,7 +183,7 @@ class ListenVerbs(Opened):
                 close_listens(database, [(row, now)], state)
             return True
 
-        return self._write(end)
+        return self._engine.write(close)
 
     def cancel_all(self, environment: str) -> List[str]:
         """End every listen that is being watched as ``cancelled``, in one commit; the transactions that were."""
@@ -155,13 +194,13 @@ class ListenVerbs(Opened):
             .order_by(ListenRow.id)
         )
 
-        def end(database: Database) -> List[str]:
+        def close(database: Database) -> List[str]:
             rows = list(query.dicts().execute(database))
             for start in range(0, len(rows), CHUNK):
                 close_listens(database, [(row, now) for row in rows[start : start + CHUNK]], "cancelled")
             return [row["transaction_id"] for row in rows]
 
-        return self._write(end)
+        return self._engine.write(close)
 
     def give_up(self, environment: str, transaction_id: TransactionId) -> bool:
         """
@@ -173,28 +212,23 @@ class ListenVerbs(Opened):
             ListenRow.transaction_id == str(transaction_id),
             ListenRow.state == "unknown",
         )
-        return bool(self._write(query.execute))
+        return bool(self._engine.write(query.execute))
 
-    def open_listens(self, environment: str) -> List[Listen]:
-        """All listens that are being watched."""
-        query = ListenRow.select().where(ListenRow.environment == environment, *_WATCHED)
-        return self._read(lambda database: [listen_of(row) for row in query.dicts().execute(database)])
-
-    def keep_listens(self, owner: str, lease: float) -> None:
+    def extend_leases(self, owner: str, lease: float) -> None:
         """Say that this owner is alive and watches its listens."""
         query = ListenRow.update(run_after=self._clock.now() + lease).where(
             ListenRow.owner == owner,
             # A decision that is being taken has a lease of its own: its taker may be another, and dead.
             ListenRow.state.in_(("pending", "unknown")),
         )
-        self._write_soon(query.execute)
+        self._engine.write_soon(query.execute)
 
-    def release_listens(self, owner: str) -> None:
+    def release(self, owner: str) -> None:
         """Leave this owner's listens to whoever restores them; they stay open."""
         query = ListenRow.update(owner=None, run_after=0).where(ListenRow.owner == owner)
-        self._write(query.execute)
+        self._engine.write(query.execute)
 
-    def adopt_listens(
+    def acquire_abandoned(
         self,
         environment: str,
         owner: str,
@@ -212,7 +246,7 @@ class ListenVerbs(Opened):
             can_watch: whether this program has the key of that fingerprint.
         """
         now = self._clock.now()
-        is_gone, lives, has_key = once(is_dead), once(is_alive), once(can_watch)
+        is_gone, lives, has_key = memoized(is_dead), memoized(is_alive), memoized(can_watch)
 
         def take(database: Database) -> List[Listen]:
             # Inside the transaction nobody else takes one of them.
@@ -220,7 +254,7 @@ class ListenVerbs(Opened):
             found = [
                 row
                 for row in (dict(zip(_COLUMNS, values)) for values in rows)
-                if (is_left(row, now, lives) or is_gone(row["owner"])) and has_key(row["account"])
+                if (is_abandoned(row, now, lives) or is_gone(row["owner"])) and has_key(row["account"])
             ]
             for start in range(0, len(found), CHUNK):
                 ids = [row["id"] for row in found[start : start + CHUNK]]
@@ -228,4 +262,4 @@ class ListenVerbs(Opened):
                 database.execute_sql(text, [owner, now + lease, *ids])
             return [listen_of({**row, "state": "pending", "owed": 1}) for row in found]
 
-        return self._write(take)
+        return self._engine.write(take)

@@ -1,22 +1,16 @@
 """
-The verbs by which waits begin: one, or thousands in a transaction.
+Opening listens: one, or thousands in a transaction.
 
 In SQL text: for ten thousand rows, building the statements with Peewee takes longer than everything else together.
 """
 
-import functools
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.engine import Opened
-from fedapay_sync.store.owner import is_alive
 from fedapay_sync.store.records import Listen
-from fedapay_sync.store.repositories.rows import close_listens, is_left, listen_of
+from fedapay_sync.store.repositories.rows import close_listens, is_abandoned, listen_of
+from fedapay_sync.store.repositories.sql import rows_of
 from fedapay_sync.store.tables import OPEN_STATES, ListenRow
-
-#: So many transactions go into a statement. The oldest SQLite takes 999 parameters.
-CHUNK = 300
 
 _KNOWN = """
 SELECT id, environment, transaction_id, account, state, deadline, timeout, delete_at_deadline, owed, owner, run_after,
@@ -40,8 +34,8 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-class _Asked(NamedTuple):
-    """What the one who begins to wait asks for."""
+class OpenRequest(NamedTuple):
+    """What the caller who begins to wait asks for."""
 
     environment: str
     timeout: float
@@ -56,58 +50,8 @@ class _Asked(NamedTuple):
         return self.now + self.timeout
 
 
-class BeginningVerbs(Opened):
-    """A wait is a row: it outlives its process, and whoever ends it ends it for all."""
-
-    def open_listen(self, environment: str, transaction_id: TransactionId, *, account: str, **asked: Any) -> Listen:
-        """Remember that somebody waits; see :meth:`open_many`."""
-        (opened,) = self.open_many(environment, {str(transaction_id): account}, **asked).values()
-        return opened
-
-    def open_many(
-        self,
-        environment: str,
-        accounts: Mapping[str, str],
-        *,
-        timeout: float,
-        delete_at_deadline: bool,
-        owner: str,
-        lease: float,
-    ) -> Dict[str, Listen]:
-        """
-        Remember that somebody waits for each of these, in one commit. A second wait may prolong the first, never
-        shorten it.
-
-        A transaction whose end is known already comes back as ``resolved``.
-
-        Args:
-            accounts: what each transaction was made with, by its id.
-        """
-        asked = _Asked(environment, timeout, delete_at_deadline, owner, lease, self._clock.now(), once(is_alive))
-        ids = list(accounts)
-        chunks = [{each: accounts[each] for each in ids[start : start + CHUNK]} for start in range(0, len(ids), CHUNK)]
-
-        def remember(database: Database) -> Dict[str, Listen]:
-            opened: Dict[str, Listen] = {}
-            for chunk in chunks:
-                opened.update(_open(database, asked, chunk))
-            return opened
-
-        return self._write(remember)
-
-
-def rows_of(database: Database, query: str, first: Sequence[Any], values: Sequence[Any]) -> List[Tuple[Any, ...]]:
-    """What a query gives whose last condition is one of these values."""
-    text = query.format(", ".join("?" * len(values))).replace("?", database.param)
-    return list(database.execute_sql(text, (*first, *values)).fetchall())
-
-
-def once(question: Callable[[str], bool]) -> Callable[[str], bool]:
-    """The same question, asked once for each owner and not for each of its rows."""
-    return functools.lru_cache(maxsize=None)(question)
-
-
-def _open(database: Database, asked: _Asked, accounts: Mapping[str, str]) -> Dict[str, Listen]:
+def open_listens(database: Database, asked: OpenRequest, accounts: Mapping[str, str]) -> Dict[str, Listen]:
+    """Insert or prolong the listen of each of these transactions, at most ``CHUNK``; by id, as each is now."""
     ids = list(accounts)
     finals = dict(rows_of(database, _NEWEST_FINAL, [asked.environment], ids))
     known = [dict(zip(_COLUMNS, row)) for row in rows_of(database, _KNOWN, [asked.environment], ids)]
@@ -137,7 +81,7 @@ def _open(database: Database, asked: _Asked, accounts: Mapping[str, str]) -> Dic
     return opened
 
 
-def _insert(database: Database, asked: _Asked, fresh: List[Tuple[str, str, Optional[int]]]) -> None:
+def _insert(database: Database, asked: OpenRequest, fresh: List[Tuple[str, str, Optional[int]]]) -> None:
     text = _INSERT.format(", ".join(["(?, ?, ?)"] * len(fresh))).replace("?", database.param)
     same = (
         asked.environment, asked.deadline, asked.timeout, int(asked.delete_at_deadline), asked.owner,
@@ -147,7 +91,7 @@ def _insert(database: Database, asked: _Asked, fresh: List[Tuple[str, str, Optio
 
 
 def _joined(
-    database: Database, row: Dict[str, Any], asked: _Asked, account: str, final: Optional[int]
+    database: Database, row: Dict[str, Any], asked: OpenRequest, account: str, final: Optional[int]
 ) -> Dict[str, Any]:
     """What changes in a row that is there already; one that has ended with a final event stays as it is."""
     if row["state"] in OPEN_STATES and final is not None:
@@ -165,7 +109,7 @@ def _joined(
         changes: Dict[str, Any] = {}
         if row["deadline"] <= asked.deadline:
             changes.update(term, closed_at=None)
-        if row["owner"] == asked.owner or is_left(row, asked.now, asked.is_alive):
+        if row["owner"] == asked.owner or is_abandoned(row, asked.now, asked.is_alive):
             changes.update(lease)
         return changes
     if row["state"] == "resolved":

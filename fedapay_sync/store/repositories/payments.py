@@ -1,25 +1,25 @@
-"""The verbs of payments: what was asked for, written before FedaPay is asked."""
+"""Payments: what was asked for under each merchant reference, written before FedaPay is asked."""
 
 from typing import Any, Dict, Iterable, Optional, Sequence
 
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.engine import Opened
 from fedapay_sync.store.records import Payment
-from fedapay_sync.store.repositories.open_listens import CHUNK, rows_of
+from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import payment_of, payment_row
+from fedapay_sync.store.repositories.sql import CHUNK, rows_of
 from fedapay_sync.store.tables import PaymentRow
 
 #: A payment is looked at for the first time so many seconds after it was touched, unless said otherwise.
-LOOK_IN = 60.0
+POLL_IN = 60.0
 
 _ACCOUNTS = "SELECT transaction_id, account FROM fp_payment WHERE environment = ? AND transaction_id IN ({})"
 
 
-class PaymentVerbs(Opened):
+class PaymentRepository(Repository):
     """One row for each merchant reference."""
 
-    def remember_intent(
+    def add_intent(
         self,
         environment: str,
         account: str,
@@ -27,12 +27,12 @@ class PaymentVerbs(Opened):
         *,
         amount: int,
         currency: str,
-        look_in: float = LOOK_IN,
+        poll_in: float = POLL_IN,
     ) -> Optional[Payment]:
         """
         Write down what is about to be asked; if the reference is known already, return what was asked then.
 
-        Whatever becomes of the one who asks: after ``look_in`` seconds anybody may look where it stands.
+        Whatever becomes of the one who asks: after ``poll_in`` seconds anybody may look where it stands.
         """
         now = self._clock.now()
 
@@ -49,13 +49,13 @@ class PaymentVerbs(Opened):
                 state="intent",
                 created_at=now,
                 updated_at=now,
-                run_after=now + look_in,
+                run_after=now + poll_in,
             ).execute(database)
             return None
 
-        return self._write(remember)
+        return self._engine.write(remember)
 
-    def set_payment(
+    def transition(
         self,
         environment: str,
         account: str,
@@ -65,19 +65,19 @@ class PaymentVerbs(Opened):
         transaction_id: Optional[TransactionId] = None,
         currency_id: Optional[int] = None,
         only_from: Sequence[str] = (),
-        look_in: float = LOOK_IN,
+        poll_in: float = POLL_IN,
     ) -> bool:
         """
         Move a payment on, with the id that FedaPay gave it; false if it is not known.
 
-        Looks at it begin anew, the first in ``look_in`` seconds; one that failed needs none. With ``only_from``, also
+        Looks at it begin anew, the first in ``poll_in`` seconds; one that failed needs none. With ``only_from``, also
         false, and nothing moved, if it is in another state: of all who try, one succeeds.
         """
         now = self._clock.now()
         changes: Dict[str, Any] = {
             "state": state,
             "updated_at": now,
-            "run_after": None if state == "failed" else now + look_in,
+            "run_after": None if state == "failed" else now + poll_in,
             "looks": 0,
             "absent_at": None,
         }
@@ -89,20 +89,20 @@ class PaymentVerbs(Opened):
             PaymentRow.merchant_reference == reference,
             *([PaymentRow.state.in_(tuple(only_from))] if only_from else []),
         )
-        return bool(self._write(query.execute))
+        return bool(self._engine.write(query.execute))
 
-    def payment_under(self, environment: str, account: str, reference: str) -> Optional[Payment]:
+    def under_reference(self, environment: str, account: str, reference: str) -> Optional[Payment]:
         """What was asked for under that merchant reference."""
-        return self._read(lambda database: payment_row(database, environment, account, reference))
+        return self._engine.read(lambda database: payment_row(database, environment, account, reference))
 
-    def payment_of(self, environment: str, transaction_id: TransactionId) -> Optional[Payment]:
+    def of_transaction(self, environment: str, transaction_id: TransactionId) -> Optional[Payment]:
         """What was asked for under that transaction, if this database saw it asked."""
-        return self._read(lambda database: payment_of(database, environment, str(transaction_id)))
+        return self._engine.read(lambda database: payment_of(database, environment, str(transaction_id)))
 
     def accounts_of(self, environment: str, transaction_ids: Iterable[str]) -> Dict[str, str]:
         """The accounts that asked for these transactions, of those that this database saw asked."""
         ids = list(transaction_ids)
         chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
-        return self._read(
+        return self._engine.read(
             lambda database: dict(row for each in chunks for row in rows_of(database, _ACCOUNTS, [environment], each))
         )

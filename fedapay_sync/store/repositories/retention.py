@@ -1,13 +1,12 @@
-"""The verbs of those who keep house: what is parked, what may be forgotten."""
+"""Retention: erases old bodies of events, and deletes listens and payments that are long over."""
 
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Optional
 
 import peewee
 
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.engine import Opened
-from fedapay_sync.store.records import LOCAL, UNREADABLE, Purged, StoredEvent
-from fedapay_sync.store.repositories.rows import event_columns, stored_event
+from fedapay_sync.store.records import LOCAL, Purged
+from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.tables import EventRow, ListenRow, PaymentRow
 
 #: So many rows are looked at, and changed, in one transaction: webhooks get their turn in between.
@@ -16,29 +15,10 @@ _BATCH = 500
 _SETTLED = 3 * 86400.0
 
 
-class HousekeepingVerbs(Opened):
+class RetentionRepository(Repository):
     """Old rows go, the keys of events stay: one that comes again after years is still known."""
 
-    def parked(
-        self, environment: Optional[str] = None, accounts: Optional[List[str]] = None, event_key: Optional[str] = None
-    ) -> List[StoredEvent]:
-        """The events whose callback failed for good, and those that could not be read; oldest first."""
-        query = event_columns().where(*_parked(environment, accounts, event_key)).order_by(EventRow.id)
-        return self._read(lambda database: [stored_event(row) for row in query.tuples().execute(database)])
-
-    def replay(self, work: StoredEvent, attempts: int) -> bool:
-        """
-        Owe the callback of a parked event again; false if it is not parked any more.
-
-        Args:
-            attempts: what its count of attempts goes on from.
-        """
-        query = EventRow.update(work_state="ready", run_after=0, attempts=attempts).where(
-            EventRow.id == work.id, EventRow.attempts == work.attempts, EventRow.work_state == "dead"
-        )
-        return bool(self._write(query.execute))
-
-    def blank_bodies(self, older_than: float, after: int) -> Optional[int]:
+    def erase_bodies(self, older_than: float, after: int) -> Optional[int]:
         """
         Forget a few old bodies of finished events: the rows after that id. The id to go on from, ``None`` at the end.
 
@@ -47,7 +27,7 @@ class HousekeepingVerbs(Opened):
         """
         cutoff = self._clock.now() - older_than
         last = self._last_event()
-        self._blank(_done_before(cutoff), after)
+        self._erase(_done_before(cutoff), after)
         return after + _BATCH if after + _BATCH < last else None
 
     def purge(self, older_than: float) -> Purged:
@@ -61,7 +41,7 @@ class HousekeepingVerbs(Opened):
         # Never tried: nobody here has a callback for it, and what its columns hold is enough for one that comes.
         idle = (EventRow.work_state == "ready") & (EventRow.attempts == 0) & (EventRow.source != LOCAL)
         old = _done_before(cutoff) | (idle & (EventRow.received_at < cutoff))
-        bodies = sum(self._blank(old, after) for after in range(0, self._last_event(), _BATCH))
+        bodies = sum(self._erase(old, after) for after in range(0, self._last_event(), _BATCH))
         ended = (
             ListenRow.select(ListenRow.id)
             # What is being watched has no such time.
@@ -86,22 +66,22 @@ class HousekeepingVerbs(Opened):
 
     def _last_event(self) -> int:
         query = EventRow.select(peewee.fn.MAX(EventRow.id))
-        return self._read(lambda database: query.scalar(database)) or 0
+        return self._engine.read(lambda database: query.scalar(database)) or 0
 
-    def _blank(self, which: Any, after: int) -> int:
-        """Blank those among the next few rows."""
+    def _erase(self, which: Any, after: int) -> int:
+        """Erase the bodies of those among the next few rows."""
         these = (EventRow.id.between(after + 1, after + _BATCH)) & which & (peewee.fn.LENGTH(EventRow.body) > 0)
-        look, blank = EventRow.select(EventRow.id).where(these).limit(1), EventRow.update(body=b"").where(these)
-        if not self._read(lambda database: list(look.tuples().execute(database))):
+        found, erase = EventRow.select(EventRow.id).where(these).limit(1), EventRow.update(body=b"").where(these)
+        if not self._engine.read(lambda database: list(found.tuples().execute(database))):
             return 0
-        return int(self._write(blank.execute))
+        return int(self._engine.write(erase.execute))
 
     def _delete(self, table: Any, which: Any) -> int:
         def delete(database: Database) -> int:
             ids = [row[0] for row in which.tuples().execute(database)]
             return int(table.delete().where(table.id.in_(ids)).execute(database)) if ids else 0
 
-        return _until_none(lambda: self._write(delete))
+        return _until_none(lambda: self._engine.write(delete))
 
 
 def _done_before(cutoff: float) -> Any:
@@ -113,15 +93,3 @@ def _until_none(step: Callable[[], int]) -> int:
     while done := step():
         total += done
     return total
-
-
-def _parked(environment: Optional[str], accounts: Optional[List[str]], event_key: Optional[str]) -> Tuple[Any, ...]:
-    conditions = [EventRow.work_state == "dead"]
-    if environment is not None:
-        conditions.append(EventRow.environment == environment)
-    if accounts is not None:
-        # What could not be read names no account of its own.
-        conditions.append(EventRow.account.in_(accounts) | (EventRow.name == UNREADABLE))
-    if event_key is not None:
-        conditions.append(EventRow.event_key == event_key)
-    return tuple(conditions)

@@ -153,7 +153,7 @@ def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float
     insert_events(database, [EventFacts(_restored(row, state, now)) for row, now in ends if _is_owed(row, now)])
 
 
-def is_left(row: Mapping[str, Any], now: float, is_alive: Callable[[str], bool]) -> bool:
+def is_abandoned(row: Mapping[str, Any], now: float, is_alive: Callable[[str], bool]) -> bool:
     """
     Whether nobody watches that listen any more, as far as its lease tells.
 
@@ -164,7 +164,7 @@ def is_left(row: Mapping[str, Any], now: float, is_alive: Callable[[str], bool])
 
 def _is_owed(row: Dict[str, Any], now: float) -> bool:
     """Whether the callback of restored listens is to hear of the end, or whoever waited is gone and will not."""
-    return bool(row["owed"]) or is_left(row, now, is_alive) or is_dead(row["owner"])
+    return bool(row["owed"]) or is_abandoned(row, now, is_alive) or is_dead(row["owner"])
 
 
 def _restored(row: Dict[str, Any], state: str, now: float) -> NewEvent:

@@ -122,7 +122,7 @@ class CallbackWorker:
 
     def owes(self) -> bool:
         """Whether work that is due waits for a handler of this process, or runs."""
-        return self._store.is_owed(
+        return self._store.callbacks.is_owed(
             environment=self._config.environment, accounts=self._config.accounts, kinds=list(self._handlers)
         )
 
@@ -170,7 +170,7 @@ class CallbackWorker:
         now = self._clock.monotonic()
         if now >= self._mend_due:
             self._mend_due = now + _MEND
-            if self._store.hasten(longest_pause, self._lease):
+            if self._store.callbacks.repair_after_clock_change(longest_pause, self._lease):
                 log.warning("the clock was set back: owed callbacks brought forward")
                 self._wake.set()
         if self._chore is not None and now >= self._chore_due:
@@ -181,7 +181,7 @@ class CallbackWorker:
         with self._lock:
             running = list(self._running.values())
         for work in running:
-            if not self._store.keep_lease(work, self._owner, self._lease):
+            if not self._store.callbacks.extend_lease(work, self._owner, self._lease):
                 log.warning("lease lost while the callback of %s runs; it may run twice", work.event_key)
 
     def _take(self) -> None:
@@ -194,7 +194,7 @@ class CallbackWorker:
                     return
             taken: List[StoredEvent] = []
             try:
-                taken = self._store.claim(
+                taken = self._store.callbacks.acquire(
                     self._owner,
                     environment=self._config.environment,
                     accounts=self._config.accounts,
@@ -219,7 +219,7 @@ class CallbackWorker:
             # No thread to be had here, now: another process may have one.
             with self._lock:
                 self._running.pop(work.id, None)
-            self._store.give_back(work, self._owner, error=f"no thread: {error}", again_in=LOOK)
+            self._store.callbacks.retry_or_park(work, self._owner, error=f"no thread: {error}", again_in=LOOK)
 
     def _call(self, work: StoredEvent) -> None:
         kind = work.name if work.source == "local" else "webhook"
@@ -275,11 +275,11 @@ class CallbackWorker:
 
     def _settle(self, work: StoredEvent, problem: Optional[str], hopeless: bool) -> None:
         if problem is None:
-            if not self._store.finish(work, self._owner, blank=self._config.keep_bodies_days == 0):
+            if not self._store.callbacks.mark_done(work, self._owner, erase_body=self._config.keep_bodies_days == 0):
                 log.warning("lease lost before the callback of %s ended; it may run twice", work.event_key)
             return
         again = None if hopeless else longest_pause(work.attempts) * random.uniform(0.6, 1.0)
-        self._store.give_back(work, self._owner, error=problem, again_in=again)
+        self._store.callbacks.retry_or_park(work, self._owner, error=problem, again_in=again)
         if again is None:
             log.error("callback of %s failed %d times and is parked: %s", work.event_key, work.attempts, problem)
         else:

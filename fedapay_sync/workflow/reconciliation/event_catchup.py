@@ -82,7 +82,7 @@ class EventCatchUp:
         if not self._open:
             return
         environment, accounts = self._config.environment, self._config.accounts
-        self._open, since = self._store.begin_catching_up(
+        self._open, since = self._store.event_catchup.begin(
             environment,
             accounts,
             before=self._here_since,
@@ -102,7 +102,7 @@ class EventCatchUp:
         except FedapayError as error:
             log.warning("reading FedaPay's events failed, again later: %s", error)
         self._open = not done
-        self._store.end_catching_up(environment, done=done, again_in=SHORTEST_OUTAGE if done else _RETRY_AFTER)
+        self._store.event_catchup.finish(environment, done=done, again_in=SHORTEST_OUTAGE if done else _RETRY_AFTER)
 
     def _take_in(self, key: str, since: float) -> Optional[int]:
         """How many events of that account were new; None if the connector was closed meanwhile."""

@@ -42,7 +42,7 @@ class Keyring:
         own = self._config.api_key
         keys = dict.fromkeys(transaction_ids, own)
         configured = self._configured()
-        for transaction_id, label in self._store.accounts_of(self._config.environment, keys).items():
+        for transaction_id, label in self._store.payments.accounts_of(self._config.environment, keys).items():
             keys[transaction_id] = configured.get(label, own)
         return keys
 

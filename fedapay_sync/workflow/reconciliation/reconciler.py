@@ -17,7 +17,7 @@ from fedapay_sync.enums import RETRIED_STATUSES
 from fedapay_sync.errors import FedapayError, NotFound
 from fedapay_sync.models import Transaction
 from fedapay_sync.resources.api import Api
-from fedapay_sync.store import WATCHED, Look
+from fedapay_sync.store import WATCHED, Poll
 from fedapay_sync.store.payment_record import Intent
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.event_catchup import EventCatchUp
@@ -95,7 +95,7 @@ class Reconciler:
         self._schedule(0.0)
 
     def close(self) -> None:
-        """Look at nothing more."""
+        """Poll nothing more."""
         with self._lock:
             self._closed = True
             if self._timer is not None:
@@ -142,73 +142,73 @@ class Reconciler:
     def _poll_if_due(self) -> float:
         """Make the poll that is due, if one is; seconds until the next one may be."""
         environment, keys = self._environment, self._keyring.by_label()
-        due = self._store.next_look(environment, keys)
+        due = self._store.polls.next_due(environment, keys)
         wait = _ROUND if due is None else due - self._clock.now()
         if wait > 0:
             return min(wait, _ROUND)
         gap = _GAP * random.uniform(1.0, 1.5)
-        look = self._store.claim_look(environment, keys, lease=_LEASE, gap=gap, beside_wait=_BESIDE_WAIT)
-        if look is not None:
-            self._poll(look, keys[look.account])
+        poll = self._store.polls.acquire(environment, keys, lease=_LEASE, gap=gap, beside_wait=_BESIDE_WAIT)
+        if poll is not None:
+            self._poll(poll, keys[poll.account])
         return gap
 
-    def _poll(self, look: Look, key: str) -> None:
-        subject = look.transaction_id or look.merchant_reference
+    def _poll(self, poll: Poll, key: str) -> None:
+        subject = poll.transaction_id or poll.merchant_reference
         try:
-            if look.transaction_id is not None:
-                self._settle(look, self._statuses.read(look.transaction_id, key))
+            if poll.transaction_id is not None:
+                self._settle(poll, self._statuses.read(poll.transaction_id, key))
             else:
-                self._adopt(look, self._transactions.by_merchant_reference(str(look.merchant_reference), api_key=key))
+                self._adopt(poll, self._transactions.by_merchant_reference(str(poll.merchant_reference), api_key=key))
         except NotFound:
-            if look.transaction_id is None:
-                self._not_found(look)
+            if poll.transaction_id is None:
+                self._not_found(poll)
             else:
                 log.warning("FedaPay does not know transaction %s", subject)
-                self._poll_again(look)
+                self._poll_again(poll)
         except FedapayError as error:
             log.warning("look at %s failed, again later: %s", subject, error)
-            self._poll_again(look, answered=not is_transient(error))
+            self._poll_again(poll, answered=not is_transient(error))
 
-    def _settle(self, look: Look, transaction: Transaction) -> None:
+    def _settle(self, poll: Poll, transaction: Transaction) -> None:
         """What was read is in the store already, if it is an end."""
         may_retry = isinstance(transaction.status, str) and transaction.status in RETRIED_STATUSES
         if has_ended(transaction) and (transaction.is_deleted or not may_retry):
-            self._store.end_look(look, again_in=None)
+            self._store.polls.finish(poll, again_in=None)
         else:
-            self._poll_again(look, factor=_RARER if may_retry else 1.0)
+            self._poll_again(poll, factor=_RARER if may_retry else 1.0)
 
-    def _poll_again(self, look: Look, *, answered: bool = True, factor: float = 1.0) -> None:
+    def _poll_again(self, poll: Poll, *, answered: bool = True, factor: float = 1.0) -> None:
         """Once more after a while, unless this was the last time."""
-        left = look.since + WATCHED - self._clock.now()
+        left = poll.since + WATCHED - self._clock.now()
         if answered and left <= 0:
-            log.info("%s is not looked at any more", look.transaction_id or look.merchant_reference)
-            self._store.end_look(look, again_in=None, absent_at=look.absent_at)
+            log.info("%s is not looked at any more", poll.transaction_id or poll.merchant_reference)
+            self._store.polls.finish(poll, again_in=None, absent_at=poll.absent_at)
             return
-        seconds = self._policy.follow_up(look.looks, factor)
-        self._store.end_look(look, again_in=min(seconds, left) if left > 0 else seconds, absent_at=look.absent_at)
+        seconds = self._policy.follow_up(poll.polls, factor)
+        self._store.polls.finish(poll, again_in=min(seconds, left) if left > 0 else seconds, absent_at=poll.absent_at)
 
     # -- a payment that has no transaction yet ------------------------------------------------------------------
 
-    def _adopt(self, look: Look, transaction: Transaction) -> None:
+    def _adopt(self, poll: Poll, transaction: Transaction) -> None:
         """
         The intent had arrived. The payer is not asked here: the caller of ``pay`` was told to call it again.
         """
-        environment, reference = self._environment, str(look.merchant_reference)
-        other = self._store.payment_of(environment, transaction.id)
+        environment, reference = self._environment, str(poll.merchant_reference)
+        other = self._store.payments.of_transaction(environment, transaction.id)
         if other is not None and other.merchant_reference != reference:
             log.error("FedaPay gives transaction %s for two merchant references; left alone", transaction.id)
-            self._poll_again(look)
+            self._poll_again(poll)
             return
-        Intent(self._store, environment, look.account, reference, self._policy.follow_up(0)).adopt(transaction)
+        Intent(self._store, environment, poll.account, reference, self._policy.follow_up(0)).adopt(transaction)
         log.info("transaction %s found for an intent whose creation had no answer", transaction.id)
         if has_ended(transaction):
             self._statuses.store_end(transaction)
 
-    def _not_found(self, look: Look) -> None:
+    def _not_found(self, poll: Poll) -> None:
         now = self._clock.now()
-        if look.absent_at is None or look.absent_at > now:
-            self._store.end_look(look, again_in=max(_ABSENT, self._policy.follow_up(look.looks)), absent_at=now)
-        elif now - look.absent_at < _ABSENT:
-            self._store.end_look(look, again_in=_ABSENT, absent_at=look.absent_at)
-        elif self._store.end_look(look, again_in=None, absent_at=look.absent_at, failed=True):
+        if poll.absent_at is None or poll.absent_at > now:
+            self._store.polls.finish(poll, again_in=max(_ABSENT, self._policy.follow_up(poll.polls)), absent_at=now)
+        elif now - poll.absent_at < _ABSENT:
+            self._store.polls.finish(poll, again_in=_ABSENT, absent_at=poll.absent_at)
+        elif self._store.polls.finish(poll, again_in=None, absent_at=poll.absent_at, failed=True):
             log.info("an intent never reached FedaPay; pay may be called again under its merchant reference")

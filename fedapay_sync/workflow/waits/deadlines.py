@@ -66,11 +66,11 @@ class Deadlines:
             return
         transaction_id = polled.transaction_id
         try:
-            record = self._store.begin_closing(self._environment, transaction_id, GRACE)
+            record = self._store.listens.begin_closing(self._environment, transaction_id, GRACE)
             if record is not None:
                 self._close(record, polled)
             else:
-                record = self._store.listen(self._environment, transaction_id)
+                record = self._store.listens.get(self._environment, transaction_id)
                 if record is not None and record.is_open and self._is_imminent(record):
                     self.schedule(polled, waiter, 1.0)
                     return
@@ -118,7 +118,7 @@ class Deadlines:
                 return
             # An ended one has been closed by its event; not by the news of a deletion, which could be our own.
             state = "resolved" if ended else "timed_out"
-            if self._store.end_listen(environment, transaction_id, state, only_from=("closing",)):
+            if self._store.listens.end(environment, transaction_id, state, only_from=("closing",)):
                 log.info("listen of %s ended by its deadline", transaction_id)
                 self._callbacks.notify()
             elif not ended and self._is_open(transaction_id):
@@ -130,7 +130,7 @@ class Deadlines:
             log.warning("status of %s unknown at its deadline, still watched: %s", transaction_id, error)
             still_open = self._is_open(transaction_id)
             try:
-                self._store.end_listen(environment, transaction_id, "unknown", only_from=("closing",), lease=GRACE)
+                self._store.listens.end(environment, transaction_id, "unknown", only_from=("closing",), lease=GRACE)
             finally:
                 # After the row, so that a thread that wakes finds it as it is told; and even if the row fails.
                 if still_open:
@@ -138,7 +138,7 @@ class Deadlines:
 
     def _is_open(self, transaction_id: str) -> bool:
         """Whether the store knows no end, even by now."""
-        record = self._store.listen(self._environment, transaction_id)
+        record = self._store.listens.get(self._environment, transaction_id)
         return record is not None and record.is_open
 
     def _delete(self, transaction_id: str, key: str) -> bool:

@@ -181,13 +181,13 @@ class Listens:
     def cancel(self, id_transaction: TransactionId) -> bool:
         """End the wait in every process. The transaction itself stays payable."""
         transaction_id = checked_id(id_transaction)
-        ended = self._store.end_listen(self._config.environment, transaction_id, "cancelled")
+        ended = self._store.listens.end(self._config.environment, transaction_id, "cancelled")
         self._notifier.notify(transaction_id)
         return ended
 
     def cancel_all(self) -> int:
         """End every open wait of this database and environment; how many there were."""
-        ended = self._store.cancel_all(self._config.environment)
+        ended = self._store.listens.cancel_all(self._config.environment)
         for each in ended:
             self._notifier.notify(each)
         return len(ended)
@@ -218,7 +218,7 @@ class Listens:
         waiters: List[Waiter] = []
         for start in range(0, len(given), _BATCH):
             part = given[start : start + _BATCH]
-            records = self._store.open_many(
+            records = self._store.listens.open_many(
                 self._config.environment,
                 {str(each): labels[keys[str(each)]] for each in part},
                 timeout=seconds,

@@ -29,7 +29,7 @@ class OutcomeReader:
             AmountMismatch: paid, but not what was asked for.
         """
         # At one moment: otherwise a payment whose event comes in between could look like a cancelled wait.
-        record, events = self._store.ending(self._environment, id_transaction)
+        record, events = self._store.listens.ending(self._environment, id_transaction)
         if record is not None and record.delete_at_deadline and record.state in ("closing", "timed_out"):
             # We delete it ourselves at the deadline: the news of that is part of the timeout, not a cancellation.
             events = [event for event in events if event.name != "transaction.deleted"]
@@ -59,7 +59,7 @@ class OutcomeReader:
         )
 
     def _mismatch(self, id_transaction: TransactionId, transaction: Optional[Transaction]) -> AmountMismatch:
-        asked = self._store.payment_of(self._environment, id_transaction)
+        asked = self._store.payments.of_transaction(self._environment, id_transaction)
         expected = f"{asked.amount} {asked.currency}" if asked else "inconnu"
         received = f"{transaction.amount} (devise n° {transaction.currency_id})" if transaction else "inconnu"
         return AmountMismatch(

@@ -31,7 +31,7 @@ class Recovery:
 
     def restore(self) -> int:
         """Acquire what no process watches; how many payments that was. Goes on doing so while the process lives."""
-        adopted = self._store.adopt_listens(
+        adopted = self._store.listens.acquire_abandoned(
             self._config.environment, self._owner, LEASE, is_dead=is_dead, can_watch=self._can_watch
         )
         accounts = {each.account for each in adopted}

@@ -95,7 +95,7 @@ class StatusPolling:
             # No row is ours; and a connector that was never used makes no file by being closed.
             return
         try:
-            self._store.release_listens(self._owner)
+            self._store.listens.release(self._owner)
         except StoreError as error:
             # They are free anyway once this owner is known to be gone; what else there is to close must be closed.
             log.warning("listens not released: %s", error)
@@ -153,14 +153,16 @@ class StatusPolling:
 
     def _has_ended(self, polled: PolledTransaction) -> bool:
         """Look at the store, and at FedaPay if it is still open there; whether there is nothing more to poll."""
-        record = self._store.listen(self._environment, polled.transaction_id)
+        record = self._store.listens.get(self._environment, polled.transaction_id)
         now = self._clock.now()
         # From here on the payment is followed up like any other (reconciler.py).
         if record is None or not record.is_open:
             return True
         if record.state == "unknown":
             # Not if its deadline is being decided this instant, once more.
-            if now - record.deadline > UNDECIDED and self._store.give_up(self._environment, polled.transaction_id):
+            if now - record.deadline > UNDECIDED and self._store.listens.give_up(
+                self._environment, polled.transaction_id
+            ):
                 log.warning("status of %s not learned in all this time, given up", polled.transaction_id)
                 return True
             polled.interval = max(polled.interval, (self._clock.monotonic() - polled.started) / 10)
@@ -176,4 +178,4 @@ class StatusPolling:
             self._beating = not self._waits.is_empty()
         if self._beating:
             self._notifier.call_later(LEASE / 3, self._beat)
-            self._store.keep_listens(self._owner, LEASE)
+            self._store.listens.extend_leases(self._owner, LEASE)

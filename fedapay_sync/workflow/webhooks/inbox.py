@@ -162,7 +162,7 @@ class Inbox:
             also_known_as=tuple(self._identified(event, digest, account).dedup_key for account in others),
         )
         unconfirmed = unconfirmed and new.is_final
-        accepted = self._store.accept(_unconfirmed(new) if unconfirmed else new)
+        accepted = self._store.events.accept(_unconfirmed(new) if unconfirmed else new)
         self._announce(identity.name, identity.entity_id, accepted, source)
         return dataclasses.replace(accepted, to_confirm=identity.entity_id) if unconfirmed else accepted
 
@@ -187,7 +187,7 @@ class Inbox:
         digest = _digest(body)
         log.error("%s that cannot be read set aside (sha256 %s): %s", source, digest[:12], error)
         config = self._config
-        return self._store.accept(
+        return self._store.events.accept(
             NewEvent(
                 dedup_key=hashlib.sha256(f"{UNREADABLE}:{config.environment}:{digest}".encode()).hexdigest(),
                 event_key=f"{config.environment}:{config.account}:{UNREADABLE}:{digest[:16]}",

@@ -70,7 +70,7 @@ def claim():
     """Claim with the arguments of a plain shop."""
 
     def claim(store, owner="A", *, environment="sandbox", accounts=("shop",), kinds=("webhook",), lease=60.0, **more):
-        return store.claim(
+        return store.callbacks.acquire(
             owner, environment=environment, accounts=accounts, kinds=kinds, lease=lease, **{"limit": 10, **more}
         )
 
@@ -83,6 +83,6 @@ def listen():
 
     def listen(store, transaction_id="100", **changes):
         facts = {"account": "shop", "timeout": 600.0, "delete_at_deadline": False, "owner": "A", "lease": 60.0}
-        return store.open_listen("sandbox", transaction_id, **{**facts, **changes})
+        return store.listens.open("sandbox", transaction_id, **{**facts, **changes})
 
     return listen

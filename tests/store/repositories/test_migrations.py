@@ -107,7 +107,7 @@ def test_open_payments_of_version_1_are_followed_up(old, make_store, clock):
     store, looks = make_store(), []
     for _ in range(20):
         clock.advance(1)
-        look = store.claim_look("sandbox", [ACCOUNT], lease=1000, gap=0.1, beside_wait=60)
+        look = store.polls.acquire("sandbox", [ACCOUNT], lease=1000, gap=0.1, beside_wait=60)
         looks += [look] if look else []
 
     ours = [look.merchant_reference for look in looks if look.merchant_reference]
@@ -136,7 +136,7 @@ def test_several_that_open_an_old_database_at_once_lead_it_over_once(old, make_s
     stores = [make_store() for _ in range(4)]
     for store in stores:
         store.open()
-        assert store.payment_under("sandbox", ACCOUNT, "CMD-1").amount == 500
+        assert store.payments.under_reference("sandbox", ACCOUNT, "CMD-1").amount == 500
 
 
 def test_each_version_has_a_step():

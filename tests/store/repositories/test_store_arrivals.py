@@ -62,7 +62,7 @@ def new_store(request, db_url, clock):
 
 def empty(store):
     for table in ("fp_event", "fp_listen", "fp_payment"):
-        store._write(lambda database, table=table: database.execute_sql(f"DELETE FROM {table}"))
+        store.engine.write(lambda database, table=table: database.execute_sql(f"DELETE FROM {table}"))
 
 
 def rows(store, query):
@@ -72,7 +72,7 @@ def rows(store, query):
             for row in database.execute_sql(query).fetchall()
         ]
 
-    return store._read(read)
+    return store.engine.read(read)
 
 
 @pytest.fixture
@@ -83,13 +83,15 @@ def prepare(clock):
         empty(store)
         for number, (state, restored, asked) in enumerate(past, 1):
             if asked is not None:
-                store.remember_intent("sandbox", "shop", f"CMD-{number}", amount=asked, currency="XOF")
-                store.set_payment("sandbox", "shop", f"CMD-{number}", "created", transaction_id=number, currency_id=1)
+                store.payments.add_intent("sandbox", "shop", f"CMD-{number}", amount=asked, currency="XOF")
+                store.payments.transition(
+                    "sandbox", "shop", f"CMD-{number}", "created", transaction_id=number, currency_id=1
+                )
             if state is not None:
                 listen(store, str(number))
                 changes = f"state = '{state}', owed = {int(restored)}, created_at = {number}, owner = 'A'"
                 where = f"transaction_id = '{number}'"
-                store._write(
+                store.engine.write(
                     lambda database, changes=changes, where=where: database.execute_sql(
                         f"UPDATE fp_listen SET {changes} WHERE {where}"
                     )
@@ -119,12 +121,12 @@ def test_together_is_as_one_by_one(new_store, prepare, listen, make_event):
         for store in (alone, together):
             prepare(store, past, listen)
             for at, facts in enumerate(before):
-                store.accept(event(at, *facts))
+                store.events.accept(event(at, *facts))
         events = [event(10 + at, *facts) for at, facts in enumerate(news)]
 
-        one_by_one = [alone.accept(each) for each in events]
+        one_by_one = [alone.events.accept(each) for each in events]
 
-        assert together._write(lambda database: accept_all(database, events)) == one_by_one
+        assert together.engine.write(lambda database: accept_all(database, events)) == one_by_one
         assert rows(together, EVENTS) == rows(alone, EVENTS)
         assert rows(together, LISTENS) == rows(alone, LISTENS)
 
@@ -144,18 +146,18 @@ def accept_at_once(store, eventually):
 
         def accept(place, event):
             try:
-                ends[place] = store.accept(event)
+                ends[place] = store.events.accept(event)
             except StoreError as error:
                 ends[place] = error
 
         store.open()
-        store._write_soon(hold)
+        store.engine.write_soon(hold)
         assert reached.wait(10)
         threads = [threading.Thread(target=accept, args=each) for each in enumerate(events)]
         for number, thread in enumerate(threads, 1):
             thread.start()
             # In this order.
-            eventually(lambda number=number: store._connections[0]._jobs.qsize() == number)
+            eventually(lambda number=number: store.engine._connections[0]._jobs.qsize() == number)
         release.set()
         for thread in threads:
             thread.join(20)
@@ -204,7 +206,7 @@ def test_more_than_fit_into_one_statement_are_all_stored(store, make_event, list
     for event in events:
         listen(store, event.entity_id, owner=None)
 
-    answers = store._write(lambda database: accept_all(database, events))
+    answers = store.engine.write(lambda database: accept_all(database, events))
 
     assert all(answer.new for answer in answers)
     assert [row[2] for row in rows(store, LISTENS)] == ["resolved"] * len(events)

@@ -10,17 +10,17 @@ def done(store, make_event, claim):
     """An accepted event whose callback was done."""
 
     def make(entity_id="100", **changes):
-        store.accept(make_event(entity_id, body=b'{"name": "x"}', **changes))
+        store.events.accept(make_event(entity_id, body=b'{"name": "x"}', **changes))
         for work in claim(store):
             if work.entity_id == entity_id:
-                store.finish(work, "A")
+                store.callbacks.mark_done(work, "A")
 
     return make
 
 
 def bodies(store):
     query = "SELECT entity_id, body FROM fp_event ORDER BY id"
-    return {row[0]: bytes(row[1]) for row in store._read(lambda database: database.execute_sql(query).fetchall())}
+    return {row[0]: bytes(row[1]) for row in store.engine.read(lambda database: database.execute_sql(query).fetchall())}
 
 
 def blanked(store):
@@ -30,7 +30,7 @@ def blanked(store):
 def blank_all(store, older_than):
     after = 0
     while after is not None:
-        after = store.blank_bodies(older_than, after)
+        after = store.retention.erase_bodies(older_than, after)
 
 
 def test_bodies_are_blanked_when_their_callback_was_done_long_ago(store, done, make_event, claim, clock):
@@ -38,15 +38,15 @@ def test_bodies_are_blanked_when_their_callback_was_done_long_ago(store, done, m
     Not those of younger ones, of owed ones, or of parked ones.
     """
     done("old")
-    store.accept(make_event("parked", body=b"{}"))
+    store.events.accept(make_event("parked", body=b"{}"))
     (work,) = claim(store)
-    store.give_back(work, "A", error="no", again_in=None)
-    store.accept(make_event("owed", body=b"{}"))
+    store.callbacks.retry_or_park(work, "A", error="no", again_in=None)
+    store.events.accept(make_event("owed", body=b"{}"))
     clock.advance(30 * DAY)
-    store.accept(make_event("young", body=b"{}"))
+    store.events.accept(make_event("young", body=b"{}"))
     for work in claim(store):
         if work.entity_id == "young":
-            store.finish(work, "A")
+            store.callbacks.mark_done(work, "A")
 
     blank_all(store, 29 * DAY)
 
@@ -58,24 +58,24 @@ def test_many_bodies_are_blanked_in_small_pieces(store, make_event, claim, clock
     A step looks at a few hundred rows; all of them together reach the end.
     """
     for number in range(620):
-        store.accept(make_event(str(number)))
+        store.events.accept(make_event(str(number)))
     while works := claim(store, limit=100):
         for work in works:
-            store.finish(work, "A")
+            store.callbacks.mark_done(work, "A")
     clock.advance(DAY)
 
-    after = store.blank_bodies(0, 0)
+    after = store.retention.erase_bodies(0, 0)
 
     assert 0 < len(blanked(store)) < 620 and after is not None
     while after is not None:
-        after = store.blank_bodies(0, after)
+        after = store.retention.erase_bodies(0, after)
     assert len(blanked(store)) == 620
 
 
 def test_a_body_may_be_forgotten_as_soon_as_it_is_done(store, make_event, claim):
-    store.accept(make_event())
+    store.events.accept(make_event())
     (work,) = claim(store)
-    assert store.finish(work, "A", blank=True)
+    assert store.callbacks.mark_done(work, "A", erase_body=True)
     assert blanked(store) == {"100"}
 
 
@@ -84,42 +84,42 @@ def test_a_purge_forgets_what_is_over_and_keeps_the_keys(store, done, make_event
     A year later the same event is still known.
     """
     event = make_event("1")
-    store.remember_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
-    store.set_payment("sandbox", "shop", "CMD-1", "sent", transaction_id="1")
+    store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
+    store.payments.transition("sandbox", "shop", "CMD-1", "sent", transaction_id="1")
     listen(store, "1")
-    store.accept(event)
+    store.events.accept(event)
     clock.advance(365 * DAY)
 
-    assert store.purge(30 * DAY) == (1, 1, 1)
-    assert store.purge(30 * DAY) == (0, 0, 0)
+    assert store.retention.purge(30 * DAY) == (1, 1, 1)
+    assert store.retention.purge(30 * DAY) == (0, 0, 0)
 
-    assert store.listen("sandbox", "1") is None
-    assert store.payment_under("sandbox", "shop", "CMD-1") is None
-    assert not store.accept(event).new
+    assert store.listens.get("sandbox", "1") is None
+    assert store.payments.under_reference("sandbox", "shop", "CMD-1") is None
+    assert not store.events.accept(event).new
 
 
 def test_a_purge_keeps_what_is_open_young_or_parked(store, done, make_event, listen, claim, clock):
     """
     Nor what FedaPay may still change: less than three days, whatever was asked.
     """
-    store.accept(make_event("parked", body=b"{}"))
+    store.events.accept(make_event("parked", body=b"{}"))
     (work,) = claim(store)
-    store.give_back(work, "A", error="no", again_in=None)
-    store.accept(make_event("failing", body=b"{}", is_final=False))
+    store.callbacks.retry_or_park(work, "A", error="no", again_in=None)
+    store.events.accept(make_event("failing", body=b"{}", is_final=False))
     (work,) = claim(store)
-    store.give_back(work, "A", error="no", again_in=5)
+    store.callbacks.retry_or_park(work, "A", error="no", again_in=5)
     listen(store, "open", timeout=90 * DAY)
-    store.remember_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
-    store.set_payment("sandbox", "shop", "CMD-1", "sent", transaction_id="open")
+    store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
+    store.payments.transition("sandbox", "shop", "CMD-1", "sent", transaction_id="open")
     clock.advance(60 * DAY)
     listen(store, "young")
     done("young", received_at=clock.now())
     clock.advance(2 * DAY)
 
-    assert store.purge(30 * DAY) == (0, 0, 0)
-    assert store.purge(0).listens == 0
-    assert store.listen("sandbox", "open").is_open
-    assert store.listen("sandbox", "young").state == "resolved"
+    assert store.retention.purge(30 * DAY) == (0, 0, 0)
+    assert store.retention.purge(0).listens == 0
+    assert store.listens.get("sandbox", "open").is_open
+    assert store.listens.get("sandbox", "young").state == "resolved"
     assert blanked(store) == {"young"}
 
 
@@ -127,16 +127,16 @@ def test_what_is_parked_is_told_with_its_reason_and_replayed_once(store, second,
     """
     Of two who replay it one does; the count of attempts goes on.
     """
-    store.accept(make_event(key="K"))
-    store.accept(make_event("2", account="another"))
+    store.events.accept(make_event(key="K"))
+    store.events.accept(make_event("2", account="another"))
     for work in claim(store, accounts=["shop", "another"]):
-        store.give_back(work, "A", error="boom", again_in=None)
+        store.callbacks.retry_or_park(work, "A", error="boom", again_in=None)
 
-    (parked,) = store.parked("sandbox", ["shop"])
+    (parked,) = store.callbacks.parked("sandbox", ["shop"])
 
     assert (parked.event_key, parked.last_error, parked.attempts) == ("K", "boom", 1)
-    assert store.parked("live", ["shop"]) == []
-    assert len(store.parked()) == 2
-    assert [work.event_key for work in store.parked(event_key="K")] == ["K"]
-    assert [store.replay(parked, 31), second.replay(parked, 31)] == [True, False]
+    assert store.callbacks.parked("live", ["shop"]) == []
+    assert len(store.callbacks.parked()) == 2
+    assert [work.event_key for work in store.callbacks.parked(event_key="K")] == ["K"]
+    assert [store.callbacks.replay(parked, 31), second.callbacks.replay(parked, 31)] == [True, False]
     assert [work.attempts for work in claim(store)] == [32]

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.stored_listens import open_listens
 
 from fedapay_sync.store.owner import new_owner, retire
 
@@ -11,9 +12,9 @@ from fedapay_sync.store.owner import new_owner, retire
 def test_a_listen_is_remembered_by_all(store, second, listen):
     opened = listen(store, 100)
     assert opened.state == "pending"
-    assert second.listen("sandbox", "100") == opened
-    assert second.listen("live", "100") is None
-    assert [each.transaction_id for each in second.open_listens("sandbox")] == ["100"]
+    assert second.listens.get("sandbox", "100") == opened
+    assert second.listens.get("live", "100") is None
+    assert [each.transaction_id for each in open_listens(second)] == ["100"]
 
 
 def test_a_second_wait_prolongs(store, second, listen):
@@ -36,7 +37,7 @@ def test_a_transaction_whose_end_is_known_is_resolved_at_once(store, make_event,
     """
     A webhook that comes before the wait is not lost.
     """
-    store.accept(make_event())
+    store.events.accept(make_event())
     assert listen(store).state == "resolved"
     assert listen(store).state == "resolved"
 
@@ -44,7 +45,7 @@ def test_a_transaction_whose_end_is_known_is_resolved_at_once(store, make_event,
 @pytest.mark.parametrize("state", ["timed_out", "cancelled"])
 def test_a_wait_after_the_end_of_another_begins_anew(store, listen, clock, state):
     listen(store, timeout=60)
-    store.end_listen("sandbox", "100", state)
+    store.listens.end("sandbox", "100", state)
     clock.advance(100)
 
     again = listen(store, timeout=60)
@@ -59,8 +60,8 @@ def test_a_wait_after_a_late_payment_is_resolved_at_once(store, make_event, list
     The wait had ended, then the money came, then somebody asks again.
     """
     listen(store)
-    store.end_listen("sandbox", "100", state)
-    store.accept(make_event())
+    store.listens.end("sandbox", "100", state)
+    store.events.accept(make_event())
     assert listen(store).state == "resolved"
 
 
@@ -68,17 +69,17 @@ def test_what_is_known_of_an_end(store, second, make_event, listen):
     """
     Nothing, a wait, a wait with its events, or events that nobody waited for; the same from every process.
     """
-    assert second.ending("sandbox", "100") == (None, [])
+    assert second.listens.ending("sandbox", "100") == (None, [])
     opened = listen(store)
-    assert second.ending("sandbox", "100") == (opened, [])
-    store.accept(make_event())
-    store.accept(make_event(entity_id="101"))
+    assert second.listens.ending("sandbox", "100") == (opened, [])
+    store.events.accept(make_event())
+    store.events.accept(make_event(entity_id="101"))
 
-    wait, events = second.ending("sandbox", 100)
+    wait, events = second.listens.ending("sandbox", 100)
     assert wait.state == "resolved" and [event.status for event in events] == ["approved"]
-    wait, events = second.ending("sandbox", 101)
+    wait, events = second.listens.ending("sandbox", 101)
     assert wait is None and [event.status for event in events] == ["approved"]
-    assert second.ending("live", "100") == (None, [])
+    assert second.listens.ending("live", "100") == (None, [])
 
 
 def test_a_resolved_listen_is_never_seen_without_its_event(store, second, make_event, listen):
@@ -88,26 +89,26 @@ def test_a_resolved_listen_is_never_seen_without_its_event(store, second, make_e
     numbers = [str(number) for number in range(100, 140)]
     for number in numbers:
         listen(store, number)
-    storing = threading.Thread(target=lambda: [store.accept(make_event(entity_id=number)) for number in numbers])
+    storing = threading.Thread(target=lambda: [store.events.accept(make_event(entity_id=number)) for number in numbers])
     storing.start()
     goes_on = True
     while goes_on:
         goes_on = storing.is_alive()
         for number in numbers:
-            wait, events = second.ending("sandbox", number)
+            wait, events = second.listens.ending("sandbox", number)
             assert len(events) == (0 if wait.is_open else 1)
-    assert not any(second.ending("sandbox", number).listen.is_open for number in numbers)
+    assert not any(second.listens.ending("sandbox", number).listen.is_open for number in numbers)
 
 
 def test_a_resolved_listen_leaves_resolved_never(store, make_event, listen, clock):
     listen(store)
-    store.accept(make_event())
+    store.events.accept(make_event())
     clock.advance(700)
-    assert store.begin_closing("sandbox", "100", 30) is None
+    assert store.listens.begin_closing("sandbox", "100", 30) is None
     for state in ("timed_out", "cancelled", "unknown"):
-        assert not store.end_listen("sandbox", "100", state)
-    store.accept(make_event(name="transaction.declined"))
-    assert store.listen("sandbox", "100").state == "resolved"
+        assert not store.listens.end("sandbox", "100", state)
+    store.events.accept(make_event(name="transaction.declined"))
+    assert store.listens.get("sandbox", "100").state == "resolved"
 
 
 # -- the deadline -------------------------------------------------------------------------------------------------
@@ -116,19 +117,19 @@ def test_a_resolved_listen_leaves_resolved_never(store, make_event, listen, cloc
 def test_nobody_decides_before_the_deadline(store, listen, clock):
     listen(store, timeout=60)
     clock.advance(59)
-    assert store.begin_closing("sandbox", "100", 30) is None
+    assert store.listens.begin_closing("sandbox", "100", 30) is None
     clock.advance(2)
-    assert store.begin_closing("sandbox", "100", 30).state == "closing"
+    assert store.listens.begin_closing("sandbox", "100", 30).state == "closing"
 
 
 def test_one_decides_and_after_its_lease_another(store, second, listen, clock):
     listen(store, timeout=5)
     clock.advance(6)
-    assert store.begin_closing("sandbox", "100", 30)
-    assert second.begin_closing("sandbox", "100", 30) is None
+    assert store.listens.begin_closing("sandbox", "100", 30)
+    assert second.listens.begin_closing("sandbox", "100", 30) is None
     clock.advance(31)
-    assert second.begin_closing("sandbox", "100", 30)
-    assert store.begin_closing("sandbox", "100", 30) is None
+    assert second.listens.begin_closing("sandbox", "100", 30)
+    assert store.listens.begin_closing("sandbox", "100", 30) is None
 
 
 def test_a_living_owner_does_not_prolong_the_decision_of_a_dead_one(store, second, listen, clock):
@@ -137,29 +138,29 @@ def test_a_living_owner_does_not_prolong_the_decision_of_a_dead_one(store, secon
     """
     listen(store, timeout=5, owner="A")
     clock.advance(6)
-    assert second.begin_closing("sandbox", "100", 30)
+    assert second.listens.begin_closing("sandbox", "100", 30)
     clock.advance(20)
-    store.keep_listens("A", 60)
+    store.listens.extend_leases("A", 60)
     clock.advance(20)
-    assert store.begin_closing("sandbox", "100", 30)
+    assert store.listens.begin_closing("sandbox", "100", 30)
 
 
 def test_an_undecided_listen_is_watched_and_can_be_decided_again(store, listen, clock):
     listen(store, timeout=5)
     clock.advance(6)
-    store.begin_closing("sandbox", "100", 30)
-    assert store.end_listen("sandbox", "100", "unknown")
-    assert store.ended("sandbox", ["100"]) == ["100"]
-    assert store.listen("sandbox", "100").is_open
-    assert store.begin_closing("sandbox", "100", 30)
+    store.listens.begin_closing("sandbox", "100", 30)
+    assert store.listens.end("sandbox", "100", "unknown")
+    assert store.listens.ended("sandbox", ["100"]) == ["100"]
+    assert store.listens.get("sandbox", "100").is_open
+    assert store.listens.begin_closing("sandbox", "100", 30)
 
 
 def test_an_end_is_told_once(store, second, listen):
     listen(store)
-    assert store.end_listen("sandbox", "100", "cancelled")
-    assert not second.end_listen("sandbox", "100", "timed_out")
-    assert not store.end_listen("sandbox", "101", "cancelled")
-    assert store.listen("sandbox", "100").state == "cancelled"
+    assert store.listens.end("sandbox", "100", "cancelled")
+    assert not second.listens.end("sandbox", "100", "timed_out")
+    assert not store.listens.end("sandbox", "101", "cancelled")
+    assert store.listens.get("sandbox", "100").state == "cancelled"
 
 
 def test_ended_looks_at_any_number_of_keys(store, make_event, listen):
@@ -168,9 +169,9 @@ def test_ended_looks_at_any_number_of_keys(store, make_event, listen):
     """
     listen(store, 1)
     listen(store, 2500)
-    store.end_listen("sandbox", 2500, "cancelled")
-    assert store.ended("sandbox", [str(number) for number in range(3000)]) == ["2500"]
-    assert store.ended("sandbox", []) == []
+    store.listens.end("sandbox", 2500, "cancelled")
+    assert store.listens.ended("sandbox", [str(number) for number in range(3000)]) == ["2500"]
+    assert store.listens.ended("sandbox", []) == []
 
 
 # -- restoring ----------------------------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ def test_ended_looks_at_any_number_of_keys(store, make_event, listen):
 @pytest.fixture
 def adopt():
     def adopt(store, owner="B", dead=(), keys=("shop",)):
-        taken = store.adopt_listens(
+        taken = store.listens.acquire_abandoned(
             "sandbox", owner, 60, is_dead=lambda token: token in dead, can_watch=lambda account: account in keys
         )
         return [each.transaction_id for each in taken]
@@ -192,7 +193,7 @@ def test_only_what_nobody_watches_is_adopted(store, second, listen, adopt, clock
     assert adopt(store, "A") == []
     assert adopt(second) == []
     clock.advance(50)
-    store.keep_listens("A", 60)
+    store.listens.extend_leases("A", 60)
     store.open()
     clock.advance(50)
     assert adopt(second) == []
@@ -213,7 +214,7 @@ def test_the_listens_of_a_lease_that_ended_are_adopted(store, second, listen, ad
 
 def test_released_listens_are_adopted(store, second, listen, adopt):
     listen(store)
-    store.release_listens("A")
+    store.listens.release("A")
     assert adopt(second) == ["100"]
 
 
@@ -226,16 +227,16 @@ def test_a_listen_whose_key_we_do_not_have_is_left_alone(store, listen, adopt, c
 
 def test_an_ended_listen_is_not_adopted(store, make_event, listen, adopt):
     listen(store)
-    store.accept(make_event())
+    store.events.accept(make_event())
     assert adopt(store, dead=["A"]) == []
 
 
 def end_by_event(store, make_event):
-    store.accept(make_event())
+    store.events.accept(make_event())
 
 
 def end_by_cancel(store, make_event):
-    store.end_listen("sandbox", "100", "cancelled")
+    store.listens.end("sandbox", "100", "cancelled")
 
 
 @pytest.mark.parametrize("end", [end_by_event, end_by_cancel])
@@ -256,7 +257,7 @@ def test_the_end_of_an_adopted_listen_is_owed_exactly_once(store, second, listen
 
 def test_the_end_of_a_listen_that_was_not_adopted_is_not_owed(store, listen, make_event, claim):
     listen(store)
-    store.accept(make_event())
+    store.events.accept(make_event())
     assert claim(store, kinds=["local.restored"]) == []
 
 
@@ -267,8 +268,8 @@ def test_an_unfinished_deletion_ends_with_the_next_wait(store, listen, adopt, ma
     listen(store, timeout=5)
     adopt(store, "B", dead=["A"])
     clock.advance(6)
-    store.begin_closing("sandbox", "100", 30)
-    store.accept(make_event(name="transaction.deleted"))
+    store.listens.begin_closing("sandbox", "100", 30)
+    store.events.accept(make_event(name="transaction.deleted"))
 
     assert listen(store, owner="B").state == "resolved"
     assert len(claim(store, kinds=["local.restored"])) == 1
@@ -281,7 +282,7 @@ def test_an_unfinished_deletion_ends_with_the_next_wait(store, listen, adopt, ma
 def open_many():
     def open_many(store, ids, **changes):
         facts = {"timeout": 600.0, "delete_at_deadline": False, "owner": "A", "lease": 60.0}
-        return store.open_many("sandbox", {str(each): "shop" for each in ids}, **{**facts, **changes})
+        return store.listens.open_many("sandbox", {str(each): "shop" for each in ids}, **{**facts, **changes})
 
     return open_many
 
@@ -290,15 +291,15 @@ def test_many_are_opened_as_one_would_be(store, second, listen, open_many, make_
     """
     New, ended already, waited for by others longer and less long, timed out: each among the others.
     """
-    store.accept(make_event("2"))
-    store.accept(make_event("2", name="transaction.declined"))
+    store.events.accept(make_event("2"))
+    store.events.accept(make_event("2", name="transaction.declined"))
     listen(second, "3", timeout=6000, owner="B")
     listen(second, "4", timeout=6, owner="B")
     listen(second, "5")
-    store.end_listen("sandbox", "5", "timed_out")
+    store.listens.end("sandbox", "5", "timed_out")
     listen(second, "6")
-    store.end_listen("sandbox", "6", "timed_out")
-    store.accept(make_event("6"))
+    store.listens.end("sandbox", "6", "timed_out")
+    store.events.accept(make_event("6"))
     ids = ["1", "2", "3", "4", "5", "6", *range(100, 1100)]
 
     opened = open_many(store, ids, delete_at_deadline=True)
@@ -309,8 +310,8 @@ def test_many_are_opened_as_one_would_be(store, second, listen, open_many, make_
     ]  # fmt: skip
     assert opened["3"].timeout == 6000 and not opened["3"].delete_at_deadline
     assert opened["4"].timeout == 600 and opened["4"].delete_at_deadline
-    assert opened == {each: second.listen("sandbox", each) for each in opened}
-    assert sorted(second.ended("sandbox", ["1", "2", "3", "4", "5", "6"])) == ["2", "6"]
+    assert opened == {each: second.listens.get("sandbox", each) for each in opened}
+    assert sorted(second.listens.ended("sandbox", ["1", "2", "3", "4", "5", "6"])) == ["2", "6"]
 
 
 def test_a_second_time_changes_what_one_would_change(store, open_many, clock):
@@ -321,7 +322,7 @@ def test_a_second_time_changes_what_one_would_change(store, open_many, clock):
     clock.advance(30)
     again = open_many(store, range(1000), timeout=6000)
     assert all(again[each].deadline > first[each].deadline + 5000 for each in first)
-    assert len(store.open_listens("sandbox")) == 1000
+    assert len(open_listens(store)) == 1000
 
 
 def test_all_are_cancelled_in_one_commit(store, second, listen, open_many, adopt, make_event, claim):
@@ -331,14 +332,14 @@ def test_all_are_cancelled_in_one_commit(store, second, listen, open_many, adopt
     listen(store, "1")
     adopt(store, "B", dead=["A"])
     listen(store, "2")
-    store.accept(make_event("2"))
+    store.events.accept(make_event("2"))
     open_many(store, range(100, 1100))
 
-    ended = second.cancel_all("sandbox")
+    ended = second.listens.cancel_all("sandbox")
 
     assert ended == ["1", *(str(each) for each in range(100, 1100))]
-    assert store.open_listens("sandbox") == [] and second.cancel_all("sandbox") == []
-    assert store.listen("sandbox", "2").state == "resolved"
+    assert open_listens(store) == [] and second.listens.cancel_all("sandbox") == []
+    assert store.listens.get("sandbox", "2").state == "resolved"
     assert [work.entity_id for work in claim(store, kinds=["local.restored"])] == ["1"]
 
 
@@ -349,8 +350,8 @@ def test_an_end_that_was_known_closes_with_what_is_owed(store, second, open_many
     open_many(store, [1], timeout=5)
     adopt(store, "B", dead=["A"])
     clock.advance(6)
-    store.begin_closing("sandbox", "1", 30)
-    store.accept(make_event("1", name="transaction.deleted"))
+    store.listens.begin_closing("sandbox", "1", 30)
+    store.events.accept(make_event("1", name="transaction.deleted"))
 
     assert open_many(second, range(1, 400), owner="B")["1"].state == "resolved"
     assert len(claim(store, kinds=["local.restored"])) == 1
@@ -363,14 +364,14 @@ def test_what_ended_lately_is_found_and_what_ended_long_ago_is_not(store, second
     for number in ("1", "2", "3"):
         listen(store, number)
     clock.wall_ahead += 3600
-    store.end_listen("sandbox", "1", "cancelled")
+    store.listens.end("sandbox", "1", "cancelled")
     clock.wall_ahead -= 3600
-    store.end_listen("sandbox", "2", "cancelled")
-    assert second.ended_lately("sandbox", 5) == ["2"]
-    assert second.ended_lately("live", 5) == []
+    store.listens.end("sandbox", "2", "cancelled")
+    assert second.listens.ended_lately("sandbox", 5) == ["2"]
+    assert second.listens.ended_lately("live", 5) == []
     clock.advance(10)
-    store.end_listen("sandbox", "3", "timed_out")
-    assert second.ended_lately("sandbox", 5) == ["3"]
+    store.listens.end("sandbox", "3", "timed_out")
+    assert second.listens.ended_lately("sandbox", 5) == ["3"]
 
 
 def test_many_are_adopted_by_one(store, second, open_many, adopt):
@@ -399,41 +400,41 @@ def test_what_is_given_up_is_not_watched_and_not_forgotten(store, second, listen
     Nothing is said of it; a payment that comes after all ends it, and is told.
     """
     listen(store, timeout=5)
-    assert not store.give_up("sandbox", "100")
+    assert not store.listens.give_up("sandbox", "100")
     clock.advance(6)
-    store.begin_closing("sandbox", "100", 30)
-    store.end_listen("sandbox", "100", "unknown")
+    store.listens.begin_closing("sandbox", "100", 30)
+    store.listens.end("sandbox", "100", "unknown")
 
-    assert store.give_up("sandbox", "100")
-    assert store.open_listens("sandbox") == [] and adopt(second, "B", dead=["A"]) == []
-    assert store.listen("sandbox", "100").state == "unknown"
-    assert store.purge(0).listens == 0
+    assert store.listens.give_up("sandbox", "100")
+    assert open_listens(store) == [] and adopt(second, "B", dead=["A"]) == []
+    assert store.listens.get("sandbox", "100").state == "unknown"
+    assert store.retention.purge(0).listens == 0
 
-    store.accept(make_event())
-    assert store.listen("sandbox", "100").state == "resolved"
+    store.events.accept(make_event())
+    assert store.listens.get("sandbox", "100").state == "resolved"
     assert len(claim(store, kinds=["local.restored"])) == 1
 
 
 def test_a_wait_for_what_was_given_up_begins_anew(store, listen, adopt, clock):
     listen(store, timeout=5)
     clock.advance(6)
-    store.begin_closing("sandbox", "100", 30)
-    store.end_listen("sandbox", "100", "unknown")
-    store.give_up("sandbox", "100")
+    store.listens.begin_closing("sandbox", "100", 30)
+    store.listens.end("sandbox", "100", "unknown")
+    store.listens.give_up("sandbox", "100")
 
     assert listen(store, owner="B").state == "pending"
-    assert [each.transaction_id for each in store.open_listens("sandbox")] == ["100"]
-    assert store.ended("sandbox", ["100"]) == [] and adopt(store, "C", dead=["B"]) == ["100"]
+    assert [each.transaction_id for each in open_listens(store)] == ["100"]
+    assert store.listens.ended("sandbox", ["100"]) == [] and adopt(store, "C", dead=["B"]) == ["100"]
 
 
 def test_what_was_given_up_long_ago_is_purged(store, listen, clock):
     listen(store, timeout=5)
     clock.advance(6)
-    store.begin_closing("sandbox", "100", 30)
-    store.end_listen("sandbox", "100", "unknown")
-    store.give_up("sandbox", "100")
+    store.listens.begin_closing("sandbox", "100", 30)
+    store.listens.end("sandbox", "100", "unknown")
+    store.listens.give_up("sandbox", "100")
     clock.advance(4 * 86400)
-    assert store.purge(0).listens == 1
+    assert store.retention.purge(0).listens == 1
 
 
 def test_the_end_of_a_listen_whose_lease_had_ended_is_owed(store, listen, make_event, claim, clock):
@@ -442,7 +443,7 @@ def test_the_end_of_a_listen_whose_lease_had_ended_is_owed(store, listen, make_e
     """
     listen(store, owner="elsewhere:0123456789abcdef:7:7:1")
     clock.advance(61)
-    store.accept(make_event(received_at=clock.now()))
+    store.events.accept(make_event(received_at=clock.now()))
     assert [work.entity_id for work in claim(store, kinds=["local.restored"])] == ["100"]
 
 
@@ -453,7 +454,7 @@ def test_the_end_of_a_listen_that_a_living_process_watches_is_not_owed(store, li
     owner = new_owner()
     listen(store, owner=owner)
     clock.advance(61)
-    store.accept(make_event(received_at=clock.now()))
+    store.events.accept(make_event(received_at=clock.now()))
     retire(owner)
     assert claim(store, kinds=["local.restored"]) == []
 
@@ -464,11 +465,11 @@ def test_what_fedapay_did_not_tell_at_the_deadline_is_not_taken_from_its_owner(s
     """
     listen(store, timeout=60, owner="A")
     clock.advance(60)
-    store.keep_listens("A", 60)
-    store.begin_closing("sandbox", "100", 30)
+    store.listens.extend_leases("A", 60)
+    store.listens.begin_closing("sandbox", "100", 30)
     clock.advance(27)
-    store.keep_listens("A", 60)
-    store.end_listen("sandbox", "100", "unknown", only_from=("closing",), lease=30)
+    store.listens.extend_leases("A", 60)
+    store.listens.end("sandbox", "100", "unknown", only_from=("closing",), lease=30)
     clock.advance(10)
     assert adopt(second) == []
     clock.advance(61)

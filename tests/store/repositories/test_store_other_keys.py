@@ -17,10 +17,10 @@ def test_a_fact_that_came_under_the_other_key_is_known(store, second, make_event
     Stored before a change of the API's key, it lies under the old key's label.
     """
     facts = {"dedup_key": dedup_key(1, "old"), "also_known_as": (dedup_key(1, "new"),)}
-    assert store.accept(make_event(**facts)).new
+    assert store.events.accept(make_event(**facts)).new
 
     facts = {"dedup_key": dedup_key(1, "new"), "also_known_as": (dedup_key(1, "old"),)}
-    assert not second.accept(make_event(**facts)).new
+    assert not second.events.accept(make_event(**facts)).new
 
 
 def test_two_processes_that_take_it_at_once_store_it_once(store, second, make_event):
@@ -40,7 +40,7 @@ def test_two_processes_that_take_it_at_once_store_it_once(store, second, make_ev
                 also_known_as=(dedup_key(entity, other),),
             )
             together.wait(30)
-            if to.accept(event).new:
+            if to.events.accept(event).new:
                 new.append(entity)
 
     threads = [
@@ -52,4 +52,4 @@ def test_two_processes_that_take_it_at_once_store_it_once(store, second, make_ev
         thread.join(120)
 
     assert sorted(new) == list(range(ROUNDS))
-    assert [len(store.ending("sandbox", entity).events) for entity in range(ROUNDS)] == [1] * ROUNDS
+    assert [len(store.listens.ending("sandbox", entity).events) for entity in range(ROUNDS)] == [1] * ROUNDS

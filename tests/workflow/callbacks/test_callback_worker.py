@@ -75,7 +75,7 @@ def start(store, clock):
 
 
 def state(store, number):
-    return store._read(
+    return store.engine.read(
         lambda database: database.execute_sql(
             "SELECT work_state, attempts, last_error FROM fp_event WHERE entity_id = ?", (str(number),)
         ).fetchone()
@@ -146,7 +146,7 @@ def test_four_processes_run_each_event_once(store, db_url, tmp_path, eventually)
     """
     effects = tmp_path / "effects"
     for number in range(100):
-        store.accept(event(number))
+        store.events.accept(event(number))
 
     with processes(4, db_url, effects):
         eventually(lambda: len(lines(effects)) >= 200 or all_done(store), timeout=30)
@@ -156,7 +156,7 @@ def test_four_processes_run_each_event_once(store, db_url, tmp_path, eventually)
 
 def all_done(store):
     query = "SELECT count(*) FROM fp_event WHERE work_state <> 'done'"
-    return store._read(lambda database: database.execute_sql(query).fetchone()[0]) == 0
+    return store.engine.read(lambda database: database.execute_sql(query).fetchone()[0]) == 0
 
 
 @pytest.mark.faults(row=1)
@@ -166,7 +166,7 @@ def test_a_callback_whose_process_is_killed_runs_again_with_the_same_key(store, 
     The one permitted repetition, and the callback can tell: attempt 2, same key.
     """
     effects = tmp_path / "effects"
-    store.accept(event(1))
+    store.events.accept(event(1))
     with processes(1, db_url, effects, lease=1.0, hang_at="key-1") as (victim,):
         eventually(lambda: lines(effects) == ["key-1 1"], timeout=20)
         os.kill(victim.pid, signal.SIGKILL)
@@ -207,7 +207,7 @@ def test_a_callback_that_fails_is_called_again_later(store, clock, start, eventu
         if len(calls) == 1:
             return misbehave()
 
-    store.accept(event(1))
+    store.events.accept(event(1))
     callbacks = start(handler)
     eventually(lambda: state(store, 1)[:2] == ("ready", 1))
     assert state(store, 1)[2]
@@ -231,14 +231,14 @@ def test_a_callback_that_always_fails_is_parked(store, clock, start, eventually)
             calls.append(work.attempts)
             raise ValueError("no")
 
-    store.accept(event(1))
+    store.events.accept(event(1))
     callbacks = start(handler)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         ended = ("dead" if attempt == MAX_ATTEMPTS else "ready", attempt)
         eventually(lambda ended=ended: state(store, 1)[:2] == ended)
         clock.advance(4600)
         callbacks.notify()
-    store.accept(event(2))
+    store.events.accept(event(2))
     callbacks.notify()
     eventually(is_done(store, 2))
 
@@ -251,9 +251,9 @@ def test_a_callback_that_always_takes_its_process_down_is_parked_too(store, cloc
     """
     It never comes back to be counted as failed; what counts is how often it was begun.
     """
-    store.accept(event(1))
+    store.events.accept(event(1))
     for _ in range(MAX_ATTEMPTS):
-        assert store.claim(
+        assert store.callbacks.acquire(
             "dead", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1, busy=()
         )
         clock.advance(61)
@@ -275,7 +275,7 @@ def test_a_callback_three_leases_long_runs_once(store, db_url, clock, start, eve
         reached.set()
         start.release.wait(10)
 
-    store.accept(event(1))
+    store.events.accept(event(1))
     first = start(handler, "A", lease=lease)
     assert reached.wait(5)
     start(handler, "B", lease=lease)
@@ -299,7 +299,7 @@ def test_an_end_that_the_store_cannot_take_is_told_later_and_not_called_again(st
         reached.set()
         start.release.wait(10)
 
-    store.accept(event(1))
+    store.events.accept(event(1))
     callbacks = start(handler)
     assert reached.wait(5)
     away = store.path.with_name("away.db")
@@ -326,7 +326,7 @@ def test_others_go_on_while_one_hangs(store, start, eventually):
             start.release.wait(10)
 
     for number in range(20):
-        store.accept(event(number))
+        store.events.accept(event(number))
     start(handler)
     for number in range(1, 20):
         eventually(is_done(store, number))
@@ -338,7 +338,7 @@ def test_without_a_handler_nothing_is_taken(store, clock):
     Left to the processes that have one.
     """
     callbacks = CallbackWorker(Context(CONFIG, store, clock, "A"))
-    store.accept(event(1))
+    store.events.accept(event(1))
     callbacks.notify()
     assert callbacks._thread is None
     assert state(store, 1)[:2] == ("ready", 0)
@@ -355,7 +355,7 @@ def test_closing_waits_for_what_runs(store, start, eventually):
         reached.set()
         start.release.wait(10)
 
-    store.accept(event(1))
+    store.events.accept(event(1))
     callbacks = start(handler)
     assert reached.wait(5)
     threading.Timer(0.2, start.release.set).start()
@@ -371,13 +371,13 @@ def test_closing_waits_at_most_its_timeout_and_takes_nothing_new(store, start, c
         reached.set()
         start.release.wait(10)
 
-    store.accept(event(1))
+    store.events.accept(event(1))
     callbacks = start(handler)
     assert reached.wait(5)
     begun = clock.monotonic()
     assert not callbacks.close(0.3)
     assert 0.25 < clock.monotonic() - begun < 1.5
-    store.accept(event(2))
+    store.events.accept(event(2))
     callbacks.notify()
     start.release.set()
     assert callbacks.close(5)
@@ -397,7 +397,7 @@ def test_closing_from_inside_a_callback_waits_for_the_others_only(store, start, 
     callbacks = CallbackWorker(Context(CONFIG, store, SYSTEM_CLOCK, "A"))
     callbacks.set("webhook", handler)
     made.append(callbacks)
-    store.accept(event(1))
+    store.events.accept(event(1))
     callbacks.notify()
     eventually(lambda: results)
     assert results == [True]
@@ -415,11 +415,11 @@ def test_closing_another_connector_from_a_callback_waits_for_that_ones_callbacks
         reached.set()
         start.release.wait(10)
 
-    store.accept(event(1, source="local", name="local.payment"))
+    store.events.accept(event(1, source="local", name="local.payment"))
     other = start(slow, kind="local.payment")
     assert reached.wait(5)
     start(lambda work: results.append(other.close(0.2)), "B")
-    store.accept(event(2))
+    store.events.accept(event(2))
     eventually(lambda: results)
     assert results == [False]
 
@@ -429,7 +429,7 @@ def test_closing_leaves_no_thread(store, start, eventually):
         return [thread for thread in threading.enumerate() if thread.name.startswith("fedapay-callback")]
 
     for number in range(8):
-        store.accept(event(number))
+        store.events.accept(event(number))
     callbacks = start(lambda work: None)
     eventually(is_done(store, 7))
     assert callbacks.close(5)
@@ -491,14 +491,14 @@ def test_a_clock_that_jumps_ahead_takes_no_callback_from_a_process_that_lives(st
     def quick(work):
         calls.append(f"B {work.entity_id}")
 
-    store.accept(event(1, source="local", name="local.payment"))
+    store.events.accept(event(1, source="local", name="local.payment"))
     start(slow, alive, kind="local.payment")
     assert reached.wait(5)
     clock.wall_ahead += 3600
     other = start(quick, "B")
     other.set("local.payment", quick)
     # Of another kind: only B takes it, and sees then what runs elsewhere.
-    store.accept(event(2))
+    store.events.accept(event(2))
     other.notify()
     eventually(is_done(store, 2))
     start.release.set()
@@ -514,8 +514,10 @@ def test_work_of_a_process_that_is_gone_is_taken_before_its_lease_ends(store, st
     Whatever the clock says: set back by an hour, it would make the lease an hour longer.
     """
     gone = new_owner()
-    store.accept(event(1))
-    assert store.claim(gone, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=3600, limit=1)
+    store.events.accept(event(1))
+    assert store.callbacks.acquire(
+        gone, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=3600, limit=1
+    )
     retire(gone)
 
     calls = []
@@ -529,10 +531,12 @@ def test_a_clock_set_back_delays_no_callback_longer_than_its_own_pause(store, cl
     """
     A day back, both for one that failed and for one whose owner nobody here can ask after.
     """
-    store.accept(event(1))
-    store.accept(event(2))
-    one, _ = store.claim("B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=2)
-    store.give_back(one, "B", error="no", again_in=2)
+    store.events.accept(event(1))
+    store.events.accept(event(2))
+    one, _ = store.callbacks.acquire(
+        "B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=2
+    )
+    store.callbacks.retry_or_park(one, "B", error="no", again_in=2)
     clock.wall_ahead -= 86400
 
     calls = []
@@ -557,7 +561,7 @@ def test_a_replayed_callback_has_another_round_of_attempts(store, clock, start, 
         calls.append(work.attempts)
         raise ValueError("no")
 
-    store.accept(event(1))
+    store.events.accept(event(1))
     callbacks = start(handler)
     for round_ in (1, 2):
         for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -565,11 +569,11 @@ def test_a_replayed_callback_has_another_round_of_attempts(store, clock, start, 
             eventually(lambda: state(store, 1)[0] != "running")
             clock.advance(4600)
             callbacks.notify()
-        (parked,) = store.parked("sandbox", ["shop"])
+        (parked,) = store.callbacks.parked("sandbox", ["shop"])
         assert parked.last_error == "ValueError: no"
         assert len(calls) == round_ * MAX_ATTEMPTS
-        assert store.replay(parked, next_round(parked.attempts))
-        assert not store.replay(parked, next_round(parked.attempts))
+        assert store.callbacks.replay(parked, next_round(parked.attempts))
+        assert not store.callbacks.replay(parked, next_round(parked.attempts))
         callbacks.notify()
 
     assert calls == sorted(set(calls))
@@ -579,7 +583,7 @@ def test_a_hopeless_callback_is_parked_at_once(store, start, eventually):
     def handler(work):
         raise PermanentFailure("nobody can read it")
 
-    store.accept(event(1))
+    store.events.accept(event(1))
     start(handler)
     eventually(lambda: state(store, 1)[0] == "dead")
     assert state(store, 1)[1:] == (1, "nobody can read it")
@@ -598,7 +602,7 @@ def test_the_chore_is_done_a_piece_at_a_time_once_a_day(store, clock, start, eve
         callbacks.notify()
         eventually(lambda count=count: len(pieces) == count)
     clock.advance(3600)
-    store.accept(event(1))
+    store.events.accept(event(1))
     callbacks.notify()
     eventually(is_done(store, 1))
     assert len(pieces) == 3
@@ -619,7 +623,7 @@ def test_a_thread_that_is_not_to_be_had_is_tried_again(store, start, eventually,
         callbacks = start(lambda work: called.append(work.entity_id))
     assert len(tried) == 2
 
-    store.accept(event(1))
+    store.events.accept(event(1))
     callbacks.notify()
     eventually(is_done(store, 1))
     assert called == ["1"]

@@ -72,7 +72,7 @@ def test_an_absence_of_an_hour_is_read_up_on(away, shop, emulator, clock, eventu
     assert {(event.id_transaction, event.name) for event in seen} == {(each, "transaction.approved") for each in ids}
     assert len(seen) == 3
     assert {event.source for event in seen} == {"events"} and all(event.paid for event in seen)
-    events = connector._per_process.get().store.ending("sandbox", ids[0]).events
+    events = connector._per_process.get().store.listens.ending("sandbox", ids[0]).events
     for each in ids:
         connector.save_webhook({"name": "transaction.approved", "entity": emulator.transaction(each)})
     connector.check_status(ids[0])
@@ -81,7 +81,7 @@ def test_an_absence_of_an_hour_is_read_up_on(away, shop, emulator, clock, eventu
     connector.save_webhook({"name": "transaction.approved", "entity": emulator.transaction(new)})
     eventually(lambda: [event for event in seen if event.id_transaction == new])
     assert len([event for event in seen if event.id_transaction in ids]) == 3
-    assert connector._per_process.get().store.ending("sandbox", ids[0]).events == events
+    assert connector._per_process.get().store.listens.ending("sandbox", ids[0]).events == events
 
 
 def test_two_ends_come_in_as_they_happened(away, shop, emulator, eventually, clock):
@@ -94,7 +94,7 @@ def test_two_ends_come_in_as_they_happened(away, shop, emulator, eventually, clo
     emulator.transfer(id_transaction)
     connector, seen = shop(restored=True)
     eventually(lambda: len(seen) >= 3)
-    stored = connector._per_process.get().store.ending("sandbox", id_transaction).events
+    stored = connector._per_process.get().store.listens.ending("sandbox", id_transaction).events
     assert [event.name for event in stored] == [
         "transaction.declined",
         "transaction.approved",
@@ -252,4 +252,4 @@ def test_what_happened_before_the_first_start_is_not_told_by_the_hourly_reading(
 
     eventually(lambda: lists(emulator) or clock.advance(20), timeout=30)
     eventually(lambda: not absences._open)
-    assert connector._per_process.get().store.ending("sandbox", before).events == [] == seen
+    assert connector._per_process.get().store.listens.ending("sandbox", before).events == [] == seen

@@ -201,10 +201,12 @@ def test_while_somebody_waits_nobody_else_looks(shop, emulator, passes, clock, e
         clock.advance(12_000)
         reconciler._schedule(0.0)
         # The leases of waits are renewed by a timer of their own; only then does the next hour pass.
-        eventually(lambda: parts_of(connector).store.next_look("sandbox", connector._config.accounts) > clock.now())
+        eventually(
+            lambda: parts_of(connector).store.polls.next_due("sandbox", connector._config.accounts) > clock.now()
+        )
     assert all(request.path != "/v1/transactions" for request in looks(emulator))
     assert len(looks(emulator)) <= 10
-    assert parts_of(connector).store.listen("sandbox", id_transaction).state == "pending"
+    assert parts_of(connector).store.listens.get("sandbox", id_transaction).state == "pending"
 
 
 def test_nothing_runs_before_the_first_use_and_no_database_is_made(make_connector, db_url):
@@ -280,7 +282,7 @@ def test_an_intent_whose_answer_was_lost_is_found_and_followed(make_connector, s
     hasty = make_connector(pace=NEVER)
     reference = "CMD-1"
     store, account = parts_of(hasty).store, hasty._config.account
-    store.remember_intent("sandbox", account, reference, amount=500, currency="XOF")
+    store.payments.add_intent("sandbox", account, reference, amount=500, currency="XOF")
     hasty.api.transactions.create(
         {"amount": 500, "currency": {"iso": "XOF"}, "description": "x", "merchant_reference": reference}
     )
@@ -300,7 +302,9 @@ def test_an_intent_whose_answer_was_lost_is_found_and_followed(make_connector, s
 
 def test_an_intent_that_was_paid_meanwhile_is_told_at_once(shop, emulator, passes, db_url):
     connector, seen = shop()
-    parts_of(connector).store.remember_intent("sandbox", connector._config.account, "CMD-1", amount=500, currency="XOF")
+    parts_of(connector).store.payments.add_intent(
+        "sandbox", connector._config.account, "CMD-1", amount=500, currency="XOF"
+    )
     connector.api.transactions.create(
         {"amount": 500, "currency": {"iso": "XOF"}, "description": "x", "merchant_reference": "CMD-1"}
     )
@@ -317,7 +321,7 @@ def test_an_intent_that_fedapay_never_saw_fails_after_two_looks_a_minute_apart(s
     """
     connector, seen = shop()
     store, account = parts_of(connector).store, connector._config.account
-    store.remember_intent("sandbox", account, "CMD-1", amount=500, currency="XOF")
+    store.payments.add_intent("sandbox", account, "CMD-1", amount=500, currency="XOF")
     parts_of(connector).reconciler.start()
     passes(lambda: looks(emulator), step=1.0)
     first = clock.now()

@@ -83,7 +83,7 @@ def parts_of(connector):
 
 
 def state_of(connector, id_transaction):
-    return parts_of(connector).store.listen("sandbox", id_transaction).state
+    return parts_of(connector).store.listens.get("sandbox", id_transaction).state
 
 
 def pay(connector, amount=500):
@@ -855,7 +855,7 @@ def test_leases_are_kept_while_fedapay_does_not_answer(make_connector, emulator,
 
 
 def _lease(parts, id_transaction):
-    read = parts.store._read
+    read = parts.store.engine.read
     return read(
         lambda database: database.execute_sql(
             "SELECT run_after FROM fp_listen WHERE transaction_id = ?", (str(id_transaction),)
@@ -895,7 +895,7 @@ def test_b08_ctrl_c_interrupts_promptly_and_keeps_the_row(make_connector, emulat
         text=True,
     )
     try:
-        eventually(lambda: store.listen("sandbox", id_transaction))
+        eventually(lambda: store.listens.get("sandbox", id_transaction))
         began = time.monotonic()
         child.send_signal(signal.SIGINT)
         said, complaints = child.communicate(timeout=10)
@@ -907,7 +907,7 @@ def test_b08_ctrl_c_interrupts_promptly_and_keeps_the_row(make_connector, emulat
     assert child.returncode == 7, complaints
     assert said.split() == ["waiting", "interrupted"] and "Traceback" not in complaints
     assert elapsed < 5
-    assert store.listen("sandbox", id_transaction).state == "pending"
+    assert store.listens.get("sandbox", id_transaction).state == "pending"
 
 
 @pytest.mark.faults(row=8)

@@ -96,7 +96,7 @@ def test_a_database_that_fails_at_the_deadline_delays_the_callback(shop, told, c
     for timeout in others:
         shop.listen(number, timeout=timeout)
     shop.listen(number, timeout=60, callback=told)
-    whole = store.begin_closing
+    whole = store.listens.begin_closing
 
     def begin_closing(*arguments):
         refused.append(arguments)
@@ -104,7 +104,7 @@ def test_a_database_that_fails_at_the_deadline_delays_the_callback(shop, told, c
             raise StoreError("Le disque est plein.")
         return whole(*arguments)
 
-    monkeypatch.setattr(store, "begin_closing", begin_closing)
+    monkeypatch.setattr(store.listens, "begin_closing", begin_closing)
     clock.advance(61)
     eventually(lambda: refused)
     assert told.outcomes == []
@@ -158,7 +158,7 @@ def test_a_callback_that_fails_disturbs_nobody(shop, emulator, told, eventually,
 def test_another_amount_is_told_as_not_paid(shop, emulator, told, eventually):
     number = pay(shop)
     store = shop._per_process.get().store
-    store._write(lambda database: database.execute_sql("UPDATE fp_payment SET amount = 50000"))
+    store.engine.write(lambda database: database.execute_sql("UPDATE fp_payment SET amount = 50000"))
     shop.listen(number, callback=told)
     emulator.approve(number)
     (outcome,) = eventually(lambda: told.outcomes)
@@ -198,7 +198,7 @@ def test_what_is_no_ordinary_function_is_refused_before_anything_happens(shop, c
     number = pay(shop)
     with pytest.raises(ConfigError, match="callback"):
         shop.listen(number, callback=callback)
-    assert shop._per_process.get().store.listen("sandbox", number) is None
+    assert shop._per_process.get().store.listens.get("sandbox", number) is None
 
 
 def test_many_listens_take_no_thread_each(make_connector, told, eventually):
@@ -226,7 +226,7 @@ def test_whoever_finds_the_end_first_has_it_told(shop, emulator, told, eventuall
         number = pay(shop)
         handle = shop.listen(number, callback=told)
         emulator.approve(number)
-        shop._per_process.get().store.end_listen("sandbox", number, "cancelled")
+        shop._per_process.get().store.listens.end("sandbox", number, "cancelled")
         assert handle.done()
         eventually(lambda: told.outcomes)
         assert len(told.outcomes) == 1
@@ -264,7 +264,7 @@ def test_a_wait_that_cannot_be_prolonged_is_tried_again_after_a_while_and_not_at
             raise SystemExit
         raise StoreError("gone")
 
-    monkeypatch.setattr(store, "open_many", fail)
+    monkeypatch.setattr(store.listens, "open_many", fail)
     clock.advance(31)
     eventually(lambda: tries and handle.done())
     assert not enough.wait(0.5)

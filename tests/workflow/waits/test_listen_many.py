@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from support.stored_listens import open_listens
 
 from fedapay_sync import EventFutureStatus, InvalidArgument, MethodesPaiement, PaiementSetup, Pays, StoreError, UserData
 from fedapay_sync.store import NewEvent
@@ -66,7 +67,7 @@ def test_what_has_ended_already_is_told_at_once(shop, emulator, eventually):
 def test_one_transaction_given_twice_has_two_handles_and_one_row(shop, emulator, eventually):
     number, told = pay(shop), []
     handles = shop.listen_many([number, str(number), number], callback=told.append)
-    assert len(parts_of(shop).store.open_listens("sandbox")) == 1
+    assert len(open_listens(parts_of(shop).store)) == 1
     emulator.approve(number)
     assert all(handle.result(timeout=5).paid for handle in handles)
     eventually(lambda: len(told) == 3)
@@ -84,7 +85,7 @@ def test_what_is_no_list_of_ids_is_refused_before_anything_happens(shop, ids):
     """
     with pytest.raises(InvalidArgument):
         shop.listen_many(ids)
-    assert parts_of(shop).store.open_listens("sandbox") == []
+    assert open_listens(parts_of(shop).store) == []
 
 
 def test_each_is_watched_with_the_key_it_was_made_with(make_connector, emulator, clock, eventually):
@@ -95,8 +96,8 @@ def test_each_is_watched_with_the_key_it_was_made_with(make_connector, emulator,
     shop = make_connector(pace=NEVER, api_keys=[other], clock=clock)
     mine, theirs = pay(shop), pay(shop)
     store = parts_of(shop).store
-    account = next(label for label, key in parts_of(shop).keyring.by_label().items() if key == other)
-    store._write(
+    account = next(label for label, key in parts_of(shop).statuses.keys().items() if key == other)
+    store.engine.write(
         lambda database: database.execute_sql(
             "UPDATE fp_payment SET account = ? WHERE transaction_id = ?", (account, str(theirs))
         )
@@ -104,7 +105,7 @@ def test_each_is_watched_with_the_key_it_was_made_with(make_connector, emulator,
 
     shop.listen_many([mine, theirs])
 
-    accounts = {each.transaction_id: each.account for each in store.open_listens("sandbox")}
+    accounts = {each.transaction_id: each.account for each in open_listens(store)}
     assert accounts == {str(mine): shop._config.account, str(theirs): account}
     assert parts_of(shop).waits._polled[str(theirs)].key == other
 
@@ -138,18 +139,18 @@ def test_a_store_that_fails_in_the_midst_leaves_nothing_half_done(shop, emulator
         "CREATE TRIGGER refuse BEFORE INSERT ON fp_listen WHEN NEW.transaction_id = '1400' "
         "BEGIN SELECT RAISE(ABORT, 'no'); END"
     )
-    store._write(lambda database: database.execute_sql(refuse))
+    store.engine.write(lambda database: database.execute_sql(refuse))
 
     with pytest.raises(StoreError):
         shop.listen_many(ids, timeout=600, callback=told.append)
-    assert len(store.open_listens("sandbox")) == 1000 == len(parts_of(shop).waits._polled)
+    assert len(open_listens(store)) == 1000 == len(parts_of(shop).waits._polled)
 
-    store._write(lambda database: database.execute_sql("DROP TRIGGER refuse"))
+    store.engine.write(lambda database: database.execute_sql("DROP TRIGGER refuse"))
     handles = shop.listen_many(ids, timeout=600, callback=told.append)
     emulator.approve(number)
     assert handles[0].result(timeout=5).paid
     eventually(lambda: told)
-    assert len(store.open_listens("sandbox")) == 1499
+    assert len(open_listens(store)) == 1499
     shop.cancel_listen(1499)
     eventually(lambda: len(told) == 2)
     assert [outcome.id_transaction for outcome in told] == [number, 1499]
@@ -184,7 +185,7 @@ def test_one_handle_may_be_asked_by_several_threads(shop, monkeypatch):
         handle, ends = shop.listen(number, timeout=600), []
         blocked = threading.Thread(target=lambda handle=handle, ends=ends: ends.append(handle.result()))
         blocked.start()
-        store.end_listen("sandbox", number, "cancelled")
+        store.listens.end("sandbox", number, "cancelled")
         assert handle.done()
         blocked.join(5)
         assert ends and ends[0].status == EventFutureStatus.CANCELLED
@@ -200,8 +201,8 @@ def test_an_end_by_another_process_reaches_one_among_many_at_once(make_connector
     event = NewEvent(
         dedup_key="k", event_key="k", environment="sandbox", account="shop", name="transaction.approved",
         object="transaction", entity_id="1234", status="approved", is_final=True, is_paid=True, source="webhook",
-        body=b"{}", body_sha256="", received_at=parts_of(other).store._clock.now(),
+        body=b"{}", body_sha256="", received_at=parts_of(other).store.events._clock.now(),
     )  # fmt: skip
-    parts_of(other).store.accept(event)
+    parts_of(other).store.events.accept(event)
     eventually(lambda: told, timeout=1.5)
     assert [outcome.id_transaction for outcome in told] == [1234]

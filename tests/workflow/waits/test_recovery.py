@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.stored_listens import open_listens
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, Outcome, PaiementSetup, Pays, UserData
 from fedapay_sync.errors import ConfigError
@@ -129,7 +130,7 @@ def reborn(make_connector):
 
 
 def states(connector):
-    return {each.transaction_id: each for each in connector._per_process.get().store.open_listens("sandbox")}
+    return {each.transaction_id: each for each in open_listens(connector._per_process.get().store)}
 
 
 def gets(emulator):
@@ -500,7 +501,9 @@ def test_what_fedapay_never_told_is_given_up_after_two_days_and_told_when_it_is_
     emulator.fail_next("/v1/transactions/", method="GET", status=500, times=10_000)
     connector, told = reborn(clock=clock)
     connector.restore()
-    eventually(lambda: clock.advance(1) or connector._per_process.get().store.ended("sandbox", [str(id_transaction)]))
+    eventually(
+        lambda: clock.advance(1) or connector._per_process.get().store.listens.ended("sandbox", [str(id_transaction)])
+    )
     clock.advance(47 * 3600)
     connector._per_process.get().recovery.restore()
     assert list(states(connector)) == [str(id_transaction)]

@@ -1,0 +1,103 @@
+"""Catching up on events: which process reads what FedaPay told while no process was there, and from when on."""
+
+from typing import Any, Dict, Iterable, Optional, Tuple
+
+import peewee
+
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.records import LOCAL
+from fedapay_sync.store.repositories.leases import is_free, lease_row, take_lease
+from fedapay_sync.store.repositories.repository import Repository
+from fedapay_sync.store.tables import EventRow, TurnRow
+
+#: FedaPay's clock is behind ours by less, in seconds: what it stamps so much earlier came when we were there.
+_SKEW = 60.0
+
+
+class EventCatchUpRepository(Repository):
+    """One process at a time reads up on missed events."""
+
+    def begin(
+        self,
+        environment: str,
+        accounts: Iterable[str],
+        *,
+        before: float,
+        shortest: float,
+        longest: float,
+        lease: float,
+        every: Optional[float] = None,
+        overlap: float = 0.0,
+    ) -> Tuple[bool, Optional[float]]:
+        """
+        Take it upon us to read what FedaPay told while nobody heard it: whether that is owed, and, if it is ours to
+        do, from when on.
+
+        What is owed stays so until :meth:`finish`, whatever comes in meanwhile.
+
+        Args:
+            before: since then somebody is here; what came before tells whether there was an absence.
+            shortest: seconds without any event, and without such a reading, that count as an absence.
+            longest: seconds after which nobody would know what to do with what he reads.
+            every: without an absence it is owed so many seconds after the last time; None if it is not.
+            overlap: so many seconds are read twice, but nothing from before this database was there.
+        """
+        now = self._clock.now()
+        newest_query = EventRow.select(peewee.fn.MAX(EventRow.received_at)).where(
+            EventRow.environment == environment,
+            EventRow.account.in_(list(accounts)),
+            EventRow.source != LOCAL,
+            EventRow.received_at < before,
+        )
+
+        def owed_since(database: Database, read_at: float) -> Optional[float]:
+            heard = max(newest_query.scalar(database) or 0.0, read_at)
+            if now - longest <= heard <= before - shortest:
+                return heard
+            if every is None or now - longest <= read_at <= now < read_at + every:
+                return None
+            if read_at > now:
+                # The clock was set back since.
+                return now - every
+            return read_at if read_at >= now - longest else None
+
+        def take(database: Database) -> Tuple[bool, Optional[float]]:
+            turn = lease_row(database, f"events:{environment}")
+            beginning = _beginning(database, environment, now)
+            # Once done, it is not done again for so long.
+            read_at = turn["run_after"] - shortest
+            since = turn["since"]
+            if since is None:
+                since = owed_since(database, read_at)
+                if since is None:
+                    if every is not None and read_at < now - longest:
+                        # For the first time, or after too long: from now on.
+                        take_lease(database, turn, now + shortest, None)
+                    return False, None
+            if not is_free(turn, now, lease):
+                return turn["since"] is not None, None
+            if not take_lease(database, turn, now + lease, since):
+                return True, None
+            return True, max(since - overlap, beginning)
+
+        return self._engine.write(take)
+
+    def finish(self, environment: str, *, done: bool, again_in: float) -> None:
+        """It is done, or is to be tried again; not before so many seconds."""
+        changes: Dict[str, Any] = {"since": None} if done else {}
+        query = TurnRow.update(run_after=self._clock.now() + again_in, **changes).where(
+            TurnRow.name == f"events:{environment}"
+        )
+        self._engine.write(query.execute)
+
+
+def _beginning(database: Database, environment: str, now: float) -> float:
+    """When this database began to hear of events: what came before was another's to tell."""
+    turn = lease_row(database, f"beginning:{environment}")
+    since: Optional[float] = turn["since"]
+    if since is None:
+        query = EventRow.select(peewee.fn.MIN(EventRow.received_at)).where(EventRow.environment == environment)
+        since = min(query.scalar(database) or now, now) - _SKEW
+        take_lease(database, turn, 0, since)
+    # Ahead of us it was written before the clock was set back.
+    return since if since <= now else 0.0
