@@ -45,9 +45,10 @@ def unknown_names(page: str) -> Iterator[str]:
 
 
 def unknown_paths(page: str) -> Iterator[str]:
-    """Each path on a page that is neither in the project nor in the package."""
+    """Each path on a page that is neither in the project nor in the package; of a folder its name is enough."""
     for path in _PATH.findall(page):
-        if not any((folder / path).exists() for folder in (ROOT, PACKAGE)):
+        places = (ROOT, PACKAGE, *PACKAGE.glob("*/"), *PACKAGE.glob("*/*/"), ROOT / "tests")
+        if not any((folder / path).exists() for folder in places):
             yield path
 
 
