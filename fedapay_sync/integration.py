@@ -233,7 +233,7 @@ def _checked_params(params: Params) -> Mapping[str, Any]:
 def _logging_observer(
     logger: Optional[logging.Logger], observer: Optional[Callable[[Exchange], object]]
 ) -> Optional[Callable[[Exchange], object]]:
-    """One observer that tells both the logger and the user's."""
+    """One observer that calls both the logger and the user's observer."""
     observer = checked_observer(observer)
     if logger is None:
         return observer

@@ -1,4 +1,4 @@
-"""Time, handed in wherever it is needed, so that tests can hold it."""
+"""The clock, handed in wherever time is read, so that tests can stop it and set it."""
 
 import time
 

@@ -1,7 +1,5 @@
 """
-La configuration, lue au moment où l'on s'en sert, et en un seul endroit.
-
-Un argument l'emporte sur la variable d'environnement.
+A connector's settings, read and checked when it is made: an argument outweighs the environment variable.
 """
 
 import functools

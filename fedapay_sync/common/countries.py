@@ -1,7 +1,7 @@
 """
-Ce que chaque pays permet : devise, méthodes sans redirection, indicatif.
+Table of the countries: currency, dialling code, methods without redirection, operators of the payment page.
 
-Source : page « payment methods » de FedaPay (édition anglaise, la plus complète), novembre 2026.
+Source: FedaPay's page "payment methods" (the English edition, which is the most complete), November 2026.
 """
 
 from dataclasses import dataclass, field

@@ -1,5 +1,5 @@
 """
-Contrôle de l'adresse de FedaPay, de la clé qui y donne droit et des secrets de webhook, avant qu'ils servent.
+Checks FedaPay's address, the API key for it and the webhook secrets, so that no key goes to the wrong place.
 """
 
 import ipaddress

@@ -1,4 +1,4 @@
-"""What the asynchronous connector calls the same things."""
+"""Names that the asynchronous connector has for the same models."""
 
 from fedapay_sync.models.balance import Balance
 from fedapay_sync.models.currency import Currency

@@ -1,4 +1,4 @@
-"""What every model shares: reading, writing, comparing, showing."""
+"""Base class of the models: reading, writing, comparing, repr without customers' data."""
 
 import json
 from typing import Any, Callable, ClassVar, Dict, Mapping, Tuple, Type, TypeVar

@@ -1,4 +1,4 @@
-"""The object that an event is about: which model it is, and JSON that came inside a text."""
+"""Reads the object that an event is about as the model of its kind, from JSON inside a text as well."""
 
 import json
 from typing import Any, Dict, List, Mapping, NoReturn, Type, Union

@@ -1,4 +1,4 @@
-"""Invoices made in FedaPay's dashboard or by the API."""
+"""Models of an invoice, made in the dashboard or by the API, and of its public view."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The token with which an application acts for a merchant's account."""
+"""Model of the OAuth token with which an application acts for a merchant's account."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timezone

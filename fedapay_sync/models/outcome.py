@@ -1,4 +1,4 @@
-"""How a wait ended."""
+"""Model of how a wait ended."""
 
 from typing import Any, Callable, Dict, List, Optional, Tuple
 

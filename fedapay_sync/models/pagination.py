@@ -1,4 +1,4 @@
-"""A list of FedaPay's, page after page."""
+"""A list of FedaPay's, read page by page while it is iterated."""
 
 import json
 from dataclasses import dataclass

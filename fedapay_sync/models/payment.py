@@ -1,4 +1,4 @@
-"""What a program says of a payment, and what it gets back."""
+"""Models of a payment as a program asks for it, and of what ``pay`` gives back."""
 
 import re
 from dataclasses import dataclass
@@ -193,7 +193,7 @@ def number_to_push(
     if setup.type_paiement == TypesPaiement.AVEC_REDIRECTION:
         return None
     if environment == Environment.sandbox and setup.method != SANDBOX_METHOD:
-        # FedaPay answers « Opération non autorisée », which tells nobody what to do.
+        # FedaPay answers « Opération non autorisée », which does not say what to do.
         raise InvalidCountryPaymentCombination(
             f"{setup.method.name if setup.method else 'Cette méthode'} n'existe pas en sandbox : seule momo_test "
             "y est admise (method=MethodesPaiement.momo_test, numéro 0164000001 pour un paiement accepté).",

@@ -1,4 +1,4 @@
-"""Payment pages, made in the dashboard or by the API, that anybody with the link can pay on."""
+"""Models of a payment page, on which every visitor with the link can pay, and of its public view."""
 
 from dataclasses import dataclass
 from datetime import datetime

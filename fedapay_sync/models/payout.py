@@ -1,4 +1,4 @@
-"""Payouts: sending money to somebody's phone."""
+"""Models of a payout, which sends money to a phone, and of a batch of them."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""A transaction and what its calls answer."""
+"""Models of a transaction and of what the calls about it answer: token, intent, fees, receipt."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Where FedaPay sends its events, and what one of them looks like."""
+"""Models of a webhook endpoint at FedaPay, and of a sample event."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +59,6 @@ class WebhookSample(Model):
     def from_dict(cls: Type[S], data: Mapping[str, Any], *, strict: bool = False) -> S:
         """Lit un événement d'essai. ``entity`` devient le modèle de son genre."""
         sample = super().from_dict({**data, "entity": None} if isinstance(data, Mapping) else data, strict=strict)
-        # A frozen model is filled here, while nobody else holds it yet.
+        # A frozen model is filled here, while no other code holds it yet.
         sample.__dict__["entity"] = read_entity(cls, data, strict=strict)
         return sample

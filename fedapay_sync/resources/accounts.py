@@ -1,4 +1,4 @@
-"""Accounts: merchants."""
+"""Merchant accounts."""
 
 from typing import Optional
 

@@ -1,4 +1,4 @@
-"""One FedaPay account over one transport: the resources side by side."""
+"""The API of one FedaPay account: all resources, over one transport."""
 
 from typing import Callable, Optional
 

@@ -1,4 +1,4 @@
-"""Balances: what the merchant has."""
+"""Balances of the merchant account."""
 
 from fedapay_sync.models import Balance
 from fedapay_sync.resources.mixins import Listable, Retrievable

@@ -1,4 +1,4 @@
-"""What every resource is: a place at FedaPay, and a model of what lives there."""
+"""Base class of the resources, the requestor that they call FedaPay through, and the parameters that they share."""
 
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Optional, Type, TypeVar
@@ -22,7 +22,7 @@ Params = Mapping[str, Any]
 @dataclass(frozen=True, repr=False)
 class Requestor:
     """
-    Who calls, and over which connection.
+    Calls FedaPay with the key and the account of one API object, over its transport.
 
     Attributes:
         key: gives the key for a call: the one given, or that of the program.

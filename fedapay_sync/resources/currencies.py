@@ -1,4 +1,4 @@
-"""Currencies: what can be paid in."""
+"""Currencies of the platform."""
 
 from fedapay_sync.models import Currency
 from fedapay_sync.resources.mixins import Listable, Retrievable

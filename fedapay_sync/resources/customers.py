@@ -1,4 +1,4 @@
-"""Customers: who pays and who is paid."""
+"""Customers: payers and payees."""
 
 from fedapay_sync.models import Customer
 from fedapay_sync.models.params.bodies import CustomerBody

@@ -1,4 +1,4 @@
-"""Events: what happened."""
+"""Events of the account, as FedaPay keeps them."""
 
 from fedapay_sync.models import Event
 from fedapay_sync.resources.mixins import Listable, Retrievable, Subscribable

@@ -1,5 +1,5 @@
 """
-Creating once what FedaPay knows by a merchant reference.
+Idempotent creation, by merchant reference: what had no answer is looked up before it is sent again.
 
 The reference goes out with the first POST. When its answer is lost, that reference is looked up, what is found is
 adopted, and only what is certainly not there is sent again: FedaPay keeps the reference unique, so a first POST that
@@ -44,12 +44,12 @@ log = get_logger(__name__)
 
 B = TypeVar("B", bound=Batch)
 
-#: After these nobody knows whether FedaPay did what it was asked.
+#: After these it is unknown whether FedaPay did what it was asked.
 NO_ANSWER = (OutcomeUnknown, ServerFault, UnreadableAnswer)
 
-#: Waits before the looks for an object whose creation had no answer, in seconds.
+#: Waits before the searches for an object whose creation had no answer, in seconds.
 _SEARCH_DELAYS = (0.0, 1.0, 3.0)
-#: No further look begins after so long, in seconds: each may be slow itself.
+#: No further search begins after so long, in seconds: each may be slow itself.
 _SEARCH_SECONDS = 20.0
 #: The id of the currency XOF: the only one that is certain (recordings of 2021 to 2026).
 _XOF = 1
@@ -58,7 +58,7 @@ _MAX_SENDS = 2
 
 
 def new_reference() -> str:
-    """A merchant reference that nobody else has."""
+    """A merchant reference that no other object has."""
     return f"fs-{secrets.token_hex(16)}"
 
 
@@ -110,7 +110,7 @@ class IdempotentCreatable(Creatable[M]):
 
     def create_new(self, sent: Dict[str, Any], *, api_key: Optional[str] = None) -> M:
         """
-        Create an object whose reference nobody has used: one that is taken is refused, not adopted.
+        Create an object under a reference that is new: one that is taken is refused, not adopted.
 
         Args:
             sent: a checked body with a merchant reference.
@@ -222,7 +222,7 @@ class IdempotentCreatable(Creatable[M]):
         return differing
 
     def _email_of(self, there: Dict[str, Any], api_key: Optional[str]) -> Optional[str]:
-        """The identity of the person whom it is about, asked for if it did not come along."""
+        """The e-mail of its customer, which is the identity; asked for if it did not come along."""
         if not there.get("customer") and there.get("customer_id") is not None:
             path = f"/customers/{checked_id(there['customer_id'], 'customer_id')}"
             there = {"customer": self._requestor.request("GET", path, api_key=api_key).object(Customer.envelope)}

@@ -1,4 +1,4 @@
-"""Invoices: what a merchant sends, and FedaPay collects."""
+"""Invoices, which a merchant sends and FedaPay collects."""
 
 from fedapay_sync.models import Invoice, InvoiceVerification
 from fedapay_sync.models.params.bodies import InvoiceBody

@@ -1,4 +1,4 @@
-"""Logs: what was called."""
+"""Logs of the calls that FedaPay's API got."""
 
 from fedapay_sync.models import Log
 from fedapay_sync.resources.mixins import Listable, Retrievable, Subscribable

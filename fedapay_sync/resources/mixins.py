@@ -1,7 +1,7 @@
 """
-The verbs that resources share.
+Mixins: the calls that resources share, one class for each endpoint.
 
-A resource says where it lives, what it is made of and what is sent to it, and takes the verbs that FedaPay has for it.
+A resource gives its path, its model and its body, and takes the mixins of the endpoints that FedaPay has for it.
 """
 
 from typing import Any, Generic, Optional, Type, TypeVar

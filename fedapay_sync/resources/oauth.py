@@ -1,4 +1,4 @@
-"""OAuth: a token in place of a key."""
+"""OAuth tokens, which take the place of a key."""
 
 from typing import Optional
 

@@ -1,4 +1,4 @@
-"""Payment intents: inviting a customer to pay on the phone."""
+"""Payment intents: the prompt to pay on the customer's phone."""
 
 from typing import Any, Dict, Optional, Union
 

@@ -1,4 +1,4 @@
-"""Payment pages: what a merchant publishes, and FedaPay collects."""
+"""Payment pages, which a merchant publishes and FedaPay hosts."""
 
 from typing import Optional
 

@@ -1,4 +1,4 @@
-"""Payouts: sending money to somebody."""
+"""Payouts: create, start, schedule; what had no answer is looked at and never started twice."""
 
 from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Union

@@ -1,4 +1,4 @@
-"""Transactions: asking a customer for money."""
+"""Transactions: create once, token, fees, receipt, delete."""
 
 from typing import Any, Iterable, Optional, Union
 

@@ -1,4 +1,4 @@
-"""Webhooks: where FedaPay reports what happens."""
+"""Webhook endpoints that FedaPay delivers events to."""
 
 from typing import Any, Dict, Optional
 

@@ -1,4 +1,4 @@
-"""Serves a WSGI application on waitress, in a daemon thread."""
+"""Serves a WSGI application with waitress, in daemon threads."""
 
 from fedapay_sync.server.web_server import MAX_BODY as MAX_BODY
 from fedapay_sync.server.web_server import WebServer as WebServer

@@ -68,7 +68,7 @@ def _apply_deadline(sock: Any) -> None:
 
 
 class _DeadlineReader(io.RawIOBase):
-    """What comes from a socket, as long as the call lasts."""
+    """Reads from a socket, each time within what the call has left."""
 
     def __init__(self, raw: Any, sock: Any) -> None:
         self._raw = raw

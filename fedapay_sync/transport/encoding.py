@@ -1,4 +1,4 @@
-"""What a call sends: path, query, headers and body, or a refusal before anything leaves."""
+"""Encodes what a call sends (path, query, headers, body), or refuses it before anything leaves."""
 
 import json
 import urllib.parse
@@ -16,7 +16,7 @@ from fedapay_sync.enums import MethodesPaiement
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.params.fields import HEADER_NAME, HEADER_VALUE, Moment
 
-# Nobody needs them; FedaPay writes them into its log of calls. The last three are what older clients send.
+# No call needs them; FedaPay writes them into its log of calls. The last three are what older clients send.
 _HEADERS = {
     "User-Agent": f"fedapay_sync/{VERSION}",
     "Accept": "application/json",
@@ -29,7 +29,7 @@ _HEADERS = {
     "X-Version": VERSION,
     "X-Api-Version": "v1",
 }
-#: What says who asks, to whom, and where the request ends: not for a caller to set.
+#: Sender, receiver and end of the request are said by these: not for a caller to set.
 _OURS = frozenset(
     "authorization proxy-authorization host connection content-type content-length transfer-encoding expect te "
     "trailer upgrade cookie accept accept-encoding".split()
@@ -105,7 +105,7 @@ def _query_text(name: str, value: Any) -> str:
 
 
 def encode_json(body: Mapping[str, Any]) -> bytes:
-    """The JSON to send. What cannot be written is refused here, before anybody could think that it was sent."""
+    """The JSON to send. What cannot be written is refused here, where it is certain that nothing was sent."""
     try:
         return json.dumps(dict(body), ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:

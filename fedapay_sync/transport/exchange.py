@@ -1,4 +1,4 @@
-"""What an observer of the transport is shown: each attempt, without a secret and without a customer's data."""
+"""Records each attempt of a call for an observer, with secrets and customers' data redacted."""
 
 import re
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def build_exchange(
     sent: Optional[bytes],
     received: bytes,
 ) -> Exchange:
-    """That attempt, with both bodies blotted."""
+    """That attempt, with both bodies redacted."""
     return Exchange(
         method=method,
         path=_redact_path(path),
@@ -93,7 +93,7 @@ def _redact_body(raw: bytes) -> Any:
 
 
 def _redact(value: Any, name: str) -> Any:
-    """A value that stands under that name, with everything blotted out that is not certainly harmless."""
+    """A value that stands under that name, with everything redacted that is not certainly harmless."""
     if isinstance(value, dict):
         if name in _FREE:
             return REDACTED if value else {}
@@ -125,7 +125,7 @@ def _is_no_secret(name: str) -> bool:
 
 def checked_observer(observer: Any) -> Optional[Callable[[Exchange], object]]:
     """
-    A function that may be told of each attempt, or None.
+    A function that may be called after each attempt, or None.
 
     Raises:
         ConfigError: what cannot be called.

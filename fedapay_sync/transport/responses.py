@@ -1,4 +1,4 @@
-"""What FedaPay's answers mean: a success and its body, or the error that a caller can act upon."""
+"""Parses FedaPay's answers: a success and its body, or the error that a caller can act upon."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from fedapay_sync.errors import (
 
 #: Decoded bytes of an answer that are read at most.
 MAX_RESPONSE = 2 * 1024 * 1024
-#: Levels of nesting in an answer that are read at most: deeper, Python's recursion ends in whoever walks through it.
+#: Levels of nesting in an answer that are read at most: deeper, the recursion of later readers would fail.
 MAX_DEPTH = 50
 
 #: What a call that changes nothing leaves to do.
@@ -53,7 +53,7 @@ _LEADS: Dict[Type[ApiError], str] = {
 
 @dataclass(frozen=True, repr=False)
 class Response:
-    """What FedaPay said: a 2xx and its decoded body (``None`` if empty)."""
+    """A successful answer of FedaPay's: a 2xx and its decoded body (``None`` if empty)."""
 
     status: int
     body: Any

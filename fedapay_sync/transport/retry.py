@@ -1,5 +1,5 @@
 """
-What a failed attempt means: whether FedaPay may have got it, what to look at, and when the same may be sent again.
+Classifies a failed attempt: whether FedaPay may have got it, and after which delay the same may be sent again.
 """
 
 import random
@@ -59,7 +59,7 @@ def transport_error(method: str, path: str, error: BaseException, base_url: str)
 
 
 def _advice(error: BaseException, cause: BaseException) -> str:
-    """What to look at when no connection opens."""
+    """What to check when no connection opens."""
     if isinstance(cause, NoSuchBundle):
         return f"Le fichier de certificats {mask(cause)} n'existe pas : vérifier REQUESTS_CA_BUNDLE"
     if isinstance(cause, ssl.SSLCertVerificationError):

@@ -65,7 +65,7 @@ class Sessions:
             if old is not None and local.settings[0] == settings[0]:
                 old.close()
             elif old is not None:
-                # Made before a fork: its socket is the parent's too. Kept, so that no garbage collection closes it.
+                # Made before a fork: its socket is the parent's too. Kept, so that it is not collected, and closed.
                 local.inherited = old
             local.session, local.settings = self._new_session(settings[-2]), settings
         session: requests.Session = local.session
@@ -108,7 +108,7 @@ class Sessions:
 
 
 class _UrllibFilter(logging.Filter):
-    """urllib3 logs addresses with their query. Within our calls it is blotted out; other people's stay as they are."""
+    """urllib3 logs addresses with their query. Within our calls it is masked; those of other code stay as they are."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if is_in_call():

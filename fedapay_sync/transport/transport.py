@@ -1,5 +1,5 @@
 """
-The one place that speaks HTTP to FedaPay.
+Calls FedaPay over HTTP, with retries and within a budget of time.
 
 What may be repeated is decided here and nowhere else: a connection that never opened (any method), and a GET that
 failed on the way or was answered 429, 502, 503 or 504. A POST that may have arrived is never repeated blindly.
@@ -58,7 +58,7 @@ class _Request:
 
 
 class _Received(NamedTuple):
-    """What came back, unread."""
+    """An answer as it came, not parsed yet."""
 
     status: int
     raw: bytes
@@ -157,8 +157,8 @@ class Transport:
         """
         End waits between attempts and close this thread's connections. Others close with their threads.
 
-        What is called afterwards still goes out, once and without waits: whoever looks for what became of a payment
-        must not be kept from it.
+        What is called afterwards still goes out, once and without waits: a thread that looks for what became of a
+        payment must not be kept from it.
         """
         self._closed.set()
         self._sessions.close()

@@ -1,5 +1,5 @@
 """
-What is sent to FedaPay, checked before it is sent.
+Schemas of the bodies that we send to FedaPay, checked before they are sent.
 
 Only what is certain is refused here; an attribute that this version does not know goes out as it was given.
 """
@@ -90,7 +90,7 @@ def _phone(**options: Any) -> _NestedBody:
 
 
 class CustomerBody(Body):
-    """Who pays or is paid: the id of a known customer, or a person (the e-mail is the identity at FedaPay)."""
+    """The payer or the payee: the id of a known customer, or a person (the e-mail is the identity at FedaPay)."""
 
     id = Id()
     firstname = Name()

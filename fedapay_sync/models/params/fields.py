@@ -1,4 +1,4 @@
-"""Values that a body carries to FedaPay, each one read strictly: an amount, a phone number, a moment."""
+"""marshmallow fields for what we send, each one read strictly: an amount, a phone number, a moment."""
 
 import datetime
 import json
@@ -38,7 +38,7 @@ def missing_messages(expected: str) -> Dict[str, Any]:
 class StrictField(fields.Field):  # type: ignore[type-arg,unused-ignore]
     """A value that FedaPay takes; ``None`` leaves the attribute out of a creation and empties it in an update."""
 
-    #: What is expected, for whoever left it out.
+    #: What is expected, for the error of a caller that left it out.
     expected = "quelque chose"
 
     def __init__(self, **options: Any) -> None:

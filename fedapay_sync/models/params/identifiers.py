@@ -1,4 +1,4 @@
-"""What names something of FedaPay's in an address: identifiers, merchant references, codes of operators."""
+"""Checks what becomes part of an address: identifiers, merchant references, codes of operators."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""From what a shop says of a payment to what FedaPay is asked for."""
+"""Makes the body of a transaction's creation from the arguments of ``pay``."""
 
 from typing import Any, Dict, Mapping, Optional
 
@@ -57,7 +57,7 @@ def checked_setup(setup: Any) -> PaiementSetup:
 
 def checked_client(client: Any) -> Optional[UserData]:
     """
-    Who pays, or None.
+    The payer, or None.
 
     Raises:
         InvalidArgument: anything else.

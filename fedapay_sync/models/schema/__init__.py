@@ -1,5 +1,5 @@
 """
-From a dataclass to what reads and writes it, so that fields are written once.
+Makes readers and writers of a dataclass from its annotations, so that fields are written once.
 
 Reading what FedaPay sends is tolerant: an odd value is kept as it came, with a warning, because one strange field
 must not hide a payment. Checking what we send is strict: the same readers then raise. marshmallow's schema is the

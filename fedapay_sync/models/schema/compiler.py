@@ -1,5 +1,5 @@
 """
-The tolerant reader of a model, compiled at its first use.
+Compiles the tolerant reader of a model at its first use.
 
 A list of 100 transactions is nearly nine thousand fields, and marshmallow spends microseconds on each. Here a model
 becomes one function, in which a field takes three lines. What FedaPay nearly always sends is taken as it comes; all
@@ -34,7 +34,7 @@ def reader_source(model: Any) -> str:
         arguments = ", ".join(f"{each.field.name}=v_{each.field.name}" for each in fields)
         lines.append(f"    made = model({arguments})")
     else:
-        # The constructor of a frozen class sets its fields one by one; this object nobody holds yet.
+        # The constructor of a frozen class sets its fields one by one; this object no other code holds yet.
         values = ", ".join(f"{each.field.name!r}: v_{each.field.name}" for each in fields)
         lines += ["    made = new(model)", f"    put(made, '__dict__', {{{values}}})"]
     lines += ["    put(made, 'extra', {} if known.issuperset(data) else unknown(data))", "    return made", ""]

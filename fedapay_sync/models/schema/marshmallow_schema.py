@@ -1,4 +1,4 @@
-"""From a dataclass to a marshmallow schema, and what a schema refuses as our own error."""
+"""Makes a marshmallow schema of a dataclass, and our own error of what the schema refuses."""
 
 from functools import cache
 from typing import Any, Dict, Mapping

@@ -1,4 +1,4 @@
-"""From the fields of a dataclass to readers: what the annotation says, written once."""
+"""Makes a reader for each field of a dataclass from its annotation."""
 
 from dataclasses import MISSING, Field, fields
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The values of FedaPay's objects: how each kind is read, and how it is written."""
+"""Reads and writes single values of FedaPay's objects: amounts, numbers, texts, moments."""
 
 import re
 import sys
