@@ -14,7 +14,7 @@ from fedapay_sync.models.schema import Francs
 class AssetUrls(Model):
     """Adresses d'un document, entier et en vignette."""
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ()
+    _repr_fields: ClassVar[Tuple[str, ...]] = ()
 
     original: Optional[str] = None
     thumbnail: Optional[str] = None
@@ -29,7 +29,7 @@ class AssetMetadata(Model):
         size: taille en octets.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("mime_type", "size")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("mime_type", "size")
 
     filename: Optional[str] = None
     size: Optional[int] = None
@@ -46,7 +46,7 @@ class Asset(Model):
         created_at: instant du dépôt, en UTC.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "mime_type")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "mime_type")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -87,7 +87,7 @@ class User(Model):
 class UserAccount(Model):
     """Lien entre une personne et un compte, avec son rôle."""
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "account_id", "user_id", "role_id")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "account_id", "user_id", "role_id")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -108,7 +108,7 @@ class ApiKey(Model):
     """
 
     envelope: ClassVar[str] = "v1/api_key"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "public_key")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "public_key")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -134,7 +134,7 @@ class Account(Model):
     """
 
     envelope: ClassVar[str] = "v1/account"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference")
 
     klass: Optional[str] = None
     id: Optional[int] = None

@@ -20,7 +20,7 @@ class Balance(Model):
     """
 
     envelope: ClassVar[str] = "v1/balance"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "mode", "amount")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "mode", "amount")
 
     klass: Optional[str] = None
     id: Optional[int] = None

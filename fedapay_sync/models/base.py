@@ -23,7 +23,7 @@ class Model:
     #: Clé de l'enveloppe autour de l'objet dans les réponses de l'API, par exemple ``v1/transaction``.
     envelope: ClassVar[str] = ""
     #: Fields that a repr shows: never a customer's data, a token or a key.
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id",)
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id",)
 
     extra: Dict[str, Any]
 
@@ -74,7 +74,7 @@ class Model:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={_repr_value(name, getattr(self, name))!r}" for name in self.repr_fields)
+        fields = ", ".join(f"{name}={_repr_value(name, getattr(self, name))!r}" for name in self._repr_fields)
         return f"{type(self).__name__}({fields})"
 
     def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:

@@ -8,15 +8,15 @@ from fedapay_sync.models.base import Model
 class Batch(Model):
     """Réponse à une création par lot : ce qui a été créé, et ``errors``."""
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("created_count", "error_count")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("created_count", "error_count")
     #: The field that holds what was created.
-    created: ClassVar[str]
+    _created_field: ClassVar[str]
     errors: Optional[List[Any]]
 
     @property
     def created_count(self) -> int:
         """Nombre d'objets créés."""
-        return _count(getattr(self, self.created))
+        return _count(getattr(self, self._created_field))
 
     @property
     def error_count(self) -> int:

@@ -21,7 +21,7 @@ class Currency(Model):
     """
 
     envelope: ClassVar[str] = "v1/currency"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "iso")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "iso")
 
     klass: Optional[str] = None
     id: Optional[int] = None

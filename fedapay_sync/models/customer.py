@@ -19,7 +19,7 @@ class PhoneNumber(Model):
     """
 
     envelope: ClassVar[str] = "v1/phone_number"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "country")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "country")
 
     klass: Optional[str] = None
     id: Optional[int] = None

@@ -28,7 +28,7 @@ class WebhookTransaction(Model):
         account: le compte marchand concerné, si FedaPay le dit.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("name", "object_id")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("name", "object_id")
 
     name: Optional[str] = None
     object: Optional[str] = None
@@ -72,7 +72,7 @@ class WebhookHistory(WebhookTransaction):
         last_error: pourquoi le callback a échoué la dernière fois, s'il a échoué.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("name", "event_key", "attempt", "late", "suspect")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("name", "event_key", "attempt", "late", "suspect")
 
     event_key: str = ""
     attempt: int = 1
@@ -114,7 +114,7 @@ class Event(Model):
     """
 
     envelope: ClassVar[str] = "v1/event"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "type", "object_id")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "type", "object_id")
 
     klass: Optional[str] = None
     id: Union[str, int, None] = None

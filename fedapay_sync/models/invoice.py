@@ -32,7 +32,7 @@ class Invoice(Model):
     """
 
     envelope: ClassVar[str] = "v1/invoice"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "number", "reference", "status", "ttc")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "number", "reference", "status", "ttc")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -74,7 +74,7 @@ class InvoiceVerification(Model):
     """
 
     envelope: ClassVar[str] = "v1/invoice_verify"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("invoice",)
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("invoice",)
 
     klass: Optional[str] = None
     invoice: Optional[Invoice] = None

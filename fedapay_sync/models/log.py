@@ -27,7 +27,7 @@ class Log(Model):
     """
 
     envelope: ClassVar[str] = "v1/log"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("method", "url", "status")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("method", "url", "status")
 
     klass: Optional[str] = None
     id: Union[str, int, None] = None
@@ -55,7 +55,7 @@ class QueueOptions(Model):
         arguments: réglages de la file (``x-message-ttl``, ``x-expires``, ``x-single-active-consumer``).
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("durable", "auto_delete")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("durable", "auto_delete")
 
     queue: Optional[str] = None
     nowait: Optional[bool] = None

@@ -32,7 +32,7 @@ class OAuthToken(Model):
         expires_in: durée de vie en secondes, si FedaPay la dit.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("token_type", "scope", "created_at")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("token_type", "scope", "created_at")
 
     access_token: Optional[str] = None
     token_type: Optional[str] = None

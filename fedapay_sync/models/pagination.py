@@ -13,7 +13,7 @@ M = TypeVar("M", bound=Model)
 class ListMeta(Model):
     """Place d'une page dans sa liste (les pages se comptent à partir de 1)."""
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("current_page", "total_pages", "total_count")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("current_page", "total_pages", "total_count")
 
     current_page: Optional[int] = None
     next_page: Optional[int] = None

@@ -98,7 +98,7 @@ class UserData(Model):
         InvalidArgument: un champ n'a pas la forme attendue.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ()
+    _repr_fields: ClassVar[Tuple[str, ...]] = ()
 
     nom: str
     prenom: str
@@ -138,7 +138,7 @@ class PaiementSetup(Model):
         InvalidArgument: pays, méthode ou type inconnu.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("pays", "method", "type_paiement")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("pays", "method", "type_paiement")
 
     pays: Pays
     method: Optional[MethodesPaiement] = None
@@ -228,7 +228,7 @@ class FedapayPay(Model):
         status: dernier statut connu.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id_transaction", "status")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id_transaction", "status")
 
     transaction_data: Transaction
     link_and_token_data: TransactionToken

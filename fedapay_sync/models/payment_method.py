@@ -22,7 +22,7 @@ class PaymentMethod(Model):
     """
 
     envelope: ClassVar[str] = "v1/payment_method"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "brand", "country")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "brand", "country")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -49,7 +49,7 @@ class PaymentSource(Model):
     """
 
     envelope: ClassVar[str] = "v1/payment_source"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "product", "channel")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "product", "channel")
 
     klass: Optional[str] = None
     id: Optional[int] = None

@@ -28,7 +28,7 @@ class PaymentPage(Model):
     """
 
     envelope: ClassVar[str] = "v1/page"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference", "name", "amount", "published")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference", "name", "amount", "published")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -62,7 +62,7 @@ class PageVerification(Model):
     """
 
     envelope: ClassVar[str] = "v1/page_verify"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("page",)
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("page",)
 
     klass: Optional[str] = None
     page: Optional[PaymentPage] = None

@@ -37,7 +37,7 @@ class Payout(Model):
     """
 
     envelope: ClassVar[str] = "v1/payout"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference", "amount", "status", "mode")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference", "amount", "status", "mode")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -95,7 +95,7 @@ class PayoutBatch(Batch):
     """
 
     envelope: ClassVar[str] = "v1/payout_batch"
-    created: ClassVar[str] = "payouts"
+    _created_field: ClassVar[str] = "payouts"
 
     klass: Optional[str] = None
     payouts: Optional[List[Payout]] = None

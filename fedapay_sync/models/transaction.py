@@ -42,7 +42,7 @@ class Transaction(Model):
     """
 
     envelope: ClassVar[str] = "v1/transaction"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference", "amount", "status", "mode")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference", "amount", "status", "mode")
 
     id: int
     klass: Optional[str] = None
@@ -129,7 +129,7 @@ class Transaction(Model):
 class TransactionToken(Model):
     """Jeton de paiement et lien de la page où le client peut payer."""
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ()
+    _repr_fields: ClassVar[Tuple[str, ...]] = ()
 
     token: Optional[str] = None
     payment_link: Optional[str] = field(default=None, metadata={"wire": "url"})
@@ -140,7 +140,7 @@ class PaymentIntent(Model):
     """Réponse à l'invitation envoyée au téléphone du client : elle est partie, rien n'est encore payé."""
 
     envelope: ClassVar[str] = "v1/payment_intent"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("reference", "status", "mode")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("reference", "status", "mode")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -153,7 +153,7 @@ class PaymentIntent(Model):
 class TransactionDeleteStatus(Model):
     """Résultat d'une annulation réussie."""
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("delete_status", "status_code")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("delete_status", "status_code")
 
     delete_status: bool
     status_code: int
@@ -171,7 +171,7 @@ class TransactionBatch(Batch):
     """
 
     envelope: ClassVar[str] = "v1/transaction_batch"
-    created: ClassVar[str] = "transactions"
+    _created_field: ClassVar[str] = "transactions"
 
     klass: Optional[str] = None
     transactions: Optional[List[Transaction]] = None
@@ -193,7 +193,7 @@ class Fees(Model):
         message: phrase pour le client ; ``{fees}`` y tient la place des frais.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("amount_debited", "amount_transferred", "fees", "commission")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("amount_debited", "amount_transferred", "fees", "commission")
 
     amount_debited: Optional[Francs] = None
     amount_transferred: Optional[Francs] = None
@@ -213,6 +213,6 @@ class ReceiptLink(Model):
         url: adresse ; elle contient un jeton qui vaut 24 heures.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ()
+    _repr_fields: ClassVar[Tuple[str, ...]] = ()
 
     url: Optional[str] = None

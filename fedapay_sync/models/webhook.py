@@ -25,7 +25,7 @@ class Webhook(Model):
     """
 
     envelope: ClassVar[str] = "v1/webhook"
-    repr_fields: ClassVar[Tuple[str, ...]] = ("id", "url", "enabled")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "url", "enabled")
 
     klass: Optional[str] = None
     id: Optional[int] = None
@@ -49,7 +49,7 @@ class WebhookSample(Model):
         entity: l'objet ; un modèle si FedaPay dit lequel, sinon un dictionnaire.
     """
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ("name",)
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("name",)
 
     name: Optional[str] = None
     object: Optional[str] = None

@@ -153,7 +153,7 @@ def test_a_reader_can_be_seen():
 class Parcel(Model):
     """A model with every kind of default."""
 
-    repr_fields: ClassVar[Tuple[str, ...]] = ()
+    _repr_fields: ClassVar[Tuple[str, ...]] = ()
 
     weight: int
     place: str = "Cotonou"
