@@ -1,4 +1,4 @@
-"""How often a callback that fails is called again, and after which pauses."""
+"""How often a callback that fails is retried before it is parked, and the backoff between two attempts."""
 
 #: After so many failures, most of a day, an event is parked.
 MAX_ATTEMPTS = 30
@@ -12,7 +12,7 @@ def is_last(attempts: int) -> bool:
     return attempts % ROUND in (MAX_ATTEMPTS, 0)
 
 
-def is_one_too_many(attempts: int) -> bool:
+def is_beyond_last(attempts: int) -> bool:
     """Whether every attempt of the round ended with the process that made it."""
     return attempts % ROUND == 0
 
@@ -22,6 +22,6 @@ def next_round(attempts: int) -> int:
     return -(-attempts // ROUND) * ROUND
 
 
-def longest_pause(attempts: int) -> float:
+def max_backoff(attempts: int) -> float:
     """The longest pause after so many attempts: from 2.5 s, doubling, to 75 min; a database may be away for a night."""
     return min(2.5 * float(2 ** (max(attempts % ROUND, 1) - 1)), 4500.0)

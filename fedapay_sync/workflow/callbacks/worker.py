@@ -16,25 +16,25 @@ from fedapay_sync.common.masking import mask
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
-from fedapay_sync.workflow.callbacks.retry_policy import is_last, is_one_too_many, longest_pause
+from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last, is_last, max_backoff
 from fedapay_sync.workflow.context import Context
 
 log = get_logger(__name__)
 
 Handler = Callable[[StoredEvent], Any]
 
-#: A claimed callback belongs to its process for so long, renewed while it runs, in seconds.
+#: A acquired callback belongs to its process for so long, renewed while it runs, in seconds.
 LEASE = 60.0
-#: Owed work is looked for at least so often, in seconds.
-LOOK = 2.0
+#: The queue is polled for owed work at least so often, in seconds.
+POLL_INTERVAL = 2.0
 #: Callbacks that run at the same time in one process.
-WORKERS = 4
-#: How long closing waits for the looking thread once nothing runs, in seconds.
-_FAREWELL = 1.0
-#: What a clock set back has put off too long is looked for so often, in seconds.
-_MEND = 60.0
-#: Old bodies are blanked so often, in seconds; the first time soon after the start.
-_DAILY = 86400.0
+CONCURRENCY = 4
+#: How long closing waits for the polling thread once nothing runs, in seconds.
+_JOIN_TIMEOUT = 1.0
+#: Callbacks that a clock set back has put off too long are looked for so often, in seconds.
+_REPAIR_INTERVAL = 60.0
+#: The chore is done so often, in seconds; the first time soon after the start.
+_CHORE_INTERVAL = 86400.0
 
 Chore = Callable[[], bool]
 
@@ -48,7 +48,7 @@ class CallbackWorker:
     The callback threads of one connector.
 
     Args:
-        lease: seconds that claimed work is ours without a heartbeat.
+        lease: seconds that acquired work is ours without a heartbeat.
         chore: a small piece of housekeeping, done once a day; true if there is more of it.
     """
 
@@ -66,18 +66,18 @@ class CallbackWorker:
         self._lease = lease
         self._chore = chore
         # Not at once: a script that ends soon has better things to do.
-        self._chore_due = self._clock.monotonic() + _MEND
-        self._mend_due = self._clock.monotonic()
+        self._chore_due = self._clock.monotonic() + _REPAIR_INTERVAL
+        self._repair_due = self._clock.monotonic()
         self._handlers: Dict[str, Handler] = {}
         self._lock = threading.Condition()
         self._running: Dict[int, StoredEvent] = {}
-        #: Callbacks that have ended, and whose end the store could not take yet: problem, and whether it is hopeless.
-        self._unsettled: Dict[int, Tuple[StoredEvent, Optional[str], bool]] = {}
+        #: Callbacks that have ended, and whose end the store could not take yet: problem, and whether it is permanent.
+        self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[str], bool]] = {}
         self._started = False
-        self._taking = False
-        self._here = threading.local()
+        self._acquiring = False
+        self._this_thread = threading.local()
         self._wake = threading.Event()
-        self._pool = DaemonThreadPool("fedapay-callback", WORKERS)
+        self._pool = DaemonThreadPool("fedapay-callback", CONCURRENCY)
         self._thread: Optional[threading.Thread] = None
         self._closing = False
 
@@ -129,18 +129,18 @@ class CallbackWorker:
     def close(self, timeout: float) -> bool:
         """Take nothing new, and wait for what runs; false if something still ran after the timeout, in seconds."""
         # A callback that closes the connector does not wait for itself.
-        own = int(getattr(self._here, "calling", False))
+        own = int(getattr(self._this_thread, "calling", False))
         self._wake.set()
         with self._lock:
             self._closing = True
             thread = self._thread
-            done = self._lock.wait_for(lambda: not self._taking and len(self._running) <= own, timeout)
+            done = self._lock.wait_for(lambda: not self._acquiring and len(self._running) <= own, timeout)
             left = len(self._running)
         self._wake.set()
         if not done:
             log.warning("%d callbacks still running at the end; they may run again", left)
         elif thread is not None and not own:
-            thread.join(_FAREWELL)
+            thread.join(_JOIN_TIMEOUT)
         return done
 
     def _run(self) -> None:
@@ -148,15 +148,15 @@ class CallbackWorker:
         beat = self._clock.monotonic()
         # What outlives the closing keeps its lease: elsewhere it would run a second time.
         while not self._closing or self._running:
-            self._wake.wait(min(LOOK, self._lease / 4))
+            self._wake.wait(min(POLL_INTERVAL, self._lease / 4))
             self._wake.clear()
             try:
-                self._settle_again()
+                self._record_ends_again()
                 if self._clock.monotonic() - beat > self._lease / 4:
-                    self._keep_leases()
+                    self._extend_leases()
                     beat = self._clock.monotonic()
-                self._take()
-                self._keep_house()
+                self._acquire()
+                self._run_housekeeping()
                 failing = False
             except FedapayError as error:
                 if not failing:
@@ -166,31 +166,31 @@ class CallbackWorker:
                 log.error("looking for owed callbacks failed: %s: %s", type(error).__name__, error)
         self._pool.close()
 
-    def _keep_house(self) -> None:
+    def _run_housekeeping(self) -> None:
         now = self._clock.monotonic()
-        if now >= self._mend_due:
-            self._mend_due = now + _MEND
-            if self._store.callbacks.repair_after_clock_change(longest_pause, self._lease):
+        if now >= self._repair_due:
+            self._repair_due = now + _REPAIR_INTERVAL
+            if self._store.callbacks.repair_after_clock_change(max_backoff, self._lease):
                 log.warning("the clock was set back: owed callbacks brought forward")
                 self._wake.set()
         if self._chore is not None and now >= self._chore_due:
             # In small pieces: leases and new work come in between.
-            self._chore_due = now + (LOOK if self._chore() else _DAILY)
+            self._chore_due = now + (POLL_INTERVAL if self._chore() else _CHORE_INTERVAL)
 
-    def _keep_leases(self) -> None:
+    def _extend_leases(self) -> None:
         with self._lock:
             running = list(self._running.values())
         for work in running:
             if not self._store.callbacks.extend_lease(work, self._owner, self._lease):
                 log.warning("lease lost while the callback of %s runs; it may run twice", work.event_key)
 
-    def _take(self) -> None:
+    def _acquire(self) -> None:
         more = True
         while more:
             with self._lock:
                 busy = list(self._running)
-                self._taking = not self._closing and len(busy) < WORKERS
-                if not self._taking:
+                self._acquiring = not self._closing and len(busy) < CONCURRENCY
+                if not self._acquiring:
                     return
             taken: List[StoredEvent] = []
             try:
@@ -200,34 +200,34 @@ class CallbackWorker:
                     accounts=self._config.accounts,
                     kinds=list(self._handlers),
                     lease=self._lease,
-                    limit=WORKERS - len(busy),
+                    limit=CONCURRENCY - len(busy),
                     busy=busy,
                 )
             finally:
                 with self._lock:
                     self._running.update({work.id: work for work in taken})
-                    self._taking = False
+                    self._acquiring = False
                     self._lock.notify_all()
             for work in taken:
-                self._begin(work)
+                self._submit(work)
             more = bool(taken)
 
-    def _begin(self, work: StoredEvent) -> None:
+    def _submit(self, work: StoredEvent) -> None:
         try:
             self._pool.submit(lambda: self._call(work))
         except RuntimeError as error:
             # No thread to be had here, now: another process may have one.
             with self._lock:
                 self._running.pop(work.id, None)
-            self._store.callbacks.retry_or_park(work, self._owner, error=f"no thread: {error}", again_in=LOOK)
+            self._store.callbacks.retry_or_park(work, self._owner, error=f"no thread: {error}", again_in=POLL_INTERVAL)
 
     def _call(self, work: StoredEvent) -> None:
         kind = work.name if work.source == "local" else "webhook"
         problem: Optional[str] = None
-        hopeless = is_last(work.attempts)
-        self._here.calling = True
+        permanent = is_last(work.attempts)
+        self._this_thread.calling = True
         try:
-            if is_one_too_many(work.attempts):
+            if is_beyond_last(work.attempts):
                 # One that takes its process down each time would do so for ever.
                 raise RuntimeError("every attempt ended with the process that made it")
             handler = self._handlers[kind]
@@ -238,28 +238,28 @@ class CallbackWorker:
                     close()
                 problem = "the callback returned a coroutine that nobody awaits; delete async from it"
         except PermanentFailure as error:
-            problem, hopeless = mask(error), True
+            problem, permanent = mask(error), True
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
             problem = f"{type(error).__name__}: {mask(error)}"
         try:
-            self._settle(work, problem, hopeless)
+            self._record_end(work, problem, permanent)
         except FedapayError as error:
             # Still ours, and not to be called again while we live: its end is told as soon as the store takes it.
             log.error("the end of the callback of %s could not be stored, trying again: %s", work.event_key, error)
             with self._lock:
-                self._unsettled[work.id] = (work, problem, hopeless)
+                self._unrecorded[work.id] = (work, problem, permanent)
         finally:
-            self._here.calling = False
+            self._this_thread.calling = False
             with self._lock:
-                if work.id not in self._unsettled:
+                if work.id not in self._unrecorded:
                     self._forget(work)
             self._wake.set()
 
-    def _settle_again(self) -> None:
+    def _record_ends_again(self) -> None:
         """Tell the store of the ends that it could not take before."""
-        for work, problem, hopeless in list(self._unsettled.values()):
+        for work, problem, permanent in list(self._unrecorded.values()):
             try:
-                self._settle(work, problem, hopeless)
+                self._record_end(work, problem, permanent)
             except FedapayError:
                 if not self._closing:
                     raise
@@ -270,15 +270,15 @@ class CallbackWorker:
 
     def _forget(self, work: StoredEvent) -> None:
         self._running.pop(work.id, None)
-        self._unsettled.pop(work.id, None)
+        self._unrecorded.pop(work.id, None)
         self._lock.notify_all()
 
-    def _settle(self, work: StoredEvent, problem: Optional[str], hopeless: bool) -> None:
+    def _record_end(self, work: StoredEvent, problem: Optional[str], permanent: bool) -> None:
         if problem is None:
             if not self._store.callbacks.mark_done(work, self._owner, erase_body=self._config.keep_bodies_days == 0):
                 log.warning("lease lost before the callback of %s ended; it may run twice", work.event_key)
             return
-        again = None if hopeless else longest_pause(work.attempts) * random.uniform(0.6, 1.0)
+        again = None if permanent else max_backoff(work.attempts) * random.uniform(0.6, 1.0)
         self._store.callbacks.retry_or_park(work, self._owner, error=problem, again_in=again)
         if again is None:
             log.error("callback of %s failed %d times and is parked: %s", work.event_key, work.attempts, problem)
