@@ -4,13 +4,13 @@ from typing import Callable, Tuple, Union
 
 from fedapay_sync.concurrency.commit_listener import CommitListener
 from fedapay_sync.store.connection import Connection
-from fedapay_sync.store.postgres.connection import ServerConnection
+from fedapay_sync.store.postgres.connection import PostgresConnection
 from fedapay_sync.store.postgres.driver import check_driver
 from fedapay_sync.store.postgres.listener import PostgresCommitListener
-from fedapay_sync.store.sqlite.connection import FileConnection, file_of, prepare_file
+from fedapay_sync.store.sqlite.connection import SqliteConnection, file_of, prepare_file
 
 
-class FileBackend:
+class SqliteBackend:
     """An SQLite file of this machine."""
 
     def __init__(self, url: str) -> None:
@@ -24,15 +24,15 @@ class FileBackend:
             ConfigError: the file cannot be made or written.
         """
         prepare_file(self.path)
-        writing = FileConnection(self.path, writes=True)
-        return writing, FileConnection(self.path, beside=writing)
+        writing = SqliteConnection(self.path, writes=True)
+        return writing, SqliteConnection(self.path, beside=writing)
 
     def commit_listener(self, version: Callable[[], object]) -> CommitListener:
         """Commits of other connections are asked for."""
         return CommitListener(version)
 
 
-class ServerBackend:
+class PostgresBackend:
     """A PostgreSQL server, for programs on several machines."""
 
     #: No file of this machine.
@@ -49,13 +49,13 @@ class ServerBackend:
             ConfigError: psycopg2 is missing.
         """
         check_driver()
-        return ServerConnection(self._url, writes=True), ServerConnection(self._url)
+        return PostgresConnection(self._url, writes=True), PostgresConnection(self._url)
 
     def commit_listener(self, version: Callable[[], object]) -> CommitListener:
         """Commits of other connections are listened to."""
-        return PostgresCommitListener(self._url, version, ServerConnection(self._url).explained)
+        return PostgresCommitListener(self._url, version, PostgresConnection(self._url).explained)
 
 
-def backend_of(url: str) -> Union[FileBackend, ServerBackend]:
+def backend_of(url: str) -> Union[SqliteBackend, PostgresBackend]:
     """The kind of database that a URL names."""
-    return FileBackend(url) if url.startswith("sqlite:") else ServerBackend(url)
+    return SqliteBackend(url) if url.startswith("sqlite:") else PostgresBackend(url)

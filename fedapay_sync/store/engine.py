@@ -103,7 +103,7 @@ class Engine:
     def data_version(self) -> Tuple[int, object]:
         """A sign that changes when another connection, in this process or another, has committed."""
         with self._reading() as (times_opened, database):
-            return times_opened, database.sign()
+            return times_opened, database.data_version()
 
     def commit_listener(self) -> CommitListener:
         """Tells the waker of this process that another connection has committed."""

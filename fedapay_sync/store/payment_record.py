@@ -22,7 +22,7 @@ log = get_logger(__name__)
 _WITHOUT_TRANSACTION = ("intent", "unknown", "failed")
 
 
-class Intent:
+class PaymentRecord:
     """The row of one payment in the store: what may still be done under a merchant reference."""
 
     def __init__(self, store: "Store", environment: str, account: str, reference: str, poll_in: float) -> None:

@@ -33,7 +33,7 @@ from fedapay_sync.models.payment import number_to_push
 from fedapay_sync.resources.api import Api
 from fedapay_sync.resources.idempotency import NO_ANSWER, add_to_message, new_reference
 from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent, Payment
-from fedapay_sync.store.payment_record import Intent
+from fedapay_sync.store.payment_record import PaymentRecord
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
@@ -78,7 +78,7 @@ class Payments:
         contact = number_to_push(setup, client_infos, payment_contact, self._config.environment)
         reference = body.setdefault("merchant_reference", new_reference())
         poll_in = self._reconciler.schedule_first_poll(key)
-        row = Intent(self._store, self._config.environment, self._keyring.label(key), reference, poll_in)
+        row = PaymentRecord(self._store, self._config.environment, self._keyring.label(key), reference, poll_in)
         try:
             transaction = self._transaction(body, row, currency_of(setup.pays), key)
         except FedapayError as error:
@@ -94,7 +94,7 @@ class Payments:
 
     # -- creation -----------------------------------------------------------------------------------------------
 
-    def _transaction(self, body: Dict[str, Any], row: Intent, currency: Monnaies, key: str) -> Transaction:
+    def _transaction(self, body: Dict[str, Any], row: PaymentRecord, currency: Monnaies, key: str) -> Transaction:
         """The one transaction of that row, made now unless it is there already."""
         known = row.remember(body["amount"], currency.value)
         if known is not None:
@@ -121,7 +121,7 @@ class Payments:
         return self._adopted(created, row, key)
 
     def _of_known(
-        self, known: Payment, row: Intent, amount: int, currency: Monnaies, key: str
+        self, known: Payment, row: PaymentRecord, amount: int, currency: Monnaies, key: str
     ) -> Optional[Transaction]:
         """The transaction of an earlier call with the same reference, or None if FedaPay has none."""
         if (known.amount, known.currency) != (amount, currency.value):
@@ -147,14 +147,14 @@ class Payments:
             error.id_transaction = public_id(id_transaction)
             raise
 
-    def _found(self, row: Intent, key: str) -> Optional[Transaction]:
+    def _found(self, row: PaymentRecord, key: str) -> Optional[Transaction]:
         """What FedaPay has under the reference of that row, if anything."""
         try:
             return self._transactions.by_merchant_reference(row.reference, api_key=key)
         except NotFound:
             return None
 
-    def _adopted(self, transaction: Transaction, row: Intent, key: str) -> Transaction:
+    def _adopted(self, transaction: Transaction, row: PaymentRecord, key: str) -> Transaction:
         """Remember whose transaction it is, once it is certain that it is this payment's. The first one counts."""
         others = self._store.payments.of_transaction(row.environment, transaction.id)
         if others is not None and others.merchant_reference != row.reference:
@@ -176,7 +176,7 @@ class Payments:
         transaction: Transaction,
         setup: PaiementSetup,
         contact: Optional[str],
-        row: Intent,
+        row: PaymentRecord,
         key: str,
     ) -> FedapayPay:
         """Send the prompt to the payer's phone, if none was sent and there is still something to ask."""

@@ -1,5 +1,5 @@
 """
-What an intent says of itself when its row is gone.
+What a payment record says of itself when its row is gone.
 """
 
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 
 from fedapay_sync import Transaction
 from fedapay_sync.errors import StoreError
-from fedapay_sync.store.payment_record import Intent
+from fedapay_sync.store.payment_record import PaymentRecord
 
 
 class EmptiedPayments:
@@ -25,9 +25,9 @@ def test_a_row_that_vanished_is_told_in_words_that_fit_a_file_and_a_server():
     """
     Nobody looks for a local file where the store is a PostgreSQL server.
     """
-    intent = Intent(SimpleNamespace(payments=EmptiedPayments()), "sandbox", "shop", "ref-1", 60.0)
+    record = PaymentRecord(SimpleNamespace(payments=EmptiedPayments()), "sandbox", "shop", "ref-1", 60.0)
 
     with pytest.raises(StoreError, match="La base a perdu ce paiement") as lost:
-        intent.adopt(Transaction(id=1))
+        record.adopt(Transaction(id=1))
 
     assert "locale" not in f"{lost.value}{StoreError.__doc__}"

@@ -17,7 +17,7 @@ import pytest
 import fedapay_sync
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store import Store
-from fedapay_sync.store.sqlite.connection import FileConnection, file_of, prepare_file
+from fedapay_sync.store.sqlite.connection import SqliteConnection, file_of, prepare_file
 from fedapay_sync.store.writer import Writer
 
 ROOT = Path(fedapay_sync.__file__).parents[1]
@@ -32,7 +32,7 @@ def path(db_url):
 @pytest.fixture
 def writer(path):
     prepare_file(path)
-    writer = Writer(FileConnection(path, writes=True))
+    writer = Writer(SqliteConnection(path, writes=True))
     writer.run(lambda database: database.execute_sql("CREATE TABLE t (x INTEGER NOT NULL CHECK (x > 0))"))
     yield writer
     writer.close()

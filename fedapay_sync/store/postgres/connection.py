@@ -11,8 +11,8 @@ import peewee
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store.connection import Connection
-from fedapay_sync.store.database import PostgresServer, words_of
 from fedapay_sync.store.migrations import migrate
+from fedapay_sync.store.postgres.database import PostgresDatabase, words_of
 from fedapay_sync.store.postgres.driver import connect, shown, without_secrets
 
 log = get_logger(__name__)
@@ -46,7 +46,7 @@ class _Link:
 
     def __init__(self) -> None:
         self.in_use = threading.Lock()
-        self.database: Optional[PostgresServer] = None
+        self.database: Optional[PostgresDatabase] = None
 
     def drop(self) -> None:
         database, self.database = self.database, None
@@ -57,7 +57,7 @@ class _Link:
                 log.warning("closing the connection failed: %s", type(error).__name__)
 
 
-class ServerConnection(Connection):
+class PostgresConnection(Connection):
     """
     A connection to a PostgreSQL server, for one thread at a time. In a forked child it is another.
 
@@ -72,7 +72,7 @@ class ServerConnection(Connection):
         self._of_pid: Dict[int, _Link] = {}
 
     @contextlib.contextmanager
-    def used(self) -> Iterator[PostgresServer]:
+    def used(self) -> Iterator[PostgresDatabase]:
         """
         The open database, ours alone for a while, at most nine seconds. After an error it is opened anew.
 
@@ -85,7 +85,7 @@ class ServerConnection(Connection):
             raise self.explained(TimeoutError("pas de réponse à temps"))
         try:
             database = self._ready(link, end)
-            with contextlib.nullcontext() if self._writes else database.looking():
+            with contextlib.nullcontext() if self._writes else database.read_only():
                 yield database
         except BaseException:
             link.drop()
@@ -110,20 +110,20 @@ class ServerConnection(Connection):
         # Atomic: no lock that a fork could leave locked.
         return self._of_pid.get(pid) or self._of_pid.setdefault(pid, _Link())
 
-    def _ready(self, link: _Link, end: float) -> PostgresServer:
+    def _ready(self, link: _Link, end: float) -> PostgresDatabase:
         if link.database is not None and not link.database.is_usable():
             link.drop()
         if link.database is None:
             link.database = self._connected(end)
             if self._writes:
                 again = self.times_opened > 0
-                link.database.transact(lambda database: migrate(database, again=again), making=True)
+                link.database.transact(lambda database: migrate(database, again=again), creates_tables=True)
             self.times_opened += 1
         link.database.deadline = end
         return link.database
 
-    def _connected(self, end: float) -> PostgresServer:
-        database = PostgresServer(lambda until: connect(self._url, until))
+    def _connected(self, end: float) -> PostgresDatabase:
+        database = PostgresDatabase(lambda until: connect(self._url, until))
         database.deadline = end
         # One that was never there is a mistake of configuration, or told as one: at once.
         patient_until = min(end, time.monotonic() + _RESTART) if self.times_opened else 0.0

@@ -9,7 +9,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.commit_listener import CommitListener
 from fedapay_sync.concurrency.notifier import FULL_LOOKUP_INTERVAL
 from fedapay_sync.errors import StoreError
-from fedapay_sync.store.database import CHANNEL
+from fedapay_sync.store.postgres.database import CHANNEL
 from fedapay_sync.store.postgres.driver import connect, is_alive, ready, wait
 
 log = get_logger(__name__)

@@ -178,7 +178,7 @@ class ListenRepository(Repository):
             if state in OPEN_STATES:
                 changes = {"state": state, "run_after": max(row["run_after"], now + lease)}
                 ListenRow.update(changes).where(ListenRow.id == row["id"]).execute(database)
-                database.announce()
+                database.notify_listeners()
             else:
                 close_listens(database, [(row, now)], state)
             return True

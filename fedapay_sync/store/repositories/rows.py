@@ -149,7 +149,7 @@ def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float
         f"WHERE id IN {listed(database, ids)}",
         [state, *(value for row, now in ends for value in (row["id"], now)), *ids],
     )
-    database.announce()
+    database.notify_listeners()
     insert_events(database, [EventFacts(_restored(row, state, now)) for row, now in ends if _is_owed(row, now)])
 
 

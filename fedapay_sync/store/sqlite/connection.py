@@ -16,9 +16,8 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import mask
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.connection import Connection
-from fedapay_sync.store.database import SqliteFile
 from fedapay_sync.store.migrations import EMPTIED, migrate
-from fedapay_sync.store.sqlite.durable import BUSY_MS, connect
+from fedapay_sync.store.sqlite.database import BUSY_MS, SqliteDatabase, connect
 from fedapay_sync.store.sqlite.lockfile import ProcessLock
 
 log = get_logger(__name__)
@@ -34,7 +33,7 @@ _Logs = Tuple[Optional[_Identity], ...]
 #: Held while a file is made, while a connection opens, and over a fork.
 _opening = threading.Lock()
 #: The open connections, and in a child that was forked unprepared those it inherited.
-_open: Dict[int, "FileConnection"] = {}
+_open: Dict[int, "SqliteConnection"] = {}
 
 
 def file_of(url: str) -> Path:
@@ -95,7 +94,7 @@ def _uid() -> int:
     return os.geteuid() if hasattr(os, "geteuid") else -1
 
 
-class FileConnection(Connection):
+class SqliteConnection(Connection):
     """
     One connection: opened when needed, used by one thread at a time, closed before a fork.
 
@@ -107,12 +106,12 @@ class FileConnection(Connection):
         beside: another connection, whose file must be this one's too; closed after an error, both open anew.
     """
 
-    def __init__(self, path: Path, *, writes: bool = False, beside: Optional["FileConnection"] = None) -> None:
+    def __init__(self, path: Path, *, writes: bool = False, beside: Optional["SqliteConnection"] = None) -> None:
         self._path = path
         self._beside = beside
         self._process_lock = ProcessLock(path) if writes else None
         self._in_use = threading.Lock()
-        self._database: Optional[SqliteFile] = None
+        self._database: Optional[SqliteDatabase] = None
         self._pid = 0
         self._file: Optional[_Identity] = None
         # Those of the open database; empty while there is none.
@@ -120,7 +119,7 @@ class FileConnection(Connection):
         self._times_closed = self._closed_beside = 0
 
     @contextlib.contextmanager
-    def used(self) -> Iterator[SqliteFile]:
+    def used(self) -> Iterator[SqliteDatabase]:
         """
         The open database, ours alone for a while. After an error it is opened anew.
 
@@ -161,7 +160,7 @@ class FileConnection(Connection):
                 return StoreError(f"La base locale a échoué ({text}). {advice}")
         return StoreError(f"La base locale a échoué ({type(error).__name__} : {text}).")
 
-    def _ready(self) -> SqliteFile:
+    def _ready(self) -> SqliteDatabase:
         found = _identity(self._path)
         known = {each._file for each in (self, self._beside) if each is not None and each._file is not None}
         if found is None or known - {found}:
@@ -234,7 +233,7 @@ class FileConnection(Connection):
                 log.warning("closing the database failed: %s", type(error).__name__)
 
 
-_held_over_fork: List[FileConnection] = []
+_held_over_fork: List[SqliteConnection] = []
 
 
 def _before_fork() -> None:
@@ -250,7 +249,7 @@ def _before_fork() -> None:
         time.sleep(_TURN)
 
 
-def _is_let_go(connection: FileConnection) -> bool:
+def _is_let_go(connection: SqliteConnection) -> bool:
     """Close it for the time of a fork, if it is free now or soon."""
     if not connection._in_use.acquire(timeout=_TURN):
         return False

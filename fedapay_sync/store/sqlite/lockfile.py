@@ -17,7 +17,7 @@ class ProcessLock:
     """
     Held by the one connection that writes, from BEGIN to the return of COMMIT.
 
-    It keeps checkpoints and commits of different processes apart (``durable._has_wal_reset_defect`` says why), and
+    It keeps checkpoints and commits of different processes apart (``database._has_wal_reset_defect`` says why), and
     its queue is fairer than SQLite's sleeping busy handler. Its descriptor is closed before a fork: inherited, it
     would give the lock to both sides, and keep it from everybody should the parent be killed while it holds it.
     """

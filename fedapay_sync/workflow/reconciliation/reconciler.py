@@ -18,7 +18,7 @@ from fedapay_sync.errors import FedapayError, NotFound
 from fedapay_sync.models import Transaction
 from fedapay_sync.resources.api import Api
 from fedapay_sync.store import WATCHED, Poll
-from fedapay_sync.store.payment_record import Intent
+from fedapay_sync.store.payment_record import PaymentRecord
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.event_catchup import EventCatchUp
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
@@ -199,7 +199,7 @@ class Reconciler:
             log.error("FedaPay gives transaction %s for two merchant references; left alone", transaction.id)
             self._poll_again(poll)
             return
-        Intent(self._store, environment, poll.account, reference, self._policy.follow_up(0)).adopt(transaction)
+        PaymentRecord(self._store, environment, poll.account, reference, self._policy.follow_up(0)).adopt(transaction)
         log.info("transaction %s found for an intent whose creation had no answer", transaction.id)
         if has_ended(transaction):
             self._statuses.store_end(transaction)

@@ -20,7 +20,7 @@ ACCOUNT = "ccef35c59e98"
 
 DYING = """
 import os, pathlib, signal, sys
-from fedapay_sync.store.sqlite.durable import connect
+from fedapay_sync.store.sqlite.database import connect
 from fedapay_sync.store.migrations import migrate
 
 def migrate_and_die(database):

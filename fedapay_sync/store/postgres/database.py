@@ -1,0 +1,122 @@
+"""A PostgreSQL server as a Peewee database: one transaction at a time, and no wait for an answer without end."""
+
+import contextlib
+from typing import Any, Callable, Iterator, Optional, TypeVar
+
+import peewee
+
+from fedapay_sync.store.database import ConnectionLost, Database
+from fedapay_sync.store.postgres.driver import is_alive, wait
+
+T = TypeVar("T")
+
+#: The channel on which PostgreSQL tells those who wait that something has ended.
+CHANNEL = "fedapay_sync"
+#: The advisory lock under which the tables are made, so that processes that start together make them once.
+_CREATION_LOCK = 0x0FED_A9A4
+#: What PostgreSQL itself gives up after, in milliseconds: before those who wait for us give up.
+_STATEMENT_MS = 8_000
+_LOCK_MS = 7_000
+#: A process that is stopped in the midst of a transaction holds up all others for so long at most.
+_IDLE_MS = 5_000
+
+
+class PostgresDatabase(peewee.PostgresqlDatabase, Database):
+    """
+    One connection to a PostgreSQL server.
+
+    Asynchronous beneath, so that whoever waits for an answer can stop waiting: a server that was stopped, or a
+    network that swallows everything, would hold a blocking call for ever.
+
+    Args:
+        connect: opens a connection of psycopg2 until that moment of the monotonic clock.
+    """
+
+    # Nobody asks for the id of a new row, and the oldest Peewee adds RETURNING to bound tables only.
+    returning_clause = False
+
+    def __init__(self, connect: Callable[[float], Any]) -> None:
+        super().__init__("fedapay_sync", thread_safe=False, autoconnect=False)
+        self._open = connect
+        #: What makes a commit wait for the disk where the server is set not to; None until it was asked.
+        self._durably: Optional[str] = None
+        #: When whoever uses it stops waiting, on the monotonic clock.
+        self.deadline = 0.0
+
+    def _connect(self) -> Any:
+        return self._open(self.deadline)
+
+    def last_insert_id(self, cursor: Any, query_type: Optional[Any] = None) -> None:
+        """None: what to do with a row is decided by how many there were."""
+
+    def execute_sql(self, sql: str, params: Optional[Any] = None, commit: Optional[Any] = None) -> Any:
+        """Send it and wait for the answer, until the deadline."""
+        cursor = super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            wait(self.connection(), self.deadline)
+        return cursor
+
+    def transact(self, work: Callable[[Database], T], *, creates_tables: bool = False) -> T:
+        """
+        The result of that work, committed; or nothing of it.
+
+        One transaction at a time, as on SQLite: the verbs read before they write, and what they read must still be
+        true when they commit. Otherwise a wait that begins while its webhook arrives would miss it.
+
+        Raises:
+            ConnectionLost: it broke on the way, perhaps after the commit. Whoever repeats finds a duplicate then.
+        """
+        if self._durably is None:
+            lax = self.execute_sql("SELECT current_setting('synchronous_commit') = 'off'").fetchone()[0]
+            self._durably = "SET LOCAL synchronous_commit = on;" if lax else ""
+        lock = (
+            f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})"
+            if creates_tables
+            else "LOCK TABLE fp_meta IN EXCLUSIVE MODE"
+        )
+        try:
+            # LOCAL and in one message: through a pooler the next transaction may have another connection.
+            self.execute_sql(
+                f"BEGIN; SET LOCAL statement_timeout = {_STATEMENT_MS}; SET LOCAL lock_timeout = {_LOCK_MS};"
+                f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}; {self._durably} {lock}"
+            )
+            value = work(self)
+            if self.execute_sql("COMMIT").statusmessage != "COMMIT":
+                raise peewee.OperationalError("the transaction was rolled back")
+            return value
+        except BaseException as error:
+            try:
+                self.execute_sql("ROLLBACK")
+            except peewee.PeeweeException:
+                if isinstance(error, peewee.PeeweeException):
+                    raise ConnectionLost(words_of(error)) from None
+            raise
+
+    @contextlib.contextmanager
+    def read_only(self) -> Iterator[None]:
+        """A transaction that only reads, so that the limit of its statements is its own. An error leaves it open."""
+        self.execute_sql(f"BEGIN READ ONLY; SET LOCAL statement_timeout = {_STATEMENT_MS}")
+        yield
+        self.execute_sql("COMMIT")
+
+    def notify_listeners(self) -> None:
+        """Tell those who wait in other processes, with the commit. Said twice in a transaction, it is heard once."""
+        self.execute_sql(f"NOTIFY {CHANNEL}")
+
+    def data_version(self) -> object:
+        """What changes when anybody has committed, in this database or another of the server."""
+        return str(self.execute_sql("SELECT txid_current_snapshot()").fetchone()[0])
+
+    def has_tables(self) -> bool:
+        """Whether the last of the tables is there, and so all of them."""
+        return bool(self.execute_sql("SELECT to_regclass('fp_meta') IS NOT NULL").fetchone()[0])
+
+    def is_usable(self) -> bool:
+        """Whether the server has not hung up while nothing was asked of it."""
+        return is_alive(self.connection())
+
+
+def words_of(error: BaseException) -> str:
+    """The first line of what the database said. The others may hold the row, and so a customer's name."""
+    said = str(error.args[-1] if error.args else error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

@@ -1,0 +1,82 @@
+"""
+An SQLite file as a Peewee database, opened so that what is committed stays, whichever other program has it open.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Callable, TypeVar
+
+import peewee
+
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.sqlite.lockfile import HAS_LOCKS
+
+T = TypeVar("T")
+
+#: How long SQLite waits for a foreign lock, in milliseconds.
+BUSY_MS = 10_000
+
+
+class SqliteDatabase(peewee.SqliteDatabase, Database):
+    """One connection to an SQLite file."""
+
+    def transact(self, work: Callable[[Database], T], *, creates_tables: bool = False) -> T:
+        """The result of that work, committed; or nothing of it."""
+        connection: sqlite3.Connection = self.connection()
+        # Immediate: a transaction that reads first and writes later is refused at once, whatever the busy timeout.
+        self.execute_sql("BEGIN IMMEDIATE")
+        try:
+            value = work(self)
+            self.execute_sql("COMMIT")
+            return value
+        except BaseException:
+            # A full disk has already rolled back; rolling back again would hide why.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def notify_listeners(self) -> None:
+        """Nothing to say: others see the commit itself."""
+
+    def data_version(self) -> object:
+        """What changes when another connection has committed."""
+        return int(self.execute_sql("PRAGMA data_version").fetchone()[0])
+
+    def has_tables(self) -> bool:
+        """Whether the last of the tables is there, and so all of them."""
+        return bool(self.execute_sql("SELECT 1 FROM sqlite_master WHERE name = 'fp_meta'").fetchall())
+
+
+def connect(path: Path) -> SqliteDatabase:
+    """
+    An open connection that commits durably: WAL, one sync for each commit.
+
+    It may move between threads (whoever holds it serialises its use), and opens no transaction by itself.
+    """
+    journal = "WAL" if HAS_LOCKS or not _has_wal_reset_defect() else "TRUNCATE"
+    database = SqliteDatabase(
+        # mode=rw: a file that vanished this instant is not made anew.
+        f"{path.as_uri()}?mode=rw",
+        uri=True,
+        pragmas=[
+            # First, so that the others wait too.
+            ("busy_timeout", BUSY_MS),
+            ("journal_mode", journal),
+            ("synchronous", "FULL"),
+            ("foreign_keys", 1),
+            # What a statement of many rows writes down to undo itself needs no file of its own.
+            ("temp_store", "MEMORY"),
+        ],
+        check_same_thread=False,
+        thread_safe=False,
+        autoconnect=False,
+        timeout=BUSY_MS / 1000,
+    )
+    database.connect()
+    return database
+
+
+def _has_wal_reset_defect() -> bool:
+    """SQLite before 3.51.3 (3.44.6 and 3.50.7 excepted) may lose commits at a checkpoint among several writers."""
+    version = sqlite3.sqlite_version_info
+    return version < (3, 51, 3) and not ((3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51))
