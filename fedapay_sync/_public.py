@@ -1,6 +1,7 @@
 """Every name that a program may import from ``fedapay_sync``; loaded when the first of them is asked for."""
 
 from fedapay_sync._version import VERSION as __version__
+from fedapay_sync.common.clock import Clock
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.connector.shared import FedapayConnector
 from fedapay_sync.enums import (
@@ -85,6 +86,7 @@ from fedapay_sync.models import (
 )
 from fedapay_sync.signature import sign, verify
 from fedapay_sync.transport.exchange import Exchange
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 from fedapay_sync.workflow.waits.listens import Listen
 
 __all__ = [
@@ -98,6 +100,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequest",
     "Balance",
+    "Clock",
     "ConfigError",
     "Conflict",
     "Connector",
@@ -129,6 +132,7 @@ __all__ = [
     "OnTimeout",
     "Outcome",
     "OutcomeUnknown",
+    "Pace",
     "PageVerification",
     "PagedList",
     "PaiementSetup",

@@ -4,14 +4,24 @@ import time
 
 
 class Clock:
-    """Two clocks: UTC seconds for what is stored, monotonic seconds for waiting."""
+    """
+    L'heure d'un connecteur : en UTC pour ce qui est gardé, monotone pour attendre. Une sous-classe, dans un test, la
+    règle.
+
+    Example:
+        >>> class Fixe(Clock):
+        ...     def now(self):
+        ...         return 1700000000.0
+        >>> Fixe().now()
+        1700000000.0
+    """
 
     def now(self) -> float:
-        """Seconds since 1970, UTC. May jump when the machine's clock is set."""
+        """Secondes depuis 1970, en UTC. Peut sauter quand la machine est remise à l'heure."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow; meaningful in this process only."""
+        """Secondes qui ne font que croître ; elles n'ont de sens que dans ce processus."""
         return time.monotonic()
 
 
