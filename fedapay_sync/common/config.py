@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from fedapay_sync.common.credentials import (
+    account_label,
     api_key,
     api_url,
     environment_of_key,
@@ -18,7 +19,7 @@ from fedapay_sync.common.credentials import (
     webhook_secrets,
 )
 from fedapay_sync.common.env import API_KEY, DB_URL, ENDPOINT_NAME, from_environment
-from fedapay_sync.common.masking import fingerprint, mask, safe_repr
+from fedapay_sync.common.masking import mask, safe_repr
 from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import ConfigError
 
@@ -64,17 +65,18 @@ class Config:
 
     @functools.cached_property
     def account(self) -> str:
-        """Our own label of the merchant account: a fingerprint of its key."""
-        return fingerprint(self.api_key)
+        """The label of the connector's own merchant account."""
+        return account_label(self.api_key)
 
     @functools.cached_property
-    def accounts(self) -> Tuple[str, ...]:
-        """Labels of all the keys that the program has."""
-        return tuple(fingerprint(key) for key in (self.api_key, *self.api_keys))
+    def keys_by_account(self) -> Dict[str, str]:
+        """The keys that the program has, by the label of their account; the connector's own first."""
+        return {account_label(key): key for key in (self.api_key, *self.api_keys)}
 
-    def key_of(self, account: str) -> Optional[str]:
-        """The key whose fingerprint that is, among those the program has."""
-        return next((key for key in (self.api_key, *self.api_keys) if fingerprint(key) == account), None)
+    @property
+    def accounts(self) -> Tuple[str, ...]:
+        """The labels of all the merchant accounts that the program has a key of."""
+        return tuple(self.keys_by_account)
 
     def checked_key(self, given: Optional[str]) -> str:
         """The key for one call: the one given, or the connector's own."""

@@ -7,7 +7,7 @@ import urllib.parse
 from typing import Any, Optional, Sequence, Tuple, Union
 
 from fedapay_sync.common.env import API_KEY, API_URL, AUTH_KEY, from_environment
-from fedapay_sync.common.masking import mask
+from fedapay_sync.common.masking import fingerprint, mask
 from fedapay_sync.enums import Environment
 from fedapay_sync.errors import ConfigError
 
@@ -105,6 +105,11 @@ def api_key(given: Optional[str], url: str, source: str = f"{API_KEY} ou api_key
             f"sk_{expected}_…, ou l'adresse {SANDBOX_URL if actual == Environment.sandbox else LIVE_URL}."
         )
     return key
+
+
+def account_label(key: str) -> str:
+    """The label by which we know the merchant account of a key: a fingerprint, which may be stored and logged."""
+    return fingerprint(key)
 
 
 def environment_of_key(key: str) -> Optional[Environment]:

@@ -77,7 +77,7 @@ class Runtime:
         self.listens = Listens(context, notifier, self.keyring, self.statuses, self.outcomes, self.waits, self.polling)
         catch_up = EventCatchUp(context, self.api, self.inbox)
         self.reconciler = Reconciler(context, quick_api, notifier, self.keyring, self.statuses, catch_up, policy)
-        self.payments = Payments(context, self.api, self.keyring, self.callbacks, self.reconciler)
+        self.payments = Payments(context, self.api, self.callbacks, self.reconciler)
         self.recovery = Recovery(context, notifier, self.polling, self.reconciler)
         self.async_import = AsyncImport(context, self.inbox)
         self.server: Optional[WebServer] = None

@@ -10,6 +10,7 @@ import json
 from typing import Any, Dict, Mapping, Optional
 
 from fedapay_sync.common.countries import currency_of
+from fedapay_sync.common.credentials import account_label
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.enums import FINAL_STATUSES, Monnaies
 from fedapay_sync.errors import (
@@ -36,7 +37,6 @@ from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent, Payment
 from fedapay_sync.store.payment_record import PaymentRecord
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
-from fedapay_sync.workflow.reconciliation.keyring import Keyring
 from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
 
 log = get_logger(__name__)
@@ -45,15 +45,12 @@ log = get_logger(__name__)
 class Payments:
     """The payments of one connector."""
 
-    def __init__(
-        self, context: Context, api: Api, keyring: Keyring, callbacks: CallbackWorker, reconciler: Reconciler
-    ) -> None:
+    def __init__(self, context: Context, api: Api, callbacks: CallbackWorker, reconciler: Reconciler) -> None:
         self._config = context.config
         self._store = context.store
         self._clock = context.clock
         self._transactions = api.transactions
         self._intents = api.payment_intents
-        self._keyring = keyring
         self._callbacks = callbacks
         self._reconciler = reconciler
 
@@ -78,7 +75,7 @@ class Payments:
         contact = number_to_push(setup, client_infos, payment_contact, self._config.environment)
         reference = body.setdefault("merchant_reference", new_reference())
         poll_in = self._reconciler.schedule_first_poll(key)
-        row = PaymentRecord(self._store, self._config.environment, self._keyring.label(key), reference, poll_in)
+        row = PaymentRecord(self._store, self._config.environment, account_label(key), reference, poll_in)
         try:
             transaction = self._transaction(body, row, currency_of(setup.pays), key)
         except FedapayError as error:

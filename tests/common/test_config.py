@@ -243,8 +243,8 @@ def test_a_key_is_found_again_by_its_fingerprint():
     """
     settings = made(api_keys=["sk_sandbox_autre"])
 
-    assert [settings.key_of(account) for account in settings.accounts] == [KEY, "sk_sandbox_autre"]
-    assert settings.key_of("0" * 12) is None
+    assert [settings.keys_by_account[account] for account in settings.accounts] == [KEY, "sk_sandbox_autre"]
+    assert "0" * 12 not in settings.keys_by_account
     assert settings.account == settings.accounts[0]
     assert KEY not in settings.account
     assert settings.checked_key(None) == KEY

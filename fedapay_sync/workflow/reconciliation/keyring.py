@@ -2,7 +2,7 @@
 
 from typing import Dict, Iterable, Optional
 
-from fedapay_sync.common.masking import fingerprint
+from fedapay_sync.common.credentials import account_label
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.models.params.identifiers import checked_id
 from fedapay_sync.workflow.context import Context
@@ -19,14 +19,9 @@ class Keyring:
         # Keys that were given for one call, by label: in this process they are known until its end.
         self._given: Dict[str, str] = {}
 
-    @staticmethod
-    def label(key: str) -> str:
-        """The label of the key's account: a fingerprint, which may be stored and logged."""
-        return fingerprint(key)
-
-    def by_label(self) -> Dict[str, str]:
-        """All keys, by label."""
-        return {**self._given, **self._configured()}
+    def by_account(self) -> Dict[str, str]:
+        """All keys, by the label of their account."""
+        return {**self._given, **self._config.keys_by_account}
 
     def key_for(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> str:
         """The key that the payment was made with: given, known by its label, or the connector's own."""
@@ -41,15 +36,11 @@ class Keyring:
             return dict.fromkeys(transaction_ids, key)
         own = self._config.api_key
         keys = dict.fromkeys(transaction_ids, own)
-        configured = self._configured()
+        configured = self._config.keys_by_account
         for transaction_id, label in self._store.payments.accounts_of(self._config.environment, keys).items():
             keys[transaction_id] = configured.get(label, own)
         return keys
 
     def remember(self, key: str) -> None:
         """From now on this process can look at payments made with that key."""
-        self._given[self.label(key)] = key
-
-    def _configured(self) -> Dict[str, str]:
-        config = self._config
-        return {self.label(key): key for key in (*config.api_keys, config.api_key)}
+        self._given[account_label(key)] = key

@@ -141,7 +141,7 @@ class Reconciler:
 
     def _poll_if_due(self) -> float:
         """Make the poll that is due, if one is; seconds until the next one may be."""
-        environment, keys = self._environment, self._keyring.by_label()
+        environment, keys = self._environment, self._keyring.by_account()
         due = self._store.polls.next_due(environment, keys)
         wait = _ROUND if due is None else due - self._clock.now()
         if wait > 0:

@@ -10,6 +10,7 @@ import os
 from typing import Any, Iterable, List, Optional, Sequence, Union
 
 from fedapay_sync.common.config import timeout_policy
+from fedapay_sync.common.credentials import account_label
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.enums import RETRIED_STATUSES, OnTimeout
@@ -211,7 +212,7 @@ class Listens:
         given, seconds = _checked_ids(ids), checked_timeout(timeout)
         policy = self._config.on_timeout if on_timeout is None else timeout_policy(on_timeout)
         keys = self._keyring.keys_for(map(str, given), api_key)
-        labels = {key: self._keyring.label(key) for key in set(keys.values())}
+        labels = {key: account_label(key) for key in set(keys.values())}
         restart = functools.partial(
             self._begin_one, timeout=max(seconds, RESTART_TIMEOUT), on_timeout=on_timeout, api_key=api_key
         )

@@ -35,7 +35,7 @@ class Recovery:
             self._config.environment, self._owner, LEASE, is_dead=is_dead, can_watch=self._can_watch
         )
         accounts = {each.account for each in adopted}
-        keys = {each: self._config.key_of(each) or self._config.api_key for each in accounts}
+        keys = {each: self._config.keys_by_account.get(each, self._config.api_key) for each in accounts}
         for place, record in enumerate(adopted):
             self._polling.resume(record, keys[record.account], after=place * SPACING)
         if adopted:
@@ -47,7 +47,7 @@ class Recovery:
         return len(adopted)
 
     def _can_watch(self, account: str) -> bool:
-        if self._config.key_of(account) is not None:
+        if account in self._config.keys_by_account:
             return True
         if account not in self._foreign:
             self._foreign.add(account)

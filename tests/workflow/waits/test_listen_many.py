@@ -96,7 +96,7 @@ def test_each_is_watched_with_the_key_it_was_made_with(make_connector, emulator,
     shop = make_connector(pace=NEVER, api_keys=[other], clock=clock)
     mine, theirs = pay(shop), pay(shop)
     store = parts_of(shop).store
-    account = next(label for label, key in parts_of(shop).keyring.by_label().items() if key == other)
+    account = next(label for label, key in parts_of(shop).keyring.by_account().items() if key == other)
     store.engine.write(
         lambda database: database.execute_sql(
             "UPDATE fp_payment SET account = ? WHERE transaction_id = ?", (account, str(theirs))
