@@ -46,9 +46,7 @@ class Payments:
     """The payments of one connector."""
 
     def __init__(self, context: Context, api: Api, callbacks: CallbackWorker, reconciler: Reconciler) -> None:
-        self._config = context.config
-        self._store = context.store
-        self._clock = context.clock
+        self._config, self._store, self._clock, _ = context
         self._transactions = api.transactions
         self._intents = api.payment_intents
         self._callbacks = callbacks

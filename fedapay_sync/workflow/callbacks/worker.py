@@ -59,10 +59,7 @@ class CallbackWorker:
         lease: float = LEASE,
         chore: Optional[Chore] = None,
     ) -> None:
-        self._config = context.config
-        self._store = context.store
-        self._owner = context.owner
-        self._clock = context.clock
+        self._config, self._store, self._clock, self._owner = context
         self._lease = lease
         self._chore = chore
         # Not at once: a script that ends soon has better things to do.

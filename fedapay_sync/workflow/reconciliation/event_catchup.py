@@ -47,9 +47,7 @@ class EventCatchUp:
     """The catching up of one connector."""
 
     def __init__(self, context: Context, api: Api, inbox: Inbox) -> None:
-        self._config = context.config
-        self._store = context.store
-        self._clock = context.clock
+        self._config, self._store, self._clock, _ = context
         self._events = api.events
         self._inbox = inbox
         # What came before was taken in by other processes, or by none.

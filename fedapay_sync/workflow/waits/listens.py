@@ -104,10 +104,7 @@ class Listens:
         waits: Waits,
         polling: StatusPolling,
     ) -> None:
-        self._config = context.config
-        self._store = context.store
-        self._clock = context.clock
-        self._owner = context.owner
+        self._config, self._store, self._clock, self._owner = context
         self._pid = os.getpid()
         self._notifier = notifier
         self._keyring = keyring

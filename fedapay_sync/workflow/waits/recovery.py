@@ -20,9 +20,7 @@ class Recovery:
     """Restores the listens of processes that are gone, now and from time to time."""
 
     def __init__(self, context: Context, notifier: Notifier, polling: StatusPolling, reconciler: Reconciler) -> None:
-        self._config = context.config
-        self._store = context.store
-        self._owner = context.owner
+        self._config, self._store, _, self._owner = context
         self._notifier = notifier
         self._polling = polling
         self._reconciler = reconciler

@@ -30,9 +30,7 @@ class Inbox:
     """The inbox of one connector."""
 
     def __init__(self, context: Context, notifier: Notifier, callbacks: CallbackWorker) -> None:
-        self._config = context.config
-        self._store = context.store
-        self._clock = context.clock
+        self._config, self._store, self._clock, _ = context
         self._notifier = notifier
         self._callbacks = callbacks
 
