@@ -314,7 +314,7 @@ def test_a_list_without_meta_is_the_same_to_the_caller(api):
 
 def test_an_object_that_was_not_asked_for_is_an_error():
     """
-    A cache in between, or a slip of FedaPay's: somebody else's transaction.
+    A cache in between, or a slip of FedaPay's: another's transaction.
     """
     other = answers(200, {"v1/transaction": {"id": 999}})
     with RawServer(other) as server, pytest.raises(fedapay_sync.UnreadableAnswer, match="999"):

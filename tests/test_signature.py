@@ -180,7 +180,7 @@ def test_the_tolerance_can_be_set():
 
 def test_a_false_signature_is_told_before_a_wrong_time():
     """
-    Whoever cannot sign learns nothing about our clock.
+    A sender that cannot sign learns nothing about our clock.
     """
     with pytest.raises(SignatureError, match="fausse"):
         verify(BODY_A, f"t={T},s={'0' * 64}", SECRET, now=T + 10_000)
@@ -198,7 +198,7 @@ def test_the_time_check_cannot_be_switched_off(tolerance):
 @pytest.mark.parametrize("secrets", ["", "   ", [], (), [SECRET, ""], [SECRET, None], [b"wh_sandbox_test"]])
 def test_an_empty_secret_is_refused(secrets):
     """
-    Anybody could sign with it: it is not even looked at, whatever the header.
+    Every sender could sign with it: it is not even looked at, whatever the header.
     """
     with pytest.raises(ConfigError, match=r"secret vide.*FEDAPAY_AUTH_KEY"):
         verify(BODY_A, sign(BODY_A, "", T), secrets, now=T)

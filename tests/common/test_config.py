@@ -47,7 +47,7 @@ def refusal(**changes) -> str:
     return str(refused.value)
 
 
-def test_what_nobody_says_has_a_default():
+def test_what_is_not_given_has_a_default():
     """
     Sandbox address and key are enough.
     """

@@ -34,7 +34,7 @@ def test_a_planted_secret_does_not_come_out(before, secret, after):
 @given(st.lists(SECRETS, min_size=1, max_size=4))
 def test_no_secret_comes_out_of_our_logger(secrets):
     """
-    In the message, the arguments, the exception, its cause and the stack; whoever handles the record.
+    In the message, the arguments, the exception, its cause and the stack; whichever handler has the record.
     """
     written = io.StringIO()
     records = []
@@ -88,7 +88,7 @@ READABLE = [
 @pytest.mark.parametrize("text", READABLE)
 def test_ids_references_and_amounts_stay_readable(text):
     """
-    A log that hides them helps nobody.
+    A log that hides them is of no help.
     """
     assert mask(text) == text
 
@@ -122,7 +122,7 @@ def test_what_is_left_tells_the_kind(text, masked):
 @pytest.mark.parametrize("piece", ["a", "a.", "eyJ", "eyJ.", "://a:", "://a:b@", "a@", "a@a.", "0", "+1 ", "sk_", "é"])
 def test_masking_a_long_text_is_quick(piece):
     """
-    Nobody can stop a thread with a long line: the time grows with the length, not with its square.
+    A long line cannot stop a thread: the time grows with the length, not with its square.
     """
     text = piece * (100_000 // len(piece))
     started = time.perf_counter()

@@ -88,7 +88,7 @@ def test_the_fields_of_an_event_are_fields_of_the_transaction():
 @pytest.mark.parametrize("status", [*PayoutStatus, "canceled", "nouveau", 5, [], None], ids=str)
 def test_a_payout_says_whether_it_arrived(status):
     """
-    Sent is arrived; sent and failed are ends; what nobody knows is none.
+    Sent is arrived; sent and failed are ends; what is unknown is none.
     """
     there = Payout.from_dict({"id": 1, "status": getattr(status, "value", status)})
 
@@ -156,7 +156,7 @@ def test_a_key_shows_its_kind_and_not_itself():
 
 def test_a_place_is_decimal_from_a_number_or_a_text():
     """
-    Nobody knows which of them FedaPay sends.
+    It is not known which of them FedaPay sends.
     """
     there = PaymentSource.from_dict(SAMPLES[PaymentSource], strict=True)
 

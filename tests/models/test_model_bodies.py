@@ -123,7 +123,7 @@ def test_a_certain_mistake_is_refused_by_name(attribute, value, field, word):
 
 def test_all_mistakes_of_a_body_are_told_at_once():
     """
-    Nobody should have to mend them one by one.
+    A caller need not mend them one by one.
     """
     error = refused(PayoutBody, {"amount": 0, "customer": {"email": "x"}})
 
@@ -203,7 +203,7 @@ def test_a_moment_goes_out_in_universal_time(moment, sent):
 @pytest.mark.parametrize("moment", ["now", "", "demain", 1791796512, datetime(2026, 10, 14), "2026-10-14"])
 def test_a_moment_that_could_be_another_is_refused(moment):
     """
-    Without a time zone nobody knows when; "now" FedaPay refuses.
+    Without a time zone it is not known when; "now" FedaPay refuses.
     """
     assert refused(PayoutStartBody, {"id": 1, "scheduled_at": moment}).field == "scheduled_at"
 

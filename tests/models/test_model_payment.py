@@ -266,7 +266,7 @@ def test_a_secret_in_the_wrong_place_is_not_quoted(value):
 
 
 @pytest.mark.parametrize("value", [10**15 + 1, 10**5000, -(10**5000), 1e300], ids=lambda value: type(value).__name__)
-def test_an_amount_that_nobody_can_mean_is_refused(value):
+def test_an_amount_too_large_to_be_meant_is_refused(value):
     """
     The database could not write it down either.
     """

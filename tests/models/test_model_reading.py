@@ -26,7 +26,7 @@ MODELS = pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__
 
 
 class Text(str):
-    """A text that is none to whoever asks for its exact type."""
+    """A text that is none to code that asks for its exact type."""
 
 
 #: What Python code could hand in, though no JSON.
@@ -192,7 +192,7 @@ def test_a_model_that_checks_itself_is_checked():
 
 def test_our_name_for_a_field_is_not_fedapays():
     """
-    ``payment_link`` comes as ``url``; under its own name it is a field that nobody knows.
+    ``payment_link`` comes as ``url``; under its own name it is an unknown field.
     """
     for strict in (False, True):
         there = TransactionToken.from_dict({"payment_link": "a", "url": "b"}, strict=strict)

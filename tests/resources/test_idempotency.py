@@ -75,7 +75,7 @@ def test_a_creation_is_sent_twice_at_most(api, emulator):
 
 def test_what_cannot_be_looked_up_is_not_sent_again(api, emulator):
     """
-    Without a look nobody knows that it is not there.
+    Without a look it is not known that it is not there.
     """
     emulator.fail_next("/v1/transactions", method="POST", cut="before")
     emulator.fail_next("/v1/transactions/merchant/", status=500, times=99)
@@ -175,7 +175,7 @@ def test_whatever_the_second_post_says_the_reference_is_told(second):
 
 def test_an_answer_about_another_object_is_an_error():
     """
-    Neither a creation nor a look-up takes somebody else's transaction for its own.
+    Neither a creation nor a look-up takes another's transaction for its own.
     """
     other = {"v1/transaction": {"id": 5, "amount": 1000, "merchant_reference": "CMD-2"}}
     with RawServer(answers(200, other)) as server, Integration(server.url, default_api_key="sk_sandbox_x") as api:
@@ -225,7 +225,7 @@ def test_a_lost_answer_to_a_start_is_looked_at(api, emulator):
 
 def test_a_start_that_did_not_arrive_is_told_and_not_repeated(api, emulator):
     """
-    Whoever calls again decides, after reading.
+    The caller decides, after reading.
     """
     payout = api.payouts.create(PAYOUT)
     emulator.fail_next("/v1/payouts/start", method="PUT", cut="before")

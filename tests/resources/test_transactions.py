@@ -265,7 +265,7 @@ def test_something_else_where_a_list_is_due_is_an_error(body):
 @pytest.mark.parametrize("id", [None, "1/../2", {"a": 1}, [1], True, 1.5, ""])
 def test_a_transaction_without_a_usable_id_is_an_error(id):
     """
-    Nobody could follow what it is.
+    What it is could not be followed.
     """
     with RawServer(answers(200, {"v1/transaction": {"id": id, "status": "pending"}})) as server:
         with pytest.raises(UnreadableAnswer, match="relire"):

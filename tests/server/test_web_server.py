@@ -223,7 +223,7 @@ def test_a_taken_port_is_an_error_of_the_caller_that_says_what_to_do():
 
 def test_a_foreign_address_is_an_error_that_says_so():
     """
-    192.0.2.1 is nobody's address.
+    192.0.2.1 is the address of no machine.
     """
     with pytest.raises(PortUnavailable, match="n'est pas une adresse où cette machine peut écouter"):
         WebServer(hello, host="192.0.2.1").start()

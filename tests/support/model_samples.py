@@ -502,7 +502,7 @@ OWN = ("transaction_data", "link_and_token_data")
 
 @st.composite
 def changed(draw, kind, values):
-    """The sample of that kind with some fields gone, some changed, and some that nobody knows, in any order."""
+    """The sample of that kind with some fields gone, some changed, and some unknown ones, in any order."""
     names = [name for name in SAMPLES[kind] if name not in OWN] or list(SAMPLES[kind])
     others = [value for sample in SAMPLES.values() for name, value in sample.items() if name in SAMPLES[kind]]
     values = values | st.sampled_from(others)

@@ -77,7 +77,7 @@ def test_a_post_whose_answer_is_broken_reaches_the_server_once(fault):
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_get_whose_answer_is_broken_is_asked_again(fault):
     """
-    Reading twice harms nobody; after four attempts the error is ours.
+    Reading twice does no harm; after four attempts the error is ours.
     """
     with RawServer(BROKEN[fault], GOOD) as server:
         assert ask(transport_to(server.url)).body == {"v1/transaction": {"id": 1}}
@@ -115,7 +115,7 @@ def test_a_refused_connection_is_certainly_not_sent_and_tried_again():
     assert len(pauses) == 3 and all(0 <= pause <= 10 for pause in pauses)
 
 
-def test_a_name_that_nobody_knows_is_certainly_not_sent(monkeypatch):
+def test_an_unknown_host_name_is_certainly_not_sent(monkeypatch):
     """
     The error names the address to check.
     """
@@ -234,7 +234,7 @@ def test_retry_after_is_obeyed(status, form, clock):
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_retry_after_that_is_too_long_is_an_error_at_once(status):
     """
-    Nobody is made to wait for minutes; the error carries the figure.
+    No caller is made to wait for minutes; the error carries the figure.
     """
     with RawServer(answers(status, Retry_After="600")) as server:
         error = failure(transport_to(server.url))
@@ -372,7 +372,7 @@ def test_a_redirect_is_an_error_and_the_key_goes_nowhere(status):
 @pytest.mark.skipif(sys.platform == "win32", reason="0.0.0.0 leads nowhere there")
 def test_a_netrc_cannot_replace_the_key(tmp_path, monkeypatch):
     """
-    Somebody's password for that host is not sent in the place of the merchant's key.
+    A person's password for that host is not sent in the place of the merchant's key.
     """
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 0.0.0.0 login joe password hunter2\ndefault login joe password hunter2\n")
@@ -600,7 +600,7 @@ def assert_ended_by(end, transport, server, eventually):
 
 def test_a_closed_transport_ends_its_pauses(eventually):
     """
-    Whoever waits between two attempts gets the error, and not ten more seconds.
+    A call that waits between two attempts gets the error, and not ten more seconds.
     """
     with RawServer(answers(503, Retry_After="25")) as server:
         transport = Transport(server.url)
@@ -739,7 +739,7 @@ def test_a_test_of_the_tests_a_good_answer_is_read():
 @pytest.mark.parametrize("play", [closes, answers(200, b"<html>"), says(b"HTTP/1.1 20")])
 def test_a_reading_without_an_answer_may_simply_be_made_again(play):
     """
-    Nothing was changed, and nobody is sent to look for what was.
+    Nothing was changed, and the error does not send its reader to look for what was.
     """
     with RawServer(play) as server:
         transport = transport_to(server.url)

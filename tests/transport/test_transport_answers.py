@@ -167,7 +167,7 @@ def test_no_secret_stands_in_the_text_of_an_error(secret, before, after, places,
 @pytest.mark.parametrize("cut", [490, 500, 1990, 2000])
 def test_a_secret_that_a_cut_goes_through_does_not_come_out_in_part(secret, cut):
     """
-    Half an address is nobody's e-mail any more, but still somebody's name.
+    Half an address is no e-mail any more, but still a person's name.
     """
     for before in range(cut - len(secret) - 2, cut + 3):
         error = refusal(400, {"message": "." * before + " " + secret, "errors": {"champ": "." * before + " " + secret}})
@@ -273,7 +273,7 @@ def test_an_answer_that_is_broken_on_the_way_is_in_doubt(name):
 
 def test_more_body_than_announced_is_not_read():
     """
-    What comes after the announced length belongs to nobody: the next call opens a connection of its own.
+    What comes after the announced length belongs to no call: the next one opens a connection of its own.
     """
     extra = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" + http(200, b'{"forged": true}')
     with RawServer(says(extra, keeps=True)) as server:
@@ -294,7 +294,7 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_a_status_that_nobody_expects_is_an_answer_or_an_error_of_ours(name):
+def test_an_unexpected_status_is_an_answer_or_an_error_of_ours(name):
     """
     And one request.
     """
@@ -313,7 +313,7 @@ def test_a_status_that_nobody_expects_is_an_answer_or_an_error_of_ours(name):
 
 def test_the_headers_are_those_of_the_official_clients():
     """
-    The new names and the older ones; no promise of idempotency that nobody keeps.
+    The new names and the older ones; no promise of idempotency that FedaPay does not keep.
     """
     with RawServer(answers(200, b"{}")) as server:
         transport = transport_to(server.url)
@@ -365,7 +365,7 @@ BAD_HEADERS = [
 @pytest.mark.parametrize("headers", BAD_HEADERS, ids=repr)
 def test_what_cannot_be_a_header_is_refused_before_the_network(headers):
     """
-    In French, with the field; nobody replaces the key or the bounds of the request.
+    In French, with the field; no caller replaces the key or the bounds of the request.
     """
     with RawServer(answers(200, b"{}")) as server:
         with pytest.raises(InvalidArgument, match="En-tête HTTP") as caught:

@@ -65,7 +65,7 @@ def test_five_hundred_calls_over_tls_open_one_connection(tls_server, trusted):
     assert tls_server.connections == 1
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent(tls_server, monkeypatch):
+def test_a_certificate_of_an_unknown_authority_is_refused_before_anything_is_sent(tls_server, monkeypatch):
     """
     Not sent, once only, and the sentence says what to do; the other variable for a bundle counts as well.
     """
@@ -130,7 +130,7 @@ def test_a_handshake_that_never_ends_is_given_up(trusted):
 
 def test_a_bundle_that_is_not_there_is_named(tls_server, trusted, monkeypatch):
     """
-    Nothing is sent without one, and nobody goes on without it.
+    Nothing is sent without one, and no call goes on without it.
     """
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", trusted + ".missing")
     error = failure(transport_to(tls_server.url), "POST", body={})
