@@ -1,4 +1,4 @@
-"""La commande ``fedapay-sync``."""
+"""The click group ``fedapay-sync``: loads commands when they are asked for, and reports errors in French."""
 
 import importlib
 import sys
@@ -8,8 +8,8 @@ import click
 
 from fedapay_sync._version import VERSION
 
-#: Command → the module that holds a click command of the same name (``_`` for ``-``), and its help. Imported when it
-#: is asked for: Flask and waitress are not needed to print a help page.
+#: Command → the module that holds a click command of the same name (``_`` for ``-``), and its help. Imported on demand:
+#: Flask and waitress are not needed to print a help page.
 _COMMANDS: Dict[str, Tuple[str, str]] = {
     "demo": (".demo", "Essayer un paiement complet, sans compte ni réseau."),
     "emulator": (".emulator", "Servir un FedaPay à soi sur cette machine."),
@@ -23,7 +23,7 @@ _HEADINGS = {"Commands": "Commandes"}
 
 
 class _Formatter(click.HelpFormatter):
-    """click's words in French."""
+    """Writes click's headings in French."""
 
     def write_usage(self, prog: str, args: str = "", prefix: Optional[str] = None) -> None:
         super().write_usage(prog, args, prefix or "Utilisation : ")
@@ -37,7 +37,7 @@ class _Context(click.Context):
 
 
 class _Group(click.Group):
-    """Finds its commands when they are asked for, and speaks French when something is wrong."""
+    """Imports a command when it is asked for, and reports errors in French."""
 
     context_class = _Context
 
@@ -88,7 +88,7 @@ class _Group(click.Group):
 
 
 def _sentence(error: click.ClickException) -> str:
-    """What is wrong and what to do, in one French line."""
+    """The error in one French line: what is wrong and what to do."""
     context = getattr(error, "ctx", None)
     hint = f" Voir {context.command_path} --help." if context is not None else ""
     if isinstance(error, click.NoSuchOption):

@@ -1,4 +1,4 @@
-"""``python -m fedapay_sync.cli`` : la commande, où qu'elle soit installée."""
+"""``python -m fedapay_sync.cli``: the command, wherever it is installed."""
 
 from fedapay_sync.cli import main
 

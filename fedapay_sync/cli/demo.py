@@ -1,4 +1,4 @@
-"""``fedapay-sync demo`` : un paiement complet, sans compte, sans tunnel, sans réseau."""
+"""``fedapay-sync demo``: a complete payment between an emulator and a connector of this process."""
 
 import tempfile
 import threading
@@ -60,7 +60,7 @@ def _pay_and_wait(connector: Connector, fedapay: Emulator, story: Story) -> Outc
     asked, paid = threading.Event(), threading.Event()
 
     def on_webhook(event: WebhookHistory) -> None:
-        # The first webhook may be quicker than the answer to our own call; the story keeps its order.
+        # The first webhook may come before the answer to our own call; the lines keep their order.
         asked.wait(_PATIENCE)
         story.tell("Webhook reçu, signature vérifiée", event.name or "", good=True)
         if event.paid:

@@ -1,4 +1,4 @@
-"""``fedapay-sync demo --page`` : une personne paie, sur la page et le téléphone que montre un navigateur."""
+"""``fedapay-sync demo --page``: a person pays, on the payment page and the phone in a browser."""
 
 import os
 import sys
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PATIENCE = 1800.0
 #: Seconds that the way back to the shop may take, once it is paid.
 _WAY_BACK = 15.0
-#: Seconds for what needs nobody.
+#: Seconds for what needs no person.
 _MOMENT = 30.0
 
 _THANKS = """<!doctype html>
@@ -38,7 +38,7 @@ _THANKS = """<!doctype html>
 
 
 class _Shop:
-    """Where the payer is sent back to: one page, and what its address says."""
+    """The shop that the payer is sent back to: one page, which reports the query of its address."""
 
     def __init__(self, story: Story) -> None:
         self._story = story
@@ -58,7 +58,7 @@ class _Shop:
         return [_THANKS.encode("utf-8")]
 
     def hear(self, event: WebhookHistory) -> None:
-        """What the connector's callback does here."""
+        """The callback ``on_webhook`` of the connector."""
         self._story.tell("Webhook reçu, signature vérifiée", event.name or "", good=True)
         if event.paid:
             self._paid.set()
@@ -68,7 +68,7 @@ class _Shop:
         return _wait(self._paid, seconds)
 
     def wait_for_return(self) -> None:
-        """A moment, so that the page that the payer is sent to is still there."""
+        """Wait a moment, so that the page that the payer is sent to is still served."""
         _wait(self._back, _WAY_BACK)
 
 

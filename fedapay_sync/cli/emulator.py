@@ -1,4 +1,4 @@
-"""``fedapay-sync emulator`` : l'émulateur, jusqu'à Ctrl-C ou SIGTERM."""
+"""``fedapay-sync emulator``: serves an emulator until Ctrl-C or SIGTERM."""
 
 import math
 import os
@@ -177,7 +177,7 @@ def emulator(
     except PortUnavailable as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
-        # Whoever asks again means now.
+        # A second signal ends the process at once.
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_DFL)
     finally:
@@ -200,7 +200,7 @@ def _announce(fedapay: Emulator, host: str, state: Optional[str]) -> None:
         click.echo(f"Panne demandée : {fault.name}{seed}", err=True)
     click.echo(f"Tableau de bord : {fedapay.desk_url}", err=True)
     click.echo(f"Téléphone des payeurs : {fedapay.phone_url}", err=True)
-    # Programs wait for this line; the last to be written, and flushed.
+    # Programs wait for this line: it is the last to be written, and flushed.
     click.echo(f"FedaPay emulator: {fedapay.url}")
 
 

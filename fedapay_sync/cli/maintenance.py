@@ -1,4 +1,4 @@
-"""``fedapay-sync parked``, ``replay``, ``purge`` et ``import-async`` : l'entretien de la base de ``FEDAPAY_DB_URL``."""
+"""``fedapay-sync parked``, ``replay``, ``purge`` and ``import-async``: maintenance of the shop's database."""
 
 import contextlib
 from datetime import datetime, timezone
@@ -20,7 +20,7 @@ _HELP = click.help_option("--help", "-h", help="Montrer cette aide.")
 
 @contextlib.contextmanager
 def _database() -> Iterator[Store]:
-    """The existing database; none is made by looking at it."""
+    """The existing database; a missing one is not created."""
     with _told():
         store = Store(database_url())
         if store.path is not None and not store.path.exists():
@@ -33,7 +33,7 @@ def _database() -> Iterator[Store]:
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Our errors as the command's."""
+    """Turns our errors into the command's."""
     try:
         yield
     except FedapayError as error:

@@ -34,7 +34,7 @@ class Access:
 
     def __init__(self, host: str) -> None:
         self._host = host
-        #: None on a loopback address: no other machine comes that far.
+        #: None on a loopback address, which no other machine reaches.
         self.token: Optional[str] = None if is_loopback(host) else secrets.token_urlsafe(18)
 
     def check(self, headers: Mapping[str, str], query: Mapping[str, str], cookies: Mapping[str, str]) -> None:

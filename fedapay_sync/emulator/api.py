@@ -1,4 +1,4 @@
-"""The HTTP face of the emulated FedaPay: addresses, the key, envelopes, errors."""
+"""The Flask app of ``/v1``: routes, API key, JSON envelopes, error answers, one lock and one step for each call."""
 
 import hmac
 from typing import Any, Callable, Iterable, Mapping, cast
@@ -36,11 +36,11 @@ class _Reference(BaseConverter):
 
 class Api:
     """
-    ``/v1``: the routes of all parts behind one key.
+    ``/v1`` of one shop: the routes of its resources behind one key.
 
     Args:
-        is_key: says whether a text opens the API.
-        without_key: addresses that need none.
+        is_key: whether a text opens the API.
+        without_key: paths that need no key.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class Api:
         def view(**parts: str) -> Response:
             if method in _WITH_BODY:
                 g.call = Call(self._body(lists=rule in _WITH_LIST), g.call.query, g.call.headers)
-            # The whole call under one lock: what is answered is what this call found or did, not what a payer
-            # did a moment later.
+            # The whole call under one lock: the answer is what this call found or did, not what a payer did a moment
+            # later.
             with self._data.acting_as(g.account_id):
                 with self._data.atomic():
                     answer = handler(g.call, **parts)
@@ -90,7 +90,7 @@ class Api:
         app.add_url_rule(rule, f"{method} {rule}", view, methods=[method], provide_automatic_options=False)
 
     def _check_key(self) -> None:
-        """Before anything else, so that a stranger learns nothing, not even which addresses there are."""
+        """Before anything else: without the key a caller learns nothing, not even which addresses there are."""
         g.call, g.account_id = Call(), None
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         with self._data.lock:
@@ -124,7 +124,7 @@ class Api:
         return self._written(answer, status)
 
     def _written(self, answer: Any, status: int) -> Response:
-        """The answer, and a line in the logs if it went to somebody known."""
+        """The answer, recorded in ``/v1/logs`` if the caller had a valid key."""
         with self._data.acting_as(g.account_id):
             if g.get("logged"):
                 self._logs.add(request.method, request.path, request.remote_addr, g.call, status, answer)
@@ -145,7 +145,7 @@ class Api:
         return self._refused(Refusal(status, NOT_FOUND if status == 404 else MALFORMED))
 
     def _not_kept(self, error: ConfigError) -> Response:
-        """The state file takes no more."""
+        """The state file refused the step, which is undone."""
         log.warning("emulator kept nothing of %s %s: %s", request.method, request.path, error)
         return self._refused(Refusal(500, str(error)))
 
@@ -155,7 +155,7 @@ class Api:
 
 
 def key_check(secret_key: str, is_token: Callable[[str], bool]) -> Callable[[str], bool]:
-    """Says whether a text is the secret key, or a token issued in its place."""
+    """A test whether a text is the secret key, or a token issued in its place."""
     expected = secret_key.encode("utf-8")
 
     def is_key(text: str) -> bool:

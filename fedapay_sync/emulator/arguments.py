@@ -1,4 +1,4 @@
-"""Ce que l'émulateur refuse en Python, tout de suite et en français."""
+"""Checks the arguments of the public Python methods: a wrong value raises InvalidArgument at once, in French."""
 
 import math
 import os
@@ -19,7 +19,7 @@ def seconds(name: str, value: Any, *, above_zero: bool = False) -> float:
 
 
 def factor(name: str, value: Any) -> float:
-    """What a time is multiplied by."""
+    """A factor of time."""
     return _number(name, value, "un nombre, 0 ou plus,")
 
 
@@ -54,21 +54,21 @@ def whole(name: str, value: Any, low: int, high: Optional[int] = None) -> int:
 
 
 def text(name: str, value: Any) -> str:
-    """A text that can be written in UTF-8, and is not empty."""
+    """A text that UTF-8 can write, and that is not empty."""
     if not isinstance(value, str) or not value or any("\ud800" <= each <= "\udfff" for each in value):
         raise InvalidArgument(f"{name} : un texte qui n'est pas vide est attendu.", field=name)
     return value
 
 
 def header_text(name: str, value: Any) -> str:
-    """What may stand in a header as its value."""
+    """The value of a header."""
     if not isinstance(value, str) or not endpoints.HEADER_TEXT.match(value):
         raise _wrong(name, value, "un texte latin-1 sur une seule ligne")
     return value
 
 
 def headers(name: str, value: Optional[Mapping[str, str]]) -> Dict[str, str]:
-    """Names and values that HTTP can carry; values may be secrets, and are not repeated."""
+    """HTTP headers; the values may be secrets, and are not repeated in the error."""
     try:
         read = endpoints.headers(dict(value or {}))
         if all(isinstance(each, str) for each in (value or {}).values()):
@@ -82,7 +82,7 @@ def headers(name: str, value: Optional[Mapping[str, str]]) -> Dict[str, str]:
 
 
 def address(name: str, value: Any) -> str:
-    """Where a webhook can be sent."""
+    """The URL of a webhook endpoint."""
     try:
         return endpoints.address(value)
     except ValueError:

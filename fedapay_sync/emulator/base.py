@@ -1,4 +1,4 @@
-"""Ce qui se commande à tout l'émulateur, toutes boutiques ensemble : l'heure, les pannes, les réglages, l'oubli."""
+"""EmulatorBase: the commands that act on the whole emulator: clock, faults, settings, recorded calls, reset."""
 
 from typing import Dict, List, Mapping, Optional, Sequence, Union
 
@@ -13,7 +13,7 @@ from fedapay_sync.errors import ConfigError, InvalidArgument
 
 
 class EmulatorBase(Shop):
-    """The first shop, and what all shops have in common."""
+    """The first shop, with the commands that act on all shops."""
 
     _middleware: RecordingMiddleware
     _shops: Dict[str, Shop]
@@ -148,5 +148,5 @@ class EmulatorBase(Shop):
     # Inside
 
     def _all_phones(self) -> Sequence[Phones]:
-        # A payer has one phone, whichever shop it is that wants to be paid.
+        # A payer has one phone, whichever shop asks for the payment.
         return [each._services.phones for each in self._shops.values()]

@@ -1,4 +1,4 @@
-"""Control calls: what Python's methods do, for every other language, as JSON under an address of our own."""
+"""HTTP control API under ``/_emulateur``: the public Python methods as JSON calls, for programs in other languages."""
 
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, TypeVar, cast
 
@@ -21,7 +21,7 @@ from fedapay_sync.emulator.resources.phones import ANSWERS
 from fedapay_sync.emulator.shop import Shop
 from fedapay_sync.errors import ConfigError, FedapayError, InvalidArgument
 
-#: What no address of FedaPay's begins with.
+#: No address of FedaPay's begins so.
 PREFIX = "/_emulateur"
 
 _MAX_BODY = 65_536
@@ -33,9 +33,9 @@ _Item = TypeVar("_Item")
 
 class ControlApi:
     """
-    The control calls of one emulator.
+    The control calls to one emulator.
 
-    They act on its first shop, or on that of the key in ``Authorization``.
+    They act on its first shop, or on the shop of the key in ``Authorization``.
     """
 
     def __init__(self, emulator: EmulatorBase, access: Access) -> None:
@@ -87,7 +87,7 @@ class ControlApi:
         g.shop = self._emulator.shop(key) if key else self._emulator
         g.body = {}
         if request.method == "POST" and request.get_data():
-            # A form of a page anywhere can send any other type without asking.
+            # A form of any page on the web can send the other types without a preflight request.
             if request.mimetype != "application/json":
                 return _answer({"message": "Content-Type: application/json est attendu."}, 415)
             g.body = read_body(request.get_data(), "application/json", lists=False)
@@ -133,7 +133,7 @@ class ControlApi:
         return {"payout": _shop().payout(id)}
 
     def phones(self) -> Any:
-        """Every phone that was asked, the last one first, with what still waits there."""
+        """Every phone that was prompted, the last one first, with the prompts that wait there."""
         return {"phones": [{"number": each.number, **self.phone(each.number)} for each in self._emulator.phones]}
 
     def phone(self, number: str) -> Any:
@@ -237,7 +237,7 @@ def _shop() -> Shop:
 
 
 def _given(name: str, *default: Any) -> Any:
-    """A word of the body; those that have no default must be there."""
+    """A field of the body; one without default must be there."""
     if name not in g.body and not default:
         raise InvalidArgument(f"Il manque {name}.", field=name)
     return g.body.get(name, *default)
@@ -255,7 +255,7 @@ def _latest(items: List[_Item]) -> List[_Item]:
 
 
 def _limit() -> int:
-    """``?limit=``: so many of a list, however long it is."""
+    """``?limit=``: how many items of a list are answered."""
     text = request.args.get("limit", str(_PER_PAGE))
     if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= _MOST):
         raise InvalidArgument(f"limit : un nombre de 1 à {_MOST} est attendu.", field="limit")

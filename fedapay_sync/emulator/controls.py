@@ -1,4 +1,4 @@
-"""Ce que font le payeur, l'opérateur et le temps quand un essai le veut, et ce qu'on en voit."""
+"""Controls of a shop: moves transactions, payouts and phones as a test asks, and gives copies of the records."""
 
 import copy
 from typing import Any, Dict, List, Optional, Sequence, Union
@@ -26,7 +26,7 @@ _EMBEDDED = ("customer", "currency")
 
 
 class Controls:
-    """What an emulator lets a test do with its transactions and payouts."""
+    """Moves transactions, payouts and phones of one shop, and copies its records."""
 
     _services: ShopServices
 
@@ -93,7 +93,7 @@ class Controls:
     @property
     def phones(self) -> List[Phone]:
         """Les téléphones qui ont été sollicités, le dernier en tête."""
-        numbers = {bare(each): each for book in self._all_phones() for each in reversed(book.numbers)}
+        numbers = {bare(each): each for phones in self._all_phones() for each in reversed(phones.numbers)}
         return [self.phone(each) for each in reversed(list(numbers.values()))]
 
     # What happened
@@ -143,7 +143,7 @@ class Controls:
     # Inside
 
     def _all_phones(self) -> Sequence[Phones]:
-        """Where prompts are looked for."""
+        """The phones among which prompts are looked for."""
         return [self._services.phones]
 
     def _move(self, id: Id, status: TransactionStatus, force: bool) -> None:

@@ -1,4 +1,4 @@
-"""L'émulateur lui-même : des boutiques, derrière une seule adresse."""
+"""Emulator: builds the shops, the WSGI apps in front of them and the web server, and starts and stops them."""
 
 import os
 from typing import Mapping, Optional, Sequence, Union
@@ -24,7 +24,7 @@ from fedapay_sync.server.web_server import WebServer
 
 # Larger than any body the API itself refuses with a JSON answer.
 _MAX_BODY = 4 * 1024 * 1024
-# Calls that a fault holds up each keep one: those that take the fault back always find one free.
+# A call that a fault holds up keeps its thread: one stays free for the call that takes the fault back.
 _THREADS = 32
 _MOST_HELD = 24
 
@@ -157,7 +157,7 @@ class Emulator(EmulatorBase):
             PortUnavailable: port pris, ou adresse étrangère à cette machine.
             ConfigError: un autre émulateur a pris le fichier d'état entre-temps.
         """
-        # Under the lock: the first call waits until what the file says has been taken up again.
+        # Under the lock: the first call waits until the services have resumed what the file says was under way.
         self._middleware.set_stopping(False)
         with self._context.lock:
             reopened = self._reopen()
@@ -205,7 +205,7 @@ class Emulator(EmulatorBase):
     # Inside
 
     def _reopen(self) -> bool:
-        """Take the file again, if there is one that was let go."""
+        """Open the state file again, if ``stop`` has closed it, and read it anew."""
         if self._context.file.is_open:
             return False
         self._context.file.open()

@@ -1,4 +1,4 @@
-"""What stands before the API: a record of each call, and the faults that were asked for."""
+"""WSGI middleware in front of all apps: records the calls to the API, and applies API faults to them."""
 
 import io
 import itertools
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 _KEPT = 5000
 _TICK = 0.05
-#: Bytes of a body that are remembered.
+#: Bytes of a body that are recorded.
 KEPT_BODY = 16_384
 _KEPT_TYPE = 200
-#: Bytes of an answer that are remembered.
+#: Bytes of an answer that are recorded.
 KEPT_ANSWER = 4096
 _KIND = re.compile(r"[a-z]{2}_(live|sandbox)_")
 
@@ -65,10 +65,10 @@ class ApiRequest(NamedTuple):
 
 class RecordingMiddleware:
     """
-    WSGI middleware around the API.
+    Records API calls, and holds up, replaces or cuts the answers that a fault strikes.
 
     Args:
-        most_held: calls that faults may hold up at once; the one held longest makes room for another.
+        most_held: calls that faults may hold up at once; one more lets the one held longest go on.
     """
 
     def __init__(self, app: "WSGIApplication", faults: Faults, *, most_held: int) -> None:
@@ -87,12 +87,12 @@ class RecordingMiddleware:
             return list(self._requests)
 
     def clear(self) -> None:
-        """As if nobody had called."""
+        """Forget the recorded calls."""
         with self._lock:
             self._requests.clear()
 
     def set_stopping(self, stopping: bool) -> None:
-        """While stopping, nobody waits any longer."""
+        """While stopping, no call is held up any longer."""
         (self._stopping.set if stopping else self._stopping.clear)()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -129,7 +129,7 @@ class RecordingMiddleware:
                 return lambda _: None
 
             answer = b"".join(self._app(environ, hold))
-            # Before it goes out: whoever has his answer finds his call.
+            # Before it goes out: a client that has the answer finds the call among the requests.
             record(int(said[0].split(" ", 1)[0]), answer)
             start_response(*said)
             return [answer]
@@ -137,7 +137,7 @@ class RecordingMiddleware:
         if fault is None:
             return recorded()
         if fault.cut == "during":
-            # The client is gone before it is done: what he looks up at once, he does not find yet.
+            # Before the work: what the client looks up at once is not there yet.
             hang_up(environ)
         self._hold(fault.wait)
         if fault.status == 0 and fault.cut is None:
@@ -160,7 +160,7 @@ class RecordingMiddleware:
         return []
 
     def _hold(self, seconds: float) -> None:
-        """As long as a fault wants, unless all faults are taken back, others want to wait, or the emulator stops."""
+        """Wait as a fault wants, until all faults are taken back, a newer call needs room, or the emulator stops."""
         end, clears, own = SYSTEM_CLOCK.monotonic() + seconds, self._faults.clears, object()
         with self._lock:
             self._held[own] = None
@@ -179,7 +179,7 @@ class RecordingMiddleware:
 
 
 def _key(environ: "WSGIEnvironment") -> str:
-    """What kind of key it was, and not the key."""
+    """The kind of key, and not the key."""
     key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")[2].strip()
     known = _KIND.match(key)
     return f"{known.group()}***" if known else "***" if key else ""

@@ -1,4 +1,4 @@
-"""Which parts there are, and what each needs of the others."""
+"""ShopServices: builds the services of one shop (ledgers, resources, timers, deliveries) and connects them."""
 
 from typing import List, Mapping, Optional
 
@@ -29,7 +29,7 @@ from fedapay_sync.emulator.storage.shop_data import ShopData
 
 
 class ShopServices:
-    """All parts of one emulated FedaPay, around one set of books."""
+    """The services of one shop, around one ShopData."""
 
     def __init__(
         self,
@@ -64,36 +64,35 @@ class ShopServices:
         self.is_key = key_check(secret_key, self._oauth.is_token)
 
     def clear(self) -> None:
-        """Begin anew, in one step; the file is emptied by whoever calls."""
+        """Forget all records, in one step; the caller empties the file."""
         url = self.webhooks.url
         self.data.clear()
-        self.accounts.open()
+        self.accounts.ensure_first()
         self.webhooks.url = url
 
     def cancel_pending(self) -> None:
-        """Forget what was under way before."""
+        """Drop the timers and deliveries of what was forgotten."""
         self.timers.clear()
         self.deliveries.clear()
 
     def catch_up(self) -> None:
-        """After the clock has jumped: all that time brings has been brought."""
+        """After a jump of the clock: return when all that has become due is done."""
         self.transactions.apply_due()
         self.timers.catch_up()
 
     def resume(self) -> None:
-        """Take up again what the records say was under way."""
+        """Continue what the records say was under way."""
         self.transactions.resume()
         self.phones.resume()
         self.payment_intents.resume()
         self.payouts.resume()
 
     def api(self) -> Flask:
-        """The API in front of all parts."""
+        """The Flask app of this shop's API."""
         return Api(self.data, self._logs, self._routes(), self.is_key, {TOKEN_PATH}).build()
 
     def _routes(self) -> List[Route]:
-        others = (Currencies(), Events(self.data), self.accounts, PaymentPages(self.data), Invoices(self.data))
-        parts = (
+        resources = (
             Transactions(self.transactions),
             self.customers,
             self.balances,
@@ -102,6 +101,10 @@ class ShopServices:
             self._logs,
             self._oauth,
             self.payment_intents,
-            *others,
+            Currencies(),
+            Events(self.data),
+            self.accounts,
+            PaymentPages(self.data),
+            Invoices(self.data),
         )
-        return [route for part in parts for route in part.routes()]
+        return [route for each in resources for route in each.routes()]

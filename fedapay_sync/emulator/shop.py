@@ -1,4 +1,4 @@
-"""Une boutique de l'émulateur : ses livres à elle, derrière sa clé."""
+"""Shop: the public methods of one merchant, on its own data and behind its own secret key."""
 
 from dataclasses import dataclass
 from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
@@ -19,13 +19,13 @@ from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.emulator.storage.state_file import NamespacedState
 from fedapay_sync.errors import InvalidArgument
 
-# What an event changes in a transaction that has not come so far.
+# Fields that an event changes in a transaction that is not in its status yet.
 _MOVED = ("status", "mode", "commission", "fees", "amount_debited", "amount_transferred")
 
 
 @dataclass(frozen=True)
 class ShopOptions:
-    """What the shops of one emulator have in common: how their payers, operators and webhooks behave."""
+    """Options that all shops of one emulator share."""
 
     delay: Optional[float]
     objects: AbstractSet[str]
@@ -179,7 +179,7 @@ class Shop(Controls):
     # Inside
 
     def _entity_of_event(self, event: str, number: Optional[int]) -> Tuple[str, Record]:
-        """The kind of object, and the object as that event has it: that transaction, or an invented object."""
+        """The kind of object, and its entity in that event: of that transaction, or of an invented object."""
         made = sample_event(event, self._services.data)
         if made is None:
             known = ", ".join(f"{kind}.{what}" for kind, names in EVENT_NAMES.items() for what in names)
@@ -199,7 +199,7 @@ class Shop(Controls):
         return kind, {**entity, **moved, f"{status}_at": example["updated_at"], "updated_at": example["updated_at"]}
 
     def _on_event(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
-        """Called by the books under their lock: only queues."""
+        """Called by the data under their lock: only queues deliveries."""
         settings = self._context.settings
         if kind not in self._objects or (name == "transaction.expired" and not settings.expiry_webhook):
             return
@@ -218,6 +218,6 @@ def _account(secret_key: str, name: Optional[str], *, nameless: bool) -> Dict[st
     if nameless:
         return {**ACCOUNT, **({} if name is None else {"name": name})}
     mark = fingerprint(secret_key)
-    # Beside the ids that the clock gives, and beside the first shop's.
+    # Beside the ids that the clock gives, and beside the first shop's account.
     number = ACCOUNT["id"] + 1 + int(mark, 16) % 10_000_000
     return {**ACCOUNT, "id": number, "name": name or f"Boutique {mark[:4]}", "reference": f"acc_{mark[:5]}"}

@@ -1,4 +1,4 @@
-"""An emulator for one test, and the connectors that talk to it."""
+"""Helpers behind the pytest fixtures: runs a test's emulator, and opens and closes the connectors that talk to it."""
 
 import threading
 from contextlib import contextmanager, suppress
@@ -11,7 +11,7 @@ from fedapay_sync.connector.connector import Connector, living
 from fedapay_sync.emulator import Emulator
 from fedapay_sync.errors import PortUnavailable
 
-#: No test waits longer for webhooks and callbacks to be done, in seconds.
+#: The longest wait for webhooks and callbacks to be done, in seconds.
 PATIENCE = 5.0
 _LOOK = 0.002
 
@@ -28,7 +28,7 @@ def serving(ports: List[int], options: Dict[str, Any]) -> Iterator[Emulator]:
 
 
 def environment(emulator: Emulator, folder: Path) -> Dict[str, Optional[str]]:
-    """What the variables of whoever runs the tests are for the test: ways to the emulator; None: absent."""
+    """Environment variables that lead to the emulator, in place of the caller's; None: absent."""
     return {
         API_URL: emulator.url,
         API_KEY: emulator.secret_key,

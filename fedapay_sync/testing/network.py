@@ -1,4 +1,4 @@
-"""No network but this machine, while a fixture of ours is in use."""
+"""Network guard: while a fixture is in use, connecting to another machine raises NetworkForbidden."""
 
 import ipaddress
 import socket
@@ -10,7 +10,7 @@ import pytest
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
-# No OSError: a library would take it for a network that fails, try again, and tell something else.
+# No OSError: a library would take it for a network failure, try again, and report something else.
 class NetworkForbidden(RuntimeError):
     """
     Un test a voulu joindre une autre machine.
@@ -34,10 +34,10 @@ class NetworkForbidden(RuntimeError):
 @contextmanager
 def loopback_only(allowed: Sequence[str] = ()) -> Iterator[None]:
     """
-    Inside, every way out of this machine raises.
+    Inside, every connection and name lookup beyond this machine raises.
 
     Args:
-        allowed: names and addresses elsewhere that may be called all the same.
+        allowed: names and addresses of other machines that stay reachable.
     """
     guard = _Guard(allowed)
     with pytest.MonkeyPatch.context() as patch:
@@ -53,7 +53,7 @@ def loopback_only(allowed: Sequence[str] = ()) -> Iterator[None]:
 
 
 def _unguarded(function: Any) -> Any:
-    """Without the guards of earlier tests, which a test's own monkeypatch may have put back after they were gone."""
+    """The function below the guards of earlier tests: a test's own monkeypatch may have restored one of those."""
     while hasattr(function, "fedapay_guard") and not function.fedapay_guard.is_on:
         function = function.__wrapped__
     return function
@@ -62,11 +62,11 @@ def _unguarded(function: Any) -> Any:
 class _Guard:
     def __init__(self, allowed: Sequence[str]) -> None:
         self.is_on = True
-        # One name alone is not its letters.
+        # A single text is one name, not a list of letters.
         self._allowed: Set[str] = {each.lower() for each in ([allowed] if isinstance(allowed, str) else allowed)}
 
     def of_method(self, real: Any, first: int) -> Any:
-        """A method of sockets whose last argument is where to, unless it is one before the ``first``."""
+        """Guard a socket method whose last argument, from position ``first`` on, is the address."""
 
         def method(own: socket.socket, *arguments: Any) -> Any:
             if self.is_on and own.family in _INTERNET and isinstance((arguments[first:] or (None,))[-1], tuple):
@@ -78,11 +78,11 @@ class _Guard:
         return self._marked(method, real)
 
     def of_lookup(self, real: Any) -> Any:
-        """A function that asks for the address of a name: its first argument."""
+        """Guard a function that looks up its first argument, a host name."""
 
         def lookup(host: Any, *arguments: Any, **options: Any) -> Any:
             name = _text(host)
-            # An address is no question to anybody; connecting to it is asked about by itself.
+            # Resolving an address asks no other machine; connecting to it is guarded by itself.
             if self.is_on and _address(name) is None and not self._is_allowed(name):
                 raise NetworkForbidden(name)
             found = real(host, *arguments, **options)
@@ -99,7 +99,7 @@ class _Guard:
     def _is_allowed(self, host: str) -> bool:
         address = _address(host)
         if address is not None:
-            # 0.0.0.0 and :: are this machine, for whoever calls them.
+            # For a client 0.0.0.0 and :: are this machine.
             return address.is_loopback or address.is_unspecified or host in self._allowed
         name = host.lower().rstrip(".")
         ours = name in ("", "localhost", socket.gethostname().lower()) or name.endswith(".localhost")
@@ -107,7 +107,7 @@ class _Guard:
 
 
 def _addresses(found: Any) -> Set[str]:
-    """What a lookup has found, in the form of whichever function it was."""
+    """The addresses in the result of any of the lookup functions."""
     if isinstance(found, str):
         return {found}
     return set(found[2]) if isinstance(found, tuple) else {each[4][0] for each in found}

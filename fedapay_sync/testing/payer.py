@@ -1,4 +1,4 @@
-"""Le client de la boutique testée."""
+"""Payer: answers the payment requests of the tested shop."""
 
 import threading
 from collections import deque
@@ -92,7 +92,7 @@ class Payer:
             self._answer_on_page(number, answer)
 
     def _answer_on_page(self, number: int, answer: str) -> None:
-        """Nothing is on a phone: he pays, or does not, behind the link."""
+        """No phone was prompted: the answer is given on the payment page."""
         emulator, settings = self._emulator, self._emulator.settings
         statuses = {"refuse": settings.refusal, "wrong_pin": settings.wrong_pin, "no_money": settings.no_money}
         if answer == "agree":
@@ -103,7 +103,7 @@ class Payer:
             emulator.decline(number)
 
     def _plan(self, answer: str) -> None:
-        """For the next prompt, which another thread of the shop, or the next line of the test, will cause."""
+        """Keep the answer for the next prompt, which another thread or the next line of the test will cause."""
         with self._lock:
             self._plans.append(answer)
             if self._thread is None:

@@ -1,4 +1,4 @@
-"""Signed webhooks, for a route of one's own."""
+"""WebhookMaker: signed webhooks to post to a route under test."""
 
 from typing import Any, Optional, Union
 

@@ -1,4 +1,4 @@
-"""Delivery of webhooks: ten attempts each, and the same harshness as FedaPay's."""
+"""Delivery queue of webhooks: ten attempts with growing waits, a few threads per endpoint, webhook faults."""
 
 import threading
 from collections import deque
@@ -28,7 +28,7 @@ _ON_THE_WAY = ("webhook.drop", "webhook.delay", "webhook.reorder", "webhook.dupl
 
 @dataclass
 class _EndpointQueue:
-    """What waits for one endpoint, and who sends it. The jobs of a batch are sent one after another."""
+    """The jobs that wait for one endpoint, and the threads that send them. A batch is sent job after job."""
 
     ready: Deque[List[Record]] = field(default_factory=deque)
     threads: List[threading.Thread] = field(default_factory=list)
@@ -38,12 +38,11 @@ class _EndpointQueue:
 
 class Deliveries:
     """
-    Sends events to endpoints, each through its own few threads: one that does not answer holds up no other.
+    Sends events to endpoints, each through its own few threads: one that does not answer delays no other.
 
-    A job is a record (what to send, to which endpoint, which attempt is next, when, which fault it has met), kept
-    until it has succeeded or is given up. ``stop`` is a pause: what waits is sent after the next ``start``, by
-    another process if the state is in a file. Works under the lock of the books, which is not held while a receiver
-    is called.
+    A job is a record (body, endpoint, number and time of the next attempt, fault that struck it), kept until it has
+    succeeded or is given up. ``stop`` is a pause: waiting jobs are sent after the next ``start``, by another process
+    if the state is in a file. Works under the lock of the data, which is not held while a receiver is called.
     """
 
     def __init__(self, data: ShopData, timers: Timers, sender: Sender, *, retry_factor: float) -> None:
@@ -55,7 +54,7 @@ class Deliveries:
         self._jobs = data.table("deliveries")
         self.retry_factor = retry_factor
         self._changed = threading.Condition(data.lock)
-        # Counts the starts; 0 while stopped. A timer of an earlier run does nothing: a start plans everything anew.
+        # Number of the current run, 0 while stopped. A timer of an earlier run does nothing: a start replans all.
         self._starts = 0
         self._run = 0
         self._queues: Dict[int, _EndpointQueue] = {}
@@ -90,7 +89,7 @@ class Deliveries:
             self._add(**{name: value for name, value in chosen[0].items() if name != "fault"})
 
     def clear(self) -> None:
-        """Forget what waits and what was made; the jobs are gone with the records."""
+        """Forget the queues and the attempts; the jobs are gone with the records."""
         with self._changed:
             for queue in self._queues.values():
                 queue.ready.clear()
@@ -99,7 +98,7 @@ class Deliveries:
             self._changed.notify_all()
 
     def wait(self, timeout: float) -> None:
-        """Until nothing is left to deliver, or TimeoutError."""
+        """Return when no job is left, or raise TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._jobs) == 0, timeout):
                 raise TimeoutError(
@@ -132,7 +131,7 @@ class Deliveries:
     # Inside
 
     def _notify(self) -> None:
-        """Jobs that were refused are no longer waited for."""
+        """Wake ``wait``: the state file has refused jobs, which no longer exist."""
         with self._changed:
             self._changed.notify_all()
 
@@ -141,7 +140,7 @@ class Deliveries:
         self._plan(self._jobs.save(job), 0.0)
 
     def _plan(self, job: Record, seconds: float) -> None:
-        """Have the job done, in this run of the emulator; the next run plans for itself."""
+        """Have the job sent after so many seconds, in this run; the next run plans for itself."""
         run = self._run
         if run and not seconds:
             self._dispatch(job)
@@ -154,7 +153,7 @@ class Deliveries:
                 self._dispatch(job)
 
     def _dispatch(self, job: Record) -> None:
-        """Time to send it; faults are met once, before the first attempt."""
+        """The job is due. Faults strike once, before the first attempt."""
         if job["attempt"] > 1 or "fault" in job:
             self._enqueue(job)
         elif self._queue_of(job).held:
@@ -163,7 +162,7 @@ class Deliveries:
             self._apply_fault(job, self._faults.for_webhook(*_ON_THE_WAY))
 
     def _apply_fault(self, job: Record, fault: Optional[Fault]) -> None:
-        """What a fault makes of a webhook on its way."""
+        """Drop, delay, hold back or duplicate the job as the fault says; without fault, send it."""
         if fault is None:
             self._enqueue(job)
             return
@@ -185,7 +184,7 @@ class Deliveries:
             self._enqueue(self._jobs.save(job))
 
     def _hold(self, job: Record, fault: Optional[Fault] = None) -> None:
-        """Until there are as many as the fault wants, or its time is over."""
+        """Hold the job back until there are as many as the fault wants, or its time is over."""
         queue, run = self._queue_of(job), self._run
         queue.held.append({**job, "fault": "webhook.reorder"})
         if fault is not None:
@@ -204,10 +203,10 @@ class Deliveries:
         return self._queues.setdefault(job["webhook_id"], _EndpointQueue())
 
     def _enqueue(self, *jobs: Record) -> None:
-        """Have them sent, one after another; each call is a batch of its own."""
+        """Have a batch of jobs sent, one after another."""
         queue = self._queue_of(jobs[0])
         queue.ready.append(list(jobs))
-        # A forked child inherits the objects, and threads that are none.
+        # A forked child inherits the Thread objects, but not the running threads.
         queue.threads = [each for each in queue.threads if each.is_alive()]
         if len(queue.threads) < _THREADS:
             thread = threading.Thread(target=self._work, args=(queue,), name="fedapay-emulator-webhook", daemon=True)
@@ -215,7 +214,7 @@ class Deliveries:
             thread.start()
 
     def _work(self, queue: _EndpointQueue) -> None:
-        """Do what waits in the lane, until nothing does."""
+        """Thread: send what waits in the queue, until it is empty."""
         while True:
             with self._changed:
                 run = self._run
@@ -229,26 +228,26 @@ class Deliveries:
     def _attempt(self, job: Record, run: int) -> None:
         with self._changed:
             kept = self._jobs.get(job["id"])
-            # A pause ends a batch. A state file that refused the event, or this attempt at it, has taken it back.
+            # A pause ends a batch. The job is gone, or another, when the state file refused the event or this attempt.
             if run != self._run or kept is None or kept["attempt"] != job["attempt"]:
                 return
             self._calling.add(job["id"])
             endpoint = dict(self._endpoints.get(job["webhook_id"]) or {})
-        # What is meant for an endpoint that is off or gone is dropped.
+        # A job for an endpoint that is disabled or deleted is dropped.
         delivery = self._sender.attempt(job, endpoint) if endpoint.get("enabled") else None
-        # At once: whoever sees the delivery may count on what follows from it.
+        # In one step: a caller that sees the delivery may count on what follows from it.
         with self._changed:
             if delivery is not None:
                 self._log.append((delivery, job))
             try:
                 self._settle(job, delivery)
             except ConfigError as error:
-                # Not sent once more: only what became of it is still to be written down.
+                # Not sent once more: only its result is still to be written down.
                 log.warning("webhook not settled yet: %s", error)
                 self._timers.call_later(RETRY, partial(self._settle, job, delivery))
 
     def _settle(self, job: Record, delivery: Optional[Delivery]) -> None:
-        """Write down what became of a job, and plan the next attempt."""
+        """Write down the result of an attempt, and plan the next one."""
         with self._changed:
             wait, again = 0.0, None
             with self._data.atomic():
@@ -276,7 +275,7 @@ class Deliveries:
 
     def _disable(self, delivery: Delivery) -> None:
         endpoint = self._endpoints.get(delivery.webhook_id)
-        # Not an address that has been corrected since.
+        # Not one whose address has been corrected since.
         if endpoint and endpoint["disable_on_error"] and endpoint["enabled"] and endpoint["url"] == delivery.url:
             self._endpoints.save({**endpoint, "enabled": False, "updated_at": self._data.stamp()})
             log.warning("webhook disabled after %d failed attempts: %s", delivery.attempt, mask(delivery.url))

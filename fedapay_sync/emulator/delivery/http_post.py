@@ -1,4 +1,4 @@
-"""Calls to a shop's webhook address, none of them longer than its time."""
+"""One HTTP POST to a webhook endpoint, with a deadline for the whole answer."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ _KEPT = 2000
 
 
 class Reply(NamedTuple):
-    """What a receiver said: the status, and how its body begins."""
+    """The endpoint's answer: the status, and the beginning of the body."""
 
     status: int
     body: bytes
@@ -24,12 +24,12 @@ class Reply(NamedTuple):
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, verify: bool) -> Reply:
     """
-    Deliver a body.
+    Post a body.
 
     Raises:
-        requests.RequestException, ValueError, OSError: there was none in time.
+        requests.RequestException, ValueError, OSError: no answer in time.
     """
-    # requests' timeout is from one byte to the next: a receiver that drips would hold us for ever.
+    # requests' timeout is from one byte to the next: a receiver that sends byte by byte would hold us for ever.
     deadline = _Deadline(timeout + _GRACE)
     try:
         with requests.Session() as session:
@@ -39,7 +39,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, v
             with session.post(
                 url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True, verify=verify
             ) as response:
-                # Cut in the middle of its headers, an answer looks complete.
+                # An answer that was cut in the middle of its headers looks complete.
                 if deadline.passed:
                     raise requests.ReadTimeout
                 return Reply(response.status_code, _beginning(response))
@@ -48,14 +48,14 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, v
 
 
 def _beginning(response: requests.Response) -> bytes:
-    """For whoever looks for his mistake; an answer without it is an answer all the same."""
+    """The beginning of the body, for debugging; an unreadable body does not undo the answer."""
     with suppress(HTTPError, OSError, ValueError):
         return bytes(response.raw.read(_KEPT, decode_content=True))
     return b""
 
 
 class _Deadline:
-    """Cuts connections when their time is over."""
+    """Shuts the watched connections down when the time is over."""
 
     def __init__(self, seconds: float) -> None:
         self.passed = False
@@ -66,7 +66,7 @@ class _Deadline:
         self._timer.start()
 
     def watch(self, line: socket.socket) -> None:
-        # A second handle: the first one changes hands when TLS begins.
+        # A duplicate: the TLS layer takes the first one over.
         with self._lock:
             self._lines.append(line.dup())
         if self.passed:
@@ -82,12 +82,12 @@ class _Deadline:
         with self._lock:
             self.passed = True
             for each in self._lines:
-                with suppress(OSError):  # the receiver was quicker
+                with suppress(OSError):  # the receiver has closed it first
                     each.shutdown(socket.SHUT_RDWR)
 
 
 class _Adapter(HTTPAdapter):
-    """Has each connection watched."""
+    """Has the deadline watch each connection."""
 
     def __init__(self, deadline: _Deadline) -> None:
         self._deadline = deadline
@@ -102,7 +102,7 @@ class _Adapter(HTTPAdapter):
 
 
 def _watched(pool: Any, deadline: _Deadline) -> Any:
-    """That kind of pool, with connections that the deadline cuts."""
+    """A pool class whose connections the deadline cuts."""
 
     class Connection(pool.ConnectionCls):  # type: ignore[misc]
         def _new_conn(self) -> Any:

@@ -1,4 +1,4 @@
-"""Invented events, for ``stub_event`` and ``send_event``: plausible, and of nobody."""
+"""Invented events for ``stub_event``, ``send_event`` and signed webhooks: plausible objects that are in no table."""
 
 from typing import Callable, Dict, List, Optional, Tuple
 
@@ -7,7 +7,7 @@ from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
-#: Every event that can be asked for, by kind of object. Nobody has recorded those of payouts, expired and refunded.
+#: Names of events by kind of object. No recording is known of those of payouts, of expired and of refunded.
 EVENT_NAMES: Dict[str, List[str]] = {
     "transaction": "created updated deleted approved declined canceled expired transferred refunded".split(),
     "customer": "created updated deleted".split(),
@@ -19,7 +19,7 @@ _PAID = ("approved", "transferred", "refunded")
 
 
 def sample_event(name: str, data: ShopData) -> Optional[Tuple[str, Record]]:
-    """The kind of object and an object to which that event happens; None if there is no such event."""
+    """The kind of object, and an invented entity after that event; None if there is no such event."""
     kind, _, what = name.partition(".")
     return (kind, _MAKERS[kind](what, data)) if what in EVENT_NAMES.get(kind, ()) else None
 

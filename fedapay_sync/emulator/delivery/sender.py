@@ -1,4 +1,4 @@
-"""One attempt to deliver a webhook: signed, sent, and what came of it."""
+"""One delivery attempt: signs a webhook, posts it to its endpoint, and describes the result."""
 
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional
@@ -14,7 +14,7 @@ from fedapay_sync.emulator.storage.shop_data import ShopData
 
 log = get_logger("fedapay_sync.emulator")
 
-# What an endpoint's own headers may not replace: the delivery would no longer be one.
+# Headers that an endpoint's own may not replace: without them it is no delivery of FedaPay's.
 _OURS = frozenset({"content-type", "content-length", "transfer-encoding", "host", signature.HEADER.lower()})
 
 
@@ -62,7 +62,7 @@ class Delivery:
 
 
 class Sender:
-    """Sends a job to an endpoint. Without any lock: a receiver may take its time."""
+    """Sends one job to one endpoint. Takes no lock: a receiver may be slow."""
 
     def __init__(self, data: ShopData, secret: str, timeout: float) -> None:
         self._data = data
@@ -70,7 +70,7 @@ class Sender:
         self.timeout = timeout
 
     def attempt(self, job: Record, endpoint: Record) -> Delivery:
-        """One attempt, whatever comes of it."""
+        """Send the job once. Never raises: what went wrong is in the delivery."""
         try:
             return self._attempt(job, endpoint)
         except Exception as error:  # edge of a thread
@@ -78,7 +78,7 @@ class Sender:
             return self.delivery(job, endpoint, error=type(error).__name__)
 
     def delivery(self, job: Record, endpoint: Record, **seen: Any) -> Delivery:
-        """What is remembered of an attempt."""
+        """The record of an attempt."""
         known = {
             "event": job["event"],
             "object_id": job["object_id"],
@@ -112,7 +112,7 @@ class Sender:
         return self.delivery(job, endpoint, **seen)
 
     def _sign(self, headers: Dict[str, str], body: bytes) -> Mapping[str, str]:
-        """Sign rightly, unless a fault was asked for; then its name."""
+        """Add the signature, wrong or old if a fault strikes; returns the name of that fault."""
         fault = self._data.context.faults.for_webhook("webhook.wrong_signature", "webhook.old_stamp")
         secret, at = self.secret, None
         if fault is not None and fault.name == "webhook.old_stamp":

@@ -1,4 +1,4 @@
-"""L'horloge de l'émulateur : celle de la machine, plus vite, ou en avance."""
+"""EmulatorClock: the machine's time, multiplied by a factor and moved ahead by jumps."""
 
 import threading
 from typing import Callable, List, Optional
@@ -6,13 +6,13 @@ from typing import Callable, List, Optional
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.errors import InvalidArgument
 
-# A clock handed in by a test may jump while a thread waits; so long may it stay unnoticed.
+# A clock handed in by a test may jump while a thread waits: the thread looks again after so many seconds.
 _SLICE = 0.05
 _DAY = 86_400.0
-#: No further ahead, in seconds: a century. Stamps end with the year 9999.
+#: The furthest ahead, in seconds: a century. Stamps end with the year 9999.
 _MOST = 36_525 * _DAY
 _FASTEST = 1_000_000.0
-# A jump that stops on its way goes on by so many seconds at least, however much there is on it.
+# The shortest hop of a jump that stops on its way, in seconds: many close stops take one hop together.
 _HOP = 1.0
 
 
@@ -105,7 +105,7 @@ class EmulatorClock(Clock):
                 "recommençant avec un émulateur neuf.",
                 field="clock",
             )
-        # Without our lock: whoever keeps it takes his own.
+        # Without our lock: the functions called here take their own.
         for keep in self._before:
             keep(ahead)
         while True:
@@ -118,7 +118,7 @@ class EmulatorClock(Clock):
             if total <= 0:
                 return
 
-    # For the emulator's own parts
+    # Inside
 
     def on_advance(
         self,
@@ -128,27 +128,27 @@ class EmulatorClock(Clock):
         stop: Callable[[], Optional[float]] = lambda: None,
     ) -> None:
         """
-        What to do about a jump: ``before``, which may refuse it, is told how far ahead it will be.
+        Register functions for jumps. ``before`` gets how far ahead the clock will be, and may refuse by raising.
 
-        ``stop`` says when, by ``monotonic``, something is next to be done that later things hang on, as expiry hangs
-        on what a payer answers: the jump stops there first.
+        ``stop`` gives the next time, by ``monotonic``, at which something is due that later things depend on, as
+        expiry depends on the payer's answer: the jump stops there first.
         """
         self._before.append(before)
         self._after.append(after)
         self._stops.append(stop)
 
     def _hop(self, seconds: float) -> float:
-        """How much of a jump there is before its next stop."""
+        """How far the jump goes before its next stop."""
         stops = [stop for stop in (each() for each in self._stops) if stop is not None]
         return min(seconds, max(_HOP, min(stops) - self.monotonic())) if stops else seconds
 
     def catch_up(self, ahead: float) -> None:
-        """At least as far ahead as that: an earlier run of a state file was."""
+        """Move at least so far ahead: as far as an earlier run of the state file was."""
         with self._lock:
             if self._is_machine:
                 self._jumped += max(0.0, ahead - self.ahead)
 
     def real(self, seconds: float) -> float:
-        """How long a thread may wait until that much time has passed here."""
+        """How long a thread may wait, in real seconds, for so many seconds of this clock."""
         # Not longer than a day: threading refuses to wait for centuries.
         return min(seconds / self._factor, _DAY) if self._is_machine else min(seconds, _SLICE)

@@ -1,4 +1,4 @@
-"""Telephone numbers: which are those of a country, and when two texts are one phone."""
+"""Phone numbers: their format in each country, and whether two texts mean the same phone."""
 
 import re
 from typing import Any, Dict, NamedTuple, Optional
@@ -12,7 +12,7 @@ _OLD_BENINESE = 8
 
 
 class NumberFormat(NamedTuple):
-    """A country's numbers without its dialling code: how many digits, the first of them, one to show."""
+    """A country's numbers without dialling code: count of digits, first digits, an example."""
 
     digits: int
     start: str
@@ -33,7 +33,7 @@ NUMBER_FORMATS: Dict[Pays, NumberFormat] = {
 
 
 def written(text: Any) -> Optional[str]:
-    """The digits, with at most a plus before them; None if that is no number."""
+    """The number without separators, with at most a leading plus; None if it is no number."""
     number = _SEPARATORS.sub("", str(text))
     return number if _WRITTEN.match(number) else None
 
@@ -42,7 +42,7 @@ def national(country: Pays, text: str) -> Optional[str]:
     """
     The number without dialling code, if it is one of that country's.
 
-    A Beninese one of before 2024, eight digits, is taken too: FedaPay's own test numbers are written so.
+    A Beninese number of before 2024, eight digits, is accepted too: FedaPay's own test numbers are written so.
     """
     form, code = NUMBER_FORMATS[country], COUNTRIES[country].dialling_code
     digits = (written(text) or "").lstrip("+")
@@ -56,7 +56,7 @@ def national(country: Pays, text: str) -> Optional[str]:
 
 
 def bare(number: str) -> str:
-    """What is alike in all ways to write one phone: no plus, no dialling code, no 01 of 2024."""
+    """The part that all ways to write one phone share: no plus, no dialling code, no 01 of 2024."""
     digits = number.lstrip("+")
     digits = digits[2:] if digits.startswith("00") else digits
     for country, known in COUNTRIES.items():

@@ -1,4 +1,4 @@
-"""What FedaPay's two environments allow, and what they charge (its documentation, November 2026)."""
+"""Rules of FedaPay's two environments: modes, status transitions, delays, fees (its documentation, November 2026)."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -37,10 +37,10 @@ ACCOUNT: Dict[str, Any] = {
 
 _S = TransactionStatus
 
-#: Where a transaction may go from where it is; whatever is not here is refused.
+#: Status -> statuses that a transaction may take next; any other is refused.
 TRANSITIONS: Dict[str, FrozenSet[str]] = {
     _S.pending: frozenset({_S.approved, _S.declined, _S.canceled, _S.expired}),
-    # The payer may try again: neither of these two is the end.
+    # Neither of these two is final: the payer may try again.
     _S.declined: frozenset({_S.approved, _S.expired}),
     _S.canceled: frozenset({_S.approved, _S.expired}),
     _S.approved: frozenset({_S.transferred}),
@@ -61,7 +61,7 @@ _CHEAP = frozenset({MethodesPaiement.mtn_open.name, MethodesPaiement.moov.name, 
 _GOOD_NUMBERS = frozenset({"64000001", "66000001"})
 
 
-#: What an operator's refusal leaves behind, as recorded on a transaction; what a payout says then was not seen.
+#: Fields that an operator's refusal sets, as recorded on a transaction; those of a payout were not seen.
 OPERATOR_REFUSED: Dict[str, str] = {
     "last_error_code": "INSUFFICIENT_FUND_ERROR",
     "last_error_message": '{"status":"FAILED","reason":"LOW_BALANCE_OR_PAYEE_LIMIT_REACHED_OR_NOT_ALLOWED"}',
@@ -70,7 +70,7 @@ OPERATOR_REFUSED: Dict[str, str] = {
 
 @dataclass(frozen=True)
 class Rules:
-    """One environment's behaviour."""
+    """The behaviour of one environment."""
 
     environment: Environment
     webhook_secret: str
@@ -83,7 +83,7 @@ class Rules:
         return Decimal("0.018") if cheap else Decimal("0.04")
 
     def payer_agrees(self, number: str, *, strict: bool = False) -> bool:
-        """What the payer of that number does when nobody says otherwise; strict knows only the form of 01."""
+        """Whether the payer of that number pays when no person answers; strict knows only numbers written 01…."""
         if self.environment is Environment.live:
             return True
         if strict:
@@ -103,7 +103,7 @@ def rules_of(secret_key: str) -> Rules:
         if secret_key.startswith(prefix) and len(secret_key) > len(prefix):
             return rules
     masked = mask(secret_key)
-    # What no mask knows may be a secret all the same.
+    # A key of a kind that the mask does not know may be a secret all the same.
     shown = masked if masked != secret_key else "***"
     raise InvalidArgument(
         f"secret_key={shown} : une clé sk_sandbox_… (règles du sandbox) ou sk_live_… (règles de "
@@ -113,7 +113,7 @@ def rules_of(secret_key: str) -> Rules:
 
 
 class Charge(NamedTuple):
-    """What a payment costs, and whom."""
+    """What a payment costs the payer and the merchant."""
 
     debited: int
     fees: int

@@ -1,4 +1,4 @@
-"""Ce que les sources ne disent pas de FedaPay, ou disent de deux façons."""
+"""Settings: each point on which sources about FedaPay are silent or disagree, with its choices."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, Dict, List, NamedTuple, Tuple
@@ -165,7 +165,7 @@ class Guess(NamedTuple):
         return [{True: "oui", False: "non"}[each] if isinstance(each, bool) else str(each) for each in self.choices]
 
 
-#: What the emulator guesses too, in one way only.
+#: Other guesses of the emulator, which no setting changes.
 FIXED = (
     "Aucune limite de débit : ni chiffre ni en-tête n'est connu ; api.too_many en simule une.",
     "Les corps de 401, 404, 403 et d'une référence déjà prise : aucun n'a été enregistré.",

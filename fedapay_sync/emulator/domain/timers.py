@@ -1,4 +1,4 @@
-"""One thread that does things later, by the emulator's clock."""
+"""Timer thread: runs actions when they are due by the emulator's clock."""
 
 import heapq
 import itertools
@@ -13,12 +13,12 @@ log = get_logger("fedapay_sync.emulator")
 
 #: Seconds until what a state file refused is tried again.
 RETRY = 1.0
-# No action takes so long; whoever waits for one that hangs goes on.
+# No action takes so long; after it ``catch_up`` no longer waits for one that hangs.
 _PATIENCE = 10.0
 
 
 class Timers:
-    """A heap of things to do. ``stop`` is a pause: what is due is done after the next ``start``."""
+    """A heap of actions by due time. ``stop`` is a pause: what is due runs after the next ``start``."""
 
     def __init__(self, clock: EmulatorClock) -> None:
         self._clock = clock
@@ -39,7 +39,7 @@ class Timers:
             self._changed.notify_all()
 
     def next_stop(self) -> Optional[float]:
-        """When the next of those is due that no jump passes by."""
+        """When the next action is due that no jump of the clock passes by."""
         with self._changed:
             while self._stops and self._stops[0] <= self._clock.monotonic():
                 heapq.heappop(self._stops)
@@ -47,7 +47,7 @@ class Timers:
 
     def start(self) -> None:
         with self._changed:
-            # A forked child inherits the object, and a thread that is none.
+            # A forked child inherits the Thread object, but not the running thread.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="fedapay-emulator-timers", daemon=True)
                 self._thread.start()
@@ -67,7 +67,7 @@ class Timers:
                 self._changed.wait_for(lambda: not (self._thread and (self._acting or self._is_due())), _PATIENCE)
 
     def clear(self) -> None:
-        """Forget all that was to be done."""
+        """Forget all actions."""
         with self._changed:
             self._heap.clear()
             self._stops.clear()
@@ -80,7 +80,7 @@ class Timers:
             try:
                 action()
             except ConfigError as error:
-                # The state file took it not; there may be room later.
+                # The state file refused the step; there may be room later.
                 log.warning("emulator timer put off: %s", error)
                 self.call_later(RETRY, action)
             except Exception:  # edge of a thread

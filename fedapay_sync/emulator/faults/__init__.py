@@ -1,0 +1,1 @@
+"""Injected failures of API calls and webhooks."""

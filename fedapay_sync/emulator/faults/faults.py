@@ -1,4 +1,4 @@
-"""Les pannes que l'on demande à l'émulateur, par nombre de fois ou au hasard d'une graine."""
+"""Faults: injected failures of webhooks and API calls, a number of times or with a seeded probability."""
 
 import itertools
 import random
@@ -63,7 +63,7 @@ class Fault:
         return {**{each: getattr(self, each) for each in names}, "options": details}
 
     def strikes(self) -> bool:
-        """Whether it strikes on this occasion. Under the lock of the faults."""
+        """Whether it strikes on this occasion, which then counts. Under the lock of the faults."""
         if self.left == 0 or (self.probability is not None and self._random.random() >= self.probability):
             return False
         self.struck += 1
@@ -73,7 +73,7 @@ class Fault:
 
 
 class ApiFault(Fault):
-    """What to do with a call instead of answering it, or instead of letting the answer out."""
+    """A fault of API calls: what is answered instead, or done to the connection."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class ApiFault(Fault):
         super().__init__(name, {"path": self.path, "method": self.method, **(details or {})}, **when)
 
     def is_for(self, method: str, path: str) -> bool:
-        """Whether a call is of those that were meant."""
+        """Whether the fault is for such a call."""
         return path.startswith(self.path) and self.method in (None, method)
 
 
@@ -143,7 +143,7 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: List[Fault] = []
         self._ids = itertools.count(1)
-        #: How often all were taken back: who is held up by one goes on then.
+        #: How often all were taken back: calls that a fault holds up go on when it grows.
         self.clears = 0
         self.webhook = WebhookFaults(self)
         self.api = ApiFaults(self)
@@ -176,7 +176,7 @@ class Faults:
     # Inside
 
     def add(self, fault: Fault) -> Fault:
-        """One more."""
+        """Ask for one more fault."""
         with self._lock:
             fault.id = next(self._ids)
             self._faults.append(fault)
@@ -287,7 +287,7 @@ class ApiFaults:
 
 
 def _read(given: Mapping[str, Any], more: Collection[str] = ()) -> Dict[str, Any]:
-    """The words that every fault knows; others are mistakes."""
+    """The options that every fault has; InvalidArgument for any other."""
     known = (*more, "times", "probability", "seed")
     for name in given:
         if name not in known:

@@ -1,4 +1,4 @@
-"""Faults by their names, as the command line and other languages ask for them."""
+"""Registry of faults by name: for the command line, the control API and the dashboard."""
 
 import inspect
 from typing import Any, Callable, Dict, Mapping, Tuple
@@ -20,7 +20,7 @@ def _catalogue() -> Dict[str, Tuple[str, Tuple[str, ...]]]:
     return found
 
 
-#: Each fault: what it does, in French, and the words that it knows.
+#: Name of a fault -> what it does, in French, and its options.
 CATALOGUE = _catalogue()
 
 
@@ -29,7 +29,7 @@ def add(faults: Faults, name: Any, options: Mapping[str, Any]) -> Fault:
     ``add(faults, "webhook.delay", {"seconds": 5})``.
 
     Raises:
-        InvalidArgument: no such fault, a word that it does not know, or one without which it cannot be.
+        InvalidArgument: no such fault, an unknown option, or a required one missing.
     """
     if not isinstance(name, str) or name not in CATALOGUE:
         raise InvalidArgument(f"{name!r} n'est pas une panne. Pannes : {', '.join(CATALOGUE)}.", field="fault")
@@ -59,7 +59,7 @@ def add_text(faults: Faults, text: str) -> Fault:
 
 
 def _value(text: str) -> Any:
-    """A number, yes or no, else a text; which of them a word wants is said by the fault."""
+    """A number, yes or no, else a text; the fault itself checks which it takes."""
     yes_no = {"oui": True, "true": True, "non": False, "false": False}.get(text.lower())
     if yes_no is not None:
         return yes_no

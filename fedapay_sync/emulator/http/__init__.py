@@ -1,0 +1,1 @@
+"""Requests to the API parsed and validated, answers serialized: no state."""

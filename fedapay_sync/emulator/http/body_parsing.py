@@ -1,4 +1,4 @@
-"""Request bodies and queries as FedaPay reads them: JSON, or forms with brackets as PHP writes them."""
+"""Parses request bodies and query strings: JSON, or forms with brackets as PHP writes them."""
 
 import json
 import math
@@ -14,7 +14,7 @@ _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)\Z")
 
 _FORM = "application/x-www-form-urlencoded"
 
-#: The name under which a body that is a list is handed on, where a list may stand.
+#: The name under which a body that is a list is handed on, where a list is allowed.
 BARE_LIST = ""
 
 NO_FORM = bilingual("Le corps de la requête n'est pas un formulaire lisible", "The request body is not a readable form")
@@ -29,13 +29,13 @@ CONTRADICTION = bilingual("Un champ du formulaire en contredit un autre :", "A f
 
 def read_body(raw: bytes, content_type: str, *, lists: bool = False) -> Dict[str, Any]:
     """
-    The attributes sent, whichever way they were written.
+    The attributes of a body, JSON or form.
 
     Args:
-        lists: a list is taken as well.
+        lists: a list is accepted as well.
 
     Raises:
-        Refusal: 400, if there is nothing a program could work with.
+        Refusal: 400, the body cannot be read.
     """
     if not raw.strip():
         return {}
@@ -67,7 +67,7 @@ def read_form(raw: bytes) -> Dict[str, Any]:
     result: Dict[str, Any] = {}
     for key, value in pairs:
         matched = _KEY.match(key)
-        # Brackets that do not pair up are letters of the name.
+        # Unbalanced brackets are part of the name.
         steps = [matched[1], *re.findall(r"\[([^\[\]]*)\]", matched[2])] if matched else [key]
         if len(steps) > _MAX_DEPTH:
             raise Refusal(400, TOO_DEEP)
@@ -118,7 +118,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _check(body: Dict[str, Any]) -> None:
-    """Refuse what could not be written back: absurd depth, half characters."""
+    """Refuse what could not be serialized again: absurd depth, lone surrogates."""
     todo: List[Tuple[Any, int]] = [(body, 0)]
     while todo:
         value, depth = todo.pop()

@@ -1,4 +1,4 @@
-"""One call to the emulated API: what was asked, and the forms that answers share."""
+"""Call: one parsed request to the API; pages of lists, and batches."""
 
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,7 +12,7 @@ _PER_PAGE = 25
 _MOST_DIGITS = 18
 _NO_PAGE = bilingual("n'est pas un nombre entier, 1 ou plus", "is not a whole number, 1 or more")
 
-#: What answers a call: ``handler(call, **parts of the address)``; None is an empty answer, as after a deletion.
+#: Answers a call: ``handler(call, **parts of the address)``; None is an empty answer, as after a deletion.
 Handler = Callable[..., Any]
 #: HTTP method, address with ``<parts>``, handler.
 Route = Tuple[str, str, Handler]
@@ -27,11 +27,11 @@ class Created(NamedTuple):
 @dataclass(frozen=True)
 class Call:
     """
-    What a client asked for.
+    A parsed request.
 
     Attributes:
-        body: attributes of the body, however they were written.
-        query: attributes of the query string, brackets read.
+        body: attributes of the body, JSON or form.
+        query: attributes of the query string, brackets parsed.
     """
 
     body: Record = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Call:
         return "en" if self.params.get("locale") == "en" else "fr"
 
     def page(self, name: str, items: Iterable[Any], serialize: Callable[[Any], Record]) -> Dict[str, Any]:
-        """One page of a list, newest first as given, and where it stands; only that page is made."""
+        """One page of a list, in the order given, with its ``meta``; only that page is serialized."""
         number, per_page = self._whole("page", 1), self._whole("per_page", _PER_PAGE)
         listed: Any = items if isinstance(items, Sized) else list(items)
         total_pages = -(-len(listed) // per_page)
@@ -73,7 +73,7 @@ class Call:
         }
 
     def _whole(self, name: str, default: int) -> int:
-        """A number of the query from 1 on; a form's nothing is nothing."""
+        """A whole number of the query, 1 or more; empty as in a form is absent."""
         text = str(self.query.get(name, "")).strip()
         if not text:
             return default
@@ -85,9 +85,9 @@ class Call:
 
 def make_each(call: Call, name: str, make: Callable[[Record], Record]) -> Tuple[List[Record], List[Record]]:
     """
-    What could be made of the batch of that name, and why the others could not.
+    Makes each item of the batch of that name that can be made.
 
-    How FedaPay tells of the others is unknown; here: which, and why.
+    Returns the made ones, and the errors of the others: how FedaPay reports those is unknown; here by index and reason.
     """
     wanted = items_of(call.body.get(name))
     if not wanted:
@@ -103,7 +103,7 @@ def make_each(call: Call, name: str, make: Callable[[Record], Record]) -> Tuple[
 
 
 def id_of(text: str) -> int:
-    """The id in an address; what cannot be one is simply not found."""
+    """The id in an address; 404 for what cannot be one."""
     if not (text.isascii() and text.isdigit() and len(text) <= 19):
         raise Refusal(404, NOT_FOUND)
     return int(text)

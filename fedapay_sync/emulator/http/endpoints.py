@@ -1,4 +1,4 @@
-"""Where a webhook is sent, and with which headers."""
+"""Validates the URL and the HTTP headers of a webhook endpoint."""
 
 import re
 from typing import Any, Dict
@@ -7,16 +7,16 @@ from urllib.parse import urlsplit
 from fedapay_sync.common.http_headers import NAME_CHARACTER
 from fedapay_sync.emulator.http.validation import INVALID, text
 
-#: What HTTP knows as the name of a header.
+#: The name of an HTTP header.
 HEADER_NAME = re.compile(NAME_CHARACTER + r"+\Z")
-#: What a line of a header can carry as its value; FedaPay takes less, see ``headers``.
+#: The value of an HTTP header; ``headers`` accepts less.
 HEADER_TEXT = re.compile(r"[ -~\xa0-\xff]*\Z")
 _LONGEST_NAME = 200
 _HEADER_VALUE = re.compile(r"([!-~\xa0-\xff]([ -~\t\xa0-\xff]{0,4000}[!-~\xa0-\xff])?)?\Z")
 
 
 def address(value: Any) -> str:
-    """Where a webhook can be sent; plain http as well, or no shop could be tried on one machine."""
+    """The URL of an endpoint; plain http as well, or no shop could be tried on one machine."""
     if not isinstance(value, str) or not value.isprintable() or " " in value or len(value) > 2000:
         raise ValueError(INVALID)
     try:
@@ -30,7 +30,7 @@ def address(value: Any) -> str:
 
 
 def headers(value: Any) -> Dict[str, str]:
-    """Names and values that HTTP can carry; PHP writes none of them as an empty list."""
+    """The headers of an endpoint; PHP writes no headers as an empty list."""
     if value == []:
         return {}
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""How the emulated FedaPay says no, in French or in English."""
+"""Refusal: the error answers of the API, in French or in English."""
 
 from typing import Any, Dict, List, Optional
 
@@ -6,13 +6,13 @@ _ENGLISH: Dict[str, str] = {}
 
 
 def bilingual(french: str, english: str) -> str:
-    """The French sentence, which from now on has this English one for ``locale=en``."""
+    """Registers the English sentence for ``locale=en``; returns the French one."""
     _ENGLISH[french] = english
     return french
 
 
 def translate(locale: str, french: str) -> str:
-    """The sentence in the language asked for; what nobody translated stays French."""
+    """The sentence in the language asked for; one without translation stays French."""
     return _ENGLISH.get(french, french) if locale == "en" else french
 
 
@@ -30,7 +30,7 @@ class Refusal(Exception):
     An error answer: a status, a French message, and errors by field.
 
     Args:
-        about: what the message is about, written behind it in either language.
+        about: appended to the message in either language, like the name of a parameter.
     """
 
     def __init__(

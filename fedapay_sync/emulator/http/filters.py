@@ -1,8 +1,8 @@
 """
-Which records of a list were asked for: ``search``, and the filters of FedaPay's own command line.
+Filters lists by the query: ``search``, and the filters of FedaPay's own command line.
 
-The complete grammar is nobody's knowledge. What is not understood is refused: a filter that is passed over would
-answer with records that were not asked for.
+The complete grammar is not known. What is not understood is refused: a filter that is ignored would answer with
+records that were not asked for.
 """
 
 import operator
@@ -21,7 +21,7 @@ _COMPARE: Dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 
-#: Finds the object that a record embeds under a name, like its customer; None if it has none.
+#: Finds the object that a record embeds under a name, like its customer, or None.
 Embedded = Callable[[Record, str], Optional[Record]]
 
 
@@ -38,7 +38,7 @@ def select(
 
     Args:
         searched: fields in which ``search`` looks.
-        embedded: where filters on embedded objects look.
+        embedded: finds the embedded objects that filters test.
         searched_in: fields of embedded objects in which ``search`` looks as well.
     """
     words = str(query.get("search") or "*").lower()

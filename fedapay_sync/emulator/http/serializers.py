@@ -1,4 +1,4 @@
-"""How records look on the wire: in answers, in events, in webhooks."""
+"""Serializers: records as API answers, as event entities and as webhook bodies."""
 
 import json
 import secrets
@@ -128,7 +128,7 @@ def payment_method(number: int, mode: str, phone: Optional[str], at: str, card: 
     """
     How a payer paid. The brand is the mode's first word, which fits the one that was recorded.
 
-    Nobody has recorded that of a card: its brand, and no country or number.
+    No recording is known of that of a card; here: its brand, and no country or number.
     """
     if card is not None:
         how: Record = {"brand": card, "method": "card", "country": None, "number": None}

@@ -1,4 +1,4 @@
-"""Checks what a client sends about a transaction or its customer."""
+"""Validates the fields of a transaction, a payout or a customer, and collects the errors by field."""
 
 import re
 from typing import Any, Dict, List, Optional
@@ -8,7 +8,7 @@ from fedapay_sync.emulator.domain.rules import find_currency
 from fedapay_sync.emulator.http.errors import Refusal, bilingual, missing_param
 
 _WHOLE = re.compile(r"\+?[0-9]{1,30}\Z")
-# No source gives a maximum; what no bank can count is a slip or an attack.
+# No source gives a maximum; an amount that no bank can count is a slip or an attack.
 _TOO_MUCH = 10**30
 _SCRIPTS = frozenset({"javascript", "data", "vbscript"})
 
@@ -31,7 +31,7 @@ def text(value: Any) -> str:
 
 
 class FieldReader:
-    """Reads fields one by one and gathers what is wrong with them."""
+    """Reads fields of a body one by one and collects their errors."""
 
     def __init__(self, body: Dict[str, Any]) -> None:
         self._body = body
@@ -41,7 +41,7 @@ class FieldReader:
         self.errors.setdefault(name, []).append(reason)
 
     def adopt_errors(self, other: "FieldReader") -> None:
-        """What is wrong with a part is wrong with the whole."""
+        """Add the errors of a part."""
         for name, reasons in other.errors.items():
             for reason in reasons:
                 self.refuse(name, reason)
@@ -65,9 +65,9 @@ class FieldReader:
         return value
 
     def link(self, name: str) -> Optional[str]:
-        """Where a browser is sent; a script is no place."""
+        """A link that a browser is sent to; refuses schemes that run scripts."""
         value = self.text(name)
-        # Browsers pass over blanks and control characters in a scheme.
+        # Browsers ignore blanks and control characters in a scheme.
         scheme, colon, _ = re.sub(r"[\x00-\x20]", "", value or "").partition(":")
         if colon and scheme.lower() in _SCRIPTS:
             self.refuse(name, INVALID)
@@ -138,7 +138,7 @@ def items_of(value: Any) -> Optional[List[Any]]:
 
 
 def number_of(value: Any) -> int:
-    """An id sent as number or text; 0, which nobody has, if it is neither."""
+    """An id sent as number or text; 0, which no record has, if it is neither."""
     text = str(value)
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else 0
 
@@ -152,7 +152,7 @@ def phone_of(value: Any) -> Optional[str]:
 
 
 def pushed_number(body: Dict[str, Any], fallback: Optional[str]) -> str:
-    """The number to prompt: the one sent, else the customer's."""
+    """The phone number to prompt: the one sent, else the customer's."""
     value = body.get("phone_number")
     if value is None or value == {}:
         if fallback is None:

@@ -1,4 +1,4 @@
-"""The merchant's accounts; the first is the one that webhooks name."""
+"""``/v1/accounts``: the merchant's accounts; the first is the one that webhooks name."""
 
 from typing import List, Optional
 
@@ -28,7 +28,7 @@ _LISTS = "user_accounts users api_keys balances bank_accounts mobile_accounts ca
 
 
 class Accounts(CrudResource):
-    """Whatever a merchant fills in elsewhere, documents and people, is null or empty here."""
+    """Accounts; documents and users, which a merchant adds elsewhere, are null or empty here."""
 
     kind = "account"
     failed = (
@@ -40,10 +40,10 @@ class Accounts(CrudResource):
 
     def __init__(self, data: ShopData) -> None:
         super().__init__(data)
-        self.open()
+        self.ensure_first()
 
-    def open(self) -> None:
-        """There is a first account from the beginning; a name that the shop was given takes its old one's place."""
+    def ensure_first(self) -> None:
+        """Make the first account if there is none; a name given to the shop replaces that of the file."""
         own, now = self._data.account, self._data.stamp()
         kept = self._table.get(own["id"])
         if kept is None:
@@ -59,12 +59,12 @@ class Accounts(CrudResource):
         return {"v1/accounts": [self.serialize(each) for each in self._table.newest_first()]}
 
     def light(self, call: Call) -> Record:
-        """The account that acts; a point-of-sale code changes nothing that is known."""
+        """The acting account; a point-of-sale code has no known effect."""
         record = self.get_or_404(str(self._data.account_id))
         return {"v1/account": {"klass": "v1/account", **pick(record, _LIGHT)}}
 
     def describe(self, account_id: Optional[int], *, in_full: bool) -> Record:
-        """An account as webhooks carry it: as the API has it, or short."""
+        """An account as webhooks carry it: in the API's form, or short."""
         record = self._table.get(account_id) or self.get_or_404(str(self._data.account["id"]))
         return self.serialize(record) if in_full else pick({"klass": "v1/account", **record}, list(self._data.account))
 

@@ -1,4 +1,4 @@
-"""The merchant's money: one balance for each mode, and one without mode."""
+"""``/v1/balances``: the merchant's money, one balance for each mode and one without mode."""
 
 from typing import List, Optional
 
@@ -10,7 +10,7 @@ from fedapay_sync.emulator.storage.shop_data import ShopData
 
 
 class Balances:
-    """``/v1/balances``. They come without ``meta``, all of them at once."""
+    """Balances, listed without ``meta``, all of them at once."""
 
     def __init__(self, data: ShopData) -> None:
         self._data = data
@@ -20,11 +20,11 @@ class Balances:
         return [("GET", "/v1/balances", self.all), ("GET", "/v1/balances/<number>", self.retrieve)]
 
     def all(self, call: Call) -> Record:
-        self._open()
+        self._ensure_all()
         return {"v1/balances": [serializers.balance_answer(each) for each in self._table]}
 
     def retrieve(self, call: Call, number: str) -> Record:
-        self._open()
+        self._ensure_all()
         record = self._table.get(id_of(number))
         if record is None:
             raise Refusal(404, NOT_FOUND)
@@ -32,7 +32,7 @@ class Balances:
 
     def of(self, mode: Optional[str]) -> Record:
         """The balance of a mode."""
-        self._open()
+        self._ensure_all()
         return self._table.first(mode=mode) or self._new(mode)
 
     def get(self, number: Optional[int]) -> Optional[Record]:
@@ -49,8 +49,8 @@ class Balances:
         self._table.save(record)
         transaction["credited"] = True
 
-    def _open(self) -> None:
-        """An account has its balances from the beginning; here from when somebody looks."""
+    def _ensure_all(self) -> None:
+        """Make the balances of the account, which FedaPay has from the beginning, at their first use."""
         if not len(self._table):
             for mode in (None, *sorted(self._data.rules.modes)):
                 self._new(mode)

@@ -1,4 +1,4 @@
-"""Records that are made, listed, read, changed and deleted, and do nothing else: accounts, pages, invoices."""
+"""Base of resources that only create, list, read, update and delete: accounts, pages, invoices, webhooks."""
 
 import re
 import secrets
@@ -12,9 +12,9 @@ from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.http.validation import EMPTY, INVALID, TAKEN, items_of
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
-#: Reads one field, or says in a ValueError what is wrong with it.
+#: Parses one field, or raises ValueError with the reason.
 Reader = Callable[[Any], Any]
-#: What is wrong, by field.
+#: Reasons by field.
 Errors = Dict[str, List[str]]
 
 _NOT_NUMBER = bilingual("n'est pas un nombre", "is not a number")
@@ -59,7 +59,7 @@ def items(value: Any) -> List[Any]:
 
 
 def reference(value: Any) -> str:
-    """What may stand in an address as it is."""
+    """A text that needs no escapes in an address."""
     if not isinstance(value, str) or not _REFERENCE.match(value):
         raise ValueError(INVALID)
     return value
@@ -87,10 +87,10 @@ def random_code() -> str:
 
 
 class CrudResource:
-    """One kind of such records. What was deleted is gone: no later call finds it."""
+    """One kind of records. A deleted record is gone: no later call finds it."""
 
     kind: ClassVar[str]
-    #: How a refused creation and a refused update begin.
+    #: Messages of a refused creation and of a refused update.
     failed: ClassVar[Tuple[str, str]]
     readers: ClassVar[Mapping[str, Reader]]
     required: ClassVar[Iterable[str]] = ()
@@ -100,7 +100,7 @@ class CrudResource:
         self._table = data.table(f"{self.kind}s", "reference")
 
     def routes(self) -> List[Route]:
-        """What this part answers."""
+        """The routes of the resource."""
         path = f"/v1/{self.kind}s"
         return [
             ("GET", path, self.all),
@@ -131,20 +131,20 @@ class CrudResource:
     def delete(self, call: Call, number: str) -> None:
         self._table.erase(self.get_or_404(number))
 
-    # What each kind says of itself
+    # To override
 
     def defaults(self) -> Record:
         """A new record before anything was given."""
         return {}
 
     def normalise(self, given: Record, errors: Errors, own_id: int) -> None:
-        """Put what was read in the table's form, and check what no single field shows."""
+        """Put what was read in the table's form, and check what concerns several fields."""
 
     def serialize(self, record: Record) -> Record:
         """The record as the API answers it."""
         raise NotImplementedError
 
-    # For the kinds' own calls
+    # For the calls of subclasses
 
     def get_or_404(self, number: str) -> Record:
         """The record of that id, itself and not a copy."""
@@ -159,7 +159,7 @@ class CrudResource:
         return {f"v1/{self.kind}": self.serialize(record)}
 
     def _read(self, body: Record, failed: str, empty: Iterable[str], own_id: int = 0) -> Record:
-        """The fields that were sent and may be; null, and a form's nothing, is null."""
+        """The known fields among those sent; null, or empty as in a form, is null."""
         errors: Errors = {name: [EMPTY] for name in empty}
         given: Record = {}
         for name, read in self.readers.items():
@@ -175,7 +175,7 @@ class CrudResource:
 
 
 class ReferencedResource(CrudResource):
-    """Pages and invoices: with a currency, and a reference that makes their public address."""
+    """A resource with a currency, and with a reference that makes its public address: pages and invoices."""
 
     fields: ClassVar[List[str]]
 
@@ -183,11 +183,11 @@ class ReferencedResource(CrudResource):
         return [*super().routes(), ("GET", f"/v1/{self.kind}s/<reference>/verify", self.verify)]
 
     def verify(self, call: Call, reference: str) -> Record:
-        """What the hosted page reads; nobody recorded what stands in its settings."""
+        """Read by the hosted page; what its settings hold was never recorded."""
         return {f"v1/{self.kind}_verify": {self.kind: self.serialize(self.by_reference(reference)), "settings": {}}}
 
     def by_reference(self, reference: str) -> Record:
-        """The record that a public address means."""
+        """The record of a public address."""
         record = self._table.first(reference=reference)
         if record is None:
             raise Refusal(404, NOT_FOUND)
@@ -200,7 +200,7 @@ class ReferencedResource(CrudResource):
         wanted = given.pop("currency", None)
         if wanted is not None:
             given["currency_id"] = wanted
-        # Neither can be without a value; an SDK that saves a record may send null for what it never knew.
+        # Neither can be null; an SDK that saves a record may send null for a field that it does not know.
         for name in ("reference", "currency_id"):
             if given.get(name, "") is None:
                 del given[name]

@@ -1,4 +1,4 @@
-"""The currencies of the emulated FedaPay, which nobody changes."""
+"""``/v1/currencies``: a fixed list."""
 
 from typing import List
 
@@ -9,7 +9,7 @@ from fedapay_sync.emulator.http.serializers import Record
 
 
 class Currencies:
-    """``/v1/currencies``, without ``meta``."""
+    """Currencies, listed without ``meta``."""
 
     def routes(self) -> List[Route]:
         return [("GET", "/v1/currencies", self.all), ("GET", "/v1/currencies/<name>", self.retrieve)]

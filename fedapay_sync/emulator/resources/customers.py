@@ -1,4 +1,4 @@
-"""The payers that the emulated FedaPay knows; an e-mail is one person."""
+"""``/v1/customers``: the payers; an e-mail address identifies one customer."""
 
 from typing import List, Optional
 
@@ -17,11 +17,11 @@ _SEARCHED = ("full_name", "email")
 
 
 class Customers:
-    """``/v1/customers``, and whom other records mean by their customer."""
+    """Customers, and their resolution from the ``customer`` of other records."""
 
     def __init__(self, data: ShopData) -> None:
         self._data = data
-        # Ours: the e-mail in small letters, as long as it is somebody's.
+        # ``known_as`` is our own field: the e-mail in small letters, until the customer is deleted.
         self._table = data.table("customers", "known_as")
 
     def routes(self) -> List[Route]:
@@ -70,7 +70,7 @@ class Customers:
         return self._table.get(number)
 
     def resolve(self, person: Record, given: FieldReader) -> Record:
-        """Whom a request means, not yet kept: a refused creation must leave no trace."""
+        """The customer that a request means, not saved yet: a refused creation must leave no trace."""
         if person.get("id") is not None:
             found = self._table.get(number_of(person["id"]))
             if found is None or found.get("deleted_at"):
@@ -81,7 +81,7 @@ class Customers:
         return self._changed(self._known(email) or {}, FieldReader(person), given)
 
     def save(self, customer: Record) -> Record:
-        """Remember what ``meant`` found, and tell if that is news."""
+        """Save what ``resolve`` returned, and publish an event if something is new."""
         known = self._table.get(customer.get("id"))
         if known is customer:
             return customer
@@ -100,7 +100,7 @@ class Customers:
     # Inside
 
     def _changed(self, known: Record, about: FieldReader, given: Optional[FieldReader] = None) -> Record:
-        """The person as known, with what is said now; what is wrong is said in ``given``, else in ``about``."""
+        """The known customer with the new values; errors go to ``given``, else to ``about``."""
         customer = {
             **known,
             "firstname": about.name("firstname", known.get("firstname")),

@@ -1,4 +1,4 @@
-"""What happened, as ``/v1/events`` shows it."""
+"""``/v1/events``: the event log, read only."""
 
 from typing import Any, List
 
@@ -11,7 +11,7 @@ from fedapay_sync.emulator.storage.shop_data import ShopData
 
 
 class Events:
-    """The journal of the books, read only."""
+    """The shop's event log, read only."""
 
     def __init__(self, data: ShopData) -> None:
         self._events = data.events

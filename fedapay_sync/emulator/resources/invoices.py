@@ -1,4 +1,4 @@
-"""Invoices; FedaPay's way of counting a total is not known, so none is counted."""
+"""``/v1/invoices``. FedaPay's way of counting a total is not known, so none is counted."""
 
 from typing import Mapping
 
@@ -26,7 +26,7 @@ _READERS: Mapping[str, crud.Reader] = {
 
 
 class Invoices(ReferencedResource):
-    """Numbers and dates are what the client gave, and null when it gave none."""
+    """Invoices; numbers and dates are what the client gave, null when it gave none."""
 
     kind = "invoice"
     failed = (

@@ -1,4 +1,4 @@
-"""When time alone changes a transaction: expiry after a day, transfer three days after payment."""
+"""Schedules what time does to a transaction: expiry after a day, transfer three days after payment."""
 
 import heapq
 from typing import Callable, Iterator, List, Tuple
@@ -12,10 +12,10 @@ from fedapay_sync.emulator.storage.table import Table
 
 class Lifecycle:
     """
-    What is due, and when, as ``due`` and ``turns`` of the records say. Under the lock of the books.
+    A heap of status changes by due time, rebuilt from ``due`` and ``turns`` of the records. Under the lock of the data.
 
     Args:
-        act: to be called when something has become due.
+        act: called when something has become due.
     """
 
     def __init__(self, data: ShopData, timers: Timers, table: Table, act: Callable[[], object]) -> None:
@@ -27,24 +27,24 @@ class Lifecycle:
         data.on_reload(self._rebuild)
 
     def plan(self, record: Record, due: float, status: str) -> None:
-        """At that time it takes that status."""
+        """Have the record take that status at that time."""
         record.update(due=due, turns=str(status))
         heapq.heappush(self._due, (due, record["id"], str(status)))
         self._set_timer(due)
 
     def pop_due(self) -> Iterator[Tuple[Record, str]]:
-        """What has become due, each once, the oldest first: the record, and the status that it takes."""
+        """Remove what has become due, the oldest first: the record, and the status that it takes."""
         while self._due and self._due[0][0] <= self._data.now():
             due, number, status = heapq.heappop(self._due)
             record = self._table.get(number)
-            # Another entry of the heap may have replaced this one.
+            # A later plan may have replaced this one.
             if record is None or (record["due"], record["turns"]) != (due, status):
                 continue
             if status in TRANSITIONS.get(record["status"], ()) and not record["deleted_at"]:
                 yield record, status
 
     def resume(self) -> None:
-        """After records were read from a file."""
+        """After the records were read from a file."""
         self._rebuild()
         for due, _, _ in self._due:
             self._set_timer(due)
@@ -58,5 +58,5 @@ class Lifecycle:
         heapq.heapify(self._due)
 
     def _set_timer(self, due: float) -> None:
-        # A second late: the records count by the other of the two clocks.
+        # A second late: timers count by the monotonic clock, records by the date.
         self._timers.call_later(max(0.0, due - self._data.now()) + 1, self._act)

@@ -1,4 +1,4 @@
-"""One record of each call to the API, as ``/v1/logs`` shows it."""
+"""``/v1/logs``: one record of each API call, with keys and secrets masked."""
 
 import re
 from typing import Any, List, Mapping, Optional
@@ -16,22 +16,22 @@ from fedapay_sync.errors import ConfigError
 log = get_logger("fedapay_sync.emulator")
 
 _KEPT = 2000
-# A list of logs holds the logs of earlier lists: without a limit the texts would double at each look.
+# An answer with logs is logged too: without a limit the texts would double with each list of logs.
 _LONGEST = 16_384
 _NOT_RECORDED = "{}"
 
-#: A key, or the value of a field that holds one; what begins a text stays, so that one still sees whose it was.
+#: A key, or the value of a field that holds one; the prefix stays and shows what kind of key it was.
 _KEYS = re.compile(r"\b((?:sk|pk|wh)_(?:live|sandbox)_)[A-Za-z0-9_-]+")
 _NAMES = "client_secret|access_token|api_key|secret_key|private_key|password"
 _SECRET = re.compile(rf'("(?:{_NAMES})"\s*:\s*)"(?:[^"\\]|\\.)*"')
 _IN_FORM = re.compile(rf"((?:^|&)(?:{_NAMES})=)[^&\s]+")
-# Where a client says who it is, newest form first.
+# Headers that name the client and its version, newest form first.
 _VERSION = ("X-FedaPay-Lib-Version", "X-Version")
 _SOURCE = ("X-FedaPay-Lib", "X-Source")
 
 
 class Logs:
-    """The last calls made with a good key."""
+    """The last calls made with a valid key."""
 
     def __init__(self, data: ShopData) -> None:
         self._data = data
@@ -54,7 +54,7 @@ class Logs:
         return {"v1/log": serializers.log_answer(record)}
 
     def add(self, method: str, path: str, address: Optional[str], call: Call, status: int, answer: Any) -> None:
-        """Write a call down. Under the lock of the books; a file that takes no more spoils no answer."""
+        """Record a call. Under the lock of the data; a state file that refuses it spoils no answer."""
         try:
             self._add(method, path, address, call, status, answer)
         except ConfigError as error:
@@ -77,14 +77,14 @@ class Logs:
 
 
 def _doubled(body: Record, path: str) -> Record:
-    """The attributes once more under the name of their resource, as FedaPay's framework puts them."""
+    """The attributes once more under the name of their resource, as FedaPay's web framework adds them."""
     resource = path.split("/")[2:3]
     name = resource[0][:-1] if resource and resource[0].endswith("s") else ""
     return {**body, name: body} if body and name and name not in body else body
 
 
 def _opened(answer: Any) -> Any:
-    """What is inside the envelope."""
+    """The object inside the envelope."""
     inner = [value for name, value in answer.items() if name.startswith("v1/")] if isinstance(answer, dict) else []
     if inner and not isinstance(inner[0], dict):
         return inner[0]
@@ -97,7 +97,7 @@ def _text(value: Any) -> str:
 
 
 def masked(text: str) -> str:
-    """A text that may be shown: keys and secrets are blotted out."""
+    """The text without keys and secrets."""
     text = _SECRET.sub(r'\1"[FILTERED]"', _KEYS.sub(r"\1***", text))
     return _IN_FORM.sub(r"\1[FILTERED]", text)
 

@@ -1,4 +1,4 @@
-"""Tokens that take the place of the secret key, for one known client."""
+"""``/v1/oauth/token``: access tokens that replace the secret key, for one known client."""
 
 import hmac
 import secrets
@@ -15,7 +15,7 @@ OAUTH_CLIENT_ID = "oauth_emulateur_fedapay_sync"
 #: Secret du client OAuth de l'émulateur.
 OAUTH_CLIENT_SECRET = "oauth_secret_emulateur_fedapay_sync"
 
-#: The one call that needs no key.
+#: The only call that needs no key.
 TOKEN_PATH = "/v1/oauth/token"
 
 _GRANT = "client_credentials"
@@ -24,22 +24,22 @@ _UNKNOWN_CLIENT = bilingual("Client OAuth inconnu", "Unknown OAuth client")
 
 
 class OAuth:
-    """A token never ends: nothing is known of an end, no answer of FedaPay's tells one."""
+    """Tokens never expire: no answer of FedaPay's tells of an end."""
 
     def __init__(self, data: ShopData) -> None:
         self._data = data
         self._table = data.table("oauth_tokens", "access_token")
 
     def routes(self) -> List[Route]:
-        """What this part answers."""
+        """The routes of the resource."""
         return [("POST", TOKEN_PATH, self.token)]
 
     def is_token(self, text: str) -> bool:
-        """True for what ``token`` once answered."""
+        """Whether ``token`` has issued it."""
         return self._table.first(access_token=text) is not None
 
     def token(self, call: Call) -> Record:
-        """Flat, as the fixture has it: no envelope."""
+        """Answers without envelope, as the fixture has none."""
         grant, client, secret = (_given(call, name) for name in ("grant_type", "client_id", "client_secret"))
         if grant != _GRANT:
             raise Refusal(400, _UNSUPPORTED, {"grant_type": [INVALID]})

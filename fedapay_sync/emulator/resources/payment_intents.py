@@ -1,4 +1,4 @@
-"""``POST /v1/{mode}``, and the payment page: a payer is prompted on his phone, and answers after a while."""
+"""``POST /v1/{mode}``: prompts the payer's phone, and schedules the automatic answer."""
 
 from typing import List, Optional
 
@@ -18,10 +18,10 @@ _S = TransactionStatus
 
 class PaymentIntents:
     """
-    Payments without redirection.
+    Prompts on phones: payments without redirection, and those of the payment page.
 
     Args:
-        delay: seconds until a payer answers; None: never by himself.
+        delay: seconds until a payer answers; None: only by hand.
     """
 
     def __init__(self, ledger: TransactionLedger, phones: Phones, timers: Timers, delay: Optional[float]) -> None:
@@ -35,7 +35,7 @@ class PaymentIntents:
 
     @property
     def is_automatic(self) -> bool:
-        """Whether payers answer without a person."""
+        """Whether payers answer without a person's help."""
         return self._delay is not None
 
     def create(self, call: Call, mode: str) -> Record:
@@ -64,13 +64,13 @@ class PaymentIntents:
         return {"v1/payment_intent": intent}
 
     def prompt(self, record: Record, mode: str, number: str) -> None:
-        """The operator asks on that phone."""
+        """Have the operator prompt that phone."""
         self._ledger.start_attempt(record, mode, number)
         self._phones.add_prompt(record)
         self._plan_answer(record, number)
 
     def resume(self) -> None:
-        """After records were read from a file: payers who were thinking then go on doing so."""
+        """After the records were read from a file: schedule the answers that were due when it was closed."""
         with self._ledger.data.atomic():
             for record in self._ledger.newest_first():
                 if record["status"] == _S.pending and record.get("answer"):
@@ -93,7 +93,7 @@ class PaymentIntents:
         self._timers.call_later(left, lambda: self._answer(number, attempt), stop=True)
 
     def _answer(self, number: int, attempt: int) -> None:
-        """What the payer of that number does by himself, unless a person has his phone in hand."""
+        """Give the scheduled answer, unless a person has the phone's page open."""
         with self._ledger.data.atomic():
             record = self._ledger.data.table("transactions").get(number)
             if record is None or record["attempt"] != attempt or not record["answer"]:

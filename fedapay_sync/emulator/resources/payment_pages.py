@@ -1,4 +1,4 @@
-"""Payment pages: a link that many payers may use."""
+"""``/v1/pages``: payment pages, each a link that many payers may use."""
 
 from typing import List, Mapping
 
@@ -24,7 +24,7 @@ _READERS: Mapping[str, crud.Reader] = {
 
 
 class PaymentPages(ReferencedResource):
-    """Which fields a creation needs is unknown: none is asked for, and what was not given is as in a fixture."""
+    """Payment pages; which fields a creation needs is unknown, so none is required; defaults are those of a fixture."""
 
     kind = "page"
     failed = (

@@ -7,7 +7,7 @@ import hmac
 import json
 from typing import Optional
 
-# No secret: whoever runs the emulator may make its tokens.
+# No secret: anyone who runs the emulator may make its tokens.
 _KEY = b"emulator-jwt-secret"
 _HEADER = {"typ": "JWT", "alg": "HS256"}
 
@@ -19,7 +19,7 @@ def issue(transaction_id: int, expires: float) -> str:
 
 
 def subject(token: str, now: float) -> Optional[int]:
-    """The transaction of a good and fresh token of ours, else None."""
+    """The id of the transaction of a valid token that has not expired, else None."""
     signed, _, signature = token.rpartition(".")
     if not token.isascii() or not hmac.compare_digest(_signature(signed), signature):
         return None

@@ -1,4 +1,4 @@
-"""The payouts themselves: how they are made, started, sent and failed. Every change is made here."""
+"""Ledger of payouts: the only place that creates, starts, sends, fails or deletes one."""
 
 from collections import Counter
 from typing import Any, Collection, List, Optional
@@ -29,15 +29,15 @@ _ON_ITS_WAY = ("started", "processing")
 
 class PayoutLedger:
     """
-    The payouts of one account.
+    The payouts of one merchant account.
 
-    No balance is charged: when FedaPay does it, and whether it gives back what failed, nobody wrote down.
+    No balance is charged: no source says when FedaPay does it, nor whether it gives back what failed.
 
-    Fields of ours in a record: ``description``, which no answer shows; ``number``, whom it goes to; ``began`` and
-    ``due``, when it was started and when it is to be sent; ``touched``, the time of ``updated_at``.
+    Our own fields in a record: ``description``, which no answer has; ``number``, the phone that gets the money;
+    ``began`` and ``due``, when it was started and when it is to be sent; ``touched``, the time of ``updated_at``.
 
     Args:
-        delay: seconds from the start, or its date, to the end; None: nothing ends but by ``end``.
+        delay: seconds from the start, or its date, to the end; None: only ``finish`` ends it.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class PayoutLedger:
             raise Refusal(403, NOT_ALLOWED)
 
     def start(self, orders: List[PayoutStart]) -> List[Record]:
-        """All of them, or none if there is something wrong with one."""
+        """Start all of them, or none if one may not start."""
         recent = self._recent()
         for order in orders:
             self._check(order, recent)
@@ -151,7 +151,7 @@ class PayoutLedger:
             self._move(record, status)
 
     def resume(self) -> None:
-        """After records were read from a file: what was on its way goes on. Once too often does no harm."""
+        """After the records were read from a file: continue what was on its way. Calling it twice does no harm."""
         with self.data.atomic():
             for record in self._table:
                 if record["status"] in _ON_ITS_WAY:
@@ -160,7 +160,7 @@ class PayoutLedger:
     # Inside
 
     def _check(self, order: PayoutStart, recent: "Counter[str]") -> None:
-        """Refuse what may not start; ``recent`` counts what each number got, this order then included."""
+        """Refuse what may not start; counts this start in ``recent``, the payouts that each number got."""
         record = self.get(order.id)
         again = record["status"] == "failed" and self.data.settings.failed_payout_restarts
         if not (again or _is_pending(record)):
@@ -173,13 +173,13 @@ class PayoutLedger:
             raise Refusal(400, START_FAILED, {"phone_number": [_TOO_OFTEN]})
 
     def _recent(self) -> "Counter[str]":
-        """How many were started to each number in the last day; those that failed took nothing there."""
+        """How many payouts were started to each number in the last day, failed ones left out."""
         since = self.data.now() - _DAY
         kept = (each for each in self._table if each["status"] in (*_ON_ITS_WAY, "sent") and each["began"] > since)
         return Counter(bare_number(each["number"]) for each in kept)
 
     def _number(self, record: Record, order: PayoutStart) -> str:
-        """Whom the money goes to: the number of the start, else the customer's."""
+        """The phone that gets the money: the number of the start, else the customer's."""
         number = order.number or (self.customers.get(record["customer_id"]) or {}).get("phone")
         if not number:
             raise missing_param("phone_number")
@@ -201,20 +201,20 @@ class PayoutLedger:
         return record
 
     def _plan(self, number: int) -> None:
-        """Have the payout processed and ended in time."""
+        """Set the timers that process and finish the payout."""
         record = self._table.get(number)
         if record is None or self._delay is None:
             return
         wait = max(0.0, record["due"] - self.data.now())
         if wait > _DAY:
-            # The timers count by the other clock, which knows nothing of changes of the date, nor of centuries.
+            # Timers count by the monotonic clock, which does not follow changes of the date: look again every day.
             self._timers.call_later(_DAY, lambda: self._plan(number))
             return
         self._timers.call_later(wait + self._delay / 2, lambda: self._advance(number, "started"))
         self._timers.call_later(wait + self._delay, lambda: self._advance(number, "processing"))
 
     def _advance(self, number: int, expected: str) -> None:
-        """One step further, unless somebody has made it by hand."""
+        """One status further, unless a control call has done it already."""
         with self.data.atomic():
             record = self._table.get(number)
             if record is None or record["status"] != expected:
@@ -243,7 +243,7 @@ class PayoutLedger:
         self._publish(record, status)
 
     def _publish(self, record: Record, what: str) -> None:
-        # The names are guesses, or third parties' at best.
+        # The names of these events are guesses, or third parties' at best.
         entity, answer = serializers.payout_record(record), self.answer(record, ("customer", "currency"))
         self.data.publish(f"payout.{what}", "payout", record["id"], entity, answer)
 

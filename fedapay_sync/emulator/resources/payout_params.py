@@ -1,4 +1,4 @@
-"""What a client may say of payouts: read and checked here, carried out elsewhere."""
+"""Validates the parameters of payouts: mode, start date, list of payouts to start; the fee of a payout."""
 
 import re
 from datetime import datetime, timedelta, timezone
@@ -32,7 +32,7 @@ class PayoutStart(NamedTuple):
 
 
 class InvalidDate(Refusal):
-    """The only refusal seen to carry a code; where in the body it stood was not noted."""
+    """The only refusal seen to carry a code; its place in the body was not recorded."""
 
     def __init__(self, failed: str) -> None:
         super().__init__(400, failed, {"scheduled_at": ["invalid_datetime"]})

@@ -1,4 +1,4 @@
-"""``/v1/payouts``: money sent to somebody, registered first and started later."""
+"""``/v1/payouts``: registers payouts and starts them; the records are in the payout ledger."""
 
 from typing import Any, List
 
@@ -19,7 +19,7 @@ _SEARCHED_IN = {"customer": ("full_name", "email")}
 
 
 class Payouts:
-    """The resource; the records and what becomes of them are the ledger's."""
+    """The resource; the records are the ledger's."""
 
     def __init__(self, ledger: PayoutLedger) -> None:
         self._ledger = ledger
@@ -85,7 +85,7 @@ class Payouts:
 
     def _create(self, body: Record) -> Record:
         if body.get("mode") in (None, ""):
-            # So it was seen: no reason, no message.
+            # As recorded: no reason, no message.
             raise Refusal(500, "")
         given = FieldReader(body)
         amount = given.amount()
@@ -99,7 +99,7 @@ class Payouts:
         person = given.object("customer")
         customer = self._ledger.customers.resolve(person, given) if person else None
         given.raise_if_wrong(CREATION_FAILED)
-        # Written down only; it is the start that schedules.
+        # Only stored; it is the start that schedules.
         scheduled = moment_of(body.get("scheduled_at"), CREATION_FAILED)
         return self._ledger.add(
             amount=amount,
@@ -113,7 +113,7 @@ class Payouts:
         )
 
     def _changes(self, body: Record) -> Record:
-        """What an update changes; an SDK that saves sends every attribute back, and the others are passed over."""
+        """The attributes that an update may change; an SDK sends all back, and the others are ignored."""
         given = FieldReader(body)
         changes: Record = {}
         if "amount" in body:

@@ -1,4 +1,4 @@
-"""Le téléphone d'un payeur : ce que l'opérateur y demande, et ce que le payeur répond."""
+"""Phones of payers: prompts that wait for an answer, and the answers."""
 
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -13,10 +13,10 @@ from fedapay_sync.errors import InvalidArgument
 
 _S = TransactionStatus
 _MOST_NUMBERS = 200
-# A phone page asks every second, also behind another tab; a browser slows such pages.
+# An open phone page asks every second; a browser slows it down behind another tab.
 _HELD = 10.0
 
-#: What a payer may do with a prompt.
+#: The answers that a payer may give to a prompt.
 ANSWERS = ("agree", "wrong_pin", "no_money", "refuse", "ignore")
 
 
@@ -47,10 +47,9 @@ class Prompt(NamedTuple):
 
 class Phones:
     """
-    All phones that one shop's operators have asked.
+    Index of the prompts that one shop's operators have sent, by number.
 
-    What is asked is in the transactions themselves, so that it outlives the process with them; here is only where
-    to look.
+    The prompts are in the transactions themselves, and are kept with them in the state file; this is only an index.
     """
 
     def __init__(self, ledger: TransactionLedger, accounts: Accounts) -> None:
@@ -64,18 +63,18 @@ class Phones:
         self._data.on_reload(self.resume)
 
     def add_prompt(self, record: Record) -> None:
-        """A phone is asked."""
+        """Index the prompt of a transaction."""
         number = record["prompted"]
         self._asking.pop(record["id"], None)
         self._asking[record["id"]] = None
-        # The last to be asked is the last of them, and the first to be forgotten is the one asked longest ago.
+        # Moved to the end: the number prompted longest ago is the first to be forgotten.
         self._numbers.pop(bare(number), None)
         self._numbers[bare(number)] = number
         if len(self._numbers) > _MOST_NUMBERS:
             del self._numbers[next(iter(self._numbers))]
 
     def resume(self) -> None:
-        """After records were read from a file."""
+        """After the records were read from a file: index their prompts."""
         self._asking.clear()
         self._numbers.clear()
         for record in sorted(self._table, key=lambda each: each["attempt"]):
@@ -84,12 +83,12 @@ class Phones:
 
     @property
     def numbers(self) -> List[str]:
-        """The numbers that were asked, the last one first."""
+        """The numbers that were prompted, the last one first."""
         with self._data.lock:
             return list(self._numbers.values())[::-1]
 
     def prompts(self, number: Optional[str] = None) -> List[Prompt]:
-        """What is shown on that phone, or on all of them, oldest first."""
+        """The prompts that wait on that phone, or on all of them, oldest first."""
         with self._data.lock:
             self._ledger.apply_due()
             found: List[Prompt] = []
@@ -102,7 +101,7 @@ class Phones:
             return found
 
     def hold(self, number: str) -> None:
-        """A person looks at that phone: for a while it does not answer by itself."""
+        """A person has the phone's page open: for a while the phone does not answer by itself."""
         now = SYSTEM_CLOCK.monotonic()
         with self._data.lock:
             self._held = {each: until for each, until in self._held.items() if until > now}
@@ -112,7 +111,7 @@ class Phones:
         return self._held.get(bare(number), 0.0) > SYSTEM_CLOCK.monotonic()
 
     def answer(self, prompt: Prompt, answer: str) -> bool:
-        """What the payer does; False when nobody asks that any longer."""
+        """Answer a prompt; False when it no longer waits."""
         with self._data.atomic():
             record = self._table.get(prompt.id_transaction)
             if record is None or not _is_asking(record) or record["attempt"] != prompt.id:
@@ -223,7 +222,7 @@ class Phone:
 
 
 def prompts_on(number: str, shops: Sequence[Phones]) -> List[Tuple[Phones, Prompt]]:
-    """What one phone shows, whichever shop it is for, oldest first; with whom to tell what was answered."""
+    """The prompts on one phone for any of the shops, oldest first, each with the Phones that takes its answer."""
     found = [(phones, prompt) for phones in shops for prompt in phones.prompts(number)]
     return sorted(found, key=lambda each: each[1].id)
 

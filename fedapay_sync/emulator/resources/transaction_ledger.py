@@ -1,4 +1,4 @@
-"""The transactions themselves: how they are made, what may become of them, and when. Every change is made here."""
+"""Ledger of transactions: the only place that creates a transaction or changes its status."""
 
 import secrets
 from typing import Any, Collection, List, Optional
@@ -26,7 +26,7 @@ from fedapay_sync.errors import InvalidArgument
 
 _S = TransactionStatus
 
-#: What ``include`` may ask for, and what announcements carry in the API's form.
+#: Objects that ``include`` may ask for, and that events carry in the API's form.
 EMBEDDED = ("customer", "currency", "payment_method", "balance", "refunds")
 
 
@@ -34,9 +34,9 @@ class TransactionLedger:
     """
     The transactions of one merchant account in one environment.
 
-    Fields of ours in a record: ``touched`` is the time of ``updated_at``, ``attempt`` which attempt to pay is the
-    current one, ``prompted`` the number it went to (or ``card`` the brand of a card), ``asking`` whether that phone
-    still shows it, ``due`` when ``turns`` is what becomes of it.
+    Our own fields in a record: ``touched`` is the time of ``updated_at``, ``attempt`` the id of the current attempt to
+    pay, ``prompted`` the number it went to (or ``card`` the brand of a card), ``asking`` whether that phone still
+    shows the prompt, ``turns`` the next status that time brings, and ``due`` when.
     """
 
     def __init__(self, data: ShopData, customers: Customers, balances: Balances, timers: Timers) -> None:
@@ -57,7 +57,7 @@ class TransactionLedger:
         return self._found(self._table.first(merchant_reference=reference))
 
     def by_token(self, token: str, *, stale: bool = False) -> Optional[Record]:
-        """The transaction that a good token still gives access to; ``stale``: or once gave."""
+        """The transaction of a valid token; ``stale``: of one that has expired as well."""
         with self.data.lock:
             self.apply_due()
             return self._table.get(payment_tokens.subject(token, 0 if stale else self.data.now()))
@@ -69,7 +69,7 @@ class TransactionLedger:
             return self._table.newest_first()
 
     def answer(self, record: Record, include: Collection[str] = ()) -> Record:
-        """The API's form; what is nested in it is the record's own."""
+        """The API's form; nested objects are the record's own, no copies."""
         answer = serializers.transaction(record, self.data.base_url())
         return {**answer, **{name: self._embedded(record, name) for name in EMBEDDED if name in include}}
 
@@ -141,15 +141,15 @@ class TransactionLedger:
         self._table.save(record)
 
     def start_attempt(self, record: Record, mode: str, number: Optional[str], card: Optional[str] = None) -> None:
-        """The payer is prompted on that number, perhaps once more; or he gives the number of a card."""
-        # An id, so that no attempt has the number of one that the state file refused; nor the answer of another.
+        """Begin an attempt to pay: a prompt to that number, perhaps once more, or a card."""
+        # A fresh id: no attempt may have that of one that the state file refused. Nor the answer of another attempt.
         record.update(mode=mode, status=_S.pending.value, attempt=self.data.next_id(), answer=None)
         record.update(prompted=number, card=card, asking=number is not None)
         self.data.touch(record)
         self._table.save(record)
 
     def drop_prompt(self, record: Record, error_code: Optional[str] = None) -> None:
-        """The prompt is gone from the phone, and the transaction stays pending."""
+        """Remove the prompt from the phone; the transaction stays pending."""
         record.update(asking=False, answer=None)
         if error_code is not None:
             record["last_error_code"] = error_code
@@ -190,13 +190,13 @@ class TransactionLedger:
             return True
 
     def apply_due(self) -> None:
-        """Make what time alone brings: expiry after a day, transfer three days after payment."""
+        """Apply the status changes that have become due: expiry after a day, transfer three days after payment."""
         with self.data.atomic():
             for record, status in self._lifecycle.pop_due():
                 self._set_status(record, status)
 
     def resume(self) -> None:
-        """After records were read from a file: what was due by then, and what still is."""
+        """After the records were read from a file: apply what was due meanwhile, and set the timers of the rest."""
         with self.data.atomic():
             self._lifecycle.resume()
             self.apply_due()
@@ -204,7 +204,7 @@ class TransactionLedger:
     # Inside
 
     def _is_allowed(self, record: Record, status: str) -> bool:
-        """Whether it may go there; whether a refusal is the end is not known of FedaPay."""
+        """Whether it may take that status; a setting says whether declined and canceled are final."""
         before = record["status"]
         if status == _S.approved and before in (_S.declined, _S.canceled):
             return bool(getattr(self.data.settings, f"{before}_payable"))
@@ -219,7 +219,7 @@ class TransactionLedger:
         if name == "balance":
             balance = self._balances.get(record["balance_id"])
             return serializers.balance_answer(balance) if balance else None
-        # Nobody has seen what stands in a refund; none is made here.
+        # The form of a refund is not known; none is made here.
         return record.get("payment_method") if name == "payment_method" else []
 
     def _found(self, record: Optional[Record]) -> Record:
@@ -244,7 +244,7 @@ class TransactionLedger:
         self._publish(status, record)
 
     def _record_payment(self, record: Record, at: str) -> None:
-        """The payer has been debited."""
+        """Set the fields of a payment: fees, method, receipt, planned transfer."""
         mode = record["mode"] or self.data.rules.page_mode
         rate = self.data.rules.rate(mode)
         price = charge(record["amount"], rate, self.data.settings.fees_by)

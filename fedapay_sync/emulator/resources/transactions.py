@@ -1,4 +1,4 @@
-"""``/v1/transactions``: what clients ask for, checked and answered."""
+"""``/v1/transactions``: validates and answers the calls; the records are in the transaction ledger."""
 
 from typing import Any, Dict, List, Optional
 
@@ -29,7 +29,7 @@ _LINK = ("payment_token", "payment_url")
 
 
 class Transactions:
-    """The resource; the records and their fate are the ledger's."""
+    """The resource; the records are the ledger's."""
 
     def __init__(self, ledger: TransactionLedger) -> None:
         self._ledger = ledger
@@ -65,7 +65,7 @@ class Transactions:
         return Created({"v1/transaction_batch": batch})
 
     def _make(self, body: Record) -> Record:
-        """A new transaction. ``metadata`` is FedaPay's own, and ``mode`` is known once somebody pays."""
+        """A new transaction. ``metadata`` is FedaPay's own, and ``mode`` is known once it is paid."""
         given = FieldReader(body)
         description = given.text("description", required=True)
         amount = given.amount()
@@ -116,7 +116,7 @@ class Transactions:
     # Changing
 
     def update(self, call: Call, number: str) -> Record:
-        """``status`` is ignored, whatever one page says: nobody has seen it change that way."""
+        """``status`` is ignored: one page says otherwise, but no recording shows it change that way."""
         record = self._ledger.get(id_of(number))
         if record["deleted_at"]:
             raise Refusal(403, NOT_ALLOWED)
@@ -181,7 +181,7 @@ class Transactions:
             "commission": float(rate),
             "fees": price.fees,
             "fixed_commission": 0,
-            # {fees} stays: the page puts the number in. Nobody recorded what is said when there is nothing to add.
+            # {fees} stays: the page puts the number in. The message without fees to add was never recorded.
             "message": None if by_merchant else translate(call.locale, _FEES),
         }
 

@@ -1,4 +1,4 @@
-"""The merchant's webhooks: where events are delivered, as ``/v1/webhooks`` shows and changes it."""
+"""``/v1/webhooks``: the endpoints to which events are delivered."""
 
 from typing import ClassVar, List, Mapping, Optional, Tuple
 
@@ -19,7 +19,7 @@ _NO_EVENT = bilingual("L'évenement n'existe pas", "The event does not exist")
 
 class Webhooks(CrudResource):
     """
-    The endpoints. One of them may be the emulator's own: the address that it was given in Python.
+    The endpoints. One of them may be the emulator's own: the ``webhook_url`` given in Python.
 
     Secrets are not here: FedaPay shows them in its dashboard only, and all endpoints share the emulator's.
     """
@@ -58,7 +58,7 @@ class Webhooks(CrudResource):
         ]
 
     def stub_event(self, call: Call) -> Record:
-        """An invented event, delivered to nobody."""
+        """An invented event, not delivered."""
         return self._made_up(call)[1]
 
     def send_event(self, call: Call, number: str) -> Record:
@@ -72,7 +72,7 @@ class Webhooks(CrudResource):
         return event
 
     def send(self, event: str, object_id: int, body: bytes) -> None:
-        """Deliver to every endpoint that is on, if there is any."""
+        """Deliver to every enabled endpoint."""
         with self._data.lock:
             for record in self._table:
                 if record["enabled"]:
@@ -92,7 +92,7 @@ class Webhooks(CrudResource):
                 if own:
                     self._table.erase(own)
                 return
-            # As in the dashboard: who corrects the address switches the webhook on again.
+            # As in FedaPay's dashboard: a corrected address enables the webhook again.
             changes = {**self._own_settings, "url": url, "enabled": True, "updated_at": now}
             new = {**self.defaults(), "id": self._data.next_id(), "own": True, "created_at": now}
             self._table.save({**(own or new), **changes})
@@ -103,13 +103,13 @@ class Webhooks(CrudResource):
         own = self._own()
         return bool(own["enabled"]) if own else True
 
-    # What Plain asks
+    # What CrudResource asks for
 
     def defaults(self) -> Record:
         return {**dict.fromkeys(_FLAGS, True), "http_headers": {}, "account_id": self._data.account["id"]}
 
     def normalise(self, given: Record, errors: Errors, own_id: int) -> None:
-        # Null is no flag, and no header: the first leaves what is there, the second takes all away.
+        # Null leaves a flag as it is, and removes all headers.
         for name in _FLAGS:
             if given.get(name, True) is None:
                 del given[name]

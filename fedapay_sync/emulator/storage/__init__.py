@@ -1,0 +1,1 @@
+"""Records in memory and in the state file."""

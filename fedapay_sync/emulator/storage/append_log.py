@@ -1,4 +1,4 @@
-"""Records that are only ever added, with ids like a search engine's: events and logs."""
+"""AppendLog: records that are only added, the oldest dropped, with ids of letters: events and API logs."""
 
 from collections import deque
 from typing import Any, Deque, Dict, Iterator, Optional
@@ -12,7 +12,7 @@ class AppendLog:
     """
     The last ``kept`` records of one kind, newest first.
 
-    Under the lock of the books. ``number``, our own count, is what the file knows them by.
+    Under the lock of the data. ``number``, our own count, is their number in the state file.
     """
 
     def __init__(self, kind: str, state: State, kept: int) -> None:
@@ -34,7 +34,7 @@ class AppendLog:
         self._by_id.clear()
 
     def add(self, stamp: str, account_id: int, **known: Any) -> Record:
-        """Write something down about an account, and forget the oldest if there are too many."""
+        """Add a record of an account, and drop the oldest if there are too many."""
         number = self._records[-1]["number"] + 1 if self._records else 1
         record = {
             **known,

@@ -1,4 +1,4 @@
-"""What all shops of one emulator share: one lock, one clock, one file, and ids that no two objects have."""
+"""EmulatorContext: what all shops share: lock, clock, settings, faults, state file, and ids unique among them."""
 
 import threading
 from contextlib import suppress
@@ -8,7 +8,7 @@ from typing import Any, Callable, Sequence
 from fedapay_sync.emulator.domain.clock import EmulatorClock
 from fedapay_sync.emulator.domain.settings import Settings
 from fedapay_sync.emulator.faults.faults import Faults
-from fedapay_sync.emulator.storage.state_file import NamespacedState, State
+from fedapay_sync.emulator.storage.state_file import ENVIRONMENT_KIND, NamespacedState, State
 from fedapay_sync.errors import ConfigError
 
 
@@ -17,7 +17,7 @@ class EmulatorContext:
     """
     Attributes:
         base_url: where the emulator is, as clients call it.
-        lock: held by whoever reads or changes records; never while a receiver is called.
+        lock: held while records are read or changed; never while a receiver is called.
     """
 
     base_url: Callable[[], str] = str
@@ -30,13 +30,13 @@ class EmulatorContext:
     _owner: str = ""
 
     def next_id(self) -> int:
-        """From the clock, so that an old store never meets a new payment under one id."""
+        """From the clock, so that a shop's old database never meets a new payment under an old id."""
         with self.lock:
             self._last_id = max(self._last_id + 1, int(self.clock.now() * 1000))
             return self._last_id
 
     def load(self) -> None:
-        """After the file was opened: no id of it is given again, and its time goes on."""
+        """After the file was opened: continue its ids and its time."""
         with self.lock:
             self._last_id = max(self._last_id, self.file.last_number())
             for each in self.file.read("clock"):
@@ -44,27 +44,27 @@ class EmulatorContext:
 
     def choose_owner(self, marks: Sequence[str]) -> str:
         """
-        Which shop has the records that are in no drawer, however the shops are ordered this time.
+        Choose the shop of the records without namespace, whatever the order of the shops this time.
 
-        The one that had them before; if it is gone, the first, unless that one has its own drawer.
+        The one that had them before; if it is gone, the first, unless that one has its own namespace.
 
         Args:
             marks: fingerprints of the keys, the first shop's first.
         """
         known = [each["shop"] for each in self.file.read("owner")]
-        if known and (known[0] in marks or NamespacedState(self.file, marks[0]).read("books")):
+        if known and (known[0] in marks or NamespacedState(self.file, marks[0]).read(ENVIRONMENT_KIND)):
             self._owner = known[0]
         else:
             self._owner = marks[0]
         return self._owner
 
     def save_owner(self) -> None:
-        """Have the next run of the file find each shop's records again."""
+        """Write the choice down: the next run of the file finds each shop's records again."""
         with self.lock:
             self.file.write("owner", 1, {"id": 1, "shop": self._owner})
 
     def save_time(self, ahead: float) -> None:
-        """Have the next run of the file no earlier."""
+        """Write down how far ahead the clock is: the next run of the file begins no earlier."""
         with self.lock:
             self.file.write("clock", 1, {"id": 1, "ahead": ahead})
 

@@ -1,4 +1,4 @@
-"""What all parts of one shop share: its tables and journals, time, ids, and steps that are kept whole."""
+"""ShopData: the tables and logs of one shop, and atomic steps that are kept whole or undone."""
 
 from contextlib import contextmanager
 from typing import Callable, Dict, Iterator, List, Optional
@@ -8,11 +8,11 @@ from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.serializers import Record, stamp
 from fedapay_sync.emulator.storage.append_log import AppendLog
 from fedapay_sync.emulator.storage.context import EmulatorContext
-from fedapay_sync.emulator.storage.state_file import State
+from fedapay_sync.emulator.storage.state_file import ENVIRONMENT_KIND, State
 from fedapay_sync.emulator.storage.table import Table
 from fedapay_sync.errors import ConfigError
 
-#: Called for each event, under the lock of the books: (name, kind of object, its id, entity, full answer).
+#: Called for each event, under the lock of the data: (name, kind of object, its id, entity, full answer).
 EventListener = Callable[[str, str, int, Record, Record], None]
 
 _KEPT_EVENTS = 50_000
@@ -20,7 +20,7 @@ _KEPT_EVENTS = 50_000
 
 class ShopData:
     """
-    One shop of one environment.
+    The records of one shop in one environment.
 
     Args:
         account: the shop, in the short form that webhooks carry.
@@ -58,10 +58,10 @@ class ShopData:
     @contextmanager
     def atomic(self) -> Iterator[None]:
         """
-        One step: what is changed inside is kept whole. Steps inside a step are part of it.
+        One step: what is changed inside is kept as a whole. A step inside a step is part of it.
 
         Raises:
-            ConfigError: the file took not all of it; then neither the file nor memory has any.
+            ConfigError: the file refused some of it; then neither the file nor memory has any.
         """
         with self.lock:
             if self._depth == 0:
@@ -78,7 +78,7 @@ class ShopData:
 
     @contextmanager
     def acting_as(self, account_id: Optional[int]) -> Iterator[None]:
-        """Under the lock: what is made belongs to that account, or else to the first one."""
+        """Hold the lock; what is made inside belongs to that account, or else to the first one."""
         with self.lock:
             self.account_id = account_id or self.account["id"]
             try:
@@ -87,7 +87,7 @@ class ShopData:
                 self.account_id = self.account["id"]
 
     def on_reload(self, action: Callable[[], object]) -> None:
-        """What to do when the file refused a step and the records were read anew."""
+        """Register what to do when the records were read anew because the file refused a step."""
         self._after_reload.append(action)
 
     def table(self, kind: str, *unique: str) -> Table:
@@ -99,28 +99,28 @@ class ShopData:
             return self._tables[kind]
 
     def append_log(self, kind: str, kept: int) -> AppendLog:
-        """A new journal of that kind."""
+        """A new log of that kind."""
         append_log = AppendLog(kind, self.state, kept)
         self._append_logs.append(append_log)
         return append_log
 
     def publish(self, name: str, kind: str, number: int, entity: Record, answer: Record) -> None:
-        """Write the event down and tell whoever listens."""
+        """Add the event to the log, and call the listener."""
         with self.lock:
-            # The text of now: the record behind the entity goes on changing.
+            # Serialized now: the record behind the entity goes on changing.
             text = serializers.compact(entity)
             account_id = entity.get("account_id") or self.account["id"]
             self.events.add(self.stamp(), account_id, type=name, entity=text, object_id=number, object=kind)
             self._on_event(name, kind, number, entity, answer)
 
     def reopen(self) -> None:
-        """Read all anew, from a file that was let go and taken again."""
+        """Read all anew, from a file that was closed and opened again."""
         with self.lock:
             self._claim_file()
             self._load()
 
     def clear(self) -> None:
-        """Forget everything; whoever empties the file calls it for each shop of it."""
+        """Forget everything; the caller empties the file, and calls this for each shop of it."""
         with self.lock:
             for table in self._tables.values():
                 table.clear()
@@ -131,7 +131,7 @@ class ShopData:
                 action()
 
     def reload(self) -> None:
-        """What the file says, and nothing else, holds."""
+        """Replace what is in memory by what is in the file."""
         with self.lock:
             self._load()
             self._stale = False
@@ -156,7 +156,7 @@ class ShopData:
         try:
             self.state.end()
         except ConfigError:
-            # Ids are not taken back: a timer of a step that never was finds nothing.
+            # Ids are not reused: a timer of the undone step finds no record.
             self._stale = True
             self.reload()
             raise
@@ -168,13 +168,13 @@ class ShopData:
             append_log.load()
 
     def _claim_file(self) -> None:
-        """One file is one environment's: at FedaPay too the two share nothing."""
+        """Mark the file as of this environment, or refuse one of the other: at FedaPay too the two share nothing."""
         mine = self.rules.environment.value
-        claimed = next((each["environment"] for each in self.state.read("books")), mine)
+        claimed = next((each["environment"] for each in self.state.read(ENVIRONMENT_KIND)), mine)
         if claimed != mine:
             self.state.close()
             raise ConfigError(
                 f"Ce fichier d'état a été fait avec une clé sk_{claimed}_… : le rouvrir avec une clé sk_{mine}_… "
                 "mélangerait les deux environnements. Donner un autre chemin, ou une clé du même environnement."
             )
-        self.state.write("books", 1, {"id": 1, "environment": mine})
+        self.state.write(ENVIRONMENT_KIND, 1, {"id": 1, "environment": mine})

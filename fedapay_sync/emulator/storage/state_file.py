@@ -1,4 +1,4 @@
-"""What outlives an emulator: nothing, or a file of records by kind and number."""
+"""State files: records by kind and number in SQLite, or nowhere."""
 
 import json
 import os
@@ -10,7 +10,9 @@ from typing import Any, List, Optional, Tuple, Union
 from fedapay_sync.emulator.http.serializers import Record, compact
 from fedapay_sync.errors import ConfigError
 
-#: Written into the file, so that no other program's database is taken for ours ("FpEm").
+#: Kind of the record that names the environment of a state, or of a namespace; existing files have it so.
+ENVIRONMENT_KIND = "books"
+#: In the file's header, so that no other program's database is taken for ours ("FpEm").
 _APPLICATION_ID = 0x4670456D
 _VERSION = 1
 # Where SQLite's header has the two numbers, so that a foreign file is known without opening it as a database.
@@ -19,15 +21,15 @@ _MAGIC = b"SQLite format 3\x00"
 
 
 class State:
-    """What outlives the emulator: here nothing."""
+    """Interface of a state; this one keeps nothing beyond the process."""
 
     is_open = True
 
     def open(self) -> None:
-        """Take the file."""
+        """Open the file, with an exclusive lock."""
 
     def close(self) -> None:
-        """Let go of the file; what is written from now on is dropped."""
+        """Close the file; what is written from now on is dropped."""
 
     def read(self, kind: str) -> List[Record]:
         """The records of that kind, oldest first."""
@@ -57,19 +59,19 @@ class FileState(State):
     """
     Records in an SQLite file.
 
-    Used under the lock of the books. A power cut may lose the last records; a killed process loses none.
+    Used under the lock of the data. A power cut may lose the last records; a killed process loses none.
 
     Raises:
-        ConfigError: the file is not ours, is in use, or cannot be opened; later, it takes no more.
+        ConfigError: the file is not ours, is in use, or cannot be opened; later, it refuses a record.
     """
 
     is_open = False
 
     def __init__(self, path: str) -> None:
         self._path = path
-        # Steps inside steps: those of several shops may be one.
+        # Steps are nested: one may span several shops.
         self._depth = 0
-        # What the file said no with since ``begin``: what came before is lost with it, and what follows too.
+        # The first error since ``begin``: the whole step is lost with it, what came before and what follows.
         self._refused: Optional[sqlite3.Error] = None
         self.open()
 
@@ -149,7 +151,7 @@ class FileState(State):
         if self._refused:
             raise self._full(self._refused)
         try:
-            # Not before there is something to write: most calls only read.
+            # Begun at the first write: most calls only read.
             if self._depth and not self._db.in_transaction:
                 self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(order, values)
@@ -211,7 +213,7 @@ class FileState(State):
 
 
 class NamespacedState(State):
-    """One shop's part of a state that several share."""
+    """One shop's part of a shared state: its kinds carry a prefix."""
 
     def __init__(self, whole: State, name: str) -> None:
         self._whole = whole

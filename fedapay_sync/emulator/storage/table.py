@@ -1,4 +1,4 @@
-"""Records of one kind, found by id and by what is unique in them."""
+"""Table: records of one kind in memory, indexed by id and by unique fields, written through to the state."""
 
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -8,12 +8,12 @@ from fedapay_sync.emulator.storage.state_file import State
 
 class Table:
     """
-    Records of one kind, oldest first. Whoever changes a record keeps it again.
+    Records of one kind, oldest first. A changed record must be saved again.
 
     A record that has been erased is gone; FedaPay's own deletions only set ``deleted_at``.
 
     Args:
-        unique: names of fields of which no two records have the same value; ``first`` finds by them at once.
+        unique: names of fields of which no two records have the same value; ``first`` has an index of them.
     """
 
     def __init__(self, kind: str, state: State, *unique: str) -> None:
@@ -39,7 +39,7 @@ class Table:
             found.clear()
 
     def find_by(self, *unique: str) -> None:
-        """One more field to find by."""
+        """Index these fields too."""
         for name in unique:
             if name not in self._by:
                 self._by[name] = {each[name]: each for each in self if each.get(name) is not None}
@@ -51,7 +51,7 @@ class Table:
         return self._records.get(number) if number is not None else None
 
     def save(self, record: Record) -> Record:
-        """Add the record, or write down what changed in it."""
+        """Add the record, or write its changes down."""
         self._state.write(self._kind, record["id"], record)
         self._note(record)
         return record

@@ -1,1 +1,1 @@
-"""What a person sees of the emulated FedaPay in a browser: the payment page and the payer's phone."""
+"""Web pages of the emulator: payment page, receipt, phones of payers, dashboard."""

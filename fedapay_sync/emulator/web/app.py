@@ -1,4 +1,4 @@
-"""The pages: one small web application beside the API."""
+"""The Flask app of the web pages: access control, security headers, error pages."""
 
 from typing import Any, Dict, Mapping, cast
 from urllib.parse import urlencode
@@ -23,14 +23,14 @@ log = get_logger("fedapay_sync.emulator")
 
 # No form of ours is longer.
 _MAX_FORM = 65_536
-#: What anybody may open who has the link; None is an address that there is not. All else is for the developer.
+#: Endpoints that need only the link; None is an unknown address. All others are for the developer.
 _PUBLIC = frozenset({None, "static", "payment", "pay", "payment_state", "no_payment", "receipt"})
 _HEADERS = {
-    # Nothing comes from elsewhere, nothing is written inside a page, no other page may frame it.
+    # Nothing is loaded from elsewhere, no script or style is inline, no other page may frame ours.
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'",
     "X-Content-Type-Options": "nosniff",
-    # The address of a payment page opens it.
+    # The address of a payment page is its token.
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
@@ -38,11 +38,11 @@ _HEADERS = {
 
 class WebApp:
     """
-    Payment page, receipt, phone and dashboard.
+    Payment page, receipt, phones and dashboard.
 
     Args:
         shops: the services of each shop that the emulator serves.
-        access: says who may see more than a payer does.
+        access: guards the pages that are not a payer's.
         emulator: what the dashboard shows and changes.
     """
 
@@ -83,7 +83,7 @@ def _protect(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     if "private" in g:
-        # With "no-referrer" the browser would hide where our own form comes from, and the guard would refuse it.
+        # With "no-referrer" the browser would send "Origin: null" with our own form, and access control refuse it.
         response.headers["Referrer-Policy"] = "same-origin"
         if TOKEN_WORD in request.args:
             response.set_cookie(TOKEN_WORD, request.args[TOKEN_WORD], httponly=True, samesite="Strict")
@@ -94,7 +94,7 @@ def _helpers() -> Dict[str, object]:
     locale = g.get("locale", "fr")
 
     def link(endpoint: str, **values: Any) -> str:
-        """An address of ours, in the reader's language."""
+        """The URL of an endpoint, in the reader's language."""
         return url_for(endpoint, **values, locale="en" if locale == "en" else None)
 
     def in_locale(other: str) -> str:

@@ -9,7 +9,7 @@ from typing import List, NamedTuple, Optional
 
 from fedapay_sync.enums import TransactionStatus
 
-#: Cards that pay, refuse and have no money.
+#: Cards that pay, are declined, have no money.
 GOOD, REFUSED, EMPTY = "4242424242424242", "4000000000000002", "4000000000009995"
 
 _OUTCOMES = {REFUSED: TransactionStatus.declined.value, EMPTY: TransactionStatus.canceled.value}
@@ -18,7 +18,7 @@ _EXPIRY = re.compile(r"([0-9]{1,2})/?([0-9]{2}|20[0-9]{2})\Z")
 
 
 class Card(NamedTuple):
-    """What is remembered of a card, and what comes of paying with it."""
+    """What is remembered of a card: its brand, and the status of a payment by it."""
 
     brand: str
     status: str
@@ -31,7 +31,7 @@ def brand_of(number: str) -> Optional[str]:
 
 
 def lives(expiry: str, year: int, month: int) -> bool:
-    """Whether ``MM/AA`` is a month that is not over."""
+    """Whether ``MM/AA`` has not passed yet."""
     matched = _EXPIRY.match(re.sub(r"\s", "", expiry))
     if matched is None or not 1 <= int(matched[1]) <= 12:
         return False
@@ -39,7 +39,7 @@ def lives(expiry: str, year: int, month: int) -> bool:
 
 
 def is_code(code: str) -> bool:
-    """Whether three or four digits stand there."""
+    """Whether it is a security code: three or four digits."""
     return re.match(r"[0-9]{3,4}\Z", code.strip()) is not None
 
 

@@ -1,4 +1,4 @@
-"""The dashboard: what happened in the emulator, page by page. Only shows; the buttons are in ``buttons``."""
+"""Dashboard, read side: the pages that list what happened; the buttons are in ``dashboard_actions``."""
 
 import hashlib
 from typing import Any, Dict, List, Sequence
@@ -50,7 +50,7 @@ class Dashboard:
         self._shops = shops
 
     def add_to(self, app: Flask) -> None:
-        """Have them served."""
+        """Register the pages."""
         app.jinja_env.filters.update(printable_block=translations.printable_block, hour=translations.hour)
         app.jinja_env.filters.update(clock=_clock, stamped=stamp, masked=masked)
         for rule, name, view in (
@@ -175,7 +175,7 @@ class Dashboard:
 
     @property
     def _rank(self) -> int:
-        """Which shop the reader looks at."""
+        """The shop that the reader looks at, by its place in the list."""
         ranks = [str(rank) for rank in range(len(self._shops()))]
         text = request.args.get("boutique", "0")
         return ranks.index(text) if text in ranks else 0
@@ -189,7 +189,7 @@ class Dashboard:
         return self._shops()[self._rank]
 
     def _page(self, name: str, **values: Any) -> str:
-        # What developers read is in their language, as the commands are.
+        # The dashboard is in French only, as the command line is.
         g.locale = "fr"
         rank = self._rank
 
@@ -216,7 +216,7 @@ class Dashboard:
         )
 
     def _state(self) -> str:
-        """Other than before when something has happened."""
+        """A digest that changes when something has happened."""
         emulator = self._emulator
         calls = emulator.requests
         last: List[object] = [calls[-1].number if calls else 0]
@@ -233,7 +233,7 @@ class Dashboard:
 
 
 def _here() -> str:
-    """This page, for a button to come back to; without what the last button said."""
+    """This page, for a button to come back to; without the result of the last button."""
     query = "&".join(part for part in request.query_string.decode("ascii", "replace").split("&") if part[:5] != "fait=")
     return request.path + (f"?{query}" if query else "")
 

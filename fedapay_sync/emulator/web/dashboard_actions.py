@@ -1,4 +1,4 @@
-"""The buttons of the dashboard: what a person makes happen. Each one goes back to the page that it was on."""
+"""Dashboard, write side: the POST forms behind its buttons; each redirects to the page that it came from."""
 
 import re
 from typing import Callable, Dict
@@ -14,18 +14,18 @@ from fedapay_sync.emulator.shop import Shop
 from fedapay_sync.errors import InvalidArgument
 
 _HOURS = ("1", "24", "72")
-# A page of ours, and nothing that a browser would read as another place: it drops tabs, and takes \ for /.
+# A page of ours, and nothing that a browser reads as another site: browsers drop tabs, and take \ for /.
 _OURS = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 
 class DashboardActions:
-    """What can be pressed in one emulator."""
+    """The buttons for one emulator."""
 
     def __init__(self, emulator: EmulatorBase) -> None:
         self._emulator = emulator
 
     def add_to(self, app: Flask) -> None:
-        """Have them served."""
+        """Register the forms."""
         for rule, name, press in (
             ("/transactions/<int:number>/<move>", "press_move", self.move),
             ("/depots/<int:number>/<end>", "press_payout", self.end_payout),
@@ -40,14 +40,14 @@ class DashboardActions:
             app.add_url_rule(rule, name, _pressed(press), methods=["POST"])
 
     def move(self, number: int, move: str) -> str:
-        """What the payer, the operator or time does with a transaction."""
+        """A status change of a transaction, by payer, operator or time."""
         if move not in MOVES:
             raise InvalidArgument(f"{move!r} n'est pas un geste.", field="move")
         getattr(self._shop, move)(number)
         return "paye" if move == "approve" else "change"
 
     def end_payout(self, number: int, end: str) -> str:
-        """What becomes of a payout."""
+        """The end of a payout."""
         if end not in PAYOUT_ENDS:
             raise InvalidArgument(f"{end!r} n'est pas une fin de dépôt.", field="end")
         getattr(self._shop, f"{end}_payout")(number)
@@ -75,7 +75,7 @@ class DashboardActions:
         return "saut"
 
     def add_fault(self) -> str:
-        """One more, with the words that were filled in."""
+        """One more, with the options that were filled in."""
         words = {name: value.strip() for name, value in request.form.items() if name not in ("panne", "retour")}
         text = ",".join(f"{name}={value}" for name, value in words.items() if value)
         if any("," in value for value in words.values()):

@@ -1,4 +1,4 @@
-"""What the lists of the dashboard show: one page of them, of what the reader looks for."""
+"""Rows of the dashboard: searched, filtered and cut into pages."""
 
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence
 
@@ -30,12 +30,12 @@ class Page(NamedTuple):
 
 def page(items: Iterable[Any], asked: "MultiDict[str, str]", *texts: Callable[[Any], Any], **exact: Any) -> Page:
     """
-    One page of what the reader asked for.
+    One page of the items that match the query.
 
     Args:
         asked: the query string: ``q``, ``page``, and a value for each of ``exact``.
-        texts: what of an item ``q`` is looked for in.
-        exact: what of an item must be the value of that name.
+        texts: texts of an item in which ``q`` is searched.
+        exact: by name, the value of an item that must equal that of the query.
     """
     wanted = {name: asked.get(name, "") for name in exact}
     query = asked.get("q", "")[:_LONGEST_QUERY].strip().lower()

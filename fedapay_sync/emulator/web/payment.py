@@ -1,4 +1,4 @@
-"""The hosted payment page: where a payer chooses how to pay, waits, and sees what came of it."""
+"""The hosted payment page: choice of a payment method, wait for the payer, result."""
 
 from typing import Any, Dict, Optional
 
@@ -26,7 +26,7 @@ def add_payment(app: Flask, shops: Shops) -> None:
     app.add_url_rule("/process/<token>", "payment", page.show, methods=["GET"])
     app.add_url_rule("/process/<token>", "pay", page.pay, methods=["POST"])
     app.add_url_rule("/process/<token>/etat", "payment_state", page.state)
-    # What is in the address and is no token: a slash, or worse.
+    # A token has no slash: this address answers 404 as well.
     app.add_url_rule("/process/<path:token>", "no_payment", page.show)
 
 
@@ -35,12 +35,12 @@ class _PaymentPage:
         self._shops = shops
 
     def show(self, token: str) -> AnyResponse:
-        """Whatever there is to say of that transaction now."""
+        """Form, wait, result or closed page, as the transaction's status wants."""
         with locked_by_token(self._shops, token) as at:
             return _page(at, token) if at is not None else _closed("unknown", 404)
 
     def state(self, token: str) -> Dict[str, Any]:
-        """For the page itself: another text when it has something else to show."""
+        """Polled by the page: another text when it has something else to show."""
         at = find_by_token(self._shops, token)
         return {"state": _state(at) if at is not None else None}
 
@@ -48,7 +48,7 @@ class _PaymentPage:
         with locked_by_token(self._shops, token) as at:
             if at is None:
                 return _closed("unknown", 404)
-            # A second window, a click too late: the page says what has become of it.
+            # Else a second window, or a late click: the next page shows the status.
             if at.fresh and at.shop.transactions.is_payable(at.record):
                 card = request.form.get("moyen") == "carte"
                 wrong = _pay_by_card(at) if card else _pay_by_phone(at)
@@ -58,7 +58,7 @@ class _PaymentPage:
 
 
 def _follow(token: str) -> AnyResponse:
-    """On to what comes of it; ``suite`` tells the payer who sees the end from the one who opens an old link."""
+    """Redirect to the next page; ``suite`` tells the payer in this payment from one that opens an old link."""
     return redirect(url_for("payment", token=token, suite=1, locale="en" if g.locale == "en" else None), 303)
 
 
@@ -105,7 +105,7 @@ def _form(at: TokenMatch, token: str, wrong: Dict[str, str]) -> Response:
         fees=fees,
         card=request.values.get("moyen") == "carte",
         card_mode=CARD_MODE,
-        # Never what was typed of a card.
+        # Never the digits of a card.
         operator=request.form.get("operateur", ""),
         number=printable(request.form.get("numero", known or ""), 40),
         cards=cards,
@@ -147,7 +147,7 @@ def _result(at: TokenMatch, token: str, what: str) -> Response:
 
 
 def _pay_by_phone(at: TokenMatch) -> Dict[str, str]:
-    """Ask on the payer's phone; or what is wrong, by field."""
+    """Prompt the payer's phone; or the errors by field."""
     rules = at.shop.data.rules
     country = _country(countries(rules, transaction_facts(at)["iso"]))
     if country is None:
@@ -164,7 +164,7 @@ def _pay_by_phone(at: TokenMatch) -> Dict[str, str]:
 
 
 def _pay_by_card(at: TokenMatch) -> Dict[str, str]:
-    """Debit the card; or what is wrong, by field."""
+    """Debit the card; or the errors by field."""
     given = {name: request.form.get(name, "")[:40] for name in ("carte", "expire", "code")}
     today = at.shop.data.stamp()
     brand = cards.brand_of(given["carte"])
@@ -181,12 +181,12 @@ def _pay_by_card(at: TokenMatch) -> Dict[str, str]:
 
 
 def _country(offered: Any) -> Optional[Pays]:
-    """The country that the payer chose, if it is one of those offered."""
+    """The chosen country, if it is offered."""
     return next((each for each in offered if each.value == request.values.get("pays")), None)
 
 
 def _as_sent(at: TokenMatch) -> Optional[Dict[str, str]]:
-    """The fields of the form that ask the same phone once more."""
+    """The form fields that prompt the same phone once more."""
     rules, record = at.shop.data.rules, at.record
     for each in countries(rules, transaction_facts(at)["iso"]):
         number = national(each, record["prompted"] or "")

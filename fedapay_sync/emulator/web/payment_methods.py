@@ -1,4 +1,4 @@
-"""Which countries and operators the payment page offers for a transaction."""
+"""Countries and operators that the payment page offers for a transaction."""
 
 from typing import Dict, List
 
@@ -10,7 +10,7 @@ from fedapay_sync.enums import Environment, MethodesPaiement, Pays
 
 
 def countries(rules: Rules, iso: str) -> List[Pays]:
-    """Where the currency is used and somebody takes it."""
+    """Countries that use the currency and have an operator."""
     return [each for each, known in COUNTRIES.items() if known.currency.value == iso and operators(rules, each)]
 
 
@@ -23,7 +23,7 @@ def operators(rules: Rules, country: Pays) -> Dict[str, str]:
 
 
 def home_of(customer: Record, offered: List[Pays]) -> Pays:
-    """Where the customer's number is at home: as its dialling code says, else the first country that it fits."""
+    """The country of the customer's number: by its dialling code, else the first whose format it fits."""
     digits = (customer.get("phone") or "").lstrip("+")
     fitting = [each for each in offered if national(each, digits)]
     named = [each for each in fitting if digits.startswith(COUNTRIES[each].dialling_code) and len(digits) > 10]

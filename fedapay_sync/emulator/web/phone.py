@@ -1,4 +1,4 @@
-"""The payer's phone: what his operator asks there, and the buttons with which he answers."""
+"""Web pages of the payer's phone: the prompts, and the buttons that answer them."""
 
 import hashlib
 from collections import Counter
@@ -72,7 +72,7 @@ class _PhonePages:
     # Inside
 
     def _look(self, number: str) -> List[Tuple[Phones, Prompt]]:
-        """What the phone shows, oldest first; a person has it in hand."""
+        """The prompts on the phone, oldest first; holds the phone, as a person has its page open."""
         if written(number) != number:
             abort(404)
         phones = [shop.phones for shop in self._shops()]
@@ -81,7 +81,7 @@ class _PhonePages:
         return prompts_on(number, phones)
 
     def _asked(self) -> Dict[str, int]:
-        """Each number that was asked, and how many prompts wait there."""
+        """Each number that was prompted, and how many prompts wait there."""
         waiting = Counter(bare(each.number) for shop in self._shops() for each in shop.phones.prompts())
         numbers = {bare(each): each for shop in self._shops() for each in reversed(shop.phones.numbers)}
         return {each: waiting[known] for known, each in reversed(list(numbers.items()))}

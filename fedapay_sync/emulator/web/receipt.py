@@ -1,4 +1,4 @@
-"""The receipt of a payment, as its payer may open and print it."""
+"""The page with the receipt of a payment, for its payer to open and print."""
 
 from flask import Flask, Response, render_template, request
 

@@ -1,10 +1,10 @@
-"""The way back to the shop."""
+"""Builds the URL that sends a payer back to the shop."""
 
 import re
 from typing import Optional
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-# What may stand in an address as it is; all else a browser would have to guess about.
+# Characters that stay as they are in a URL; all others are escaped.
 _PLAIN = "%/?:@!$&'()*+,;=-._~[]#"
 
 

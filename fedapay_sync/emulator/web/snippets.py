@@ -1,4 +1,4 @@
-"""A call to the API as a text to copy: for a shell, and what a program in Python (``call.txt``) gives."""
+"""Renders a recorded API call as text to copy: a curl command, and the arguments for ``call.txt`` in Python."""
 
 import json
 import shlex
@@ -12,7 +12,7 @@ _JSON = "application/json"
 
 def curl(call: ApiRequest, base_url: str) -> str:
     """The call once more by curl; the key comes from the variable that has it."""
-    # Quoted, all of it: who made the call chose each word, the method too. Raw: a body may begin with @.
+    # All of it is quoted: the client chose each word, the method too. Raw: a body may begin with @.
     lines = [f"curl -X {shlex.quote(call.method)} {shlex.quote(_address(call, base_url))}"]
     if call.key:
         lines.append('-H "Authorization: Bearer $FEDAPAY_API_KEY"')
@@ -23,12 +23,12 @@ def curl(call: ApiRequest, base_url: str) -> str:
 
 
 def arguments(call: ApiRequest, base_url: str) -> List[str]:
-    """What a Python program gives to ``requests.request``, besides the key."""
+    """The arguments of ``requests.request`` in Python, besides the key."""
     given = [repr(call.method), repr(_address(call, base_url))]
     body = _json(call.body)
     if body is not None and _is_json(call):
         return [*given, f"json={body!r}"]
-    # As bytes: of a text requests would make no UTF-8.
+    # As bytes: requests would not encode a text as UTF-8.
     return [*given, f"data={_text(call.body)!r}.encode()"] if call.body else given
 
 

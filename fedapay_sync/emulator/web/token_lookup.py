@@ -1,4 +1,4 @@
-"""What stands behind a token, and what a page tells of it."""
+"""Finds the transaction of a payment token among all shops, and the facts that pages show of it."""
 
 from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Sequence
@@ -13,10 +13,10 @@ Shops = Callable[[], Sequence[ShopServices]]
 
 class TokenMatch(NamedTuple):
     """
-    A transaction, and the shop that it belongs to.
+    The transaction of a token, and its shop.
 
     Attributes:
-        fresh: the token still opens it; else its day is over.
+        fresh: the token has not expired.
     """
 
     shop: ShopServices
@@ -25,7 +25,7 @@ class TokenMatch(NamedTuple):
 
 
 def find_by_token(shops: Shops, token: str) -> Optional[TokenMatch]:
-    """The transaction of a token of ours, also of one that is too old; None for anything else."""
+    """The transaction of a valid token, also of an expired one; None for anything else."""
     for stale in (False, True):
         for shop in shops():
             record = shop.transactions.by_token(token, stale=stale)
@@ -36,7 +36,7 @@ def find_by_token(shops: Shops, token: str) -> Optional[TokenMatch]:
 
 @contextmanager
 def locked_by_token(shops: Shops, token: str) -> Iterator[Optional[TokenMatch]]:
-    """What is behind a token, while nobody else changes it."""
+    """The transaction of a token, under the lock of all shops, as one step."""
     with ExitStack() as steps:
         for shop in shops():
             steps.enter_context(shop.data.atomic())
@@ -44,7 +44,7 @@ def locked_by_token(shops: Shops, token: str) -> Iterator[Optional[TokenMatch]]:
 
 
 def transaction_facts(at: TokenMatch) -> Dict[str, Any]:
-    """What every page says of a transaction."""
+    """What each page shows of a transaction."""
     record = at.record
     return {
         "shop": at.shop.accounts.describe(record["account_id"], in_full=False)["name"],

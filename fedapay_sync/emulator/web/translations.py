@@ -1,4 +1,4 @@
-"""Every text of the pages, in French and in English, in this one place."""
+"""Texts of the pages in French and English, and formats of money, dates and untrusted text."""
 
 import re
 from typing import Callable, Dict, Tuple
@@ -137,7 +137,7 @@ _TEXTS: Dict[str, Tuple[str, str]] = {
     "others": ("Autres demandes en attente : {count}", "Other requests waiting: {count}"),
 }
 
-#: What a button of the dashboard has done.
+#: Results of the dashboard's buttons.
 DONE: Dict[str, str] = {
     "paye": "La transaction est payée.",
     "change": "Fait.",
@@ -154,25 +154,25 @@ _THIN = "\u202f"
 _FIXED = "\u00a0"
 
 
-# What would turn text around, or end it: controls, marks of direction, halves of characters.
+# Control characters, direction marks, lone surrogates: they would reorder or end the text.
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 def printable(text: object, most: int = 400) -> str:
-    """Text of a stranger as a page may show it; the template escapes it."""
+    """Untrusted text on one line, without control characters; the template escapes it."""
     clean = _UNSHOWN.sub("\ufffd", re.sub(r"\s", " ", str(text)[: most + 1]))
     return clean if len(clean) <= most else clean[:most] + "…"
 
 
 def printable_block(text: object, most: int = 20_000) -> str:
-    """Text of several lines, and of a stranger, as a page may show it; the template escapes it."""
+    """Untrusted text of several lines, without control characters; the template escapes it."""
     lines = str(text)[: most + 1].expandtabs(4).splitlines()
     clean = "\n".join(_UNSHOWN.sub("\ufffd", each) for each in lines)
     return clean if len(clean) <= most else clean[:most] + "…"
 
 
 def translator(locale: str) -> Callable[..., str]:
-    """``t("key", name=value)`` in that language."""
+    """The function ``t("key", name=value)`` of that language."""
     column = 1 if locale == "en" else 0
 
     def tell(key: str, **values: object) -> str:
@@ -182,7 +182,7 @@ def translator(locale: str) -> Callable[..., str]:
 
 
 def money_formatter(locale: str) -> Callable[[int, str], str]:
-    """``15 000 F CFA``, which no line's end breaks."""
+    """Writes ``15 000 F CFA``, with spaces that no line breaks at."""
 
     def write(amount: int, iso: str) -> str:
         digits = f"{amount:,}" if locale == "en" else f"{amount:,}".replace(",", _THIN)

@@ -16,7 +16,7 @@
 
   const touchable = (part) => [...part.querySelectorAll("a, button, input, select, summary, [tabindex]")];
 
-  // Whoever stands on a button that is made anew stands on it again: by the row that it is in.
+  // Focus on a button that is replaced goes to its successor, found by the row that it is in.
   function place(part) {
     const held = document.activeElement;
     if (!part.contains(held)) return () => {};

@@ -27,7 +27,7 @@
 
   async function look() {
     const { live, state, awake } = main().dataset;
-    // A phone that lies open, in a tab behind another, is still in somebody's hand: asking is what says so.
+    // A phone's page asks also from a tab behind another: asking is what keeps the phone from answering by itself.
     if (live && (awake || !document.hidden)) {
       try {
         const found = JSON.parse(await text(live, "application/json"));
