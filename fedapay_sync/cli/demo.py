@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from fedapay_sync.cli import demo_page
-from fedapay_sync.cli.story import Story, francs, make_printable
+from fedapay_sync.cli.progress import ProgressPrinter, francs, make_printable
 from fedapay_sync.common.countries import SANDBOX_GOOD_NUMBER
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.emulator import Emulator
@@ -41,9 +41,9 @@ def demo(page: bool, no_browser: bool) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="fedapay_sync-demo-") as folder:
             if page:
-                outcome = demo_page.play(Path(folder), Story(), _AMOUNT, browser=not no_browser)
+                outcome = demo_page.play(Path(folder), ProgressPrinter(), _AMOUNT, browser=not no_browser)
             else:
-                outcome = _play(Path(folder), Story())
+                outcome = _play(Path(folder), ProgressPrinter())
     except FedapayError as error:
         raise click.ClickException(str(error)) from None
     if not outcome.paid:
@@ -51,26 +51,26 @@ def demo(page: bool, no_browser: bool) -> None:
     click.echo("\nPour vos propres essais : fedapay-sync emulator --port 8080, puis les dix lignes du README.")
 
 
-def _play(folder: Path, story: Story) -> Outcome:
+def _play(folder: Path, progress: ProgressPrinter) -> Outcome:
     with Emulator(delay=_THINKING) as fedapay, demo_page.connector_to(fedapay, folder) as connector:
-        return _pay_and_wait(connector, fedapay, story)
+        return _pay_and_wait(connector, fedapay, progress)
 
 
-def _pay_and_wait(connector: Connector, fedapay: Emulator, story: Story) -> Outcome:
+def _pay_and_wait(connector: Connector, fedapay: Emulator, progress: ProgressPrinter) -> Outcome:
     asked, paid = threading.Event(), threading.Event()
 
     def on_webhook(event: WebhookHistory) -> None:
         # The first webhook may come before the answer to our own call; the lines keep their order.
         asked.wait(_PATIENCE)
-        story.tell("Webhook reçu, signature vérifiée", event.name or "", good=True)
+        progress.step("Webhook reçu, signature vérifiée", event.name or "", good=True)
         if event.paid:
             paid.set()
 
-    story.tell("FedaPay de démonstration prêt", fedapay.url)
+    progress.step("FedaPay de démonstration prêt", fedapay.url)
     connector.on_webhook(on_webhook)
     connector.start_webhook_server()
     fedapay.webhook_url = connector.webhook_url
-    story.tell("Serveur de webhooks prêt", connector.webhook_url)
+    progress.step("Serveur de webhooks prêt", connector.webhook_url)
 
     payment = connector.pay(
         PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test),
@@ -78,8 +78,8 @@ def _pay_and_wait(connector: Connector, fedapay: Emulator, story: Story) -> Outc
         _AMOUNT,
         description="Démonstration",
     )
-    story.tell("Transaction créée", f"n° {payment.id_transaction}, {francs(_AMOUNT)}", good=True)
-    story.tell("Invitation envoyée au téléphone", f"{SANDBOX_GOOD_NUMBER}, en attente du client…", good=True)
+    progress.step("Transaction créée", f"n° {payment.id_transaction}, {francs(_AMOUNT)}", good=True)
+    progress.step("Invitation envoyée au téléphone", f"{SANDBOX_GOOD_NUMBER}, en attente du client…", good=True)
     asked.set()
 
     outcome = connector.finalise(payment.id_transaction, timeout=_PATIENCE)
@@ -88,5 +88,5 @@ def _pay_and_wait(connector: Connector, fedapay: Emulator, story: Story) -> Outc
     transaction = outcome.transaction
     if transaction is not None and outcome.paid:
         fees = f", dont {francs(transaction.fees)} de frais" if transaction.fees else ""
-        story.tell("Payé", f"{francs(transaction.amount_debited or _AMOUNT)} débités{fees}", good=True)
+        progress.step("Payé", f"{francs(transaction.amount_debited or _AMOUNT)} débités{fees}", good=True)
     return outcome

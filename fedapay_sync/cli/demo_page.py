@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import click
 
-from fedapay_sync.cli.story import Story, francs
+from fedapay_sync.cli.progress import ProgressPrinter, francs
 from fedapay_sync.common.countries import SANDBOX_GOOD_NUMBER
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.emulator import Emulator
@@ -40,8 +40,8 @@ _THANKS = """<!doctype html>
 class _Shop:
     """The shop that the payer is sent back to: one page, which reports the query of its address."""
 
-    def __init__(self, story: Story) -> None:
-        self._story = story
+    def __init__(self, progress: ProgressPrinter) -> None:
+        self._progress = progress
         self._back = threading.Event()
         self._paid = threading.Event()
         self.server = WebServer(self, name="fedapay-demo-shop")
@@ -52,14 +52,14 @@ class _Shop:
             return []
         query = parse_qs(environ.get("QUERY_STRING", ""))
         said = ", ".join(f"{name}={query[name][0]!r}" for name in ("id", "status") if name in query)
-        self._story.tell("Le navigateur est revenu", said, good=True)
+        self._progress.step("Le navigateur est revenu", said, good=True)
         self._back.set()
         start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
         return [_THANKS.encode("utf-8")]
 
     def hear(self, event: WebhookHistory) -> None:
         """The callback ``on_webhook`` of the connector."""
-        self._story.tell("Webhook reçu, signature vérifiée", event.name or "", good=True)
+        self._progress.step("Webhook reçu, signature vérifiée", event.name or "", good=True)
         if event.paid:
             self._paid.set()
 
@@ -72,7 +72,7 @@ class _Shop:
         _wait(self._back, _WAY_BACK)
 
 
-def play(folder: Path, story: Story, amount: int, *, browser: bool) -> Outcome:
+def play(folder: Path, progress: ProgressPrinter, amount: int, *, browser: bool) -> Outcome:
     """
     Let a person pay.
 
@@ -80,7 +80,7 @@ def play(folder: Path, story: Story, amount: int, *, browser: bool) -> Outcome:
         folder: for the database.
         browser: open the pages, where there is a screen.
     """
-    shop = _Shop(story)
+    shop = _Shop(progress)
     with ExitStack() as running:
         running.enter_context(shop.server)
         fedapay = running.enter_context(Emulator())
@@ -95,23 +95,23 @@ def play(folder: Path, story: Story, amount: int, *, browser: bool) -> Outcome:
             callback_url=f"{shop.server.url}/retour",
             description="Démonstration",
         )
-        story.tell("Transaction créée", f"n° {payment.id_transaction}, {francs(amount)}", good=True)
+        progress.step("Transaction créée", f"n° {payment.id_transaction}, {francs(amount)}", good=True)
         phone = f"{fedapay.url}/telephone/{SANDBOX_GOOD_NUMBER}"
         _show([str(payment.payment_link), phone], fedapay.desk_url, browser=browser and _has_screen())
-        return _follow(connector, shop, story, payment.id_transaction)
+        return _follow(connector, shop, progress, payment.id_transaction)
 
 
-def _follow(connector: Connector, shop: _Shop, story: Story, id_transaction: Any) -> Outcome:
+def _follow(connector: Connector, shop: _Shop, progress: ProgressPrinter, id_transaction: Any) -> Outcome:
     outcome = connector.finalise(id_transaction, timeout=_PATIENCE)
     if not outcome.paid and outcome.reason in ("declined", "canceled"):
-        story.tell("Pas payé", f"{outcome.reason} ; réessayer sur la page, ou Ctrl-C pour finir")
+        progress.step("Pas payé", f"{outcome.reason} ; réessayer sur la page, ou Ctrl-C pour finir")
         if shop.wait_for_payment(_PATIENCE):
             outcome = connector.finalise(id_transaction, timeout=_MOMENT)
     if outcome.paid:
         # The callback runs on a thread of its own; its line belongs before the last ones.
         shop.wait_for_payment(_MOMENT)
         debited = outcome.transaction.amount_debited if outcome.transaction else None
-        story.tell("Payé", f"{francs(debited or outcome.amount or 0)} débités", good=True)
+        progress.step("Payé", f"{francs(debited or outcome.amount or 0)} débités", good=True)
         shop.wait_for_return()
     return outcome
 

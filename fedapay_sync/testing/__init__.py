@@ -63,9 +63,9 @@ def fedapay_emulator(
     _fedapay_ports: List[int],
 ) -> Iterator["Emulator"]:
     """Un FedaPay neuf, où rien n'arrive tant que le test ne le dit pas."""
-    from fedapay_sync.testing.fixtures import environment, quiet, serving
+    from fedapay_sync.testing.fixtures import close_connectors, environment, running_emulator
 
-    with serving(_fedapay_ports, fedapay_emulator_options) as emulator, loopback_only(fedapay_allowed_hosts):
+    with running_emulator(_fedapay_ports, fedapay_emulator_options) as emulator, loopback_only(fedapay_allowed_hosts):
         # The test's own patches are undone with these, in their order: none of ours outlives the test.
         for name, value in environment(emulator, tmp_path).items():
             if value is None:
@@ -73,15 +73,15 @@ def fedapay_emulator(
             else:
                 monkeypatch.setenv(name, value)
         yield emulator
-        quiet(emulator)
+        close_connectors(emulator)
 
 
 @pytest.fixture
 def fedapay_connector(fedapay_emulator: "Emulator", tmp_path: Path) -> "Connector":
     """Un connecteur à ``fedapay_emulator``, sur une base du test ; son serveur reçoit les webhooks."""
-    from fedapay_sync.testing.fixtures import connected
+    from fedapay_sync.testing.fixtures import open_connector
 
-    return connected(fedapay_emulator, tmp_path)
+    return open_connector(fedapay_emulator, tmp_path)
 
 
 @pytest.fixture

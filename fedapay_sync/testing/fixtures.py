@@ -13,14 +13,14 @@ from fedapay_sync.errors import PortUnavailable
 
 #: The longest wait for webhooks and callbacks to be done, in seconds.
 PATIENCE = 5.0
-_LOOK = 0.002
+_POLL = 0.002
 
 
 @contextmanager
-def serving(ports: List[int], options: Dict[str, Any]) -> Iterator[Emulator]:
+def running_emulator(ports: List[int], options: Dict[str, Any]) -> Iterator[Emulator]:
     """An emulator that runs, on the port of the earlier ones if that is free."""
     emulator = _started(ports, {"retry_factor": 0.01, **options})
-    emulator.clock.on_advance(before=lambda ahead: None, after=lambda: settle(emulator))
+    emulator.clock.on_advance(before=lambda ahead: None, after=lambda: wait_until_idle(emulator))
     try:
         yield emulator
     finally:
@@ -41,8 +41,8 @@ def environment(emulator: Emulator, folder: Path) -> Dict[str, Optional[str]]:
     }
 
 
-def connected(emulator: Emulator, folder: Path) -> Connector:
-    """A connector whose server gets the emulator's webhooks; ``quiet`` closes it."""
+def open_connector(emulator: Emulator, folder: Path) -> Connector:
+    """A connector whose server gets the emulator's webhooks; ``close_connectors`` closes it."""
     connector = Connector(
         emulator.url,
         use_listen_server=True,
@@ -56,17 +56,17 @@ def connected(emulator: Emulator, folder: Path) -> Connector:
     return connector
 
 
-def settle(emulator: Emulator, patience: float = PATIENCE) -> None:
+def wait_until_idle(emulator: Emulator, patience: float = PATIENCE) -> None:
     """Wait until webhooks are delivered, and the callbacks that they bring have been called."""
     end = SYSTEM_CLOCK.monotonic() + patience
     with suppress(TimeoutError):  # a shop that refuses its webhooks is the test's affair
         emulator.wait_for_deliveries(patience)
     pause = threading.Event()
     while any(each.owes_callbacks() for each in living(emulator.url)) and SYSTEM_CLOCK.monotonic() < end:
-        pause.wait(_LOOK)
+        pause.wait(_POLL)
 
 
-def quiet(emulator: Emulator) -> None:
+def close_connectors(emulator: Emulator) -> None:
     """Close every connector that talks to the emulator; one that lives on opens again when it is used."""
     for each in living(emulator.url):
         each.close()

@@ -10,7 +10,7 @@ from fedapay_sync.errors import InvalidArgument
 if TYPE_CHECKING:
     from fedapay_sync.emulator import Emulator, Prompt
 
-_LOOK = 0.01
+_POLL = 0.01
 
 
 class Payer:
@@ -62,14 +62,14 @@ class Payer:
     # Inside
 
     def _does(self, answer: str, id: Union[int, str, None]) -> Optional[int]:
-        from fedapay_sync.testing.fixtures import settle
+        from fedapay_sync.testing.fixtures import wait_until_idle
 
         number = self._last_waiting() if id is None else int(self._emulator.transaction(id)["id"])
         if number is None:
             self._plan(answer)
             return None
         self._answer(number, answer)
-        settle(self._emulator)
+        wait_until_idle(self._emulator)
         return number
 
     def _last_waiting(self) -> Optional[int]:
@@ -111,7 +111,7 @@ class Payer:
                 self._thread.start()
 
     def _watch(self) -> None:
-        while not self._closed.wait(_LOOK):
+        while not self._closed.wait(_POLL):
             with self._lock:
                 prompts = self._prompts()
                 if not self._plans:

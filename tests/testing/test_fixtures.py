@@ -10,7 +10,7 @@ import requests
 import fedapay_sync.flask
 from fedapay_sync import Connector, FedapayConnector, MethodesPaiement, PaiementSetup, Pays, UserData, signature
 from fedapay_sync.errors import InvalidArgument, SignatureError
-from fedapay_sync.testing.fixtures import settle
+from fedapay_sync.testing.fixtures import wait_until_idle
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -121,7 +121,7 @@ def test_a_callback_that_never_ends_does_not_hold_a_test_for_ever(fedapay_emulat
     fedapay_connector.on_webhook(lambda event: go_on.wait(30))
     fedapay_connector.pay(SETUP, CLIENT, 1000)
 
-    settle(fedapay_emulator, patience=0.1)
+    wait_until_idle(fedapay_emulator, patience=0.1)
 
     assert fedapay_connector.owes_callbacks()
     go_on.set()

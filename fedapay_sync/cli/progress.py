@@ -1,4 +1,4 @@
-"""What a demonstration tells its reader."""
+"""Prints the steps of the demonstration, with the seconds since its start."""
 
 import sys
 import threading
@@ -7,14 +7,14 @@ import time
 import click
 
 
-class Story:
-    """Tells what happens, when, in aligned lines."""
+class ProgressPrinter:
+    """Prints steps in aligned lines; used by several threads."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
         self._lock = threading.Lock()
 
-    def tell(self, what: str, detail: str = "", *, good: bool = False) -> None:
+    def step(self, what: str, detail: str = "", *, good: bool = False) -> None:
         """One step, with the seconds since the start."""
         seconds = f"{time.monotonic() - self._start:5.2f} s".replace(".", ",")
         mark = click.style("✓" if good else "·", fg="green" if good else None)
