@@ -43,7 +43,7 @@ class _PhonePages:
         return {"state": self._all_state()}
 
     def show(self, number: str) -> str:
-        prompts = self._look(number)
+        prompts = self._open_phone(number)
         done = request.args.get("fait")
         return render_template(
             "phone.html",
@@ -57,11 +57,11 @@ class _PhonePages:
         )
 
     def state(self, number: str) -> Dict[str, Any]:
-        return {"state": _state([each for _, each in self._look(number)])}
+        return {"state": _state([each for _, each in self._open_phone(number)])}
 
     def answer(self, number: str) -> AnyResponse:
         answer = request.form.get("reponse", "")
-        for phones, prompt in self._look(number):
+        for phones, prompt in self._open_phone(number):
             if str(prompt.id) == request.form.get("demande") and answer in ANSWERS:
                 done = answer if phones.answer(prompt, answer) else "late"
                 break
@@ -71,7 +71,7 @@ class _PhonePages:
 
     # Inside
 
-    def _look(self, number: str) -> List[Tuple[Phones, Prompt]]:
+    def _open_phone(self, number: str) -> List[Tuple[Phones, Prompt]]:
         """The prompts on the phone, oldest first; holds the phone, as a person has its page open."""
         if written(number) != number:
             abort(404)
