@@ -9,7 +9,7 @@ from fedapay_sync.emulator import Emulator, Settings
 from fedapay_sync.emulator.domain.settings import FIXED, set_from_text
 from fedapay_sync.errors import InvalidArgument
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "emulateur.md"
+GUIDE = Path(__file__).resolve().parents[3] / "docs" / "emulateur.md"
 
 
 @pytest.mark.parametrize("status", [400, 422, 500])

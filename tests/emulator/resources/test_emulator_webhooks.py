@@ -423,7 +423,7 @@ def test_what_waits_outlives_a_killed_process(tmp_path, make_receiver, free_port
     """
     file = str(tmp_path / "shop.fedapay")
     url = f"http://127.0.0.1:{free_port}/hook"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     with subprocess.Popen(
         [sys.executable, "-c", DIES, file, url],
         stdin=subprocess.PIPE,
