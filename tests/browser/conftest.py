@@ -16,12 +16,12 @@ from fedapay_sync import signature
 from fedapay_sync.emulator import Emulator
 from fedapay_sync.server.web_server import WebServer
 
-DESK, TELEPHONE = (1280, 900), (360, 740)
+DESKTOP, TELEPHONE = (1280, 900), (360, 740)
 PATIENCE = 10
 
 
 def _promised(missing):
-    """Without a browser these tests are skipped, unless somebody promised one."""
+    """Without a browser these tests are skipped, unless one is promised."""
     if os.environ.get("REQUIRE_CHROMIUM"):
         pytest.fail(f"REQUIRE_CHROMIUM is set, and there is no {missing}")
     pytest.skip(f"no {missing}: pip install '.[browser]', apt-get install chromium chromium-driver")
@@ -142,7 +142,7 @@ class Browser:
         """What is done inside happens in a second window, or in a tab that hides the first one, which goes on."""
         first = self.driver.current_window_handle
         self.driver.switch_to.new_window(kind)
-        self.size(*DESK)
+        self.size(*DESKTOP)
         try:
             yield
         finally:
@@ -150,7 +150,7 @@ class Browser:
             self.driver.switch_to.window(first)
 
     def barriers(self):
-        """What axe finds that would stop somebody: each serious or critical violation, with where it is."""
+        """What axe finds that would stop a person: each serious or critical violation, with where it is."""
         self.driver.execute_script(_axe())
         found = self.driver.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
         assert found["passes"], "axe looked at nothing"
@@ -168,7 +168,7 @@ class Browser:
         )
 
 
-@pytest.fixture(params=[DESK, TELEPHONE], ids=["desk", "telephone"])
+@pytest.fixture(params=[DESKTOP, TELEPHONE], ids=["desktop", "telephone"])
 def window(request):
     """Both sizes of a screen."""
     return request.param
@@ -176,10 +176,10 @@ def window(request):
 
 @pytest.fixture
 def browser(chromium):
-    """A fresh page with scripts, the width of a desk."""
+    """A fresh page with scripts, the width of a desktop screen."""
     browser = Browser(chromium)
     browser.scripts(True)
-    browser.size(*DESK)
+    browser.size(*DESKTOP)
     chromium.delete_all_cookies()
     yield browser
     chromium.get("about:blank")

@@ -43,7 +43,7 @@ def test_a_webhook_is_delivered_again_by_its_button(browser, emulator, shop, pai
     emulator.wait_for_deliveries()
     after = [body for _, body in shop.received]
     assert len(after) == len(before) + 1
-    # Webhooks overtake each other: which of them came last before is nobody's to say.
+    # Webhooks overtake each other: which of them came last before is not certain.
     assert after[-1] in before
     assert shop.wait_for("transaction.approved", emulator.webhook_secret)["id"] == paid["id"]
 
@@ -62,7 +62,7 @@ def test_what_happens_appears_by_itself(browser, emulator, order):
     browser.wait_for("approved")
 
 
-def test_what_a_person_writes_is_not_taken_from_him(browser, emulator, order):
+def test_what_a_person_writes_is_not_taken_away(browser, emulator, order):
     """
     The list is made anew around a filter that is being filled in; a button that had the focus has it again.
     """

@@ -1,4 +1,4 @@
-"""A customer pays in a real browser, on a desk and on a small telephone; his phone is another window."""
+"""A customer pays in a real browser, on a desktop screen and a small one; the phone is another window."""
 
 import pytest
 
@@ -41,16 +41,16 @@ def test_each_answer_of_the_phone_leads_back_to_the_shop(button, said, status, w
     assert browser.overflow() <= 0
     if status != "approved":
         browser.press("Retourner à la boutique")
-    # Who has paid is sent back without a click.
+    # A payer that has paid is sent back without a click.
     browser.wait_for("Merci de votre visite")
 
     assert shop.returns == [{"commande": ["7"], "id": [str(transaction["id"])], "status": [status]}]
     assert shop.wait_for(f"transaction.{status}", emulator.webhook_secret)["id"] == transaction["id"]
 
 
-def test_who_ignores_his_phone_waits_and_may_pay_another_way(browser, order, shop, emulator):
+def test_a_payer_that_ignores_the_phone_waits_and_may_pay_another_way(browser, order, shop, emulator):
     """
-    The page stays as it is; then he pays by card.
+    The page stays as it is; then the card pays.
     """
     transaction = order()
     pay(browser, transaction)
@@ -92,7 +92,7 @@ def test_it_works_without_scripts(browser, order, shop, emulator):
 
 def test_a_phone_behind_another_tab_is_still_in_hand(browser, emulator):
     """
-    Its page goes on saying that it is open: so long the payer does not answer by himself.
+    Its page goes on saying that it is open: so long the payer does not answer without a person.
     """
 
     def held():
@@ -138,9 +138,9 @@ def test_a_keyboard_is_enough(browser, order, emulator):
     browser.wait_for("Confirmez sur votre téléphone")
 
 
-def test_nobody_is_kept_out(browser, window, order, emulator, push):
+def test_no_page_of_a_payer_is_a_barrier(browser, window, order, emulator, push):
     """
-    Axe finds nothing serious on any page of the payer's and of his phone's, in either language.
+    Axe finds nothing serious on any page of the payer's and of the phone's, in either language.
     """
     browser.size(*window)
     transaction, deleted = order(), order()
@@ -174,7 +174,7 @@ def test_nobody_is_kept_out(browser, window, order, emulator, push):
     assert not any(found.values()), found
 
 
-def test_who_would_be_kept_out_is_noticed(browser):
+def test_a_barrier_is_noticed(browser):
     """
     The check can fail: a picture without words, grey on grey.
     """

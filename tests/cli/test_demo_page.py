@@ -106,7 +106,7 @@ def test_a_person_pays_and_sees_what_the_shop_saw(demo, person, eventually):
     assert "status='approved'" in running.text
 
 
-def test_who_refused_may_try_again(demo, person, eventually):
+def test_a_payer_that_refused_may_try_again(demo, person, eventually):
     """
     The demonstration says so and goes on waiting.
     """

@@ -118,7 +118,7 @@ def receiver(emulator):
 
 @pytest.fixture
 def make_receiver():
-    """``make_receiver()``: one more shop, known to nobody yet; its ``server`` is not started."""
+    """``make_receiver()``: one more shop, not known to the emulator yet; its ``server`` is not started."""
     return Receiver
 
 

@@ -429,7 +429,7 @@ def test_a_day_expires_and_three_days_transfer(hand_clock, client_of):
 
 def test_time_alone_tells_of_expiry(hand_clock, client_of):
     """
-    Nobody asks, and yet the event is there: a timer follows the same clock.
+    No call asks, and yet the event is there: a timer follows the same clock.
     """
     with Emulator(clock=hand_clock) as emulator:
         api = client_of(emulator)

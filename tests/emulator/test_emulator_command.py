@@ -78,7 +78,7 @@ def test_it_is_ready_when_it_says_so_and_stops_cleanly(sent):
 
 def test_a_whole_payment_goes_through_the_command(receiver):
     """
-    Key, secret, header, delay and address given as options; the payer agrees by himself.
+    Key, secret, header, delay and address given as options; the payer agrees without a person.
     """
     with serving(
         *(
@@ -300,7 +300,7 @@ def test_a_wrong_fault_shop_or_factor_is_a_french_usage_error(arguments, said):
     assert "Traceback" not in done.stderr
 
 
-def test_beyond_this_machine_the_address_of_the_desk_has_a_token():
+def test_beyond_this_machine_the_address_of_the_dashboard_has_a_token():
     """
     Printed once, on stderr; without it nothing can be controlled.
     """

@@ -295,7 +295,7 @@ def test_beyond_this_machine_a_token_is_needed():
 
 def test_at_this_machine_no_token_is_needed(emulator):
     """
-    Nobody else comes that far.
+    No other machine comes that far.
     """
     assert emulator.desk_url == emulator.url + "/"
 

@@ -49,7 +49,7 @@ def test_when_the_payer_has_agreed_the_callback_has_been_called(fedapay_connecto
 @pytest.mark.parametrize("on_a_phone", [True, False])
 def test_each_gesture_of_the_payer_has_its_end(fedapay_emulator, fedapay_connector, payer, gesture, status, on_a_phone):
     """
-    On a phone that was asked, and behind a link that asks nobody.
+    On a phone that was asked, and behind a link that asks no phone.
     """
     if on_a_phone:
         id = fedapay_connector.pay(SETUP, CLIENT, 1000).id_transaction
@@ -155,7 +155,7 @@ def test_a_signed_webhook_is_what_the_shop_would_get(fedapay_emulator, fedapay_c
 
 def test_a_signed_webhook_may_say_what_has_not_happened(fedapay_emulator, webhook, fedapay_connector):
     """
-    For a route's own test nobody has to pay; a field may say what it wants; the emulator is as before.
+    For a route's own test no payment is needed; a field may have any value; the emulator is as before.
     """
     id = fedapay_connector.pay(SETUP, CLIENT, 1000).id_transaction
 

@@ -321,7 +321,7 @@ def test_workers_of_xdist_do_not_meet(run):
 
 def test_it_loads_nothing_until_a_fixture_is_asked_for(run):
     """
-    Neither the connector nor what it needs is imported by who only has the package installed.
+    Neither the connector nor what it needs is imported where the package is only installed.
     """
     result = run(
         """

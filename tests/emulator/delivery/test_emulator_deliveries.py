@@ -14,7 +14,7 @@ from fedapay_sync.server.web_server import WebServer
 
 
 def closed_port():
-    """A port where nobody listens."""
+    """A port without listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

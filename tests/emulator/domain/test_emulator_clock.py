@@ -58,9 +58,9 @@ def test_payers_and_operators_answer_by_that_clock(client_of):
         assert (client.get(made["id"])["status"], emulator.payout(payout["id"])["status"]) == ("approved", "sent")
 
 
-def test_who_answers_in_time_has_paid_however_far_the_jump(client_of):
+def test_an_answer_in_time_pays_however_far_the_jump(client_of):
     """
-    The payer needs ten minutes: he is before the link expires, and the merchant has his money three days later.
+    The payer needs ten minutes: before the link expires, and the merchant has the money three days later.
     """
     with Emulator(delay=600) as emulator:
         client = client_of(emulator)
@@ -78,7 +78,7 @@ def test_who_answers_in_time_has_paid_however_far_the_jump(client_of):
 
 def test_many_payers_hold_no_jump_up(client_of):
     """
-    Each of them has answered, and the clock stops once for all who answer at about the same time.
+    Each of them has answered, and the clock stops once for all answers of about the same time.
     """
     with Emulator(delay=600) as emulator:
         client = client_of(emulator)
@@ -112,7 +112,7 @@ def test_retries_of_webhooks_follow_it(client_of, make_receiver, eventually):
 
 def test_time_may_go_a_thousand_times_faster(client_of, eventually):
     """
-    A day is over in seconds, without anybody's jump.
+    A day is over in seconds, without a jump.
     """
     with Emulator(time_factor=100_000) as emulator:
         id = client_of(emulator).create()["id"]
@@ -167,7 +167,7 @@ def test_the_state_file_keeps_the_time_that_a_factor_won(client_of, tmp_path):
 
 def test_a_clock_of_somebody_else_is_not_set(client_of, hand_clock):
     """
-    It is his; the French error says so, and nothing has happened.
+    It is the caller's; the French error says so, and nothing has happened.
     """
     with Emulator(clock=hand_clock) as emulator:
         with pytest.raises(InvalidArgument, match="clock="):

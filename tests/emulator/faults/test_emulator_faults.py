@@ -364,7 +364,7 @@ def test_many_callers_spend_a_fault_once_each(emulator, client_of):
 
 def test_calls_that_are_held_up_go_on_when_all_faults_are_taken_back(emulator, client_of, eventually):
     """
-    However many there are, and although their faults are spent: somebody can always take them back.
+    However many there are, and although their faults are spent: a call can always take them back.
     """
     emulator.faults.api.slow(seconds=3600, times=20)
     answers = []
@@ -385,7 +385,7 @@ def test_calls_that_are_held_up_go_on_when_all_faults_are_taken_back(emulator, c
 
 def test_however_many_calls_are_slow_the_dashboard_answers(emulator, eventually):
     """
-    Whoever asked for the fault can take it back: those held longest go on before the time.
+    A call can take the fault back: those held longest go on before the time.
     """
     emulator.faults.api.slow(seconds=300, probability=1)
     host, port = emulator.url[len("http://") :].split(":")

@@ -44,7 +44,7 @@ def test_money_reaches_the_balance_at_its_transfer(credit_at, amounts, client_of
 
 def test_a_forced_transfer_of_nothing_credits_nothing(api, emulator):
     """
-    Nobody was debited.
+    No payer was debited.
     """
     id = api.create()["id"]
     emulator.transfer(id, force=True)

@@ -51,7 +51,7 @@ def test_a_known_email_is_the_same_customer(api):
 
 def test_a_number_alone_is_enough(api):
     """
-    Without e-mail each one is somebody new.
+    Without e-mail each one is a new customer.
     """
     anonymous = {"phone_number": {"number": "0164000001", "country": "BJ"}}
     ids = {api("POST", "/v1/customers", json=anonymous).json()["v1/customer"]["id"] for _ in range(2)}
@@ -94,7 +94,7 @@ def test_a_deleted_customer_is_gone_and_its_email_free(api):
 
 def test_each_change_is_an_event(api):
     """
-    created, updated, deleted; naming a customer by his id is no news.
+    created, updated, deleted; naming a customer by id is no news.
     """
     made = make(api)
     make(api, firstname="Zoé")

@@ -53,7 +53,7 @@ def test_a_log_says_which_client_it_was(headers, version, source, api):
 
 def test_refused_calls_are_logged_and_strangers_are_not(api):
     """
-    400 and 404 belong to the account; 401 belongs to nobody.
+    400 and 404 belong to the account; 401 belongs to no account.
     """
     api("POST", "/v1/transactions", json={})
     api("POST", "/v1/transactions", data=b"{")
@@ -89,7 +89,7 @@ def test_logs_are_filtered(query, found, api):
 
 def test_keys_are_not_written_down(api, emulator):
     """
-    Neither those of a client nor the token he gets for them, nor a key in the wrong place.
+    Neither those of a client nor the token issued for them, nor a key in the wrong place.
     """
     wanted = {"grant_type": "client_credentials", "client_id": "x", "client_secret": OAUTH_CLIENT_SECRET}
     api("POST", "/v1/oauth/token", json=wanted)

@@ -385,7 +385,7 @@ def test_a_payout_needs_a_number(api):
 
 def test_a_bare_list_starts_too(api):
     """
-    So the API reference shows the body, and nobody else; the answer keeps its envelope.
+    So the API reference shows the body, and no client sends it; the answer keeps its envelope.
     """
     created = create(api)
     answer = api("PUT", "/v1/payouts/start", json=[{"id": created["id"]}])

@@ -202,7 +202,7 @@ def test_what_a_merchant_may_add_is_kept_and_what_is_fedapays_is_not(api):
 
 def test_creations_and_deletions_answer_as_the_settings_say(client_of):
     """
-    201 and an empty 204: what the documentation says, and nobody has seen.
+    201 and an empty 204: what the documentation says, and no recording shows.
     """
     with Emulator(settings=Settings(create_status=201, delete_status=204, link_in_answer=False)) as emulator:
         api = client_of(emulator)
@@ -320,7 +320,7 @@ def test_a_list_shows_what_was_asked_for(path, query, found, api, shop):
 )
 def test_a_filter_that_is_not_understood_is_refused(query, api, shop):
     """
-    400, and not a list of what nobody asked for.
+    400, and not a list of what was not asked for.
     """
     answer = api("GET", f"/v1/transactions?{query}")
     assert (answer.status_code, answer.json()["message"]) == (400, "Le filtre n'est pas valide")
@@ -343,7 +343,7 @@ def test_an_sdk_may_send_everything_back(api):
 
 def test_a_pending_transaction_may_get_another_customer(api, emulator):
     """
-    By e-mail, as at its creation; once paid it stays who it was.
+    By e-mail, as at its creation; once paid it stays the same customer.
     """
     id = api.create(customer=PERSON)["id"]
     other = {"firstname": "Zoé", "lastname": "K", "email": "zoe@example.bj"}
@@ -428,7 +428,7 @@ def test_a_fault_may_hide_a_success(api, emulator):
 
 def test_a_connection_cut_during_the_work_is_the_worst_case(api, emulator, eventually):
     """
-    Cut at once, done later: who looks it up at once finds nothing, and then it is there.
+    Cut at once, done later: a look-up at once finds nothing, and then it is there.
     """
     emulator.fail_next("/v1/transactions", method="POST", cut="during", wait=0.5)
     with pytest.raises(requests.ConnectionError):
@@ -490,7 +490,7 @@ def test_what_the_operator_keeps_is_told_as_text(amount, fees, api, emulator):
 
 def test_balance_and_payment_method_are_embedded_when_asked_for(api, emulator):
     """
-    Null until somebody has paid.
+    Null until it is paid.
     """
     created = api.create()
     path = f"/v1/transactions/{created['id']}?include=payment_method,balance"

@@ -241,7 +241,7 @@ def test_own_headers_cannot_spoil_a_delivery(api, make, emulator, other):
 @pytest.mark.parametrize("name", EVENTS)
 def test_an_event_can_be_made_up(name, api, emulator, receiver):
     """
-    Every name gives an entity to which that could have happened; nobody is told.
+    Every name gives an entity to which that could have happened; no shop is told.
     """
     answer = api("POST", "/v1/webhooks/stub_event", json={"event": name})
     assert answer.status_code == 200
@@ -336,7 +336,7 @@ def test_the_endpoint_of_python_is_one_of_them(api, emulator, receiver):
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_the_certificate_of_an_endpoint_is_checked_unless_told_not_to(api, make, emulator, tmp_path):
     """
-    ssl_verify: one that nobody vouches for is a failure; with the check off it is delivered to.
+    ssl_verify: a certificate of no known authority is a failure; with the check off it is delivered to.
     """
     certificate = trustme.CA().issue_cert("localhost")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -419,7 +419,7 @@ sys.stdin.read()
 
 def test_what_waits_outlives_a_killed_process(tmp_path, make_receiver, free_port, eventually):
     """
-    kill -9 between two attempts: whoever opens the file next sends the rest.
+    kill -9 between two attempts: the next process that opens the file sends the rest.
     """
     file = str(tmp_path / "shop.fedapay")
     url = f"http://127.0.0.1:{free_port}/hook"

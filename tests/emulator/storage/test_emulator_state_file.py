@@ -159,7 +159,7 @@ def test_a_path_that_cannot_be_a_file_is_said(name, tmp_path):
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     """
-    Whoever opens one waits for its other end, for ever.
+    Opening one waits for its other end, for ever.
     """
     if not hasattr(os, "mkfifo"):
         pytest.skip("no named pipes here")
@@ -213,7 +213,7 @@ def test_time_passes_while_it_is_stopped(path, hand_clock, client_of):
 
 def test_a_timer_goes_on_after_a_restart(path, hand_clock, client_of, eventually):
     """
-    Nobody asks for the transaction, and the event is there all the same.
+    No call asks for the transaction, and the event is there all the same.
     """
     with Emulator(state=path, clock=hand_clock) as emulator:
         client_of(emulator).create()
@@ -225,7 +225,7 @@ def test_a_timer_goes_on_after_a_restart(path, hand_clock, client_of, eventually
 
 def test_a_payer_who_was_thinking_answers_after_the_restart(path, hand_clock, client_of, eventually):
     """
-    Prompted before, stopped, and paid once his time has come.
+    Prompted before, stopped, and paid once the delay is over.
     """
     with Emulator(state=path, clock=hand_clock, delay=30) as emulator:
         api = client_of(emulator)
@@ -493,7 +493,7 @@ def test_a_delivery_during_a_full_disk_is_settled_later(tmp_path):
 
 def test_an_address_is_not_kept_against_what_the_next_start_says(path):
     """
-    Without webhook_url nobody is told, whoever was told before.
+    Without webhook_url no shop is told, whichever was told before.
     """
     Emulator(state=path, webhook_url="http://127.0.0.1:9/").stop()
     again = Emulator(state=path)

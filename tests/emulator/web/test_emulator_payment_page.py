@@ -183,7 +183,7 @@ def test_a_number_may_be_written_as_people_do(country, number, sent, api, payer,
 )
 def test_a_number_that_is_none_of_that_country_is_refused_kindly(country, number, api, payer, emulator):
     """
-    400, the field is marked and says how a number looks there; nobody is asked.
+    400, the field is marked and says how a number looks there; no phone is asked.
     """
     page = payer.pay(api.create(), {**BY_PHONE, "pays": country, "numero": number})
     assert page.status_code == 400
@@ -238,7 +238,7 @@ def test_the_payer_waits_for_the_phone_and_sees_what_came_of_it(answer, status, 
     assert ('content="5; url=https' in result.text) == (status == "approved")
 
 
-def test_who_was_refused_may_try_again(api, payer, emulator):
+def test_a_refused_payer_may_try_again(api, payer, emulator):
     """
     The same link, the form once more, and then it is paid.
     """
@@ -257,7 +257,7 @@ def test_who_was_refused_may_try_again(api, payer, emulator):
 
 def test_where_a_refusal_is_the_end_nobody_is_told_to_try_again(client_of, payer):
     """
-    The setting of those who saw a dead end.
+    The setting for a dead end, which some integrators saw.
     """
     with Emulator(settings=Settings(declined_payable=False)) as emulator:
         transaction = client_of(emulator).create()
@@ -300,7 +300,7 @@ def test_the_page_knows_when_to_show_something_new(api, payer, emulator):
 
 def test_a_push_of_the_api_shows_on_the_page_as_well(api, payer, emulator):
     """
-    Whoever opens the link meanwhile is told to look at his phone, and sees the end.
+    A payer that opens the link meanwhile is told to look at the phone, and sees the end.
     """
     transaction = api.create()
     api.push(transaction)
@@ -408,7 +408,7 @@ def test_a_deleted_link_says_so(api, payer, emulator):
 
 def test_an_expired_link_says_so(hand_clock, client_of, payer):
     """
-    410 a day later, also where somebody tried; what was paid is still said to be paid.
+    410 a day later, also after an attempt to pay; what was paid is still said to be paid.
     """
     with Emulator(clock=hand_clock) as emulator:
         api = client_of(emulator)
@@ -426,7 +426,7 @@ def test_an_expired_link_says_so(hand_clock, client_of, payer):
 @pytest.mark.parametrize("token", ["x", "a.b.c", "%00", "%ff", "<script>", "..%2f..%2fetc", "a" * 3000, "e30.e30.e30"])
 def test_an_unknown_link_says_so(token, emulator, payer):
     """
-    404, for whoever opens it and for whoever posts to it, with nothing of it on the page.
+    404, for GET and for POST, with nothing of it on the page.
     """
     for send in (payer.session.get, payer.session.post):
         page = send(f"{emulator.url}/process/{token}", timeout=10)
@@ -523,7 +523,7 @@ def test_the_way_back_keeps_the_shops_own_query(callback_url, expected):
 
 def test_without_a_way_back_there_is_no_link(api, payer, emulator):
     """
-    The payer is told that he may close the page.
+    The payer is told to close the page.
     """
     transaction = api.create(callback_url="/retour")
     wait = payer.pay(transaction)
@@ -535,7 +535,7 @@ def test_without_a_way_back_there_is_no_link(api, payer, emulator):
 
 def test_a_form_that_is_too_long_is_refused_in_the_readers_language(api, emulator):
     """
-    French, as the rest of the page; English to who reads it so.
+    French, as the rest of the page; English to a reader of English.
     """
     link = api.create()["payment_url"]
     for query, said in (("", "Le corps de la requête est trop grand"), ("?locale=en", "The request body is too large")):

@@ -175,7 +175,7 @@ def test_a_prompt_goes_when_its_transaction_can_no_longer_be_paid(api, emulator,
 
 def test_an_ignored_prompt_is_not_answered_by_the_payer_who_answers_alone(hand_clock, client_of, eventually):
     """
-    With ``delay``: who ignores does so for good, and the transaction expires in the end.
+    With ``delay``: an ignored prompt stays ignored, and the transaction expires in the end.
     """
     with Emulator(clock=hand_clock, delay=60) as emulator:
         api = client_of(emulator)
@@ -356,7 +356,7 @@ def test_every_name_of_this_machine_opens_the_pages(name, emulator):
 
 def test_beyond_this_machine_the_phones_want_the_token_and_the_payment_page_does_not(client_of):
     """
-    Told once in the address, it is remembered; the payer needs only his link.
+    Told once in the address, it is remembered; the payer needs only the link.
     """
     with Emulator(host="0.0.0.0") as emulator:
         port = emulator.url.rpartition(":")[2]
