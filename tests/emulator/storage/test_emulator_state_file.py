@@ -362,7 +362,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 body = {"description": "x" * 500, "amount": 5, "currency": {"iso": "XOF"}}
 with Emulator(state=sys.argv[1]) as emulator:
     api = Integration(emulator.url, default_api_key=emulator.secret_key)
-    api.transactions._caller.transport.pause = lambda seconds: None
+    api.transactions._requestor.transport.pause = lambda seconds: None
     first = api.transactions.create(body)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
     made = [first.id]
