@@ -12,6 +12,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
 from fedapay_sync.models import Transaction
 from fedapay_sync.store import Payment
+from fedapay_sync.store.states import PaymentState
 
 if TYPE_CHECKING:
     from fedapay_sync.store import Store
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 #: States of a payment that has no transaction yet.
-_WITHOUT_TRANSACTION = ("intent", "unknown", "failed")
+_WITHOUT_TRANSACTION = (PaymentState.intent, PaymentState.unknown, PaymentState.failed)
 
 
 class PaymentRecord:
@@ -42,9 +43,9 @@ class PaymentRecord:
     def is_shared(self) -> bool:
         """Whether another call has touched the row since this one wrote its intent."""
         row = self._store.payments.under_reference(self.environment, self._account, self.reference)
-        return row is not None and row.state != "intent"
+        return row is not None and row.state != PaymentState.intent
 
-    def note(self, state: str) -> None:
+    def note(self, state: PaymentState) -> None:
         """
         How the creation stands; others who use the row read it as a sign that they are not alone.
 
@@ -58,7 +59,9 @@ class PaymentRecord:
     def adopt(self, transaction: Transaction) -> str:
         """Give the row its transaction, unless it has one; the id of the one that it has."""
         currency_id = transaction.currency_id if isinstance(transaction.currency_id, int) else None
-        if self._move("created", _WITHOUT_TRANSACTION, transaction_id=transaction.id, currency_id=currency_id):
+        if self._move(
+            PaymentState.created, _WITHOUT_TRANSACTION, transaction_id=transaction.id, currency_id=currency_id
+        ):
             return str(transaction.id)
         row = self._store.payments.under_reference(self.environment, self._account, self.reference)
         if row is None or row.transaction_id is None:
@@ -67,16 +70,16 @@ class PaymentRecord:
 
     def claim_push(self) -> bool:
         """True for the one caller who may ask the customer."""
-        return self._move("sent", ("created",))
+        return self._move(PaymentState.sent, (PaymentState.created,))
 
     def release_push(self) -> None:
         """Nobody was asked after all."""
         try:
-            self._move("created", ("sent",))
+            self._move(PaymentState.created, (PaymentState.sent,))
         except StoreError as error:
             log.warning("refused push not stored, this reference will not be pushed again: %s", error)
 
-    def _move(self, state: str, only_from: Tuple[str, ...], **changes: Any) -> bool:
+    def _move(self, state: PaymentState, only_from: Tuple[PaymentState, ...], **changes: Any) -> bool:
         return self._store.payments.transition(
             self.environment,
             self._account,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import List, NamedTuple, Optional, Tuple
 
+from fedapay_sync.store.states import OPEN_STATES, ListenState, PaymentState, WorkState
+
 #: Events that we make ourselves, so that their callbacks go through the same machinery.
 LOCAL = "local"
 PAYMENT_NAME = "local.payment"
@@ -41,7 +43,7 @@ class NewEvent:
     received_at: float
     amount: Optional[int] = None
     currency_id: Optional[int] = None
-    work_state: str = "ready"
+    work_state: WorkState = WorkState.ready
     last_error: Optional[str] = None
     also_known_as: Tuple[str, ...] = ()
 
@@ -104,7 +106,7 @@ class Listen:
 
     transaction_id: str
     account: str
-    state: str
+    state: ListenState
     deadline: float
     timeout: float
     delete_at_deadline: bool
@@ -113,7 +115,7 @@ class Listen:
     @property
     def is_open(self) -> bool:
         """Whether the payment is still being watched."""
-        return self.state in ("pending", "closing", "unknown")
+        return self.state in OPEN_STATES
 
 
 class Ending(NamedTuple):
@@ -133,7 +135,7 @@ class Payment:
     currency: str
     currency_id: Optional[int]
     transaction_id: Optional[str]
-    state: str
+    state: PaymentState
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from typing import Any
 
 import peewee
 
-SCHEMA_VERSION = 3
+from fedapay_sync.store.states import OPEN_STATES, OWED_STATES, ListenState, PaymentState, WorkState, literals
 
-#: States of a listen in which somebody still watches the payment.
-OPEN_STATES = ("pending", "closing", "unknown")
+SCHEMA_VERSION = 3
 
 
 class Table(peewee.Model):
@@ -51,9 +50,7 @@ class EventRow(Table):
     body_sha256 = peewee.CharField(64)
     # UTC epoch seconds, like all times here.
     received_at = peewee.DoubleField()
-    work_state = peewee.CharField(
-        8, constraints=[peewee.Check("work_state IN ('none','ready','running','done','dead')")]
-    )
+    work_state = peewee.CharField(8, constraints=[peewee.Check(f"work_state IN ({literals(*WorkState)})")])
     # The attempt number is the fencing token of the work.
     attempts = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
     # When anybody may take the work; while it runs, the end of the lease.
@@ -68,12 +65,13 @@ class EventRow(Table):
 
         table_name = "fp_event"
         indexes = ((("entity_id", "id"), False),)
-        constraints = (peewee.Check("(work_state = 'running') = (lease_owner IS NOT NULL)"),)
+        constraints = (peewee.Check(f"(work_state = {literals(WorkState.running)}) = (lease_owner IS NOT NULL)"),)
 
 
 EventRow.add_index(
     peewee.SQL(
-        "CREATE INDEX IF NOT EXISTS fp_event_todo ON fp_event (run_after, id) WHERE work_state IN ('ready','running')"
+        "CREATE INDEX IF NOT EXISTS fp_event_todo ON fp_event (run_after, id) "
+        f"WHERE work_state IN ({literals(*OWED_STATES)})"
     )
 )
 
@@ -86,12 +84,7 @@ class ListenRow(Table):
     transaction_id = peewee.CharField(64)
     # Fingerprint of the key that the payment was made with.
     account = peewee.CharField(32)
-    state = peewee.CharField(
-        10,
-        constraints=[
-            peewee.Check("state IN ('pending','closing','resolved','timed_out','cancelled','unknown')"),
-        ],
-    )
+    state = peewee.CharField(10, constraints=[peewee.Check(f"state IN ({literals(*ListenState)})")])
     deadline = peewee.DoubleField()
     timeout = peewee.DoubleField()
     # Whether the transaction is to be deleted at FedaPay at the deadline.
@@ -115,12 +108,14 @@ class ListenRow(Table):
 
 ListenRow.add_index(
     peewee.SQL(
-        "CREATE INDEX IF NOT EXISTS fp_listen_open ON fp_listen (deadline) "
-        "WHERE state IN ('pending','closing','unknown')"
+        f"CREATE INDEX IF NOT EXISTS fp_listen_open ON fp_listen (deadline) WHERE state IN ({literals(*OPEN_STATES)})"
     )
 )
 ListenRow.add_index(
-    peewee.SQL("CREATE INDEX IF NOT EXISTS fp_listen_late ON fp_listen (run_after) WHERE state = 'timed_out'")
+    peewee.SQL(
+        "CREATE INDEX IF NOT EXISTS fp_listen_late ON fp_listen (run_after) "
+        f"WHERE state = {literals(ListenState.timed_out)}"
+    )
 )
 ListenRow.add_index(
     peewee.SQL("CREATE INDEX IF NOT EXISTS fp_listen_ended ON fp_listen (closed_at) WHERE closed_at IS NOT NULL")
@@ -139,7 +134,7 @@ class PaymentRow(Table):
     # FedaPay's number for that currency, from its answer.
     currency_id = peewee.IntegerField(null=True)
     transaction_id = peewee.CharField(64, null=True, index=True)
-    state = peewee.CharField(12, constraints=[peewee.Check("state IN ('intent','created','sent','unknown','failed')")])
+    state = peewee.CharField(12, constraints=[peewee.Check(f"state IN ({literals(*PaymentState)})")])
     created_at = peewee.DoubleField()
     updated_at = peewee.DoubleField()
     # When anybody may look at FedaPay again; NULL once it is over. 0, at once, is what an older version leaves here.
@@ -186,5 +181,11 @@ class MetaRow(Table):
         table_name = "fp_meta"
         primary_key = False
 
+
+#: What is read of a listen. First what is to be known to end it: ``ingestion`` puts columns of other tables there.
+LISTEN_COLUMNS = (
+    "environment", "transaction_id", "id", "owed", "account", "state", "owner", "run_after", "created_at", "deadline",
+    "timeout", "delete_at_deadline", "closed_at",
+)  # fmt: skip
 
 TABLES = (EventRow, ListenRow, PaymentRow, TurnRow, MetaRow)

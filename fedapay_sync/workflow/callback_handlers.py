@@ -8,6 +8,7 @@ from fedapay_sync.errors import AmountMismatch
 from fedapay_sync.models import Outcome, PaymentHistory
 from fedapay_sync.models.params.identifiers import public_id
 from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, UNREADABLE, StoredEvent
+from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.callbacks.worker import Handler
 from fedapay_sync.workflow.reconciliation.confirmation import Confirmation
 from fedapay_sync.workflow.waits.outcomes import OutcomeReader, mismatched
@@ -50,5 +51,5 @@ class CallbackHandlers:
             return mismatched(id_transaction, error)
         if outcome is not None:
             return outcome
-        status = EventFutureStatus.TIMEOUT if work.status == "timed_out" else EventFutureStatus.CANCELLED
+        status = EventFutureStatus.TIMEOUT if work.status == ListenState.timed_out else EventFutureStatus.CANCELLED
         return Outcome(status, id_transaction=id_transaction, reason=work.status or "")

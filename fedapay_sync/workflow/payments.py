@@ -35,6 +35,7 @@ from fedapay_sync.resources.api import Api
 from fedapay_sync.resources.idempotency import NO_ANSWER, add_to_message, new_reference
 from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent, Payment
 from fedapay_sync.store.payment_record import PaymentRecord
+from fedapay_sync.store.states import PaymentState
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
@@ -99,19 +100,19 @@ class Payments:
         try:
             created = self._transactions.create_new(body, api_key=key)
         except NO_ANSWER:
-            row.note("unknown")
+            row.note(PaymentState.unknown)
             raise
         except (BadRequest, Conflict) as refusal:
             # A refusal of the reference may mean that another call under it, or an earlier one, had arrived after
             # all. If no other call used the row, the transaction is another program's, and the refusal stands.
             found = self._found(row, key) if known is not None or row.is_shared() else None
             if found is None:
-                row.note("failed")
+                row.note(PaymentState.failed)
                 raise refusal
             return self._adopted(found, row, key)
         except (ApiError, TransportError):
             # The payer was not asked, and the same reference may be used again.
-            row.note("failed")
+            row.note(PaymentState.failed)
             raise
         return self._adopted(created, row, key)
 
@@ -131,7 +132,7 @@ class Payments:
         found = self._found(row, key)
         if found is None:
             # Another call that is under way with this row learns that it is no longer alone.
-            row.note("unknown")
+            row.note(PaymentState.unknown)
             return None
         return self._adopted(found, row, key)
 

@@ -53,9 +53,9 @@ NAMED = {
         "if _is_abandoned(each, owner, now)]", "if each.lease_owner != owner]", "two live owners"
     ),
     "a duplicate re-arms the work": Mutation(
-        "ours = new and listen is not None",
+        "ours = new and state",
         "ours = (new or not database.execute_sql(\"UPDATE fp_event SET work_state = 'ready', lease_owner = NULL, \"\n"
-        "        f\"run_after = 0 WHERE dedup_key = '{event.dedup_key}'\")) and listen is not None",
+        "        f\"run_after = 0 WHERE dedup_key = '{event.dedup_key}'\")) and state",
         "done work came again",
     ),
     "done without fencing": Mutation(
@@ -83,9 +83,11 @@ OTHERS = {
     "work of the dead is left alone": Mutation(
         "(held_by == owner or not is_alive(held_by))", "is_alive(held_by)", "assert set(self.accepted) == "
     ),
-    "nothing is ever late": Mutation('in ("timed_out", "cancelled")\n', "in ()\n", "late is what comes after the end"),
+    "nothing is ever late": Mutation(
+        "in (ListenState.timed_out, ListenState.cancelled)\n", "in ()\n", "late is what comes after the end"
+    ),
     "an event ends no wait": Mutation(
-        'if listen is not None and listen["state"] in OPEN_STATES and not ours:',
+        "if listen is not None and state in OPEN_STATES and not ours:",
         "if listen is None and ours:",
         "a final event left a wait open",
     ),
@@ -104,8 +106,8 @@ OTHERS = {
         "ListenRow.deadline <= now + 0.05,", "ListenRow.deadline <= now + 60,", "decided early"
     ),
     "two decide at the deadline": Mutation(
-        '((ListenRow.state == "closing") & (ListenRow.run_after <= now))',
-        '(ListenRow.state == "closing")',
+        "((ListenRow.state == ListenState.closing) & (ListenRow.run_after <= now))",
+        "(ListenRow.state == ListenState.closing)",
         "two decide at once",
     ),
     "a wait is restored from under the living": Mutation(
@@ -113,9 +115,7 @@ OTHERS = {
         'has_key(row["account"])',
         "two restored one wait",
     ),
-    "a restored end is told to nobody": Mutation(
-        "owed = 1, state = 'pending'", "owed = 0, state = 'pending'", "a restored end not told"
-    ),
+    "a restored end is told to nobody": Mutation("owed = 1, state = ", "owed = 0, state = ", "a restored end not told"),
     "a server's transactions run side by side": Mutation(
         "LOCK TABLE fp_meta IN EXCLUSIVE MODE",
         "SELECT 1",

@@ -6,6 +6,7 @@ from typing import Any, List, Tuple
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import listen_row
+from fedapay_sync.store.states import ListenState
 from fedapay_sync.store.tables import ListenRow
 
 
@@ -39,7 +40,7 @@ class AsyncImportRepository(Repository):
                 environment=environment,
                 transaction_id=transaction_id,
                 account=account,
-                state="pending",
+                state=ListenState.pending,
                 deadline=began + timeout,
                 timeout=timeout,
                 delete_at_deadline=0,

@@ -9,10 +9,12 @@ from fedapay_sync.store.owner import is_alive, is_dead
 from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME, UNREADABLE, StoredEvent
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import event_columns, stored_event
+from fedapay_sync.store.states import OWED_STATES, WorkState, literals
 from fedapay_sync.store.tables import EventRow
 
 #: In the words of the partial index: with parameters in it, the planner could not know that the index applies.
-_OWED: Any = peewee.SQL("work_state IN ('ready','running')")
+_OWED: Any = peewee.SQL(f"work_state IN ({literals(*OWED_STATES)})")
+_READY, _RUNNING = EventRow.work_state == WorkState.ready, EventRow.work_state == WorkState.running
 
 
 class CallbackRepository(Repository):
@@ -42,8 +44,8 @@ class CallbackRepository(Repository):
 
         def free(database: Database) -> List[_Candidate]:
             """What may be taken now, oldest first. Few rows run at any time; the others are asked for by their hour."""
-            running = _candidates().where(_OWED, EventRow.work_state == "running", EventRow.run_after > 0, mine)
-            waiting = _candidates().where(_OWED, EventRow.work_state == "ready", EventRow.run_after <= now, mine)
+            running = _candidates().where(_OWED, _RUNNING, EventRow.run_after > 0, mine)
+            waiting = _candidates().where(_OWED, _READY, EventRow.run_after <= now, mine)
             waiting = waiting.order_by(EventRow.run_after, EventRow.id).limit(limit)
             found = [_Candidate(*row) for row in running.tuples().execute(database)]
             found = [each for each in found if _is_abandoned(each, owner, now)]
@@ -53,7 +55,7 @@ class CallbackRepository(Repository):
         def take(database: Database) -> List[StoredEvent]:
             taken = []
             for each in free(database):
-                changes = {"work_state": "running", "lease_owner": owner, "run_after": now + lease}
+                changes = {"work_state": WorkState.running, "lease_owner": owner, "run_after": now + lease}
                 # A heartbeat since the look moves run_after: then it is not abandoned after all.
                 won = (
                     EventRow.update(attempts=EventRow.attempts + 1, **changes)
@@ -75,7 +77,7 @@ class CallbackRepository(Repository):
 
     def is_owed(self, *, environment: str, accounts: Iterable[str], kinds: Sequence[str]) -> bool:
         """Whether a callback of those kinds is due now, or runs somewhere."""
-        due = (EventRow.work_state == "running") | (EventRow.run_after <= self._clock.now())
+        due = _RUNNING | (EventRow.run_after <= self._clock.now())
         query = EventRow.select(EventRow.id).where(_OWED, due, _wanted(environment, accounts, kinds)).limit(1)
         return self._engine.read(lambda database: bool(list(query.tuples().execute(database))))
 
@@ -92,7 +94,7 @@ class CallbackRepository(Repository):
 
         def late(database: Database) -> List[Tuple[_Candidate, float]]:
             found = [_Candidate(*row) for row in query.tuples().execute(database)]
-            latest = [now + (lease if each.work_state == "running" else longest(each.attempts)) for each in found]
+            latest = [now + (lease if each.is_running else longest(each.attempts)) for each in found]
             return [(each, time) for each, time in zip(found, latest) if each.run_after > time]
 
         def bring_forward(database: Database) -> int:
@@ -119,14 +121,14 @@ class CallbackRepository(Repository):
         """
         changes: Dict[str, Any] = {"body": b""} if erase_body else {}
         query = EventRow.update(
-            work_state="done", lease_owner=None, finished_at=self._clock.now(), last_error=None, **changes
+            work_state=WorkState.done, lease_owner=None, finished_at=self._clock.now(), last_error=None, **changes
         ).where(*_fence(work, owner))
         return bool(self._engine.write(query.execute))
 
     def retry_or_park(self, work: StoredEvent, owner: str, *, error: str, again_in: Optional[float]) -> bool:
         """The callback failed: run it again after a while, or park it for good if ``again_in`` is ``None``."""
         query = EventRow.update(
-            work_state="dead" if again_in is None else "ready",
+            work_state=WorkState.dead if again_in is None else WorkState.ready,
             lease_owner=None,
             run_after=self._clock.now() + (again_in or 0),
             last_error=_storable(error)[:500],
@@ -147,8 +149,8 @@ class CallbackRepository(Repository):
         Args:
             attempts: what its count of attempts goes on from.
         """
-        query = EventRow.update(work_state="ready", run_after=0, attempts=attempts).where(
-            EventRow.id == work.id, EventRow.attempts == work.attempts, EventRow.work_state == "dead"
+        query = EventRow.update(work_state=WorkState.ready, run_after=0, attempts=attempts).where(
+            EventRow.id == work.id, EventRow.attempts == work.attempts, EventRow.work_state == WorkState.dead
         )
         return bool(self._engine.write(query.execute))
 
@@ -159,6 +161,10 @@ class _Candidate(NamedTuple):
     work_state: str
     run_after: float
     lease_owner: Optional[str]
+
+    @property
+    def is_running(self) -> bool:
+        return self.work_state == WorkState.running
 
 
 def _candidates() -> Any:
@@ -196,12 +202,12 @@ def _fence(work: StoredEvent, owner: str) -> Tuple[Any, ...]:
         EventRow.id == work.id,
         EventRow.lease_owner == owner,
         EventRow.attempts == work.attempts,
-        EventRow.work_state == "running",
+        _RUNNING,
     )
 
 
 def _parked(environment: Optional[str], accounts: Optional[List[str]], event_key: Optional[str]) -> Tuple[Any, ...]:
-    conditions = [EventRow.work_state == "dead"]
+    conditions = [EventRow.work_state == WorkState.dead]
     if environment is not None:
         conditions.append(EventRow.environment == environment)
     if accounts is not None:

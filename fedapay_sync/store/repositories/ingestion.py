@@ -10,18 +10,21 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Se
 from fedapay_sync.enums import PAID_STATUSES
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import Accepted, NewEvent
-from fedapay_sync.store.repositories.rows import LISTEN_COLUMNS, MOST, EventFacts, close_listens, insert_events, listed
-from fedapay_sync.store.tables import OPEN_STATES
+from fedapay_sync.store.repositories.rows import MOST, EventFacts, close_listens, insert_events, listed
+from fedapay_sync.store.states import OPEN_STATES, ListenState
+from fedapay_sync.store.tables import LISTEN_COLUMNS
 
+_EVENT = (
+    f"SELECT 'event', environment, entity_id, id, is_final, dedup_key, status{', NULL' * (len(LISTEN_COLUMNS) - 6)}"
+)
 #: One journey instead of three. The first of the tables says what the columns hold, the others fill what they need.
 _EVERYTHING = f"""
 SELECT 'listen', {", ".join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment IN {{}} AND transaction_id IN {{}}
-UNION ALL SELECT 'payment', environment, transaction_id, amount, currency_id, NULL, NULL, NULL, NULL, NULL
+UNION ALL
+SELECT 'payment', environment, transaction_id, amount, currency_id{", NULL" * (len(LISTEN_COLUMNS) - 4)}
 FROM fp_payment WHERE transaction_id IN {{}}
-UNION ALL SELECT 'event', environment, entity_id, id, is_final, dedup_key, status, NULL, NULL, NULL
-FROM fp_event WHERE dedup_key IN {{}}
-UNION ALL SELECT 'event', environment, entity_id, id, is_final, dedup_key, status, NULL, NULL, NULL
-FROM fp_event WHERE entity_id IN {{}}
+UNION ALL {_EVENT} FROM fp_event WHERE dedup_key IN {{}}
+UNION ALL {_EVENT} FROM fp_event WHERE entity_id IN {{}}
 """
 
 #: Environment and id of a transaction.
@@ -67,7 +70,8 @@ def _accept(database: Database, events: List[NewEvent]) -> List[Accepted]:
     rows, ends, answers = [], [], []
     for event in events:
         listen = known.listens.get(_subject(event)) if event.is_final else None
-        late = listen is not None and listen["state"] in ("timed_out", "cancelled")
+        state = None if listen is None else listen["state"]
+        late = state in (ListenState.timed_out, ListenState.cancelled)
         suspect = event.is_final and event.is_paid and _differs(event, known.asked)
         repeats = event.is_paid and _subject(event) in known.paid
         new = known.keys.isdisjoint((event.dedup_key, *event.also_known_as))
@@ -75,12 +79,12 @@ def _accept(database: Database, events: List[NewEvent]) -> List[Accepted]:
             rows.append(EventFacts(event, late, suspect, repeats))
         # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait.
         # Told again it is: whoever was deleting has died meanwhile, or somebody else did it first.
-        ours = new and listen is not None and listen["state"] == "closing" and event.name == "transaction.deleted"
-        if listen is not None and listen["state"] in OPEN_STATES and not ours:
+        ours = new and state == ListenState.closing and event.name == "transaction.deleted"
+        if listen is not None and state in OPEN_STATES and not ours:
             ends.append((listen, event.received_at))
         answers.append(Accepted(new, event.is_final, late=new and late, suspect=new and suspect))
     insert_events(database, rows)
-    close_listens(database, ends, "resolved")
+    close_listens(database, ends, ListenState.resolved)
     return answers
 
 

@@ -9,7 +9,6 @@ from fedapay_sync.store.records import Ending, Listen
 from fedapay_sync.store.repositories.open_listens import OpenRequest, open_listens
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import (
-    LISTEN_COLUMNS,
     STORED_EVENT_COLUMNS,
     close_listens,
     is_abandoned,
@@ -18,29 +17,33 @@ from fedapay_sync.store.repositories.rows import (
     stored_event,
 )
 from fedapay_sync.store.repositories.sql import CHUNK, memoized, rows_of
-from fedapay_sync.store.tables import OPEN_STATES, ListenRow
+from fedapay_sync.store.states import OPEN_STATES, ListenState, literals
+from fedapay_sync.store.tables import LISTEN_COLUMNS, ListenRow
+
+#: Open, and no process is deciding.
+_UNDECIDED = (ListenState.pending, ListenState.unknown)
+#: Open, and it is known that it will end.
+_UNDER_WAY = (ListenState.pending, ListenState.closing)
 
 # In SQL text: ten thousand rows take Peewee several times as long as SQLite.
-_ENDED = """
+_ENDED = f"""
 SELECT transaction_id FROM fp_listen
-WHERE environment = ? AND state NOT IN ('pending', 'closing') AND transaction_id IN ({})
+WHERE environment = ? AND state NOT IN ({literals(*_UNDER_WAY)}) AND transaction_id IN ({{}})
 """
-_COLUMNS = (
-    "id", "transaction_id", "account", "state", "deadline", "timeout", "delete_at_deadline", "owed", "owner",
-    "run_after",
-)  # fmt: skip
 _OTHERS = f"""
-SELECT {", ".join(_COLUMNS)} FROM fp_listen
-WHERE environment = ? AND state IN ('pending', 'closing', 'unknown') AND closed_at IS NULL
+SELECT {", ".join(LISTEN_COLUMNS)} FROM fp_listen
+WHERE environment = ? AND state IN ({literals(*OPEN_STATES)}) AND closed_at IS NULL
       AND (owner IS NULL OR owner <> ?)
 ORDER BY id
 """
-_ADOPT = """
-UPDATE fp_listen SET owner = ?, run_after = ?, owed = 1, state = 'pending', attempts = attempts + 1 WHERE id IN ({})
+_ADOPT = f"""
+UPDATE fp_listen
+SET owner = ?, run_after = ?, owed = 1, state = {literals(ListenState.pending)}, attempts = attempts + 1
+WHERE id IN ({{}})
 """
 # One statement: a wait and what was told of its transaction, at one moment. At least one row, if an empty one.
 _ENDING = f"""
-SELECT {", ".join(f"fp_listen.{name}" for name in _COLUMNS)},
+SELECT {", ".join(f"fp_listen.{name}" for name in LISTEN_COLUMNS)},
        {", ".join(f"fp_event.{name}" for name in STORED_EVENT_COLUMNS)}
 FROM (SELECT 1) AS always
 LEFT JOIN fp_listen ON fp_listen.environment = ? AND fp_listen.transaction_id = ?
@@ -48,7 +51,6 @@ LEFT JOIN fp_event ON fp_event.environment = ? AND fp_event.entity_id = ? AND fp
 ORDER BY fp_event.id
 """
 _ENDED_LATELY = "SELECT transaction_id FROM fp_listen WHERE closed_at BETWEEN ? AND ? AND environment = ?"
-_WATCHED = (ListenRow.state.in_(OPEN_STATES), ListenRow.closed_at.is_null())
 
 
 class ListenRepository(Repository):
@@ -103,8 +105,8 @@ class ListenRepository(Repository):
         rows = self._engine.read(
             lambda database: database.execute_sql(_ENDING.replace("?", database.param), subject * 2).fetchall()
         )
-        width = len(_COLUMNS)
-        listen = dict(zip(_COLUMNS, rows[0]))
+        width = len(LISTEN_COLUMNS)
+        listen = dict(zip(LISTEN_COLUMNS, rows[0]))
         events = [stored_event(row[width:]) for row in rows if row[width] is not None]
         return Ending(None if listen["id"] is None else listen_of(listen), events)
 
@@ -135,13 +137,15 @@ class ListenRepository(Repository):
         Whoever took it and died leaves it to the next after the lease.
         """
         now = self._clock.now()
-        mine = ListenRow.update(state="closing", run_after=now + lease, attempts=ListenRow.attempts + 1).where(
+        mine = ListenRow.update(
+            state=ListenState.closing, run_after=now + lease, attempts=ListenRow.attempts + 1
+        ).where(
             ListenRow.environment == environment,
             ListenRow.transaction_id == str(transaction_id),
             # Monotonic and wall clock round differently; a hair early is not early.
             ListenRow.deadline <= now + 0.05,
-            (ListenRow.state.in_(("pending", "unknown")))
-            | ((ListenRow.state == "closing") & (ListenRow.run_after <= now)),
+            (ListenRow.state.in_(_UNDECIDED))
+            | ((ListenRow.state == ListenState.closing) & (ListenRow.run_after <= now)),
         )
 
         def take(database: Database) -> Optional[Listen]:
@@ -156,9 +160,9 @@ class ListenRepository(Repository):
         self,
         environment: str,
         transaction_id: TransactionId,
-        state: str,
+        state: ListenState,
         *,
-        only_from: Sequence[str] = OPEN_STATES,
+        only_from: Sequence[ListenState] = OPEN_STATES,
         lease: float = 0.0,
     ) -> bool:
         """
@@ -189,15 +193,17 @@ class ListenRepository(Repository):
         """End every listen that is being watched as ``cancelled``, in one commit; the transactions that were."""
         now = self._clock.now()
         query = (
-            ListenRow.select(*(getattr(ListenRow, name) for name in LISTEN_COLUMNS))
-            .where(ListenRow.environment == environment, *_WATCHED)
+            ListenRow.select()
+            .where(
+                ListenRow.environment == environment, ListenRow.state.in_(OPEN_STATES), ListenRow.closed_at.is_null()
+            )
             .order_by(ListenRow.id)
         )
 
         def close(database: Database) -> List[str]:
             rows = list(query.dicts().execute(database))
             for start in range(0, len(rows), CHUNK):
-                close_listens(database, [(row, now) for row in rows[start : start + CHUNK]], "cancelled")
+                close_listens(database, [(row, now) for row in rows[start : start + CHUNK]], ListenState.cancelled)
             return [row["transaction_id"] for row in rows]
 
         return self._engine.write(close)
@@ -210,7 +216,7 @@ class ListenRepository(Repository):
         query = ListenRow.update(closed_at=self._clock.now(), owner=None).where(
             ListenRow.environment == environment,
             ListenRow.transaction_id == str(transaction_id),
-            ListenRow.state == "unknown",
+            ListenRow.state == ListenState.unknown,
         )
         return bool(self._engine.write(query.execute))
 
@@ -219,7 +225,7 @@ class ListenRepository(Repository):
         query = ListenRow.update(run_after=self._clock.now() + lease).where(
             ListenRow.owner == owner,
             # A decision that is being taken has a lease of its own: its taker may be another, and dead.
-            ListenRow.state.in_(("pending", "unknown")),
+            ListenRow.state.in_(_UNDECIDED),
         )
         self._engine.write_soon(query.execute)
 
@@ -253,13 +259,13 @@ class ListenRepository(Repository):
             rows = database.execute_sql(_OTHERS.replace("?", database.param), (environment, owner)).fetchall()
             found = [
                 row
-                for row in (dict(zip(_COLUMNS, values)) for values in rows)
+                for row in (dict(zip(LISTEN_COLUMNS, values)) for values in rows)
                 if (is_abandoned(row, now, lives) or is_gone(row["owner"])) and has_key(row["account"])
             ]
             for start in range(0, len(found), CHUNK):
                 ids = [row["id"] for row in found[start : start + CHUNK]]
                 text = _ADOPT.format(", ".join("?" * len(ids))).replace("?", database.param)
                 database.execute_sql(text, [owner, now + lease, *ids])
-            return [listen_of({**row, "state": "pending", "owed": 1}) for row in found]
+            return [listen_of({**row, "state": ListenState.pending, "owed": 1}) for row in found]
 
         return self._engine.write(take)

@@ -10,28 +10,21 @@ from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import Listen
 from fedapay_sync.store.repositories.rows import close_listens, is_abandoned, listen_of
 from fedapay_sync.store.repositories.sql import rows_of
-from fedapay_sync.store.tables import OPEN_STATES, ListenRow
+from fedapay_sync.store.states import OPEN_STATES, ListenState, literals
+from fedapay_sync.store.tables import LISTEN_COLUMNS, ListenRow
 
-_KNOWN = """
-SELECT id, environment, transaction_id, account, state, deadline, timeout, delete_at_deadline, owed, owner, run_after,
-       created_at, closed_at
-FROM fp_listen WHERE environment = ? AND transaction_id IN ({})
-"""
+_KNOWN = f"SELECT {', '.join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment = ? AND transaction_id IN ({{}})"
 _NEWEST_FINAL = """
 SELECT entity_id, MAX(id) FROM fp_event WHERE environment = ? AND is_final = 1 AND entity_id IN ({}) GROUP BY entity_id
 """
 # The same for all rows but for the transaction, its account, and the event by which it has ended already.
-_INSERT = """
+_INSERT = f"""
 INSERT INTO fp_listen (environment, state, deadline, timeout, delete_at_deadline, owed, owner, run_after, created_at,
                        closed_at, transaction_id, account, event_id)
-SELECT ?, CASE WHEN column3 IS NULL THEN 'pending' ELSE 'resolved' END, ?, ?, ?, 0, ?, ?, ?,
-       CASE WHEN column3 IS NULL THEN NULL ELSE ? END, column1, column2, CAST(column3 AS BIGINT)
-FROM (VALUES {}) AS fresh
+SELECT ?, CASE WHEN column3 IS NULL THEN {literals(ListenState.pending)} ELSE {literals(ListenState.resolved)} END,
+       ?, ?, ?, 0, ?, ?, ?, CASE WHEN column3 IS NULL THEN NULL ELSE ? END, column1, column2, CAST(column3 AS BIGINT)
+FROM (VALUES {{}}) AS fresh
 """
-_COLUMNS = (
-    "id", "environment", "transaction_id", "account", "state", "deadline", "timeout", "delete_at_deadline", "owed",
-    "owner", "run_after", "created_at", "closed_at",
-)  # fmt: skip
 
 
 class OpenRequest(NamedTuple):
@@ -54,7 +47,7 @@ def open_listens(database: Database, asked: OpenRequest, accounts: Mapping[str, 
     """Insert or prolong the listen of each of these transactions, at most ``CHUNK``; by id, as each is now."""
     ids = list(accounts)
     finals = dict(rows_of(database, _NEWEST_FINAL, [asked.environment], ids))
-    known = [dict(zip(_COLUMNS, row)) for row in rows_of(database, _KNOWN, [asked.environment], ids)]
+    known = [dict(zip(LISTEN_COLUMNS, row)) for row in rows_of(database, _KNOWN, [asked.environment], ids)]
     opened: Dict[str, Listen] = {}
     same: Dict[Tuple[Tuple[str, Any], ...], List[int]] = {}
     for row in known:
@@ -72,7 +65,7 @@ def open_listens(database: Database, asked: OpenRequest, accounts: Mapping[str, 
         opened[each] = Listen(
             transaction_id=each,
             account=account,
-            state="pending" if final is None else "resolved",
+            state=ListenState.pending if final is None else ListenState.resolved,
             deadline=asked.deadline,
             timeout=asked.timeout,
             delete_at_deadline=asked.delete_at_deadline,
@@ -95,12 +88,12 @@ def _joined(
 ) -> Dict[str, Any]:
     """What changes in a row that is there already; one that has ended with a final event stays as it is."""
     if row["state"] in OPEN_STATES and final is not None:
-        close_listens(database, [(row, asked.now)], "resolved")
-        row["state"] = "resolved"
+        close_listens(database, [(row, asked.now)], ListenState.resolved)
+        row["state"] = ListenState.resolved
         return {}
     lease = {"owner": asked.owner, "run_after": asked.now + asked.lease}
     term = {
-        "state": "pending",
+        "state": ListenState.pending,
         "deadline": asked.deadline,
         "timeout": asked.timeout,
         "delete_at_deadline": int(asked.delete_at_deadline),
@@ -112,10 +105,10 @@ def _joined(
         if row["owner"] == asked.owner or is_abandoned(row, asked.now, asked.is_alive):
             changes.update(lease)
         return changes
-    if row["state"] == "resolved":
+    if row["state"] == ListenState.resolved:
         return {}
     # It ended without a final event (timeout, cancel): a new wait begins a new watch.
     changes = {**term, **lease, "account": account, "owed": 0, "event_id": None, "created_at": asked.now}
     if final is not None:
-        return {**changes, "state": "resolved", "event_id": final, "closed_at": asked.now}
+        return {**changes, "state": ListenState.resolved, "event_id": final, "closed_at": asked.now}
     return {**changes, "closed_at": None}

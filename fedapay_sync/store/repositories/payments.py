@@ -8,6 +8,7 @@ from fedapay_sync.store.records import Payment
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import payment_of, payment_row
 from fedapay_sync.store.repositories.sql import CHUNK, rows_of
+from fedapay_sync.store.states import PaymentState
 from fedapay_sync.store.tables import PaymentRow
 
 #: A payment is looked at for the first time so many seconds after it was touched, unless said otherwise.
@@ -46,7 +47,7 @@ class PaymentRepository(Repository):
                 merchant_reference=reference,
                 amount=amount,
                 currency=currency,
-                state="intent",
+                state=PaymentState.intent,
                 created_at=now,
                 updated_at=now,
                 run_after=now + poll_in,
@@ -60,11 +61,11 @@ class PaymentRepository(Repository):
         environment: str,
         account: str,
         reference: str,
-        state: str,
+        state: PaymentState,
         *,
         transaction_id: Optional[TransactionId] = None,
         currency_id: Optional[int] = None,
-        only_from: Sequence[str] = (),
+        only_from: Sequence[PaymentState] = (),
         poll_in: float = POLL_IN,
     ) -> bool:
         """
@@ -77,7 +78,7 @@ class PaymentRepository(Repository):
         changes: Dict[str, Any] = {
             "state": state,
             "updated_at": now,
-            "run_after": None if state == "failed" else now + poll_in,
+            "run_after": None if state == PaymentState.failed else now + poll_in,
             "looks": 0,
             "absent_at": None,
         }

@@ -13,7 +13,8 @@ from fedapay_sync.store.records import WATCHED, Poll
 from fedapay_sync.store.repositories.leases import is_free, lease_row, take_lease
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import has_ended_for_good, listen_row, payment_of
-from fedapay_sync.store.tables import OPEN_STATES, ListenRow, PaymentRow
+from fedapay_sync.store.states import OPEN_STATES, ListenState, PaymentState
+from fedapay_sync.store.tables import ListenRow, PaymentRow
 
 #: No look at a payment is ever put off so far, in seconds: what says otherwise was written before the clock was set
 #: back.
@@ -89,7 +90,7 @@ class PollRepository(Repository):
         if poll.merchant_reference is not None:
             changes[PaymentRow.absent_at] = absent_at
         if failed:
-            changes.update({PaymentRow.state: "failed", PaymentRow.updated_at: now})
+            changes.update({PaymentRow.state: PaymentState.failed, PaymentRow.updated_at: now})
         run_after = None if again_in is None else now + again_in
         return self._engine.write(lambda database: _move(database, poll, run_after, changes=changes))
 
@@ -99,7 +100,7 @@ def _watched(table: Any, environment: str, accounts: List[str], now: float) -> L
     ours = [table.environment == environment, table.account.in_(accounts)]
     if table is PaymentRow:
         return [*ours, table.run_after.is_null(False)]
-    return [*ours, table.state == "timed_out", table.closed_at > now - WATCHED]
+    return [*ours, table.state == ListenState.timed_out, table.closed_at > now - WATCHED]
 
 
 def _due(table: Any, columns: List[Any], environment: str, accounts: List[str], now: float) -> Any:
@@ -146,7 +147,7 @@ def _move(database: Database, poll: Poll, run_after: Optional[float], looks: int
     if poll.merchant_reference is not None:
         table, count, more = PaymentRow, PaymentRow.looks, []
     else:
-        table, count, more = ListenRow, ListenRow.attempts, [ListenRow.state == "timed_out"]
+        table, count, more = ListenRow, ListenRow.attempts, [ListenRow.state == ListenState.timed_out]
         if run_after is None:
             # A wait is looked at for so long after its end, and no longer.
             run_after = poll.since + WATCHED

@@ -7,6 +7,7 @@ import peewee
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import LOCAL, Purged
 from fedapay_sync.store.repositories.repository import Repository
+from fedapay_sync.store.states import PaymentState, WorkState
 from fedapay_sync.store.tables import EventRow, ListenRow, PaymentRow
 
 #: So many rows are looked at, and changed, in one transaction: webhooks get their turn in between.
@@ -39,7 +40,7 @@ class RetentionRepository(Repository):
         now = self._clock.now()
         cutoff, settled = now - older_than, now - max(older_than, _SETTLED)
         # Never tried: nobody here has a callback for it, and what its columns hold is enough for one that comes.
-        idle = (EventRow.work_state == "ready") & (EventRow.attempts == 0) & (EventRow.source != LOCAL)
+        idle = (EventRow.work_state == WorkState.ready) & (EventRow.attempts == 0) & (EventRow.source != LOCAL)
         old = _done_before(cutoff) | (idle & (EventRow.received_at < cutoff))
         bodies = sum(self._erase(old, after) for after in range(0, self._last_event(), _BATCH))
         ended = (
@@ -55,7 +56,7 @@ class RetentionRepository(Repository):
         )
         over = (
             PaymentRow.select(PaymentRow.id)
-            .where(PaymentRow.updated_at < settled, (PaymentRow.state == "failed") | peewee.fn.EXISTS(final))
+            .where(PaymentRow.updated_at < settled, (PaymentRow.state == PaymentState.failed) | peewee.fn.EXISTS(final))
             .limit(_BATCH)
         )
         return Purged(
@@ -85,7 +86,7 @@ class RetentionRepository(Repository):
 
 
 def _done_before(cutoff: float) -> Any:
-    return (EventRow.work_state == "done") & (EventRow.finished_at < cutoff)
+    return (EventRow.work_state == WorkState.done) & (EventRow.finished_at < cutoff)
 
 
 def _until_none(step: Callable[[], int]) -> int:

@@ -8,14 +8,13 @@ import dataclasses
 import hashlib
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-import peewee
-
 from fedapay_sync.enums import RETRIED_STATUSES
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.owner import is_alive, is_dead
 from fedapay_sync.store.records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
-from fedapay_sync.store.tables import EventRow, ListenRow, PaymentRow
+from fedapay_sync.store.states import ListenState, PaymentState
+from fedapay_sync.store.tables import LISTEN_COLUMNS, EventRow, PaymentRow
 
 # Plain SQL where webhooks come in: Peewee's query builder costs fifteen times the statement. And its own "ignore" is
 # INSERT OR IGNORE on SQLite, which also drops, silently, rows that break a constraint: a lost webhook.
@@ -28,11 +27,8 @@ MOST = 50
 
 #: What makes a stored event, in the order of its fields.
 STORED_EVENT_COLUMNS = tuple(field.name for field in dataclasses.fields(StoredEvent))
-_LISTEN_ROW = tuple(ListenRow._meta.sorted_field_names)
-_LISTEN = f"SELECT {', '.join(_LISTEN_ROW)} FROM fp_listen WHERE environment = ? AND transaction_id = ?"
-
-#: What is to be known of a listen to end it.
-LISTEN_COLUMNS = ("environment", "transaction_id", "id", "owed", "account", "state", "owner", "run_after", "created_at")
+_PAYMENT_COLUMNS = tuple(field.name for field in dataclasses.fields(Payment))
+_LISTEN = f"SELECT {', '.join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment = ? AND transaction_id = ?"
 
 
 class EventFacts(NamedTuple):
@@ -88,14 +84,6 @@ def listed(database: Database, values: Sequence[Any]) -> str:
     return f"({', '.join([database.param] * len(values))})"
 
 
-def newest_final(database: Database, environment: str, transaction_id: str) -> Optional[int]:
-    query = EventRow.select(peewee.fn.MAX(EventRow.id)).where(
-        EventRow.entity_id == transaction_id, EventRow.environment == environment, EventRow.is_final == 1
-    )
-    newest: Optional[int] = query.scalar(database)
-    return newest
-
-
 def has_ended_for_good(database: Database, environment: str, transaction_id: str) -> bool:
     """Whether an event has told an end of that transaction that no other follows: the payer may not try again."""
     query = EventRow.select(EventRow.id).where(
@@ -110,14 +98,14 @@ def has_ended_for_good(database: Database, environment: str, transaction_id: str
 def listen_row(database: Database, environment: str, transaction_id: TransactionId) -> Optional[Dict[str, Any]]:
     query = _LISTEN.replace("?", database.param)
     row = database.execute_sql(query, (environment, str(transaction_id))).fetchone()
-    return None if row is None else dict(zip(_LISTEN_ROW, row))
+    return None if row is None else dict(zip(LISTEN_COLUMNS, row))
 
 
 def listen_of(row: Dict[str, Any]) -> Listen:
     return Listen(
         transaction_id=row["transaction_id"],
         account=row["account"],
-        state=row["state"],
+        state=ListenState(row["state"]),
         deadline=row["deadline"],
         timeout=row["timeout"],
         delete_at_deadline=bool(row["delete_at_deadline"]),
@@ -125,18 +113,18 @@ def listen_of(row: Dict[str, Any]) -> Listen:
     )
 
 
-def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float]], state: str) -> None:
+def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float]], state: ListenState) -> None:
     """
     End listens and, in the same transaction, owe the end of those that were restored to their callback, and tell those
     who wait in other processes.
 
     Args:
-        ends: the rows of the listens, their ``LISTEN_COLUMNS`` at least, and when each ends.
+        ends: the rows of the listens, and when each ends.
     """
     if not ends:
         return
     final = "NULL"
-    if state == "resolved":
+    if state == ListenState.resolved:
         final = (
             "(SELECT MAX(fp_event.id) FROM fp_event WHERE entity_id = transaction_id AND is_final = 1 "
             "AND fp_event.environment = fp_listen.environment)"
@@ -167,7 +155,7 @@ def _is_owed(row: Dict[str, Any], now: float) -> bool:
     return bool(row["owed"]) or is_abandoned(row, now, is_alive) or is_dead(row["owner"])
 
 
-def _restored(row: Dict[str, Any], state: str, now: float) -> NewEvent:
+def _restored(row: Dict[str, Any], state: ListenState, now: float) -> NewEvent:
     key = f"{row['environment']}:{row['transaction_id']}:restored:{row['created_at']}"
     return NewEvent(
         dedup_key=hashlib.sha256(key.encode()).hexdigest(),
@@ -201,15 +189,6 @@ def payment_of(database: Database, environment: str, transaction_id: str) -> Opt
 
 
 def _payment(database: Database, *conditions: Any) -> Optional[Payment]:
-    row = PaymentRow
-    query = row.select(
-        row.merchant_reference,
-        row.account,
-        row.amount,
-        row.currency,
-        row.currency_id,
-        row.transaction_id,
-        row.state,
-    ).where(*conditions)
-    found = list(query.tuples().execute(database))
-    return Payment(*found[0]) if found else None
+    query = PaymentRow.select(*(getattr(PaymentRow, name) for name in _PAYMENT_COLUMNS)).where(*conditions)
+    found = list(query.dicts().execute(database))
+    return Payment(**{**found[0], "state": PaymentState(found[0]["state"])}) if found else None

@@ -13,6 +13,7 @@ from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import ApiError, StoreError, TransportError
 from fedapay_sync.resources.api import Api
 from fedapay_sync.store import Listen as ListenRecord
+from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader, has_ended
@@ -96,7 +97,7 @@ class Deadlines:
         Another waiter, here or elsewhere, is asking, and unless its process dies its answer is ours; or the wall
         clock, by which a deadline is stored, goes a little slower than the monotonic one, by which we wait.
         """
-        return record.state == "closing" or record.deadline - self._clock.now() < 1.0
+        return record.state == ListenState.closing or record.deadline - self._clock.now() < 1.0
 
     def _settle_one(self, polled: PolledTransaction, waiter: Waiter) -> None:
         """Another wait lasts longer: this one ends, and nothing changes for the other."""
@@ -117,8 +118,8 @@ class Deadlines:
                 # The waiters were told that they were interrupted: the row is for the process that restores it.
                 return
             # An ended one has been closed by its event; not by the news of a deletion, which could be our own.
-            state = "resolved" if ended else "timed_out"
-            if self._store.listens.end(environment, transaction_id, state, only_from=("closing",)):
+            state = ListenState.resolved if ended else ListenState.timed_out
+            if self._store.listens.end(environment, transaction_id, state, only_from=(ListenState.closing,)):
                 log.info("listen of %s ended by its deadline", transaction_id)
                 self._callbacks.notify()
             elif not ended and self._is_open(transaction_id):
@@ -130,7 +131,9 @@ class Deadlines:
             log.warning("status of %s unknown at its deadline, still watched: %s", transaction_id, error)
             still_open = self._is_open(transaction_id)
             try:
-                self._store.listens.end(environment, transaction_id, "unknown", only_from=("closing",), lease=GRACE)
+                self._store.listens.end(
+                    environment, transaction_id, ListenState.unknown, only_from=(ListenState.closing,), lease=GRACE
+                )
             finally:
                 # After the row, so that a thread that wakes finds it as it is told; and even if the row fails.
                 if still_open:

@@ -17,6 +17,7 @@ from fedapay_sync.enums import RETRIED_STATUSES, OnTimeout
 from fedapay_sync.errors import AmountMismatch, ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
 from fedapay_sync.models import Outcome
 from fedapay_sync.models.params.identifiers import checked_id
+from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.callbacks.validation import check_callback
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
@@ -179,7 +180,7 @@ class Listens:
     def cancel(self, id_transaction: TransactionId) -> bool:
         """End the wait in every process. The transaction itself stays payable."""
         transaction_id = checked_id(id_transaction)
-        ended = self._store.listens.end(self._config.environment, transaction_id, "cancelled")
+        ended = self._store.listens.end(self._config.environment, transaction_id, ListenState.cancelled)
         self._notifier.notify(transaction_id)
         return ended
 

@@ -10,8 +10,12 @@ from fedapay_sync.enums import PAID_STATUSES, EventFutureStatus
 from fedapay_sync.errors import AmountMismatch, StatusUnknown, TransactionId
 from fedapay_sync.models import Outcome, Transaction
 from fedapay_sync.store import StoredEvent
+from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.webhooks.history import history_of
+
+#: States of a listen whose deadline has come.
+_PAST_DEADLINE = (ListenState.closing, ListenState.timed_out)
 
 
 class OutcomeReader:
@@ -30,14 +34,14 @@ class OutcomeReader:
         """
         # At one moment: otherwise a payment whose event comes in between could look like a cancelled wait.
         record, events = self._store.listens.ending(self._environment, id_transaction)
-        if record is not None and record.delete_at_deadline and record.state in ("closing", "timed_out"):
+        if record is not None and record.delete_at_deadline and record.state in _PAST_DEADLINE:
             # We delete it ourselves at the deadline: the news of that is part of the timeout, not a cancellation.
             events = [event for event in events if event.name != "transaction.deleted"]
         if events:
             return self._of_events(events, id_transaction)
         if record is None or record.is_open:
             return None
-        if record.state == "timed_out":
+        if record.state == ListenState.timed_out:
             return still_pending(id_transaction)
         return Outcome(EventFutureStatus.CANCELLED, id_transaction=id_transaction, reason="attente annulée")
 

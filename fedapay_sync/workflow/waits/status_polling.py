@@ -13,6 +13,7 @@ from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import FedapayError, StoreError
 from fedapay_sync.store import Listen as ListenRecord
+from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.polling_policy import PollingPolicy
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
@@ -158,7 +159,7 @@ class StatusPolling:
         # From here on the payment is followed up like any other (reconciler.py).
         if record is None or not record.is_open:
             return True
-        if record.state == "unknown":
+        if record.state == ListenState.unknown:
             # Not if its deadline is being decided this instant, once more.
             if now - record.deadline > UNDECIDED and self._store.listens.give_up(
                 self._environment, polled.transaction_id

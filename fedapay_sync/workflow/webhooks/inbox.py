@@ -18,6 +18,7 @@ from fedapay_sync.models.entity import TRANSACTION
 from fedapay_sync.models.schema import read_francs
 from fedapay_sync.signature import verify
 from fedapay_sync.store import UNREADABLE, Accepted, NewEvent, StoredEvent
+from fedapay_sync.store.states import WorkState
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker, PermanentFailure
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.webhooks.event_identity import Identity, event_from_transaction, identify
@@ -201,7 +202,7 @@ class Inbox:
                 body=body,
                 body_sha256=digest,
                 received_at=self._clock.now(),
-                work_state="dead",
+                work_state=WorkState.dead,
                 last_error=error.message[:500],
             )
         )

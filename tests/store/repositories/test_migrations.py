@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import peewee
 import pytest
 
 from fedapay_sync.store import Store
 from fedapay_sync.store.migrations import STEPS
-from fedapay_sync.store.tables import SCHEMA_VERSION
+from fedapay_sync.store.postgres.database import PostgresDatabase
+from fedapay_sync.store.sqlite.database import SqliteDatabase
+from fedapay_sync.store.tables import SCHEMA_VERSION, TABLES
 
 #: A database that version 1 has written: eight payments in all their states, four waits, two events.
 VERSION_1 = Path(__file__).with_name("schema_1.sql")
@@ -144,3 +147,23 @@ def test_each_version_has_a_step():
     From the first to the present one, in order.
     """
     assert [version for version, _ in STEPS] == list(range(2, SCHEMA_VERSION + 1))
+
+
+@pytest.mark.parametrize("dialect", [SqliteDatabase, PostgresDatabase])
+def test_a_new_database_is_made_by_the_statements_of_its_version(dialect):
+    """
+    To the letter: constraints and partial indexes, too, whatever builds their text. Another text is another version.
+    """
+    made = []
+
+    class Recorded(dialect):
+        """It keeps statements instead of executing them."""
+
+        def execute_sql(self, sql, *arguments, **options):
+            made.append(sql)
+
+    for table in TABLES:
+        peewee.SchemaManager(table, Recorded("unused")).create_all(safe=True)
+    name = {SqliteDatabase: "sqlite", PostgresDatabase: "postgres"}[dialect]
+    text = VERSION_1.with_name(f"schema_{SCHEMA_VERSION}_{name}.sql").read_text(encoding="utf-8")
+    assert "".join(f"{statement};\n" for statement in made) == text
