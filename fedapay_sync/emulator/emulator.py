@@ -16,7 +16,8 @@ from fedapay_sync.emulator.domain.rules import SANDBOX_SECRET_KEY, rules_of
 from fedapay_sync.emulator.domain.settings import Settings
 from fedapay_sync.emulator.middleware import RecordingMiddleware
 from fedapay_sync.emulator.routing import LazyApp, ShopRouter, split_by_path
-from fedapay_sync.emulator.shop import Shop, ShopOptions
+from fedapay_sync.emulator.services import ShopOptions
+from fedapay_sync.emulator.shop import Shop
 from fedapay_sync.emulator.storage.context import EmulatorContext
 from fedapay_sync.emulator.storage.state_file import FileState, State
 from fedapay_sync.emulator.web.app import WebApp
@@ -122,19 +123,19 @@ class Emulator(EmulatorBase):
                 secret_key,
                 options,
                 name=own_name,
-                nameless=marks[secret_key] == owner,
+                has_namespace=marks[secret_key] != owner,
                 webhook_secret=webhook_secret,
                 webhook_url=webhook_url,
                 webhook_headers=webhook_headers,
             )
             others = [
-                Shop(context, key, options, name=name, nameless=marks[key] == owner) for key, name in names.items()
+                Shop(context, key, options, name=name, has_namespace=marks[key] != owner) for key, name in names.items()
             ]
             context.save_owner()
             self._shops = {each.secret_key: each for each in (self, *others)}
             services = [each._services for each in self._shops.values()]
             self._access = Access(host)
-            pages = split_by_path(ShopRouter(services), LazyApp(WebApp(lambda: services, self._access, self).build))
+            pages = split_by_path(ShopRouter(services), LazyApp(WebApp(services, self._access, self).build))
             controls = LazyApp(ControlApi(self, self._access).build)
             site = DispatcherMiddleware(pages, {PREFIX: controls})
             self._middleware = RecordingMiddleware(site, context.faults, most_held=_MOST_HELD)

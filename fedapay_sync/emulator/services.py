@@ -1,6 +1,7 @@
 """ShopServices: builds the services of one shop (ledgers, resources, timers, deliveries) and connects them."""
 
-from typing import List, Mapping, Optional
+from dataclasses import dataclass
+from typing import AbstractSet, List, Mapping, Optional
 
 from flask import Flask
 
@@ -28,36 +29,44 @@ from fedapay_sync.emulator.resources.webhooks import Webhooks
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
 
+@dataclass(frozen=True)
+class ShopOptions:
+    """Options that all shops of one emulator share."""
+
+    delay: Optional[float]
+    objects: AbstractSet[str]
+    webhook_timeout: float
+    retry_factor: float
+    disable_on_error: bool
+
+
 class ShopServices:
     """The services of one shop, around one ShopData."""
 
     def __init__(
         self,
         data: ShopData,
+        options: ShopOptions,
         *,
         secret_key: str,
-        delay: Optional[float],
         webhook_url: Optional[str],
         webhook_headers: Optional[Mapping[str, str]],
-        disable_on_error: bool,
         webhook_secret: str,
-        webhook_timeout: float,
-        retry_factor: float,
     ) -> None:
         self.data = data
         self.timers = Timers(data.clock)
-        self.sender = Sender(data, webhook_secret, webhook_timeout)
-        self.deliveries = Deliveries(data, self.timers, self.sender, retry_factor=retry_factor)
+        self.sender = Sender(data, webhook_secret, options.webhook_timeout)
+        self.deliveries = Deliveries(data, self.timers, self.sender, retry_factor=options.retry_factor)
         self.webhooks = Webhooks(
-            data, self.deliveries, url=webhook_url, headers=webhook_headers, disable_on_error=disable_on_error
+            data, self.deliveries, url=webhook_url, headers=webhook_headers, disable_on_error=options.disable_on_error
         )
         self.customers = Customers(data)
         self.balances = Balances(data)
         self.transactions = TransactionLedger(data, self.customers, self.balances, self.timers)
         self.accounts = Accounts(data)
         self.phones = Phones(self.transactions, self.accounts)
-        self.payment_intents = PaymentIntents(self.transactions, self.phones, self.timers, delay)
-        self.payouts = PayoutLedger(data, self.customers, self.balances, self.timers, delay)
+        self.payment_intents = PaymentIntents(self.transactions, self.phones, self.timers, options.delay)
+        self.payouts = PayoutLedger(data, self.customers, self.balances, self.timers, options.delay)
         self._logs = Logs(data)
         self._oauth = OAuth(data)
         #: Whether a text opens the API of this shop.

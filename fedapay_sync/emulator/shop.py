@@ -1,7 +1,6 @@
 """Shop: the public methods of one merchant, on its own data and behind its own secret key."""
 
-from dataclasses import dataclass
-from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from fedapay_sync import signature
 from fedapay_sync.common.clock import SYSTEM_CLOCK
@@ -13,7 +12,7 @@ from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.rules import ACCOUNT, Rules, rules_of
 from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.services import ShopServices
+from fedapay_sync.emulator.services import ShopOptions, ShopServices
 from fedapay_sync.emulator.storage.context import EmulatorContext
 from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.emulator.storage.state_file import NamespacedState
@@ -21,17 +20,6 @@ from fedapay_sync.errors import InvalidArgument
 
 # Fields that an event changes in a transaction that is not in its status yet.
 _MOVED = ("status", "mode", "commission", "fees", "amount_debited", "amount_transferred")
-
-
-@dataclass(frozen=True)
-class ShopOptions:
-    """Options that all shops of one emulator share."""
-
-    delay: Optional[float]
-    objects: AbstractSet[str]
-    webhook_timeout: float
-    retry_factor: float
-    disable_on_error: bool
 
 
 class SignedWebhook(NamedTuple):
@@ -61,7 +49,7 @@ class Shop(Controls):
         options: ShopOptions,
         *,
         name: Optional[str] = None,
-        nameless: bool = True,
+        has_namespace: bool = False,
         webhook_secret: Optional[str] = None,
         webhook_url: Optional[str] = None,
         webhook_headers: Optional[Mapping[str, str]] = None,
@@ -75,17 +63,14 @@ class Shop(Controls):
                 rules,
                 context,
                 self._on_event,
-                state=context.file if nameless else NamespacedState(context.file, fingerprint(secret_key)),
-                account=_account(secret_key, name, nameless=nameless),
+                state=NamespacedState(context.file, fingerprint(secret_key)) if has_namespace else context.file,
+                account=_account(secret_key, name, has_namespace=has_namespace),
             ),
+            options,
             secret_key=secret_key,
-            delay=options.delay,
             webhook_url=webhook_url,
             webhook_headers=webhook_headers,
-            disable_on_error=options.disable_on_error,
             webhook_secret=_secret(rules, webhook_secret),
-            webhook_timeout=options.webhook_timeout,
-            retry_factor=options.retry_factor,
         )
 
     @property
@@ -213,9 +198,9 @@ def _secret(rules: Rules, given: Optional[str]) -> str:
     return rules.webhook_secret if given is None else arguments.text("webhook_secret", given)
 
 
-def _account(secret_key: str, name: Optional[str], *, nameless: bool) -> Dict[str, Any]:
+def _account(secret_key: str, name: Optional[str], *, has_namespace: bool) -> Dict[str, Any]:
     """The account that a key opens, always the same for the same key."""
-    if nameless:
+    if not has_namespace:
         return {**ACCOUNT, **({} if name is None else {"name": name})}
     mark = fingerprint(secret_key)
     # Beside the ids that the clock gives, and beside the first shop's account.

@@ -176,7 +176,7 @@ class Dashboard:
     @property
     def _rank(self) -> int:
         """The shop that the reader looks at, by its place in the list."""
-        ranks = [str(rank) for rank in range(len(self._shops()))]
+        ranks = [str(rank) for rank in range(len(self._shops))]
         text = request.args.get("boutique", "0")
         return ranks.index(text) if text in ranks else 0
 
@@ -186,7 +186,7 @@ class Dashboard:
 
     @property
     def _services(self) -> ShopServices:
-        return self._shops()[self._rank]
+        return self._shops[self._rank]
 
     def _page(self, name: str, **values: Any) -> str:
         # The dashboard is in French only, as the command line is.
@@ -220,7 +220,7 @@ class Dashboard:
         emulator = self._emulator
         calls = emulator.requests
         last: List[object] = [calls[-1].number if calls else 0]
-        for shop, services in zip(emulator.shops, self._shops()):
+        for shop, services in zip(emulator.shops, self._shops):
             with services.data.lock:
                 newest = next(iter(services.data.events), None)
                 tables = [len(services.data.table(name)) for name in ("deliveries", "webhooks")]

@@ -75,15 +75,15 @@ class _PhonePages:
         """The prompts on the phone, oldest first; holds the phone, as a person has its page open."""
         if written(number) != number:
             abort(404)
-        phones = [shop.phones for shop in self._shops()]
+        phones = [shop.phones for shop in self._shops]
         for each in phones:
             each.hold(number)
         return prompts_on(number, phones)
 
     def _asked(self) -> Dict[str, int]:
         """Each number that was prompted, and how many prompts wait there."""
-        waiting = Counter(bare(each.number) for shop in self._shops() for each in shop.phones.prompts())
-        numbers = {bare(each): each for shop in self._shops() for each in reversed(shop.phones.numbers)}
+        waiting = Counter(bare(each.number) for shop in self._shops for each in shop.phones.prompts())
+        numbers = {bare(each): each for shop in self._shops for each in reversed(shop.phones.numbers)}
         return {each: waiting[known] for known, each in reversed(list(numbers.items()))}
 
     def _all_state(self) -> str:

@@ -1,14 +1,14 @@
 """Finds the transaction of a payment token among all shops, and the facts that pages show of it."""
 
 from contextlib import ExitStack, contextmanager
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.services import ShopServices
 
 #: The shops whose transactions the pages show.
-Shops = Callable[[], Sequence[ShopServices]]
+Shops = Sequence[ShopServices]
 
 
 class TokenMatch(NamedTuple):
@@ -27,7 +27,7 @@ class TokenMatch(NamedTuple):
 def find_by_token(shops: Shops, token: str) -> Optional[TokenMatch]:
     """The transaction of a valid token, also of an expired one; None for anything else."""
     for stale in (False, True):
-        for shop in shops():
+        for shop in shops:
             record = shop.transactions.by_token(token, stale=stale)
             if record is not None:
                 return TokenMatch(shop, record, not stale)
@@ -38,7 +38,7 @@ def find_by_token(shops: Shops, token: str) -> Optional[TokenMatch]:
 def locked_by_token(shops: Shops, token: str) -> Iterator[Optional[TokenMatch]]:
     """The transaction of a token, under the lock of all shops, as one step."""
     with ExitStack() as steps:
-        for shop in shops():
+        for shop in shops:
             steps.enter_context(shop.data.atomic())
         yield find_by_token(shops, token)
 
