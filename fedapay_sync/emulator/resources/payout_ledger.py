@@ -207,7 +207,7 @@ class PayoutLedger:
             return
         wait = max(0.0, record["due"] - self.data.now())
         if wait > _DAY:
-            # Timers count by the monotonic clock, which does not follow changes of the date: look again every day.
+            # Timers count by the monotonic clock, which follows no change of the date, nor waits of centuries.
             self._timers.call_later(_DAY, lambda: self._plan(number))
             return
         self._timers.call_later(wait + self._delay / 2, lambda: self._advance(number, "started"))
