@@ -467,7 +467,7 @@ class Connector:
     def owes_callbacks(self) -> bool:
         """Vrai si un callback d'ici est dû maintenant, ou en cours : de quoi attendre, dans un test, qu'il ait agi."""
         runtime = self._per_process.peek()
-        return runtime is not None and runtime.callbacks.owes()
+        return runtime is not None and runtime.callbacks.has_owed()
 
     # -- entretenir la base -------------------------------------------------------------------------------------------
 

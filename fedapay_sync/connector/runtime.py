@@ -28,7 +28,7 @@ from fedapay_sync.workflow.waits.listens import Listens
 from fedapay_sync.workflow.waits.outcomes import OutcomeReader
 from fedapay_sync.workflow.waits.recovery import Recovery
 from fedapay_sync.workflow.waits.status_polling import StatusPolling
-from fedapay_sync.workflow.waits.waits import Waits
+from fedapay_sync.workflow.waits.waiters import WaiterRegistry
 from fedapay_sync.workflow.webhooks.inbox import Inbox
 from fedapay_sync.workflow.webhooks.wsgi import Receive, application
 
@@ -71,7 +71,7 @@ class Runtime:
         self.statuses = StatusReader(quick_api, self.keyring, self.inbox)
         self.confirmation = Confirmation(self.inbox, self.statuses)
         self.handlers = CallbackHandlers(self.inbox, self.confirmation, self.outcomes)
-        self.waits = Waits(context, notifier, self.outcomes)
+        self.waits = WaiterRegistry(context, notifier, self.outcomes)
         deadlines = Deadlines(context, quick_api, notifier, self.statuses, self.callbacks, self.waits)
         self.polling = StatusPolling(context, notifier, self.statuses, policy, deadlines, self.waits)
         self.listens = Listens(context, notifier, self.keyring, self.statuses, self.outcomes, self.waits, self.polling)

@@ -12,7 +12,6 @@ from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.enums import Environment, MethodesPaiement, Pays, TransactionStatus, TypesPaiement
 from fedapay_sync.errors import InvalidArgument, InvalidCountryPaymentCombination
 from fedapay_sync.models.base import Model
-from fedapay_sync.models.schema import read_francs
 from fedapay_sync.models.transaction import PaymentIntent, Transaction, TransactionToken
 
 log = get_logger(__name__)
@@ -21,8 +20,6 @@ W = TypeVar("W", Pays, MethodesPaiement, TypesPaiement)
 
 _email = marshmallow.validate.Email()
 _PHONE = re.compile(r"\+?[0-9]{6,20}\Z")
-#: More francs than that, the database cannot write down.
-MAX_AMOUNT = 10**15
 
 
 def enum_member(kind: Type[W], value: Any, field: str) -> W:
@@ -37,32 +34,6 @@ def enum_member(kind: Type[W], value: Any, field: str) -> W:
             return member
     known = ", ".join(f"{member.name} ({member.value})" for member in kind)
     raise InvalidArgument(f"{field}={safe_repr(value)} est inconnu. Valeurs possibles : {known}.", field=field)
-
-
-def checked_amount(amount: Any, field: str = "montant_paiement") -> int:
-    """
-    An amount that we may send: a whole number of francs above zero, and of a size that can be meant.
-
-    Raises:
-        InvalidArgument: anything else.
-    """
-    try:
-        if isinstance(amount, str):
-            raise ValueError("un texte n'est pas un montant")
-        francs = read_francs(amount)
-        if francs <= 0:
-            raise ValueError("il doit être plus grand que 0")
-        if francs > MAX_AMOUNT:
-            raise ValueError(f"plus de {MAX_AMOUNT} francs, vérifier l'unité")
-    except (ValueError, TypeError, ArithmeticError) as error:
-        # An ArithmeticError's own text is made for programmers.
-        reason = "ce n'est pas un nombre" if isinstance(error, ArithmeticError) else error
-        raise InvalidArgument(
-            f"{field}={safe_repr(amount)} est refusé : {reason}. Donner un nombre entier de francs, par exemple 1000 "
-            "(le XOF et le GNF n'ont pas de centimes).",
-            field=field,
-        ) from None
-    return francs
 
 
 def checked_phone_number(number: Any, field: str = "tel") -> str:

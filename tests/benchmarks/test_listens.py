@@ -13,7 +13,7 @@ from fedapay_sync.store import NewEvent
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 from fedapay_sync.workflow.waits.deadlines import Deadlines
-from fedapay_sync.workflow.waits.waits import PolledTransaction, Waiter
+from fedapay_sync.workflow.waits.waiters import PolledTransaction, Waiter
 
 NEVER = Pace(first=10_000, factor=2, longest=10_000)
 COUNT = 10_000

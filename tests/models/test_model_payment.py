@@ -14,7 +14,8 @@ from fedapay_sync.common.countries import currency_of, push_methods
 from fedapay_sync.enums import MethodesPaiement, Monnaies, Pays, TypesPaiement
 from fedapay_sync.errors import InvalidArgument, InvalidCountryPaymentCombination
 from fedapay_sync.models import FedapayPay, PaiementSetup, PaymentHistory, UserData
-from fedapay_sync.models.payment import checked_amount, checked_phone_number
+from fedapay_sync.models.params.amounts import checked_amount
+from fedapay_sync.models.payment import checked_phone_number
 
 
 @pytest.mark.parametrize("value", [1, 500, 500.0, Decimal("500"), Fraction(500), 10**12])

@@ -10,8 +10,9 @@ from marshmallow import fields, validate
 
 from fedapay_sync.common.http_headers import NAME_CHARACTER
 from fedapay_sync.errors import InvalidArgument
+from fedapay_sync.models.params.amounts import checked_amount
 from fedapay_sync.models.params.identifiers import checked_id, checked_mode, checked_reference
-from fedapay_sync.models.payment import checked_amount, checked_phone_number
+from fedapay_sync.models.payment import checked_phone_number
 
 _URL = re.compile(r"https?://[^\s/?#]+[^\s]*\Z")
 #: An address, or what opens an application. A page of the browser's own would run what is written there.

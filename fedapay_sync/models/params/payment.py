@@ -4,8 +4,9 @@ from typing import Any, Dict, Mapping, Optional
 
 from fedapay_sync.common.countries import currency_of
 from fedapay_sync.errors import InvalidArgument
+from fedapay_sync.models.params.amounts import checked_amount
 from fedapay_sync.models.params.bodies import TransactionBody, checked_body
-from fedapay_sync.models.payment import PaiementSetup, UserData, checked_amount
+from fedapay_sync.models.payment import PaiementSetup, UserData
 
 
 def transaction_request(

@@ -1,5 +1,7 @@
 """How often a callback that fails is retried before it is parked, and the backoff between two attempts."""
 
+import random
+
 #: After so many failures, most of a day, an event is parked.
 MAX_ATTEMPTS = 30
 #: The one more attempt is not made: it tells that the last one ended with its process. Replayed, a parked event begins
@@ -22,6 +24,11 @@ def next_round(attempts: int) -> int:
     return -(-attempts // ROUND) * ROUND
 
 
-def max_backoff(attempts: int) -> float:
-    """The longest pause after so many attempts: from 2.5 s, doubling, to 75 min; a database may be away for a night."""
+def backoff(attempts: int) -> float:
+    """Seconds until the next attempt after so many, with jitter so that what failed together is not tried together."""
+    return longest_backoff(attempts) * random.uniform(0.6, 1.0)
+
+
+def longest_backoff(attempts: int) -> float:
+    """The most that ``backoff`` may be: from 2.5 s, doubling, to 75 min; a database may be away for a night."""
     return min(2.5 * float(2 ** (max(attempts % ROUND, 1) - 1)), 4500.0)

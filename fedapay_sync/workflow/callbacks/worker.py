@@ -7,7 +7,6 @@ delays no webhook.
 """
 
 import inspect
-import random
 import threading
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -16,14 +15,14 @@ from fedapay_sync.common.masking import mask
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
-from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last, is_last, max_backoff
+from fedapay_sync.workflow.callbacks.retry_policy import backoff, is_beyond_last, is_last, longest_backoff
 from fedapay_sync.workflow.context import Context
 
 log = get_logger(__name__)
 
 Handler = Callable[[StoredEvent], Any]
 
-#: A acquired callback belongs to its process for so long, renewed while it runs, in seconds.
+#: An acquired callback belongs to its process for so long, renewed while it runs, in seconds.
 LEASE = 60.0
 #: The queue is polled for owed work at least so often, in seconds.
 POLL_INTERVAL = 2.0
@@ -117,7 +116,7 @@ class CallbackWorker:
         with self._lock:
             return not self._running
 
-    def owes(self) -> bool:
+    def has_owed(self) -> bool:
         """Whether work that is due waits for a handler of this process, or runs."""
         return self._store.callbacks.is_owed(
             environment=self._config.environment, accounts=self._config.accounts, kinds=list(self._handlers)
@@ -167,7 +166,7 @@ class CallbackWorker:
         now = self._clock.monotonic()
         if now >= self._repair_due:
             self._repair_due = now + _REPAIR_INTERVAL
-            if self._store.callbacks.repair_after_clock_change(max_backoff, self._lease):
+            if self._store.callbacks.repair_after_clock_change(longest_backoff, self._lease):
                 log.warning("the clock was set back: owed callbacks brought forward")
                 self._wake.set()
         if self._chore is not None and now >= self._chore_due:
@@ -275,7 +274,7 @@ class CallbackWorker:
             if not self._store.callbacks.mark_done(work, self._owner, erase_body=self._config.keep_bodies_days == 0):
                 log.warning("lease lost before the callback of %s ended; it may run twice", work.event_key)
             return
-        again = None if permanent else max_backoff(work.attempts) * random.uniform(0.6, 1.0)
+        again = None if permanent else backoff(work.attempts)
         self._store.callbacks.retry_or_park(work, self._owner, error=problem, again_in=again)
         if again is None:
             log.error("callback of %s failed %d times and is parked: %s", work.event_key, work.attempts, problem)

@@ -72,7 +72,7 @@ class Confirmation:
             log.info("FedaPay does not know transaction %s", work.entity_id)
         event = _borne_out(work, transaction)
         if event is not None:
-            self._inbox.take_confirmed(event, work.source)
+            self._inbox.ingest_confirmed(event, work.source)
             return True
         if work.attempts % ROUND < _READINGS:
             raise Unconfirmed(f"FedaPay ne confirme pas (encore) {work.name} de la transaction {work.entity_id}.")

@@ -123,7 +123,7 @@ class EventCatchUp:
 
     def _is_new(self, event: Event) -> bool:
         try:
-            return self._inbox.take_listed(event.as_webhook()).new
+            return self._inbox.ingest_listed(event.as_webhook()).new
         except (TypeError, ValueError, ArithmeticError) as error:
             log.warning("event %s cannot be taken in (%s)", event.id, type(error).__name__)
             return False

@@ -46,16 +46,16 @@ class PollingPolicy:
         self.has_receiver = has_receiver
 
     @property
-    def first_wait(self) -> float:
+    def first_interval(self) -> float:
         """Seconds until the first poll of a payment that is waited for."""
         return self._wait_pace.first
 
-    def next_wait(self, interval: float) -> float:
+    def next_interval(self, interval: float) -> float:
         """The interval after that one, with jitter so that many waits do not ask at once."""
         pace = self._wait_pace
         return min(interval * pace.factor, pace.longest) * random.uniform(0.85, 1.15)
 
-    def follow_up(self, polls: int, factor: float = 1.0) -> float:
+    def follow_up_interval(self, polls: int, factor: float = 1.0) -> float:
         """Seconds until the next poll of a payment after so many, with jitter so that many are not due at once."""
         pace = self._pace or (FOLLOW_UP_BESIDE_WEBHOOKS if self.has_receiver else FOLLOW_UP_WITHOUT_WEBHOOKS)
         grown = factor * pace.first * pace.factor ** min(polls, 60)

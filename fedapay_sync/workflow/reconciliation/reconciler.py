@@ -83,7 +83,7 @@ class Reconciler:
     def schedule_first_poll(self, key: str) -> float:
         """Poll a payment that is touched now, made with that key; in how many seconds that is due."""
         self._keyring.remember(key)
-        seconds = self._policy.follow_up(0)
+        seconds = self._policy.follow_up_interval(0)
         self._started = True
         self._schedule(seconds + _GAP)
         return seconds
@@ -184,7 +184,7 @@ class Reconciler:
             log.info("%s is not looked at any more", poll.transaction_id or poll.merchant_reference)
             self._store.polls.finish(poll, again_in=None, absent_at=poll.absent_at)
             return
-        seconds = self._policy.follow_up(poll.polls, factor)
+        seconds = self._policy.follow_up_interval(poll.polls, factor)
         self._store.polls.finish(poll, again_in=min(seconds, left) if left > 0 else seconds, absent_at=poll.absent_at)
 
     # -- a payment that has no transaction yet ------------------------------------------------------------------
@@ -199,7 +199,9 @@ class Reconciler:
             log.error("FedaPay gives transaction %s for two merchant references; left alone", transaction.id)
             self._poll_again(poll)
             return
-        PaymentRecord(self._store, environment, poll.account, reference, self._policy.follow_up(0)).adopt(transaction)
+        PaymentRecord(self._store, environment, poll.account, reference, self._policy.follow_up_interval(0)).adopt(
+            transaction
+        )
         log.info("transaction %s found for an intent whose creation had no answer", transaction.id)
         if has_ended(transaction):
             self._statuses.store_end(transaction)
@@ -207,7 +209,9 @@ class Reconciler:
     def _not_found(self, poll: Poll) -> None:
         now = self._clock.now()
         if poll.absent_at is None or poll.absent_at > now:
-            self._store.polls.finish(poll, again_in=max(_ABSENT, self._policy.follow_up(poll.polls)), absent_at=now)
+            self._store.polls.finish(
+                poll, again_in=max(_ABSENT, self._policy.follow_up_interval(poll.polls)), absent_at=now
+            )
         elif now - poll.absent_at < _ABSENT:
             self._store.polls.finish(poll, again_in=_ABSENT, absent_at=poll.absent_at)
         elif self._store.polls.finish(poll, again_in=None, absent_at=poll.absent_at, failed=True):

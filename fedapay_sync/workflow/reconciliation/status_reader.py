@@ -52,7 +52,7 @@ class StatusReader:
     def store_end(self, transaction: Transaction) -> None:
         """Store a transaction that was just read at FedaPay as an event, if it has ended."""
         if has_ended(transaction):
-            self._inbox.take_status(transaction.to_dict())
+            self._inbox.ingest_status(transaction.to_dict())
 
 
 def has_ended(transaction: Transaction) -> bool:

@@ -18,7 +18,7 @@ from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader, has_ended
 from fedapay_sync.workflow.waits.outcomes import still_pending, unknown
-from fedapay_sync.workflow.waits.waits import PolledTransaction, Waiter, Waits
+from fedapay_sync.workflow.waits.waiters import PolledTransaction, Waiter, WaiterRegistry
 
 log = get_logger(__name__)
 
@@ -38,7 +38,7 @@ class Deadlines:
         notifier: Notifier,
         statuses: StatusReader,
         callbacks: CallbackWorker,
-        waits: Waits,
+        waits: WaiterRegistry,
     ) -> None:
         self._environment = context.config.environment
         self._store = context.store

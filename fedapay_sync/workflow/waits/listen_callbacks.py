@@ -7,7 +7,7 @@ from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import AmountMismatch, FedapayError
 from fedapay_sync.workflow.waits.outcomes import mismatched
-from fedapay_sync.workflow.waits.waits import OutcomeCallback, Waiter
+from fedapay_sync.workflow.waits.waiters import OutcomeCallback, Waiter
 
 log = get_logger(__name__)
 

@@ -26,7 +26,7 @@ from fedapay_sync.workflow.waits.deadlines import GRACE
 from fedapay_sync.workflow.waits.listen_callbacks import RESTART_TIMEOUT, ListenCallbacks
 from fedapay_sync.workflow.waits.outcomes import OutcomeReader, still_pending, unknown
 from fedapay_sync.workflow.waits.status_polling import LEASE, SPACING, StatusPolling
-from fedapay_sync.workflow.waits.waits import OutcomeCallback, Waiter, Waits
+from fedapay_sync.workflow.waits.waiters import OutcomeCallback, Waiter, WaiterRegistry
 
 log = get_logger(__name__)
 
@@ -102,7 +102,7 @@ class Listens:
         keyring: Keyring,
         statuses: StatusReader,
         outcomes: OutcomeReader,
-        waits: Waits,
+        waits: WaiterRegistry,
         polling: StatusPolling,
     ) -> None:
         self._config, self._store, self._clock, self._owner = context

@@ -18,7 +18,7 @@ from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.polling_policy import PollingPolicy
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
 from fedapay_sync.workflow.waits.deadlines import Deadlines
-from fedapay_sync.workflow.waits.waits import PolledTransaction, Waiter, Waits
+from fedapay_sync.workflow.waits.waiters import PolledTransaction, Waiter, WaiterRegistry
 
 log = get_logger(__name__)
 
@@ -41,7 +41,7 @@ class StatusPolling:
         statuses: StatusReader,
         policy: PollingPolicy,
         deadlines: Deadlines,
-        waits: Waits,
+        waits: WaiterRegistry,
     ) -> None:
         self._environment = context.config.environment
         self._store = context.store
@@ -65,7 +65,7 @@ class StatusPolling:
         Args:
             after: seconds by which the first poll for the first of them is put off.
         """
-        first, joined = self._policy.first_wait + after, []
+        first, joined = self._policy.first_interval + after, []
         for place, (waiter, key) in enumerate(waiters):
             polled = self._poll_from(str(waiter.id_transaction), key, first=first + place * SPACING, waiter=waiter)
             if key_was_given:
@@ -110,7 +110,7 @@ class StatusPolling:
         Args:
             first: seconds until the first poll.
         """
-        interval = self._policy.first_wait
+        interval = self._policy.first_interval
         polled = self._waits.join(transaction_id, key, interval, waiter)
         with self._lock:
             if waiter is not None and polled.interval > interval:
@@ -137,7 +137,7 @@ class StatusPolling:
             if not self._waits.is_polled(polled) or polled.is_being_polled:
                 return
             polled.is_being_polled, polled.timer = True, None
-            polled.interval = self._policy.next_wait(polled.interval)
+            polled.interval = self._policy.next_interval(polled.interval)
             # A waiter that joins from here on may wait for what comes after the end that this poll finds.
             waiters = polled.waiters
         has_ended = False

@@ -100,16 +100,16 @@ class Inbox:
         # From the text, so that its parts are what JSON makes of them, whatever the program put in.
         return self._take(json.loads(text), text.encode("ascii"), "manual")
 
-    def take_status(self, transaction: Mapping[str, Any]) -> Accepted:
+    def ingest_status(self, transaction: Mapping[str, Any]) -> Accepted:
         """Take in a transaction just read from FedaPay, as the event it amounts to."""
         event = event_from_transaction(transaction)
         return self._keep(event, json.dumps(event, separators=(",", ":")).encode("ascii"), "status")
 
-    def take_listed(self, event: Mapping[str, Any]) -> Accepted:
+    def ingest_listed(self, event: Mapping[str, Any]) -> Accepted:
         """Take in an event out of FedaPay's list, in the form that its webhook has."""
         return self._keep(dict(event), json.dumps(event, separators=(",", ":")).encode("ascii"), "events")
 
-    def take_confirmed(self, event: Dict[str, Any], source: str) -> Accepted:
+    def ingest_confirmed(self, event: Dict[str, Any], source: str) -> Accepted:
         """Take in an event whose entity is by now what FedaPay's API says of it."""
         return self._keep(event, json.dumps(event, separators=(",", ":")).encode("ascii"), source)
 

@@ -51,7 +51,7 @@ class Waiter(WakeEvent):
 
     def __init__(
         self,
-        waits: "Waits",
+        waits: "WaiterRegistry",
         id_transaction: TransactionId,
         deadline: float,
         restart: "Callable[[TransactionId], Waiter]",
@@ -133,7 +133,7 @@ class PolledTransaction:
         self.is_being_polled = False
 
 
-class Waits:
+class WaiterRegistry:
     """The one owner of the waits' state: who waits for which transaction, and how each wait ended."""
 
     def __init__(self, context: Context, notifier: Notifier, outcomes: OutcomeReader) -> None:
