@@ -2,7 +2,6 @@
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
-from fedapay_sync import signature
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.masking import fingerprint
 from fedapay_sync.emulator import arguments
@@ -17,6 +16,7 @@ from fedapay_sync.emulator.storage.context import EmulatorContext
 from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.emulator.storage.state_file import NamespacedState
 from fedapay_sync.errors import InvalidArgument
+from fedapay_sync.signature import HEADER, sign
 
 # Fields that an event changes in a transaction that is not in its status yet.
 _MOVED = ("status", "mode", "commission", "fees", "amount_debited", "amount_transferred")
@@ -158,8 +158,8 @@ class Shop(Controls):
             account = self._services.accounts.describe(entity.get("account_id"), in_full=False)
         body = serializers.webhook_body(event, kind, entity["id"], entity, account)
         at = int(SYSTEM_CLOCK.now() - age)
-        signed = signature.sign(body, secret or self.webhook_secret, at)
-        return SignedWebhook(body, {"Content-Type": "application/json", signature.HEADER: signed})
+        signed = sign(body, secret or self.webhook_secret, at)
+        return SignedWebhook(body, {"Content-Type": "application/json", HEADER: signed})
 
     # Inside
 

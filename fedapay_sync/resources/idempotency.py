@@ -43,7 +43,6 @@ from fedapay_sync.transport.encoding import quote_segment
 log = get_logger(__name__)
 
 B = TypeVar("B", bound=Batch)
-
 #: After these it is unknown whether FedaPay did what it was asked.
 NO_ANSWER = (OutcomeUnknown, ServerFault, UnreadableAnswer)
 

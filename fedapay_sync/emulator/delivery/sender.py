@@ -5,17 +5,17 @@ from typing import Any, Dict, Mapping, Optional
 
 import requests
 
-from fedapay_sync import signature
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.delivery.http_post import post
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.shop_data import ShopData
+from fedapay_sync.signature import HEADER, sign
 
 log = get_logger("fedapay_sync.emulator")
 
 # Headers that an endpoint's own may not replace: without them it is no delivery of FedaPay's.
-_OURS = frozenset({"content-type", "content-length", "transfer-encoding", "host", signature.HEADER.lower()})
+_OURS = frozenset({"content-type", "content-length", "transfer-encoding", "host", HEADER.lower()})
 
 
 @dataclass(frozen=True)
@@ -120,5 +120,5 @@ class Sender:
         elif fault is not None:
             secret += "-faux"
         # Real time, whatever the emulator's clock says: the receiver compares it with its own.
-        headers[signature.HEADER] = signature.sign(body, secret, at)
+        headers[HEADER] = sign(body, secret, at)
         return {} if fault is None else {"fault": fault.name}

@@ -255,11 +255,10 @@ class Listens:
             return
         if known is None or known.reason not in RETRIED_STATUSES:
             return
-        transaction_id = str(id_transaction)
         try:
-            self._statuses.check(transaction_id, self._keyring.key_for(transaction_id, api_key))
+            self._statuses.check(str(id_transaction), self._keyring.key_for(id_transaction, api_key))
         except (ApiError, TransportError) as error:
-            log.info("looking again at %s failed, what was known stands: %s", transaction_id, error.code)
+            log.info("looking again at %s failed, what was known stands: %s", id_transaction, error.code)
 
     def _look_once(self, id_transaction: TransactionId, key: str) -> Outcome:
         transaction_id = checked_id(id_transaction)
