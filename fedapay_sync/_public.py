@@ -1,5 +1,8 @@
 """Every name that a program may import from ``fedapay_sync``; loaded when the first of them is asked for."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from fedapay_sync._version import VERSION as __version__
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.connector.connector import Connector
@@ -40,7 +43,6 @@ from fedapay_sync.errors import (
     TransportError,
     UnreadableAnswer,
 )
-from fedapay_sync.integration import Integration
 from fedapay_sync.models import (
     Account,
     ApiKey,
@@ -87,7 +89,10 @@ from fedapay_sync.models import (
 from fedapay_sync.signature import sign, verify
 from fedapay_sync.transport.exchange import Exchange
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
-from fedapay_sync.workflow.waits.listens import Listen
+
+if TYPE_CHECKING:
+    from fedapay_sync.integration import Integration
+    from fedapay_sync.workflow.waits.listens import Listen
 
 __all__ = [
     "Account",
@@ -174,3 +179,12 @@ __all__ = [
     "sign",
     "verify",
 ]
+
+#: These bring the resources and the workflow with them: loaded when they are asked for.
+_LAZY = {"Integration": "fedapay_sync.integration", "Listen": "fedapay_sync.workflow.waits.listens"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,6 +26,8 @@ from fedapay_sync.errors import ConfigError
 DEFAULT_ENDPOINT_NAME = "webhooks"
 DEFAULT_DB_URL = "sqlite:///fedapay_connector_persisted_data/processes.db"
 DEFAULT_PORT = 3000
+#: How long a wait lasts unless said otherwise, in seconds.
+DEFAULT_TIMEOUT = 600.0
 _EXAMPLE_SERVER = "postgresql://utilisateur:mot-de-passe@hote:5432/base"
 
 

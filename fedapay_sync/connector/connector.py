@@ -9,14 +9,14 @@ import atexit
 import os
 import weakref
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import DEFAULT_PORT, checked_days, read_config
+from fedapay_sync.common.config import DEFAULT_PORT, DEFAULT_TIMEOUT, checked_days, read_config
 from fedapay_sync.common.credentials import require_webhook_secrets
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
-from fedapay_sync.connector.runtime import PerProcess, Runtime
+from fedapay_sync.connector.per_process import PerProcess
 from fedapay_sync.enums import EventFutureStatus, OnTimeout
 from fedapay_sync.errors import ConfigError, TransactionId
 from fedapay_sync.models import (
@@ -29,15 +29,19 @@ from fedapay_sync.models import (
     UserData,
     WebhookHistory,
 )
-from fedapay_sync.resources.api import Api
 from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, Purged, StoredEvent
 from fedapay_sync.transport.exchange import Exchange, checked_observer
 from fedapay_sync.workflow.callbacks.retry_policy import next_round
 from fedapay_sync.workflow.callbacks.validation import check_callback
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace, PollingPolicy
-from fedapay_sync.workflow.waits.listens import DEFAULT_TIMEOUT, Listen
 from fedapay_sync.workflow.webhooks.history import history_of
 from fedapay_sync.workflow.webhooks.wsgi import WebhookApp
+
+if TYPE_CHECKING:
+    # The services are loaded with the first runtime, and not by a program that only imports the package.
+    from fedapay_sync.connector.runtime import Runtime
+    from fedapay_sync.resources.api import Api
+    from fedapay_sync.workflow.waits.listens import Listen
 
 log = get_logger(__name__)
 
@@ -114,7 +118,7 @@ class Connector:
         _living.add(self)
 
     @property
-    def api(self) -> Api:
+    def api(self) -> "Api":
         """Toutes les ressources de FedaPay, appel par appel : ``connector.api.payouts.create(...)``."""
         return self._started_runtime().api
 
@@ -254,7 +258,7 @@ class Connector:
         on_timeout: Union[OnTimeout, str, None] = None,
         api_key: Optional[str] = None,
         callback: Optional[OutcomeCallback] = None,
-    ) -> Listen:
+    ) -> "Listen":
         """
         Commence à attendre sans bloquer ; le résultat se demande à ce qui est rendu.
 
@@ -281,7 +285,7 @@ class Connector:
         on_timeout: Union[OnTimeout, str, None] = None,
         api_key: Optional[str] = None,
         callback: Optional[OutcomeCallback] = None,
-    ) -> List[Listen]:
+    ) -> List["Listen"]:
         """
         Commence à attendre plusieurs transactions sans bloquer, des milliers s'il le faut ; rend une attente pour
         chacune, dans le même ordre.
@@ -554,7 +558,9 @@ class Connector:
 
     # -- the runtime of this process ----------------------------------------------------------------------------
 
-    def _build_runtime(self, clock: Clock, pace: Optional[Pace], observer: Optional[Observer]) -> Runtime:
+    def _build_runtime(self, clock: Clock, pace: Optional[Pace], observer: Optional[Observer]) -> "Runtime":
+        from fedapay_sync.connector.runtime import Runtime
+
         warn_without_threads()
         policy = PollingPolicy(pace, has_receiver=self._expects_webhooks)
         runtime = Runtime(self._config, clock, policy, observer)
@@ -562,20 +568,20 @@ class Connector:
             runtime.set_callback(kind, callback)
         return runtime
 
-    def _started_runtime(self) -> Runtime:
+    def _started_runtime(self) -> "Runtime":
         """This process's runtime, with owed callbacks being looked for and payments being followed up."""
         runtime = self._per_process.get()
         runtime.start()
         return runtime
 
-    def _receiving_runtime(self) -> Runtime:
+    def _receiving_runtime(self) -> "Runtime":
         """The same where webhooks come in, so that status polls may be rare."""
         self._expects_webhooks = True
         runtime = self._started_runtime()
         runtime.policy.has_receiver = True
         return runtime
 
-    def _parked(self, runtime: Runtime, event_key: Optional[str] = None) -> List[StoredEvent]:
+    def _parked(self, runtime: "Runtime", event_key: Optional[str] = None) -> List[StoredEvent]:
         return runtime.store.callbacks.parked(self._config.environment, list(self._config.accounts), event_key)
 
     def _set_callback(self, kind: str, callback: Callable[[Any], Any], name: str) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Optional
 
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.common.config import Config
@@ -146,28 +146,3 @@ class Runtime:
         # A callback that outlives the closing still has its lease, and elsewhere it must not run a second time.
         if self.callbacks.is_idle():
             retire(self.owner)
-
-
-class PerProcess:
-    """A runtime built at first use, and anew in a forked child, whose inherited threads and sockets are not its own."""
-
-    def __init__(self, build: Callable[[], Runtime]) -> None:
-        self._build = build
-        # A child neither uses nor closes its parent's runtime; staying in here, it is not collected either.
-        self._of_pid: Dict[int, Runtime] = {}
-
-    def get(self) -> Runtime:
-        """This process's runtime, built if there is none."""
-        pid = os.getpid()
-        runtime = self._of_pid.get(pid)
-        # Building starts nothing, and setdefault is atomic: no lock that a fork could leave locked.
-        return runtime if runtime is not None else self._of_pid.setdefault(pid, self._build())
-
-    def peek(self) -> Optional[Runtime]:
-        """This process's runtime if there is one."""
-        return self._of_pid.get(os.getpid())
-
-    def forget(self, runtime: Runtime) -> None:
-        """This runtime is closed; the next use builds another."""
-        if self._of_pid.get(os.getpid()) is runtime:
-            del self._of_pid[os.getpid()]

@@ -7,7 +7,6 @@ began. It is only read; when it began makes the key, so that reading it again, y
 
 import contextlib
 import json
-import sqlite3
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, List, Mapping, Tuple
@@ -54,6 +53,8 @@ class AsyncImport:
             return self.import_own()
         if not path.is_file():
             raise StoreError(f"{path} n'existe pas. Donner la base du connecteur asynchrone, processes.db.")
+        import sqlite3  # lazily: a program that imports nothing needs no second way to a database
+
         try:
             uri = f"{path.absolute().as_uri()}?mode=ro"
             with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as database:

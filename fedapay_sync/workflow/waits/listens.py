@@ -9,7 +9,7 @@ import functools
 import os
 from typing import Any, Iterable, List, Optional, Sequence, Union
 
-from fedapay_sync.common.config import timeout_policy
+from fedapay_sync.common.config import DEFAULT_TIMEOUT, timeout_policy
 from fedapay_sync.common.credentials import account_label
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
@@ -30,7 +30,6 @@ from fedapay_sync.workflow.waits.waiters import OutcomeCallback, Waiter, WaiterR
 
 log = get_logger(__name__)
 
-DEFAULT_TIMEOUT = 600.0
 #: So many waits begin in one commit: webhooks get their turn in between.
 _BATCH = 1000
 #: A thread that blocks looks up so often, in seconds. Five times a second cost 300 of them a twentieth of a core.
