@@ -4,10 +4,10 @@ from typing import Optional
 
 from fedapay_sync.models import Account
 from fedapay_sync.models.params.bodies import AccountBody
-from fedapay_sync.resources.mixins import Creatable, Deletable, Listable, Retrievable, Updatable
+from fedapay_sync.resources.mixins import Manageable
 
 
-class Accounts(Retrievable[Account], Listable[Account], Creatable[Account], Updatable[Account], Deletable[Account]):
+class Accounts(Manageable[Account]):
     """Comptes marchands. FedaPay ne dit pas quelles clés ont le droit de les lire ou de les changer (403 sinon)."""
 
     path = "accounts"

@@ -2,17 +2,10 @@
 
 from fedapay_sync.models import Customer
 from fedapay_sync.models.params.bodies import CustomerBody
-from fedapay_sync.resources.mixins import Creatable, Deletable, Listable, Retrievable, Searchable, Updatable
+from fedapay_sync.resources.mixins import Manageable, Searchable
 
 
-class Customers(
-    Retrievable[Customer],
-    Listable[Customer],
-    Searchable[Customer],
-    Creatable[Customer],
-    Updatable[Customer],
-    Deletable[Customer],
-):
+class Customers(Manageable[Customer], Searchable[Customer]):
     """
     Clients.
 

@@ -2,17 +2,10 @@
 
 from fedapay_sync.models import Invoice, InvoiceVerification
 from fedapay_sync.models.params.bodies import InvoiceBody
-from fedapay_sync.resources.mixins import Creatable, Deletable, Listable, Retrievable, Updatable, Verifiable
+from fedapay_sync.resources.mixins import Manageable, Verifiable
 
 
-class Invoices(
-    Retrievable[Invoice],
-    Listable[Invoice],
-    Creatable[Invoice],
-    Updatable[Invoice],
-    Deletable[Invoice],
-    Verifiable[Invoice, InvoiceVerification],
-):
+class Invoices(Manageable[Invoice], Verifiable[Invoice, InvoiceVerification]):
     """Factures."""
 
     path = "invoices"

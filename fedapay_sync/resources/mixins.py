@@ -140,6 +140,10 @@ class Deletable(Resource[M]):
         self._requestor.request("DELETE", self._path_to(id), api_key=api_key)
 
 
+class Manageable(Retrievable[M], Listable[M], Creatable[M], Updatable[M], Deletable[M]):
+    """Has all five of the usual calls."""
+
+
 class Subscribable(Resource[M]):
     """Has ``POST /{path}/subscribe``."""
 

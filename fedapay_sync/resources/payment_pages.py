@@ -5,17 +5,10 @@ from typing import Optional
 from fedapay_sync.models import PageVerification, PaymentPage
 from fedapay_sync.models.params.bodies import PageBody
 from fedapay_sync.resources.base import read_object
-from fedapay_sync.resources.mixins import Creatable, Deletable, Listable, Retrievable, Updatable, Verifiable
+from fedapay_sync.resources.mixins import Manageable, Verifiable
 
 
-class Pages(
-    Retrievable[PaymentPage],
-    Listable[PaymentPage],
-    Creatable[PaymentPage],
-    Updatable[PaymentPage],
-    Deletable[PaymentPage],
-    Verifiable[PaymentPage, PageVerification],
-):
+class Pages(Manageable[PaymentPage], Verifiable[PaymentPage, PageVerification]):
     """Pages de paiement hébergées par FedaPay."""
 
     path = "pages"

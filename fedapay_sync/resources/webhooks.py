@@ -8,12 +8,12 @@ from fedapay_sync.models import Webhook, WebhookSample
 from fedapay_sync.models.params.bodies import WebhookBody
 from fedapay_sync.resources.base import Params, merge_attributes, read_object
 from fedapay_sync.resources.idempotency import NO_ANSWER
-from fedapay_sync.resources.mixins import Creatable, Deletable, Listable, Retrievable, Updatable
+from fedapay_sync.resources.mixins import Manageable
 
 log = get_logger(__name__)
 
 
-class Webhooks(Retrievable[Webhook], Listable[Webhook], Creatable[Webhook], Updatable[Webhook], Deletable[Webhook]):
+class Webhooks(Manageable[Webhook]):
     """
     Adresses que FedaPay prévient. Le secret de chacune et le choix des événements sont dans le tableau de bord.
 
