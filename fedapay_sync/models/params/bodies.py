@@ -8,29 +8,9 @@ from functools import cache
 from typing import Any, Dict, Iterator, List, Mapping, Tuple, Type
 
 import marshmallow
-from marshmallow import fields
 
 from fedapay_sync.errors import InvalidArgument
-from fedapay_sync.models.params.fields import (
-    Amount,
-    Boolean,
-    Country,
-    Email,
-    Headers,
-    Id,
-    Include,
-    JsonObject,
-    Link,
-    Mode,
-    Moment,
-    Name,
-    Number,
-    Reference,
-    StrictField,
-    Text,
-    Url,
-    missing_messages,
-)
+from fedapay_sync.models.params import fields
 
 
 class Body(marshmallow.Schema):
@@ -39,14 +19,14 @@ class Body(marshmallow.Schema):
     class Meta:
         unknown = marshmallow.INCLUDE
 
-    include = Include()
+    include = fields.Include()
 
 
 class CurrencyBody(Body):
     """``{"iso": "XOF"}``, or the numeric form ``{"code": 952}``."""
 
-    iso = Text()
-    code = StrictField()
+    iso = fields.Text()
+    code = fields.StrictField()
 
     @marshmallow.validates_schema
     def _names_one(self, data: Dict[str, Any], **_: Any) -> None:
@@ -57,15 +37,15 @@ class CurrencyBody(Body):
 class PhoneBody(Body):
     """``{"number": "0164000001", "country": "bj"}``."""
 
-    number = Number(required=True)
-    country = Country(required=True)
+    number = fields.Number(required=True)
+    country = fields.Country(required=True)
 
 
-class _NestedBody(fields.Nested):
+class _NestedBody(marshmallow.fields.Nested):
     """A nested body; what is no dictionary is refused with an example."""
 
     def __init__(self, schema: Type[Body], example: str, **options: Any) -> None:
-        super().__init__(schema, error_messages=missing_messages(f"un dictionnaire comme {example}"), **options)
+        super().__init__(schema, error_messages=fields.missing_messages(f"un dictionnaire comme {example}"), **options)
         self._example = example
 
     def _deserialize(self, value: Any, attr: Any, data: Any, partial: Any = None, **kwargs: Any) -> Any:
@@ -92,10 +72,10 @@ def _phone(**options: Any) -> _NestedBody:
 class CustomerBody(Body):
     """The payer or the payee: the id of a known customer, or a person (the e-mail is the identity at FedaPay)."""
 
-    id = Id()
-    firstname = Name()
-    lastname = Name()
-    email = Email()
+    id = fields.Id()
+    firstname = fields.Name()
+    lastname = fields.Name()
+    email = fields.Email()
     phone_number = _phone()
 
 
@@ -106,27 +86,27 @@ def _customer() -> _NestedBody:
 class TransactionBody(Body):
     """Attributes of a transaction (documentation, page « collects management »)."""
 
-    description = Text(required=True)
-    amount = Amount(required=True)
+    description = fields.Text(required=True)
+    amount = fields.Amount(required=True)
     currency = _currency(required=True)
-    callback_url = Link()
+    callback_url = fields.Link()
     customer = _customer()
-    merchant_reference = Reference()
-    custom_metadata = JsonObject()
-    mode = Mode()
+    merchant_reference = fields.Reference()
+    custom_metadata = fields.JsonObject()
+    mode = fields.Mode()
 
 
 class PayoutBody(Body):
     """Attributes of a payout. Without a mode FedaPay answers 500 and no message (live note of October 2026)."""
 
-    amount = Amount(required=True)
+    amount = fields.Amount(required=True)
     currency = _currency(required=True)
-    mode = Mode(required=True)
+    mode = fields.Mode(required=True)
     customer = _customer()
-    description = Text()
-    merchant_reference = Reference()
-    custom_metadata = JsonObject()
-    scheduled_at = Moment()
+    description = fields.Text()
+    merchant_reference = fields.Reference()
+    custom_metadata = fields.JsonObject()
+    scheduled_at = fields.Moment()
 
 
 class PayoutStartBody(Body):
@@ -144,32 +124,32 @@ class PayoutStartBody(Body):
         "unknown": "nom inconnu ; les noms possibles sont id, scheduled_at, phone_number et send_now"
     }
 
-    id = Id(required=True)
-    scheduled_at = Moment()
+    id = fields.Id(required=True)
+    scheduled_at = fields.Moment()
     phone_number = _phone()
-    send_now = Boolean()
+    send_now = fields.Boolean()
 
 
 class WebhookBody(Body):
     """A place where FedaPay reports events."""
 
-    url = Url(required=True)
-    enabled = Boolean()
-    ssl_verify = Boolean()
-    disable_on_error = Boolean()
-    http_headers = Headers()
+    url = fields.Url(required=True)
+    enabled = fields.Boolean()
+    ssl_verify = fields.Boolean()
+    disable_on_error = fields.Boolean()
+    http_headers = fields.Headers()
 
 
 class AccountBody(Body):
-    name = Text(required=True)
+    name = fields.Text(required=True)
 
 
 class PageBody(Body):
-    name = Text()
-    amount = Amount()
+    name = fields.Text()
+    amount = fields.Amount()
     currency = _currency()
-    published = Boolean()
-    enable_phone_number = Boolean()
+    published = fields.Boolean()
+    enable_phone_number = fields.Boolean()
 
 
 class InvoiceBody(Body):
