@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, ClassVar, List, Optional, Tuple
 
 from fedapay_sync.models.balance import Balance
-from fedapay_sync.models.base import Model
+from fedapay_sync.models.base import FedapayObject, Model
 from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.schema import Francs
 
@@ -37,7 +37,7 @@ class AssetMetadata(Model):
 
 
 @dataclass(frozen=True)
-class Asset(Model):
+class Asset(FedapayObject):
     """
     Document d'un compte : pièce d'identité, registre de commerce, signature.
 
@@ -48,8 +48,6 @@ class Asset(Model):
 
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "mime_type")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     public: Optional[bool] = None
     mime_type: Optional[str] = None
     urls: Optional[AssetUrls] = None
@@ -59,7 +57,7 @@ class Asset(Model):
 
 
 @dataclass(frozen=True)
-class User(Model):
+class User(FedapayObject):
     """
     Personne qui a accès à un compte.
 
@@ -68,8 +66,6 @@ class User(Model):
         reset_sent_at: instant où un nouveau mot de passe lui a été proposé, en UTC.
     """
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     email: Optional[str] = None
     firstname: Optional[str] = None
     lastname: Optional[str] = None
@@ -84,20 +80,18 @@ class User(Model):
 
 
 @dataclass(frozen=True)
-class UserAccount(Model):
+class UserAccount(FedapayObject):
     """Lien entre une personne et un compte, avec son rôle."""
 
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "account_id", "user_id", "role_id")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     account_id: Optional[int] = None
     user_id: Optional[int] = None
     role_id: Optional[int] = None
 
 
 @dataclass(frozen=True)
-class ApiKey(Model):
+class ApiKey(FedapayObject):
     """
     Paire de clés d'un compte marchand.
 
@@ -110,8 +104,6 @@ class ApiKey(Model):
     envelope: ClassVar[str] = "v1/api_key"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "public_key")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     public_key: Optional[str] = None
     private_key: Optional[str] = None
     created_at: Optional[datetime] = None
@@ -119,7 +111,7 @@ class ApiKey(Model):
 
 
 @dataclass(frozen=True)
-class Account(Model):
+class Account(FedapayObject):
     """
     Compte marchand. Les webhooks en portent la forme longue, pleine de données personnelles : ne pas la journaliser.
 
@@ -136,8 +128,6 @@ class Account(Model):
     envelope: ClassVar[str] = "v1/account"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     name: Optional[str] = None
     timezone: Optional[str] = None
     country: Optional[str] = None

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Optional, Tuple
 
-from fedapay_sync.models.base import Model
+from fedapay_sync.models.base import FedapayObject
 from fedapay_sync.models.schema import Francs
 
 
 @dataclass(frozen=True)
-class Balance(Model):
+class Balance(FedapayObject):
     """
     Solde du compte marchand ; il y en a un par opérateur, et ils ne s'additionnent pas pour un dépôt.
 
@@ -22,8 +22,6 @@ class Balance(Model):
     envelope: ClassVar[str] = "v1/balance"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "mode", "amount")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     amount: Optional[Francs] = None
     mode: Optional[str] = None
     currency_id: Optional[int] = None

@@ -1,7 +1,8 @@
 """Base class of the models: reading, writing, comparing, repr without customers' data."""
 
 import json
-from typing import Any, Callable, ClassVar, Dict, Mapping, Tuple, Type, TypeVar
+from dataclasses import dataclass
+from typing import Any, Callable, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar
 
 from fedapay_sync.common.masking import mask
 from fedapay_sync.models.schema import checked_mapping, load, reader_of, schema_of, to_plain, unknown_fields
@@ -79,6 +80,20 @@ class Model:
 
     def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:
         return _restore, (type(self), dict(self.__dict__), self.extra)
+
+
+@dataclass(frozen=True)
+class FedapayObject(Model):
+    """
+    Objet que FedaPay garde sous un numéro.
+
+    Attributes:
+        klass: genre de l'objet, comme ``v1/currency``.
+        id: identifiant FedaPay.
+    """
+
+    klass: Optional[str] = None
+    id: Optional[int] = None
 
 
 def _restore(kind: Type[M], values: Dict[str, Any], extra: Dict[str, Any]) -> M:

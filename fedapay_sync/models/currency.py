@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, List, Optional, Tuple
 
-from fedapay_sync.models.base import Model
+from fedapay_sync.models.base import FedapayObject
 
 
 @dataclass(frozen=True)
-class Currency(Model):
+class Currency(FedapayObject):
     """
     Devise ; l'identifiant 1 est le XOF.
 
@@ -23,8 +23,6 @@ class Currency(Model):
     envelope: ClassVar[str] = "v1/currency"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "iso")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     name: Optional[str] = None
     iso: Optional[str] = None
     code: Optional[int] = None

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Optional, Tuple
 
-from fedapay_sync.models.base import Model
+from fedapay_sync.models.base import FedapayObject
 
 
 @dataclass(frozen=True)
-class PhoneNumber(Model):
+class PhoneNumber(FedapayObject):
     """
     Numéro de téléphone d'un client.
 
@@ -21,8 +21,6 @@ class PhoneNumber(Model):
     envelope: ClassVar[str] = "v1/phone_number"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "country")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     number: Optional[str] = None
     country: Optional[str] = None
     created_at: Optional[datetime] = None
@@ -30,7 +28,7 @@ class PhoneNumber(Model):
 
 
 @dataclass(frozen=True)
-class Customer(Model):
+class Customer(FedapayObject):
     """
     Client ; l'adresse e-mail l'identifie chez FedaPay.
 
@@ -42,8 +40,6 @@ class Customer(Model):
 
     envelope: ClassVar[str] = "v1/customer"
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     firstname: Optional[str] = None
     lastname: Optional[str] = None
     full_name: Optional[str] = None

@@ -5,13 +5,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Optional, Tuple, Union
 
-from fedapay_sync.models.base import Json, Model
+from fedapay_sync.models.base import FedapayObject, Json, Model
 from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.schema import Francs
 
 
 @dataclass(frozen=True)
-class Invoice(Model):
+class Invoice(FedapayObject):
     """
     Facture.
 
@@ -34,8 +34,6 @@ class Invoice(Model):
     envelope: ClassVar[str] = "v1/invoice"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "number", "reference", "status", "ttc")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     number: Union[str, int, None] = None
     reference: Optional[str] = None
     status: Optional[str] = None

@@ -5,11 +5,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Optional, Tuple, Union
 
-from fedapay_sync.models.base import Model
+from fedapay_sync.models.base import FedapayObject
 
 
 @dataclass(frozen=True)
-class PaymentMethod(Model):
+class PaymentMethod(FedapayObject):
     """
     Moyen de paiement utilisé par le client.
 
@@ -24,8 +24,6 @@ class PaymentMethod(Model):
     envelope: ClassVar[str] = "v1/payment_method"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "brand", "country")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     brand: Optional[str] = None
     method: Optional[str] = None
     country: Optional[str] = None
@@ -36,7 +34,7 @@ class PaymentMethod(Model):
 
 
 @dataclass(frozen=True)
-class PaymentSource(Model):
+class PaymentSource(FedapayObject):
     """
     D'où un paiement est venu : produit, appareil, navigateur, lieu.
 
@@ -51,8 +49,6 @@ class PaymentSource(Model):
     envelope: ClassVar[str] = "v1/payment_source"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "product", "channel")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     product: Optional[str] = None
     channel: Optional[str] = None
     referrer: Optional[str] = None

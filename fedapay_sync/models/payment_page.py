@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, List, Mapping, Optional, Tuple, Type, TypeVar, Union
 
-from fedapay_sync.models.base import Json, Model
+from fedapay_sync.models.base import FedapayObject, Json, Model
 from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.schema import Francs
 
@@ -12,7 +12,7 @@ V = TypeVar("V", bound="PageVerification")
 
 
 @dataclass(frozen=True)
-class PaymentPage(Model):
+class PaymentPage(FedapayObject):
     """
     Page de paiement.
 
@@ -30,8 +30,6 @@ class PaymentPage(Model):
     envelope: ClassVar[str] = "v1/page"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference", "name", "amount", "published")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     name: Optional[str] = None
     reference: Optional[str] = None
     description: Optional[str] = None

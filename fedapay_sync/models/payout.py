@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, List, Optional, Tuple, Union
 
 from fedapay_sync.enums import FINAL_PAYOUT_STATUSES, PayoutStatus
-from fedapay_sync.models.base import Json, Model
+from fedapay_sync.models.base import FedapayObject, Json
 from fedapay_sync.models.batch import Batch
 from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.customer import Customer
@@ -14,7 +14,7 @@ from fedapay_sync.models.schema import Francs
 
 
 @dataclass(frozen=True)
-class Payout(Model):
+class Payout(FedapayObject):
     """
     Dépôt : une somme envoyée à un bénéficiaire. Créé, il n'est encore rien : c'est le démarrage qui envoie.
 
@@ -39,8 +39,6 @@ class Payout(Model):
     envelope: ClassVar[str] = "v1/payout"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "reference", "amount", "status", "mode")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     reference: Optional[str] = None
     amount: Optional[Francs] = None
     description: Optional[str] = None

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, List, Optional, Tuple, Union
 
 from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
 from fedapay_sync.models.balance import Balance
-from fedapay_sync.models.base import Json, Model
+from fedapay_sync.models.base import FedapayObject, Json, Model
 from fedapay_sync.models.batch import Batch
 from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.customer import Customer
@@ -136,14 +136,12 @@ class TransactionToken(Model):
 
 
 @dataclass(frozen=True)
-class PaymentIntent(Model):
+class PaymentIntent(FedapayObject):
     """Réponse à l'invitation envoyée au téléphone du client : elle est partie, rien n'est encore payé."""
 
     envelope: ClassVar[str] = "v1/payment_intent"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("reference", "status", "mode")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     reference: Optional[str] = None
     status: Union[TransactionStatus, str, None] = None
     mode: Optional[str] = None

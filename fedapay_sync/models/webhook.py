@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Mapping, Optional, Tuple, Type, TypeVar
 
-from fedapay_sync.models.base import Json, Model
+from fedapay_sync.models.base import FedapayObject, Json, Model
 from fedapay_sync.models.entity import Entity, read_entity
 
 S = TypeVar("S", bound="WebhookSample")
 
 
 @dataclass(frozen=True)
-class Webhook(Model):
+class Webhook(FedapayObject):
     """
     Adresse où FedaPay envoie ses événements. Le secret de signature se lit dans le tableau de bord, jamais ici.
 
@@ -27,8 +27,6 @@ class Webhook(Model):
     envelope: ClassVar[str] = "v1/webhook"
     _repr_fields: ClassVar[Tuple[str, ...]] = ("id", "url", "enabled")
 
-    klass: Optional[str] = None
-    id: Optional[int] = None
     url: Optional[str] = None
     enabled: Optional[bool] = None
     ssl_verify: Optional[bool] = None
