@@ -11,7 +11,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.body_parsing import read_body, read_form
 from fedapay_sync.emulator.http.call import Call, Created, Handler, Route, id_of
-from fedapay_sync.emulator.http.errors import CRASHED, INVALID_KEY, MALFORMED, NOT_FOUND, TOO_LARGE, Refusal
+from fedapay_sync.emulator.http.errors import CRASHED, INVALID_KEY, MALFORMED, NOT_FOUND, TOO_LARGE, Refusal, or_404
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.resources.logs import Logs
 from fedapay_sync.emulator.storage.shop_data import ShopData
@@ -103,8 +103,7 @@ class Api:
         acting = request.headers.get("FedaPay-Account")
         if acting:
             with self._data.lock:
-                if self._data.table("accounts").get(id_of(acting)) is None:
-                    raise Refusal(404, NOT_FOUND)
+                or_404(self._data.table("accounts").get(id_of(acting)))
             g.account_id = id_of(acting)
 
     def _body(self, *, lists: bool) -> Record:

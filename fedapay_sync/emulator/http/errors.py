@@ -1,6 +1,8 @@
 """Refusal: the error answers of the API, in French or in English."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, TypeVar
+
+_Found = TypeVar("_Found")
 
 _ENGLISH: Dict[str, str] = {}
 
@@ -53,3 +55,15 @@ class Refusal(Exception):
 def missing_param(name: str) -> Refusal:
     """400, in FedaPay's own words."""
     return Refusal(400, _MISSING, about=name)
+
+
+def or_404(found: Optional[_Found]) -> _Found:
+    """
+    What was found.
+
+    Raises:
+        Refusal: 404, nothing was.
+    """
+    if found is None:
+        raise Refusal(404, NOT_FOUND)
+    return found

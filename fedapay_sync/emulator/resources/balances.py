@@ -4,7 +4,7 @@ from typing import List, Optional
 
 from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Route, id_of
-from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
+from fedapay_sync.emulator.http.errors import or_404
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
@@ -25,10 +25,7 @@ class Balances:
 
     def retrieve(self, call: Call, number: str) -> Record:
         self._ensure_all()
-        record = self._table.get(id_of(number))
-        if record is None:
-            raise Refusal(404, NOT_FOUND)
-        return {"v1/balance": serializers.balance_answer(record)}
+        return {"v1/balance": serializers.balance_answer(or_404(self._table.get(id_of(number))))}
 
     def of(self, mode: Optional[str]) -> Record:
         """The balance of a mode."""

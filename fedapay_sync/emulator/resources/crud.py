@@ -7,7 +7,7 @@ from typing import Any, Callable, ClassVar, Dict, Iterable, List, Mapping, Tuple
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES, find_currency
 from fedapay_sync.emulator.http.call import Call, Created, Route, id_of
-from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal, bilingual
+from fedapay_sync.emulator.http.errors import Refusal, bilingual, or_404
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.http.validation import EMPTY, INVALID, TAKEN, items_of
 from fedapay_sync.emulator.storage.shop_data import ShopData
@@ -148,10 +148,7 @@ class CrudResource:
 
     def get_or_404(self, number: str) -> Record:
         """The record of that id, itself and not a copy."""
-        record = self._table.get(id_of(number))
-        if record is None:
-            raise Refusal(404, NOT_FOUND)
-        return record
+        return or_404(self._table.get(id_of(number)))
 
     # Inside
 
@@ -188,10 +185,7 @@ class ReferencedResource(CrudResource):
 
     def by_reference(self, reference: str) -> Record:
         """The record of a public address."""
-        record = self._table.first(reference=reference)
-        if record is None:
-            raise Refusal(404, NOT_FOUND)
-        return record
+        return or_404(self._table.first(reference=reference))
 
     def defaults(self) -> Record:
         return {"reference": random_code(), "currency_id": CURRENCIES[0]["id"], "account_id": self._data.account_id}

@@ -4,7 +4,7 @@ from typing import List
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES
 from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
+from fedapay_sync.emulator.http.errors import or_404
 from fedapay_sync.emulator.http.serializers import Record
 
 
@@ -19,7 +19,5 @@ class Currencies:
 
     def retrieve(self, call: Call, name: str) -> Record:
         """By id, or by ISO code as one client has it."""
-        for currency in CURRENCIES:
-            if name in (str(currency["id"]), currency["iso"]):
-                return {"v1/currency": currency}
-        raise Refusal(404, NOT_FOUND)
+        found = (each for each in CURRENCIES if name in (str(each["id"]), each["iso"]))
+        return {"v1/currency": or_404(next(found, None))}

@@ -4,7 +4,7 @@ from typing import Any, List
 
 from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
+from fedapay_sync.emulator.http.errors import or_404
 from fedapay_sync.emulator.http.filters import match
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.shop_data import ShopData
@@ -27,10 +27,7 @@ class Events:
         return call.page("v1/events", match(call.query, self._events, _same), serializers.event_answer)
 
     def retrieve(self, call: Call, name: str) -> Record:
-        event = self._events.get(name)
-        if event is None:
-            raise Refusal(404, NOT_FOUND)
-        return {"v1/event": serializers.event_answer(event)}
+        return {"v1/event": serializers.event_answer(or_404(self._events.get(name)))}
 
 
 def queue(kind: str) -> Record:

@@ -6,7 +6,7 @@ from typing import Any, List, Mapping, Optional
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import NOT_FOUND, Refusal
+from fedapay_sync.emulator.http.errors import or_404
 from fedapay_sync.emulator.http.filters import match
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.resources.events import queue
@@ -48,10 +48,7 @@ class Logs:
         return call.page("v1/logs", match(call.query, self._logs, _same), serializers.log_answer)
 
     def retrieve(self, call: Call, name: str) -> Record:
-        record = self._logs.get(name)
-        if record is None:
-            raise Refusal(404, NOT_FOUND)
-        return {"v1/log": serializers.log_answer(record)}
+        return {"v1/log": serializers.log_answer(or_404(self._logs.get(name)))}
 
     def add(self, method: str, path: str, address: Optional[str], call: Call, status: int, answer: Any) -> None:
         """Record a call. Under the lock of the data; a state file that refuses it spoils no answer."""

@@ -6,7 +6,7 @@ from typing import Any, Collection, List, Optional
 from fedapay_sync.emulator.domain.rules import CURRENCIES, OPERATOR_REFUSED, bare_number
 from fedapay_sync.emulator.domain.timers import Timers
 from fedapay_sync.emulator.http import serializers
-from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, bilingual, missing_param
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, Refusal, bilingual, missing_param, or_404
 from fedapay_sync.emulator.http.serializers import Record, stamp
 from fedapay_sync.emulator.resources.balances import Balances
 from fedapay_sync.emulator.resources.customers import Customers
@@ -54,11 +54,11 @@ class PayoutLedger:
 
     def get(self, number: int) -> Record:
         """The payout of that id, or Refusal 404."""
-        return _found(self._table.get(number))
+        return or_404(self._table.get(number))
 
     def by_merchant_reference(self, reference: str) -> Record:
         """The payout of that reference of the merchant's, or Refusal 404."""
-        return _found(self._table.first(merchant_reference=reference))
+        return or_404(self._table.first(merchant_reference=reference))
 
     def is_taken(self, reference: str) -> bool:
         """Whether a payout has that reference of the merchant's."""
@@ -250,9 +250,3 @@ class PayoutLedger:
 
 def _is_pending(record: Record) -> bool:
     return record["status"] == "pending" and not record["deleted_at"]
-
-
-def _found(record: Optional[Record]) -> Record:
-    if record is None:
-        raise Refusal(404, NOT_FOUND)
-    return record

@@ -14,7 +14,7 @@ from fedapay_sync.emulator.domain.rules import (
 )
 from fedapay_sync.emulator.domain.timers import Timers
 from fedapay_sync.emulator.http import serializers
-from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, or_404
 from fedapay_sync.emulator.http.serializers import Record, stamp
 from fedapay_sync.emulator.resources import payment_tokens
 from fedapay_sync.emulator.resources.balances import Balances
@@ -225,9 +225,7 @@ class TransactionLedger:
     def _found(self, record: Optional[Record]) -> Record:
         with self.data.lock:
             self.apply_due()
-            if record is None:
-                raise Refusal(404, NOT_FOUND)
-            return record
+            return or_404(record)
 
     def _set_status(self, record: Record, status: str) -> None:
         record["status"] = status
