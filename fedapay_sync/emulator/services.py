@@ -111,7 +111,7 @@ class ShopServices:
             self._oauth,
             self.payment_intents,
             Currencies(),
-            Events(self.data),
+            Events(self.data.events),
             self.accounts,
             PaymentPages(self.data),
             Invoices(self.data),

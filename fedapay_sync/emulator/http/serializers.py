@@ -44,10 +44,6 @@ _PAYOUT = """
     failed_at deleted_at metadata custom_metadata payment_method_id transaction_key merchant_reference account_id
     balance_id
 """.split()
-_EVENT = "id type entity object_id account_id created_at updated_at object".split()
-_LOG = """
-    id method url status ip_address version source query body response account_id created_at updated_at
-""".split()
 _BALANCE = "id amount mode created_at updated_at".split()
 _NEW: Record = {
     **dict.fromkeys([*_ANSWER, *_RECORD]),
@@ -157,19 +153,9 @@ def _modes_of(country: Pays) -> Set[str]:
     return {each.name for each in known.push} | set(known.page_only)
 
 
-def event_answer(event: Record) -> Record:
-    """An event as the API answers it: its entity is JSON inside a string."""
-    return {"klass": "v1/event", **pick(event, _EVENT)}
-
-
 def balance_answer(record: Record) -> Record:
     """A balance as the API answers it."""
     return {"klass": "v1/balance", **pick(record, _BALANCE)}
-
-
-def log_answer(record: Record) -> Record:
-    """A log as the API answers it: query, body and answer are JSON inside strings."""
-    return {"klass": "v1/log", **pick(record, _LOG)}
 
 
 def webhook_body(name: str, kind: str, object_id: int, entity: Record, account: Record) -> bytes:

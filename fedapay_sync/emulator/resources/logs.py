@@ -1,15 +1,13 @@
 """``/v1/logs``: one record of each API call, with keys and secrets masked."""
 
 import re
-from typing import Any, List, Mapping, Optional
+from typing import Any, Mapping, Optional
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.http import serializers
-from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import or_404
-from fedapay_sync.emulator.http.filters import match
+from fedapay_sync.emulator.http.call import Call
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.resources.events import queue
+from fedapay_sync.emulator.resources.events import LogResource
 from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.errors import ConfigError
 
@@ -30,25 +28,17 @@ _VERSION = ("X-FedaPay-Lib-Version", "X-Version")
 _SOURCE = ("X-FedaPay-Lib", "X-Source")
 
 
-class Logs:
-    """The last calls made with a valid key."""
+class Logs(LogResource):
+    """The last calls made with a valid key; query, body and answer of one are JSON inside strings."""
+
+    kind = "log"
+    fields = """
+        id method url status ip_address version source query body response account_id created_at updated_at
+    """.split()
 
     def __init__(self, data: ShopData) -> None:
+        super().__init__(data.append_log("logs", _KEPT))
         self._data = data
-        self._logs = data.append_log("logs", _KEPT)
-
-    def routes(self) -> List[Route]:
-        return [
-            ("GET", "/v1/logs", self.all),
-            ("POST", "/v1/logs/subscribe", lambda call: queue("logs")),
-            ("GET", "/v1/logs/<name>", self.retrieve),
-        ]
-
-    def all(self, call: Call) -> Record:
-        return call.page("v1/logs", match(call.query, self._logs, _same), serializers.log_answer)
-
-    def retrieve(self, call: Call, name: str) -> Record:
-        return {"v1/log": serializers.log_answer(or_404(self._logs.get(name)))}
 
     def add(self, method: str, path: str, address: Optional[str], call: Call, status: int, answer: Any) -> None:
         """Record a call. Under the lock of the data; a state file that refuses it spoils no answer."""
@@ -58,7 +48,7 @@ class Logs:
             log.warning("emulator could not log %s %s: %s", method, path, error)
 
     def _add(self, method: str, path: str, address: Optional[str], call: Call, status: int, answer: Any) -> None:
-        self._logs.add(
+        self._records.add(
             self._data.stamp(),
             self._data.account_id,
             method=method,
@@ -101,8 +91,3 @@ def masked(text: str) -> str:
 
 def _said(headers: Mapping[str, str], names: Any) -> str:
     return next((headers[name] for name in names if headers.get(name)), "Unknown")
-
-
-def _same(log: Record, name: str, value: str) -> bool:
-    have = log.get(name)
-    return have is not None and str(have) == value
