@@ -130,6 +130,14 @@ class FieldReader:
         return number
 
 
+def required_text(given: Dict[str, Any], name: str) -> str:
+    """A text that is not empty, or 400 as FedaPay words it."""
+    value = given.get(name)
+    if not isinstance(value, str) or not value:
+        raise missing_param(name)
+    return value
+
+
 def items_of(value: Any) -> Optional[List[Any]]:
     """A list, as JSON has it or as a form writes it (``payouts[0][id]=1``); None if it is no list."""
     if isinstance(value, dict) and value and all(each.isascii() and each.isdigit() for each in value):

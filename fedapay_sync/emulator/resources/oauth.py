@@ -5,9 +5,9 @@ import secrets
 from typing import List
 
 from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import Refusal, bilingual, missing_param
+from fedapay_sync.emulator.http.errors import Refusal, bilingual
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.http.validation import INVALID
+from fedapay_sync.emulator.http.validation import INVALID, required_text
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
 #: Identifiant du client OAuth de l'émulateur. Public, comme son secret : ils n'ouvrent rien d'autre.
@@ -40,7 +40,8 @@ class OAuth:
 
     def token(self, call: Call) -> Record:
         """Answers without envelope, as the fixture has none."""
-        grant, client, secret = (_given(call, name) for name in ("grant_type", "client_id", "client_secret"))
+        names = ("grant_type", "client_id", "client_secret")
+        grant, client, secret = (required_text(call.body, name) for name in names)
         if grant != _GRANT:
             raise Refusal(400, _UNSUPPORTED, {"grant_type": [INVALID]})
         if not (_same(client, OAUTH_CLIENT_ID) and _same(secret, OAUTH_CLIENT_SECRET)):
@@ -49,13 +50,6 @@ class OAuth:
         self._table.save({"id": self._data.next_id(), "access_token": token})
         created_at = str(int(self._data.now()))
         return {"access_token": token, "token_type": "Bearer", "scope": "read_write", "created_at": created_at}
-
-
-def _given(call: Call, name: str) -> str:
-    value = call.body.get(name)
-    if not isinstance(value, str) or not value:
-        raise missing_param(name)
-    return value
 
 
 def _same(given: str, known: str) -> bool:

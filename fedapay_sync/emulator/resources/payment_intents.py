@@ -6,7 +6,7 @@ from fedapay_sync.emulator.domain.rules import KNOWN_MODES
 from fedapay_sync.emulator.domain.timers import Timers
 from fedapay_sync.emulator.http import serializers, validation
 from fedapay_sync.emulator.http.call import Call, Route
-from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, missing_param
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.resources.phones import Phones
 from fedapay_sync.emulator.resources.transaction_ledger import TransactionLedger
@@ -44,10 +44,7 @@ class PaymentIntents:
             raise Refusal(404, NOT_FOUND)
         if mode not in rules.modes:
             raise Refusal(400, NOT_ALLOWED)
-        token = call.body.get("token")
-        if not isinstance(token, str) or not token:
-            raise missing_param("token")
-        record = self._ledger.by_token(token)
+        record = self._ledger.by_token(validation.required_text(call.body, "token"))
         if record is None:
             raise Refusal(self._ledger.data.settings.bad_token_status, BAD_TOKEN)
         if not self._ledger.is_payable(record):

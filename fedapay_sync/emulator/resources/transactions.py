@@ -5,10 +5,10 @@ from typing import Any, Dict, List, Optional
 from fedapay_sync.emulator.domain.rules import CURRENCIES, KNOWN_MODES, charge
 from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Created, Route, id_of, make_each
-from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, bilingual, missing_param, translate
+from fedapay_sync.emulator.http.errors import NOT_ALLOWED, NOT_FOUND, Refusal, bilingual, translate
 from fedapay_sync.emulator.http.filters import select
 from fedapay_sync.emulator.http.serializers import Record
-from fedapay_sync.emulator.http.validation import INVALID, TAKEN, FieldReader
+from fedapay_sync.emulator.http.validation import INVALID, TAKEN, FieldReader, required_text
 from fedapay_sync.emulator.resources.transaction_ledger import TransactionLedger
 from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
 
@@ -165,7 +165,7 @@ class Transactions:
 
     def fees(self, call: Call) -> Record:
         """What the payer of a token would be asked for in a mode."""
-        token, mode = (self._named(call, name) for name in ("token", "mode"))
+        token, mode = (required_text(call.query, name) for name in ("token", "mode"))
         record = self._ledger.by_token(token)
         if record is None:
             raise Refusal(self._settings.bad_token_status, BAD_TOKEN)
@@ -186,12 +186,6 @@ class Transactions:
         }
 
     # Inside
-
-    def _named(self, call: Call, name: str) -> str:
-        value = call.query.get(name)
-        if not isinstance(value, str) or not value:
-            raise missing_param(name)
-        return value
 
     def _one(self, record: Record, call: Call) -> Record:
         return {"v1/transaction": self._serialize(record, call)}
