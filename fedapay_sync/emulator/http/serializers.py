@@ -64,12 +64,12 @@ def stamp(seconds: float) -> str:
 
 def reference(prefix: str, seconds: float) -> str:
     """``trx_q7M_1791796445318``: three letters or digits, and the time in milliseconds."""
-    return f"{prefix}_{_letters(3)}_{round(seconds * 1000)}"
+    return f"{prefix}_{letters(3)}_{round(seconds * 1000)}"
 
 
 def event_id() -> str:
     """Twenty letters and digits, like a search engine's."""
-    return _letters(20)
+    return letters(20)
 
 
 def new_transaction(**known: Any) -> Record:
@@ -182,5 +182,6 @@ def receipt_url(record: Record, base_url: str) -> Optional[str]:
     return f"{base_url}/v1/transactions/receipt?token={token}" if token else None
 
 
-def _letters(count: int) -> str:
+def letters(count: int) -> str:
+    """So many random letters and digits."""
     return "".join(secrets.choice(_LETTERS) for _ in range(count))

@@ -1,6 +1,6 @@
 """``/v1/accounts``: the merchant's accounts; the first is the one that webhooks name."""
 
-from typing import List, Optional
+from typing import ClassVar, List, Optional
 
 from fedapay_sync.emulator.domain.rules import ACCOUNT
 from fedapay_sync.emulator.http.call import Call, Route
@@ -37,6 +37,7 @@ class Accounts(CrudResource):
     )
     readers = dict.fromkeys(["name", "timezone", "country", *_BUSINESS], text)
     required = ("name",)
+    fields: ClassVar[List[str]] = [*_LIGHT, *_BUSINESS, *_REVIEW, *_DOCUMENTS]
 
     def __init__(self, data: ShopData) -> None:
         super().__init__(data)
@@ -78,5 +79,4 @@ class Accounts(CrudResource):
         return {"timezone": "UTC", "country": "BJ", "verified": False, "reference": f"acc_{random_code()}"}
 
     def serialize(self, record: Record) -> Record:
-        fields = [*_LIGHT, *_BUSINESS, *_REVIEW, *_DOCUMENTS]
-        return {"klass": "v1/account", **pick(record, fields), **{name: [] for name in _LISTS}}
+        return {**super().serialize(record), **{name: [] for name in _LISTS}}

@@ -1,11 +1,10 @@
 """Base of resources that only create, list, read, update and delete: accounts, pages, invoices, webhooks."""
 
 import re
-import secrets
-import string
 from typing import Any, Callable, ClassVar, Dict, Iterable, List, Mapping, Tuple, Union
 
 from fedapay_sync.emulator.domain.rules import CURRENCIES, find_currency
+from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.call import Call, Created, Route, id_of
 from fedapay_sync.emulator.http.errors import Refusal, bilingual, or_404
 from fedapay_sync.emulator.http.serializers import Record, pick
@@ -22,7 +21,6 @@ _NOT_AMOUNT = bilingual("n'est pas un nombre entier, 0 ou plus", "is not a whole
 
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?\Z")
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
-_LETTERS = string.ascii_letters + string.digits
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -82,8 +80,8 @@ def currency_id(value: Any) -> int:
 
 
 def random_code() -> str:
-    """Eight letters and digits, as many as in the reference of a recorded page."""
-    return "".join(secrets.choice(_LETTERS) for _ in range(8))
+    """As many letters and digits as in the reference of a recorded page."""
+    return serializers.letters(8)
 
 
 class CrudResource:
@@ -94,6 +92,8 @@ class CrudResource:
     failed: ClassVar[Tuple[str, str]]
     readers: ClassVar[Mapping[str, Reader]]
     required: ClassVar[Iterable[str]] = ()
+    #: What an answer shows of a record.
+    fields: ClassVar[List[str]]
 
     def __init__(self, data: ShopData) -> None:
         self._data = data
@@ -142,7 +142,7 @@ class CrudResource:
 
     def serialize(self, record: Record) -> Record:
         """The record as the API answers it."""
-        raise NotImplementedError
+        return {"klass": f"v1/{self.kind}", **pick(record, self.fields)}
 
     # For the calls of subclasses
 
@@ -174,8 +174,6 @@ class CrudResource:
 class ReferencedResource(CrudResource):
     """A resource with a currency, and with a reference that makes its public address: pages and invoices."""
 
-    fields: ClassVar[List[str]]
-
     def routes(self) -> List[Route]:
         return [*super().routes(), ("GET", f"/v1/{self.kind}s/<reference>/verify", self.verify)]
 
@@ -204,4 +202,4 @@ class ReferencedResource(CrudResource):
 
     def serialize(self, record: Record) -> Record:
         found = next(each for each in CURRENCIES if each["id"] == record["currency_id"])
-        return {"klass": f"v1/{self.kind}", **pick(record, self.fields), "currency": found}
+        return {**super().serialize(record), "currency": found}

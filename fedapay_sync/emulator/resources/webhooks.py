@@ -7,12 +7,11 @@ from fedapay_sync.emulator.delivery.samples import sample_event
 from fedapay_sync.emulator.http import endpoints, serializers
 from fedapay_sync.emulator.http.call import Call, Route
 from fedapay_sync.emulator.http.errors import Refusal, bilingual
-from fedapay_sync.emulator.http.serializers import Record, pick
+from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.resources import crud
 from fedapay_sync.emulator.resources.crud import CrudResource, Errors, Reader
 from fedapay_sync.emulator.storage.shop_data import ShopData
 
-_SHOWN = "id url enabled ssl_verify disable_on_error account_id http_headers created_at updated_at".split()
 _FLAGS = ("enabled", "ssl_verify", "disable_on_error")
 _NO_EVENT = bilingual("L'évenement n'existe pas", "The event does not exist")
 
@@ -35,6 +34,7 @@ class Webhooks(CrudResource):
         "http_headers": endpoints.headers,
     }
     required = ("url",)
+    fields = "id url enabled ssl_verify disable_on_error account_id http_headers created_at updated_at".split()
 
     def __init__(
         self,
@@ -115,9 +115,6 @@ class Webhooks(CrudResource):
                 del given[name]
         if "http_headers" in given:
             given["http_headers"] = given["http_headers"] or {}
-
-    def serialize(self, record: Record) -> Record:
-        return {"klass": "v1/webhook", **pick(record, _SHOWN)}
 
     # Inside
 
