@@ -114,10 +114,7 @@ class Controls:
         Raises:
             InvalidArgument: transaction inconnue.
         """
-        try:
-            return self._copy(self._services.transactions, _number(id))
-        except Refusal:
-            raise InvalidArgument(f"L'émulateur n'a pas de transaction {id!r}.", field="id") from None
+        return self._copy(self._services.transactions, id, "transaction")
 
     @property
     def payouts(self) -> List[Dict[str, Any]]:
@@ -135,10 +132,7 @@ class Controls:
         Raises:
             InvalidArgument: dépôt inconnu.
         """
-        try:
-            return self._copy(self._services.payouts, _number(id))
-        except Refusal:
-            raise InvalidArgument(f"L'émulateur n'a pas de dépôt {id!r}.", field="id") from None
+        return self._copy(self._services.payouts, id, "dépôt")
 
     # Inside
 
@@ -157,9 +151,13 @@ class Controls:
                 field="state",
             )
 
-    def _copy(self, ledger: Union[TransactionLedger, PayoutLedger], number: int) -> Record:
+    def _copy(self, ledger: Union[TransactionLedger, PayoutLedger], id: Id, what: str) -> Record:
+        number = _number(id)
         with self._services.data.lock:
-            return copy.deepcopy(ledger.answer(ledger.get(number), _EMBEDDED))
+            try:
+                return copy.deepcopy(ledger.answer(ledger.get(number), _EMBEDDED))
+            except Refusal:
+                raise InvalidArgument(f"L'émulateur n'a pas de {what} {id!r}.", field="id") from None
 
     def _copies(self, ledger: Union[TransactionLedger, PayoutLedger], limit: Optional[int] = None) -> List[Record]:
         """The last ones, oldest first."""
