@@ -1,6 +1,5 @@
 """The Flask app of ``/v1``: routes, API key, JSON envelopes, error answers, one lock and one step for each call."""
 
-import hmac
 from typing import Any, Callable, Iterable, Mapping, cast
 
 from flask import Flask, Response, g, request
@@ -151,13 +150,3 @@ class Api:
     def _crashed(self, error: Exception) -> Response:
         log.error("emulator failed on %s %s", request.method, request.path, exc_info=error)
         return self._refused(Refusal(500, CRASHED))
-
-
-def key_check(secret_key: str, is_token: Callable[[str], bool]) -> Callable[[str], bool]:
-    """A test whether a text is the secret key, or a token issued in its place."""
-    expected = secret_key.encode("utf-8")
-
-    def is_key(text: str) -> bool:
-        return hmac.compare_digest(text.encode("utf-8", "replace"), expected) or is_token(text)
-
-    return is_key
