@@ -5,17 +5,15 @@ One thread in each process learns what other processes commit, and is the timer 
 polls only while a subscription exists, and does no work itself: what is due goes to a few worker threads.
 """
 
-import contextlib
 import heapq
 import itertools
 import threading
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Protocol, Set, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Protocol, Set, Tuple
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.commit_listener import CommitListener
 from fedapay_sync.concurrency.thread_pool import Action, DaemonThreadPool
-from fedapay_sync.concurrency.wake_event import WakeEvent
 
 log = get_logger(__name__)
 
@@ -105,16 +103,6 @@ class Notifier:
             else:
                 self._subscribers.pop(key, None)
                 self._fresh.discard(key)
-
-    @contextlib.contextmanager
-    def subscribed(self, key: str) -> Iterator[WakeEvent]:
-        """An event that is subscribed to the key for a while."""
-        event = WakeEvent()
-        self.subscribe(key, event)
-        try:
-            yield event
-        finally:
-            self.unsubscribe(key, event)
 
     def notify(self, key: str) -> None:
         """Set the key's subscribers in this process; other processes learn of the commit by themselves."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.subscriptions import subscribed
 
 import fedapay_sync
 from fedapay_sync.concurrency.commit_listener import POLL_INTERVAL, CommitListener
@@ -79,7 +80,7 @@ def notifier(make_notifier):
 
 
 def test_a_commit_rings(notifier, fake):
-    with notifier.subscribed("7") as event:
+    with subscribed(notifier, "7") as event:
         assert not event.wait(0.1)
         fake.commit("7")
         assert event.wait(2)
@@ -91,11 +92,11 @@ def test_a_commit_before_the_registration_is_heard(make_notifier, fake, eventual
     The version did not change since: only the key being new makes the waker look.
     """
     notifier = make_notifier(full_lookup=3600.0)
-    with notifier.subscribed("other"):
+    with subscribed(notifier, "other"):
         eventually(lambda: fake.asked)
         fake.commit("7")
         eventually(lambda: fake.since)
-        with notifier.subscribed("7") as event:
+        with subscribed(notifier, "7") as event:
             assert event.wait(2)
 
 
@@ -113,7 +114,7 @@ def test_no_wake_up_is_lost_between_look_and_registration(make_notifier, fake):
             fake.commit(str(number))
             # From here on nobody commits: no other sign makes the waker look.
             together.wait(30)
-            with notifier.subscribed(str(number)) as event:
+            with subscribed(notifier, str(number)) as event:
                 if not event.wait(5):
                     slow.append(number)
             together.wait(30)
@@ -169,7 +170,7 @@ def test_a_commit_of_another_process_is_heard_soon(request, database, bound):
             store.listens.open(
                 "sandbox", number, account="a", timeout=60, delete_at_deadline=False, owner="A", lease=60
             )
-            with notifier.subscribed(number) as event:
+            with subscribed(notifier, number) as event:
                 child.stdin.write(number + "\n")
                 child.stdin.flush()
                 assert event.wait(5)
@@ -186,7 +187,7 @@ def test_nobody_is_polled_for(notifier, fake):
     Not before the first wait, not after the last, and not for a timer.
     """
     notifier.call_later(3600, lambda: None)
-    with notifier.subscribed("7") as event:
+    with subscribed(notifier, "7") as event:
         event.wait(0.2)
     assert fake.counted > 1
     pause = threading.Event()
@@ -201,7 +202,7 @@ def test_a_quiet_store_is_looked_at_now_and_then_only(make_notifier, fake):
     A poll asks for the version; the keys are looked up when it changed.
     """
     notifier = make_notifier(poll=0.005)
-    with notifier.subscribed("7") as event:
+    with subscribed(notifier, "7") as event:
         event.wait(0.3)
     assert fake.counted > 10
     assert len(fake.asked) <= 2
@@ -212,7 +213,7 @@ def test_a_store_that_fails_does_not_end_the_waker(notifier, fake, problem, even
     """
     What was committed meanwhile is heard afterwards.
     """
-    with notifier.subscribed("7") as event:
+    with subscribed(notifier, "7") as event:
         fake.problem = problem
         before = fake.counted
         eventually(lambda: fake.counted > before + 2)
@@ -223,7 +224,7 @@ def test_a_store_that_fails_does_not_end_the_waker(notifier, fake, problem, even
 
 
 def test_rings_reach_those_of_this_process(notifier):
-    with notifier.subscribed("7") as seven, notifier.subscribed("7") as again, notifier.subscribed("8") as eight:
+    with subscribed(notifier, "7") as seven, subscribed(notifier, "7") as again, subscribed(notifier, "8") as eight:
         notifier.notify("7")
         assert seven.is_set() and again.is_set() and not eight.is_set()
     notifier.notify("7")
@@ -306,7 +307,7 @@ def test_closing_ends_the_threads_and_forgets_the_timers(make_notifier, eventual
 
     assert not waker.is_alive()
     notifier.call_later(0, lambda: came.append(2))
-    with notifier.subscribed("7") as event:
+    with subscribed(notifier, "7") as event:
         assert not event.wait(0.3)
     assert came == []
 
@@ -390,7 +391,7 @@ def test_after_a_commit_what_ended_lately_is_asked_for_and_not_every_key(make_no
     notifier = make_notifier(full_lookup=3600.0)
     notifier.subscribe_all((str(number), WakeEvent()) for number in range(1000))
     eventually(lambda: fake.asked)
-    with notifier.subscribed("new") as event:
+    with subscribed(notifier, "new") as event:
         eventually(lambda: ["new"] in fake.asked)
         fake.commit("new")
         assert event.wait(2)

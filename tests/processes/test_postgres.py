@@ -20,6 +20,7 @@ import pytest
 import requests
 from support import crash_points
 from support.postgres_server import running_or_skipped
+from support.subscriptions import subscribed
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData, sign
@@ -175,7 +176,7 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
             other.listens.open(
                 "sandbox", number, account="a", timeout=600, delete_at_deadline=False, owner="A", lease=600
             )
-        with notifier.subscribed("1") as first, notifier.subscribed("2") as second:
+        with subscribed(notifier, "1") as first, subscribed(notifier, "2") as second:
             eventually(lambda: ear._line is not None)
             before = ear._line
             server.restart()

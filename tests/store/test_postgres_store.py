@@ -16,6 +16,7 @@ import support.postgres_server as postgres_server_module
 from support.postgres_relay import Relay
 from support.postgres_server import running_or_skipped
 from support.stored_listens import open_listens
+from support.subscriptions import subscribed
 
 import fedapay_sync
 from fedapay_sync.concurrency.commit_listener import POLL_INTERVAL
@@ -447,7 +448,7 @@ def test_through_a_pooler_the_waker_asks_instead_of_listening(make_store, postgr
             full_lookup=3600.0,
         )
         for number in map(str, range(5)):
-            with notifier.subscribed(number) as bell:
+            with subscribed(notifier, number) as bell:
                 assert not bell.wait(2 * POLL_INTERVAL)
                 other.listens.end("sandbox", number, "cancelled")
                 assert bell.wait(3)
@@ -469,7 +470,7 @@ def test_the_waker_sleeps_on_the_line_and_asks_nothing(make_store, postgres_url,
         ended_lately=lambda seconds: store.listens.ended_lately("sandbox", seconds),
         full_lookup=3600.0,
     )
-    with notifier.subscribed("1") as bell:
+    with subscribed(notifier, "1") as bell:
         assert not bell.wait(1.2)
         assert len(asked) <= 2
         other.listens.end("sandbox", "1", "cancelled")
