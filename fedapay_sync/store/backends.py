@@ -1,4 +1,4 @@
-"""Which database a URL names, and how it is opened."""
+"""Backends: which database a URL names, its connections and its commit listener."""
 
 from typing import Callable, Tuple, Union
 
@@ -28,7 +28,7 @@ class SqliteBackend:
         return writing, SqliteConnection(self.path, beside=writing)
 
     def commit_listener(self, version: Callable[[], object]) -> CommitListener:
-        """Commits of other connections are asked for."""
+        """Asks now and then whether another connection has committed."""
         return CommitListener(version)
 
 
@@ -52,8 +52,8 @@ class PostgresBackend:
         return PostgresConnection(self._url, writes=True), PostgresConnection(self._url)
 
     def commit_listener(self, version: Callable[[], object]) -> CommitListener:
-        """Commits of other connections are listened to."""
-        return PostgresCommitListener(self._url, version, PostgresConnection(self._url).explained)
+        """Listens to the commits of other connections."""
+        return PostgresCommitListener(self._url, version, PostgresConnection(self._url).explain)
 
 
 def backend_of(url: str) -> Union[SqliteBackend, PostgresBackend]:

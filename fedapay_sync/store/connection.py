@@ -1,4 +1,4 @@
-"""What the writer and the readers ask of a connection, whatever the database."""
+"""What the writer and the engine ask of a connection, whichever the database."""
 
 import abc
 from typing import ContextManager
@@ -14,7 +14,7 @@ class Connection(abc.ABC):
     times_opened = 0
 
     @abc.abstractmethod
-    def used(self) -> ContextManager[Database]:
+    def exclusive(self) -> ContextManager[Database]:
         """
         The open database, ours alone for a while. After an error it is opened anew.
 
@@ -27,5 +27,5 @@ class Connection(abc.ABC):
         """Close it; the next use opens it again."""
 
     @abc.abstractmethod
-    def explained(self, error: BaseException) -> StoreError:
+    def explain(self, error: BaseException) -> StoreError:
         """The database's own words as an error that says what to do."""

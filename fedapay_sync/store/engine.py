@@ -17,8 +17,8 @@ from fedapay_sync.store.writer import Writer
 S = TypeVar("S")
 T = TypeVar("T")
 
-#: How long closing waits for verbs that are under way, in seconds.
-_FAREWELL = 3.0
+#: How long closing waits for calls that are under way, in seconds.
+_CLOSE_TIMEOUT = 3.0
 
 
 class Engine:
@@ -60,15 +60,14 @@ class Engine:
 
     def close(self) -> None:
         """
-        Commit what was handed in and let go of the database.
+        Commit what was handed in and close the database.
 
-        A callback that outlives its connector may still say that it is done: a verb that comes later opens it for
-        itself alone.
+        A callback that outlives its connector may still say that it is done: a later call opens it for itself alone.
         """
         with self._changed:
             self._closed = True
-            self._changed.wait_for(lambda: not self._users, _FAREWELL)
-            self._let_go_if_last()
+            self._changed.wait_for(lambda: not self._users, _CLOSE_TIMEOUT)
+            self._close_if_unused()
 
     def write(self, operation: Callable[[Database], T]) -> T:
         """
@@ -83,7 +82,7 @@ class Engine:
     def write_batched(self, work: Callable[[Database, List[S]], List[T]], thing: S) -> T:
         """The same for work that takes all things waiting for it at once and gives a result for each of them."""
         with self._in_use() as (writer, _):
-            return writer.run_together(work, thing)
+            return writer.run_batched(work, thing)
 
     def write_soon(self, operation: Callable[[Database], Any]) -> None:
         """Hand in a write without waiting for its commit."""
@@ -117,10 +116,10 @@ class Engine:
                 # It makes the tables.
                 writer.run(lambda database: None)
             try:
-                with reader.used() as database:
+                with reader.exclusive() as database:
                     yield reader.times_opened, database
             except (peewee.PeeweeException, sqlite3.Error) as error:
-                raise reader.explained(error) from None
+                raise reader.explain(error) from None
 
     @contextlib.contextmanager
     def _in_use(self) -> Iterator[Tuple[Writer, Connection]]:
@@ -136,9 +135,9 @@ class Engine:
             with self._changed:
                 self._users -= 1
                 self._changed.notify_all()
-                self._let_go_if_last()
+                self._close_if_unused()
 
-    def _let_go_if_last(self) -> None:
+    def _close_if_unused(self) -> None:
         if self._closed and not self._users and self._connections is not None:
             (writer, reader), self._connections = self._connections, None
             writer.close()

@@ -1,4 +1,4 @@
-"""From the tables of an earlier version to those of this one, in one transaction."""
+"""Migrations: from the tables of an earlier version to those of this one, in one transaction."""
 
 from typing import Optional, Sequence, Tuple
 

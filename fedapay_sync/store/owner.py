@@ -1,4 +1,4 @@
-"""Who holds a lease: a process, under a name that tells whether it still lives."""
+"""Owners of leases: names of processes, by which others on the machine can tell whether one still lives."""
 
 import contextlib
 import functools
@@ -37,7 +37,7 @@ def is_alive(token: str) -> bool:
 
 
 def _lives(token: str) -> Optional[bool]:
-    """Whether that owner lives; ``None`` where nobody here can tell."""
+    """Whether that owner lives; ``None`` where it cannot be told from here."""
     parts = token.split(":")
     if token in _ours and parts[2] == str(os.getpid()):
         # Even where the system tells nothing of processes.

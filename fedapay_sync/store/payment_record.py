@@ -1,9 +1,9 @@
 """
-What was meant to be asked, and how far that got.
+The row of a payment, written before FedaPay is asked and moved on state by state.
 
-``intent``, ``unknown`` and ``failed`` have no transaction yet; ``created`` has one that nobody was asked to pay;
-``sent`` is written before the prompt goes out, by one caller only, so that whoever comes later, after a crash too,
-knows that the customer may have been asked.
+``intent``, ``unknown`` and ``failed`` have no transaction yet; ``created`` has one whose payer was not asked yet;
+``sent`` is written before the prompt goes out, by one caller only, so that a later call, after a crash too, knows that
+the payer may have been asked.
 """
 
 from typing import TYPE_CHECKING, Any, Optional, Tuple
@@ -28,7 +28,7 @@ class PaymentRecord:
 
     def __init__(self, store: "Store", environment: str, account: str, reference: str, poll_in: float) -> None:
         self._store = store
-        # Each touch puts the next look at the payment off by so many seconds.
+        # Each touch puts the next poll of the payment off by so many seconds.
         self._poll_in = poll_in
         self.environment = environment
         self._account = account
@@ -47,7 +47,7 @@ class PaymentRecord:
 
     def note(self, state: PaymentState) -> None:
         """
-        How the creation stands; others who use the row read it as a sign that they are not alone.
+        How the creation stands; other callers that use the row read it as a sign that they are not alone.
 
         Whether a later call is safe does not depend on it, so it may fail.
         """
@@ -69,11 +69,11 @@ class PaymentRecord:
         return row.transaction_id
 
     def claim_push(self) -> bool:
-        """True for the one caller who may ask the customer."""
+        """True for the one caller that may ask the payer."""
         return self._move(PaymentState.sent, (PaymentState.created,))
 
     def release_push(self) -> None:
-        """Nobody was asked after all."""
+        """The payer was not asked after all."""
         try:
             self._move(PaymentState.created, (PaymentState.sent,))
         except StoreError as error:

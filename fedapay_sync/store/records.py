@@ -1,18 +1,18 @@
-"""What goes into the store and what comes out of it, as plain values."""
+"""Records: what goes into the store and what comes out of it, as plain values."""
 
 from dataclasses import dataclass, field
 from typing import List, NamedTuple, Optional, Tuple
 
 from fedapay_sync.store.states import OPEN_STATES, ListenState, PaymentState, WorkState
 
-#: Events that we make ourselves, so that their callbacks go through the same machinery.
+#: The source of events that we make ourselves, so that their callbacks go through the same queue; and their names.
 LOCAL = "local"
 PAYMENT_NAME = "local.payment"
 RESTORED_NAME = "local.restored"
 #: The name under which a well signed message is set aside that we cannot read.
 UNREADABLE = "unreadable"
 
-#: After so long without being touched a payment is looked at one last time, in seconds.
+#: After so long without being touched a payment is polled one last time, in seconds.
 WATCHED = 48 * 3600.0
 
 
@@ -102,7 +102,7 @@ class Purged(NamedTuple):
 
 @dataclass(frozen=True)
 class Listen:
-    """A stored listen: who waits for which transaction until when."""
+    """A stored wait: for which transaction, until when, and how it stands."""
 
     transaction_id: str
     account: str

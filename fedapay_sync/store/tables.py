@@ -1,5 +1,5 @@
 """
-The tables, and the version of their shape.
+The tables of the store as Peewee models, and the version of their schema.
 
 They are never bound to a database: every query is executed on the connection of the thread that owns one.
 """
@@ -17,8 +17,8 @@ class Table(peewee.Model):
     """Common ancestor of the tables."""
 
 
-class _NeverAgain(peewee.Node):
-    """SQLite gives the number of a deleted row to another unless told not to; a sequence of PostgreSQL never does."""
+class _AutoIncrement(peewee.Node):
+    """Ids are given once: SQLite gives that of a deleted row again unless told not to, PostgreSQL never does."""
 
     def __sql__(self, ctx: Any) -> Any:
         return ctx.literal("" if ctx.state.field_types["BIGAUTO"] == "BIGSERIAL" else "AUTOINCREMENT")
@@ -27,7 +27,7 @@ class _NeverAgain(peewee.Node):
 class EventRow(Table):
     """One fact told by FedaPay, or by us, together with the work that its callback is."""
 
-    id = peewee.BigAutoField(constraints=[_NeverAgain()])
+    id = peewee.BigAutoField(constraints=[_AutoIncrement()])
     dedup_key = peewee.CharField(64, unique=True)
     # Shown to the user.
     event_key = peewee.CharField(160)
@@ -53,7 +53,7 @@ class EventRow(Table):
     work_state = peewee.CharField(8, constraints=[peewee.Check(f"work_state IN ({literals(*WorkState)})")])
     # The attempt number is the fencing token of the work.
     attempts = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
-    # When anybody may take the work; while it runs, the end of the lease.
+    # When any process may take the work; while it runs, the end of the lease.
     run_after = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
     # host:pid:random
     lease_owner = peewee.CharField(80, null=True)
@@ -77,9 +77,9 @@ EventRow.add_index(
 
 
 class ListenRow(Table):
-    """Somebody wants to know how a transaction ends, until a deadline that survives restarts."""
+    """A wait for the end of a transaction, until a deadline that survives restarts."""
 
-    id = peewee.BigAutoField(constraints=[_NeverAgain()])
+    id = peewee.BigAutoField(constraints=[_AutoIncrement()])
     environment = peewee.CharField(16)
     transaction_id = peewee.CharField(64)
     # Fingerprint of the key that the payment was made with.
@@ -93,7 +93,7 @@ class ListenRow(Table):
     owed = peewee.SmallIntegerField(constraints=[peewee.Check("owed IN (0,1)")])
     event_id = peewee.BigIntegerField(null=True)
     owner = peewee.CharField(80, null=True)
-    # End of the owner's lease; once it timed out, when anybody may look whether it was paid after all.
+    # End of the owner's lease; once it timed out, when any process may poll whether it was paid after all.
     run_after = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
     attempts = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
     created_at = peewee.DoubleField()
@@ -125,7 +125,7 @@ ListenRow.add_index(
 class PaymentRow(Table):
     """What was asked for, written before FedaPay is asked."""
 
-    id = peewee.BigAutoField(constraints=[_NeverAgain()])
+    id = peewee.BigAutoField(constraints=[_AutoIncrement()])
     environment = peewee.CharField(16)
     account = peewee.CharField(32)
     merchant_reference = peewee.CharField(255)
@@ -137,9 +137,9 @@ class PaymentRow(Table):
     state = peewee.CharField(12, constraints=[peewee.Check(f"state IN ({literals(*PaymentState)})")])
     created_at = peewee.DoubleField()
     updated_at = peewee.DoubleField()
-    # When anybody may look at FedaPay again; NULL once it is over. 0, at once, is what an older version leaves here.
+    # When any process may poll FedaPay again; NULL once it is over. 0, at once, is what an older version leaves here.
     run_after = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0, null=True)
-    # How often that was done. With run_after it tells one look from the next.
+    # How often that was done. With run_after it tells one poll from the next.
     looks = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
     # When FedaPay said first that it knows no such merchant reference.
     absent_at = peewee.DoubleField(null=True)
@@ -157,11 +157,11 @@ PaymentRow.add_index(
 
 
 class TurnRow(Table):
-    """Something that one process at a time may do, wherever it runs, and when the next one may."""
+    """A lease on what one process at a time may do, on whichever machine: when the next one may."""
 
     name = peewee.CharField(80, primary_key=True)
     run_after = peewee.DoubleField()
-    # The absence that is being read up on: when the last event before it had come.
+    # The outage whose events are being read: when the last event before it had come.
     since = peewee.DoubleField(null=True)
 
     class Meta:

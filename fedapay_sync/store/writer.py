@@ -1,8 +1,8 @@
 """
-The only thread of this process that writes.
+Group commit: the only thread of this process that writes.
 
-Whoever wants something written hands in a function of the database and waits for its commit. What has gathered
-meanwhile is committed together: on a slow disk that is the difference between 40 and 600 webhooks a second.
+A caller hands in a function of the database and waits for its commit. What has gathered meanwhile is committed
+together: on a slow disk that is the difference between 40 and 600 webhooks a second.
 """
 
 import itertools
@@ -71,7 +71,7 @@ class Job:
         return self._value
 
     def end(self, value: Any, problem: Optional[BaseException] = None) -> None:
-        """Tell whoever waits."""
+        """Tell the waiting caller."""
         self._value, self._problem = value, problem
         self._unknown.release()
 
@@ -111,7 +111,7 @@ class Writer:
         """
         return cast(T, self._awaited(self.submit(operation), patience))
 
-    def run_together(self, work: Callable[[Database, List[S]], List[T]], thing: S, patience: float = PATIENCE) -> T:
+    def run_batched(self, work: Callable[[Database, List[S]], List[T]], thing: S, patience: float = PATIENCE) -> T:
         """
         The same for work that is done at once to all things that wait for it next to each other.
 
@@ -178,16 +178,16 @@ class Writer:
     def _work(self, batch: List[Job]) -> None:
         results: List[_Result]
         try:
-            with self.connection.used() as database:
+            with self.connection.exclusive() as database:
                 results = self._commit_all(database, batch)
         except Exception as error:  # edge of a thread: every caller hears of it, and the thread lives on
             results = [(job, None, error) for job in batch]
         if any(_breaks(problem) for _, _, problem in results):
             self.connection.close()
-        # Only now, after the commit, does anybody hear of it.
+        # Only now, after the commit, does any caller hear of it.
         for job, value, problem in results:
             if problem is not None and not isinstance(problem, FedapayError):
-                problem = self.connection.explained(problem)
+                problem = self.connection.explain(problem)
             job.end(value, problem)
 
     def _commit_all(self, database: Database, batch: List[Job]) -> List[_Result]:

@@ -100,7 +100,7 @@ OTHERS = {
         'if row is None or row["state"] not in only_from:', "if row is None:", "an end was undone"
     ),
     "a second wait shortens the first": Mutation(
-        'if row["deadline"] <= asked.deadline:', "if term:", "a wait shortened another"
+        'if row["deadline"] <= term["deadline"]:', "if term:", "a wait shortened another"
     ),
     "a decision is taken before its time": Mutation(
         "ListenRow.deadline <= now + 0.05,", "ListenRow.deadline <= now + 60,", "decided early"

@@ -177,10 +177,10 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
                 "sandbox", number, account="a", timeout=600, delete_at_deadline=False, owner="A", lease=600
             )
         with subscribed(notifier, "1") as first, subscribed(notifier, "2") as second:
-            eventually(lambda: ear._line is not None)
-            before = ear._line
+            eventually(lambda: ear._connection is not None)
+            before = ear._connection
             server.restart()
-            eventually(lambda: ear._line not in (None, before))
+            eventually(lambda: ear._connection not in (None, before))
             other.listens.end("sandbox", "1", "cancelled")
             assert first.wait(2)
             assert not second.is_set()

@@ -1,4 +1,4 @@
-"""The PostgreSQL server: connected to when needed, waited for while it restarts, never waited for without end."""
+"""One connection to a PostgreSQL server: opened when needed and after a restart, never waited for without end."""
 
 import contextlib
 import os
@@ -12,16 +12,16 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.migrations import migrate
-from fedapay_sync.store.postgres.database import PostgresDatabase, words_of
-from fedapay_sync.store.postgres.driver import connect, shown, without_secrets
+from fedapay_sync.store.postgres.database import PostgresDatabase, first_line_of
+from fedapay_sync.store.postgres.driver import address_of, connect, without_secrets
 
 log = get_logger(__name__)
 
 #: How long one use of a connection may take in all, in seconds: less than the writer's callers are patient.
-LIMIT = 9.0
+TIMEOUT = 9.0
 #: A server that was there and is gone is waited for so long: most restarts are over by then, and no webhook is refused.
-_RESTART = 6.0
-_PAUSE = 0.2
+_RESTART_TIMEOUT = 6.0
+_RETRY_INTERVAL = 0.2
 
 _ADVICE = (
     ("authentication", "Corriger l'utilisateur et le mot de passe dans FEDAPAY_DB_URL."),
@@ -41,8 +41,8 @@ _ADVICE = (
 _UNREACHABLE = "Vérifier que le serveur tourne et que ce programme l'atteint ; tout reprendra sans redémarrage."
 
 
-class _Link:
-    """What one process has of a connection."""
+class _Slot:
+    """The connection of one process, and the lock of the thread that uses it."""
 
     def __init__(self) -> None:
         self.in_use = threading.Lock()
@@ -69,69 +69,69 @@ class PostgresConnection(Connection):
         self._url = url
         self._writes = writes
         # A child neither uses nor closes its parent's connection; staying in here, nothing collects it either.
-        self._of_pid: Dict[int, _Link] = {}
+        self._slots: Dict[int, _Slot] = {}
 
     @contextlib.contextmanager
-    def used(self) -> Iterator[PostgresDatabase]:
+    def exclusive(self) -> Iterator[PostgresDatabase]:
         """
         The open database, ours alone for a while, at most nine seconds. After an error it is opened anew.
 
         Raises:
             StoreError: too many stand in line before us.
         """
-        end = time.monotonic() + LIMIT
-        link = self._link()
-        if not link.in_use.acquire(timeout=LIMIT):
-            raise self.explained(TimeoutError("pas de réponse à temps"))
+        end = time.monotonic() + TIMEOUT
+        slot = self._slot()
+        if not slot.in_use.acquire(timeout=TIMEOUT):
+            raise self.explain(TimeoutError("pas de réponse à temps"))
         try:
-            database = self._ready(link, end)
+            database = self._opened(slot, end)
             with contextlib.nullcontext() if self._writes else database.read_only():
                 yield database
         except BaseException:
-            link.drop()
+            slot.drop()
             raise
         finally:
-            link.in_use.release()
+            slot.in_use.release()
 
     def close(self) -> None:
         """Close it; the next use opens it again."""
-        link = self._link()
-        with link.in_use:
-            link.drop()
+        slot = self._slot()
+        with slot.in_use:
+            slot.drop()
 
-    def explained(self, error: BaseException) -> StoreError:
+    def explain(self, error: BaseException) -> StoreError:
         """The database's own words as an error that says what to do."""
-        text = without_secrets(words_of(error), self._url)
+        text = without_secrets(first_line_of(error), self._url)
         advice = next((advice for sign, advice in _ADVICE if sign in text), _UNREACHABLE)
-        return StoreError(f"La base {shown(self._url)} a échoué ({text}). Rien n'a été confirmé. {advice}")
+        return StoreError(f"La base {address_of(self._url)} a échoué ({text}). Rien n'a été confirmé. {advice}")
 
-    def _link(self) -> _Link:
+    def _slot(self) -> _Slot:
         pid = os.getpid()
         # Atomic: no lock that a fork could leave locked.
-        return self._of_pid.get(pid) or self._of_pid.setdefault(pid, _Link())
+        return self._slots.get(pid) or self._slots.setdefault(pid, _Slot())
 
-    def _ready(self, link: _Link, end: float) -> PostgresDatabase:
-        if link.database is not None and not link.database.is_usable():
-            link.drop()
-        if link.database is None:
-            link.database = self._connected(end)
+    def _opened(self, slot: _Slot, end: float) -> PostgresDatabase:
+        if slot.database is not None and not slot.database.is_usable():
+            slot.drop()
+        if slot.database is None:
+            slot.database = self._connected(end)
             if self._writes:
                 again = self.times_opened > 0
-                link.database.transact(lambda database: migrate(database, again=again), creates_tables=True)
+                slot.database.transact(lambda database: migrate(database, again=again), creates_tables=True)
             self.times_opened += 1
-        link.database.deadline = end
-        return link.database
+        slot.database.deadline = end
+        return slot.database
 
     def _connected(self, end: float) -> PostgresDatabase:
         database = PostgresDatabase(lambda until: connect(self._url, until))
         database.deadline = end
         # One that was never there is a mistake of configuration, or told as one: at once.
-        patient_until = min(end, time.monotonic() + _RESTART) if self.times_opened else 0.0
+        patient_until = min(end, time.monotonic() + _RESTART_TIMEOUT) if self.times_opened else 0.0
         while True:
             try:
                 database.connect()
                 return database
             except peewee.OperationalError:
-                if time.monotonic() + _PAUSE > patient_until:
+                if time.monotonic() + _RETRY_INTERVAL > patient_until:
                     raise
-            threading.Event().wait(_PAUSE)
+            threading.Event().wait(_RETRY_INTERVAL)

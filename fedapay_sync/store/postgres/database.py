@@ -10,11 +10,11 @@ from fedapay_sync.store.postgres.driver import is_alive, wait
 
 T = TypeVar("T")
 
-#: The channel on which PostgreSQL tells those who wait that something has ended.
+#: The NOTIFY channel on which the commit listeners of all processes hear that something has ended.
 CHANNEL = "fedapay_sync"
 #: The advisory lock under which the tables are made, so that processes that start together make them once.
 _CREATION_LOCK = 0x0FED_A9A4
-#: What PostgreSQL itself gives up after, in milliseconds: before those who wait for us give up.
+#: What PostgreSQL itself gives up after, in milliseconds: before the callers that wait for us give up.
 _STATEMENT_MS = 8_000
 _LOCK_MS = 7_000
 #: A process that is stopped in the midst of a transaction holds up all others for so long at most.
@@ -25,14 +25,14 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
     """
     One connection to a PostgreSQL server.
 
-    Asynchronous beneath, so that whoever waits for an answer can stop waiting: a server that was stopped, or a
+    Asynchronous beneath, so that a thread that waits for an answer can stop waiting: a server that was stopped, or a
     network that swallows everything, would hold a blocking call for ever.
 
     Args:
         connect: opens a connection of psycopg2 until that moment of the monotonic clock.
     """
 
-    # Nobody asks for the id of a new row, and the oldest Peewee adds RETURNING to bound tables only.
+    # No caller asks for the id of a new row, and the oldest Peewee adds RETURNING to bound tables only.
     returning_clause = False
 
     def __init__(self, connect: Callable[[float], Any]) -> None:
@@ -40,7 +40,7 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
         self._open = connect
         #: What makes a commit wait for the disk where the server is set not to; None until it was asked.
         self._durably: Optional[str] = None
-        #: When whoever uses it stops waiting, on the monotonic clock.
+        #: When the thread that uses it stops waiting, on the monotonic clock.
         self.deadline = 0.0
 
     def _connect(self) -> Any:
@@ -64,7 +64,7 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
         true when they commit. Otherwise a wait that begins while its webhook arrives would miss it.
 
         Raises:
-            ConnectionLost: it broke on the way, perhaps after the commit. Whoever repeats finds a duplicate then.
+            ConnectionLost: it broke on the way, perhaps after the commit. A caller that repeats finds a duplicate then.
         """
         if self._durably is None:
             lax = self.execute_sql("SELECT current_setting('synchronous_commit') = 'off'").fetchone()[0]
@@ -89,7 +89,7 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
                 self.execute_sql("ROLLBACK")
             except peewee.PeeweeException:
                 if isinstance(error, peewee.PeeweeException):
-                    raise ConnectionLost(words_of(error)) from None
+                    raise ConnectionLost(first_line_of(error)) from None
             raise
 
     @contextlib.contextmanager
@@ -100,11 +100,11 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
         self.execute_sql("COMMIT")
 
     def notify_listeners(self) -> None:
-        """Tell those who wait in other processes, with the commit. Said twice in a transaction, it is heard once."""
+        """Wake the listeners of other processes, with the commit. Said twice in a transaction, it is heard once."""
         self.execute_sql(f"NOTIFY {CHANNEL}")
 
     def data_version(self) -> object:
-        """What changes when anybody has committed, in this database or another of the server."""
+        """What changes when any connection has committed, in this database or another of the server."""
         return str(self.execute_sql("SELECT txid_current_snapshot()").fetchone()[0])
 
     def has_tables(self) -> bool:
@@ -116,7 +116,7 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
         return is_alive(self.connection())
 
 
-def words_of(error: BaseException) -> str:
+def first_line_of(error: BaseException) -> str:
     """The first line of what the database said. The others may hold the row, and so a customer's name."""
     said = str(error.args[-1] if error.args else error).strip()
     return said.splitlines()[0] if said else type(error).__name__

@@ -1,7 +1,7 @@
 """
-Connections to a PostgreSQL server, without the tables: opened, waited on with a limit, let go of in a forked child.
+psycopg2 connections to a PostgreSQL server: opened, waited on with a limit, closed in a forked child.
 
-psycopg2 is imported by whoever asks for a connection, and by nobody else.
+psycopg2 is imported where a connection is opened, and nowhere else.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from fedapay_sync.common.masking import mask
 from fedapay_sync.errors import ConfigError
 
 #: How long one attempt to connect may take, in seconds.
-_CONNECT = 5.0
-#: No wait on a descriptor lasts longer, in seconds; whoever has reason to wait on waits again.
-_LONGEST = 86400.0
+_CONNECT_TIMEOUT = 5.0
+#: No wait on a descriptor lasts longer, in seconds; a caller that has reason to wait on waits again.
+_MAX_WAIT = 86400.0
 
 #: Connections of this process.
-_ours: "weakref.WeakSet[Any]" = weakref.WeakSet()
+_connections: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
 def check_driver() -> None:
@@ -60,9 +60,9 @@ def connect(url: str, end: float) -> Any:
         "keepalives_count": 3,
     }
     connection = psycopg2.connect(url, async_=1, **{name: settings[name] for name in settings if name not in given})
-    _ours.add(connection)
+    _connections.add(connection)
     try:
-        wait(connection, min(end, time.monotonic() + _CONNECT))
+        wait(connection, min(end, time.monotonic() + _CONNECT_TIMEOUT))
     except BaseException:
         connection.close()
         raise
@@ -82,24 +82,24 @@ def wait(connection: Any, end: float) -> None:
         if remaining <= 0:
             connection.close()
             raise connection.OperationalError("pas de réponse à temps")
-        ready([connection] if state == 1 else [], remaining, writing=[connection] if state == 2 else [])
+        wait_ready([connection] if state == 1 else [], remaining, writing=[connection] if state == 2 else [])
 
 
 def is_alive(connection: Any) -> bool:
     """Whether the server has not hung up while nothing was asked of it."""
     try:
         # What it says as it goes comes first, the end of the stream after it.
-        while not connection.closed and ready([connection], 0):
+        while not connection.closed and wait_ready([connection], 0):
             connection.poll()
     except (connection.Error, OSError):
         return False
     return not connection.closed
 
 
-def ready(reading: Sequence[Any], seconds: Optional[float], writing: Sequence[Any] = ()) -> List[Any]:
+def wait_ready(reading: Sequence[Any], seconds: Optional[float], writing: Sequence[Any] = ()) -> List[Any]:
     """Those that have something to be read, or room to be written to, after at most so many seconds, or a day."""
     # Systems refuse to wait for weeks.
-    seconds = None if seconds is None else min(seconds, _LONGEST)
+    seconds = None if seconds is None else min(seconds, _MAX_WAIT)
     if not hasattr(select, "poll"):  # Windows; elsewhere select cannot see descriptors from 1024 on
         found, free, _ = select.select(reading, writing, [], seconds)
         return [*found, *free]
@@ -112,7 +112,7 @@ def ready(reading: Sequence[Any], seconds: Optional[float], writing: Sequence[An
     return [by_number[number] for number, _ in poll.poll(None if seconds is None else math.ceil(seconds * 1000))]
 
 
-def shown(url: str) -> str:
+def address_of(url: str) -> str:
     """Where the database is, without user, password and settings."""
     # Not by its parts: in a password with an unescaped / or ? they are not what they seem.
     return "postgresql://" + url.rpartition("@" if "@" in url else "://")[2].partition("?")[0]
@@ -131,14 +131,14 @@ def without_secrets(text: str, url: str) -> str:
     return mask(text)
 
 
-def _let_go() -> None:
+def _close_inherited() -> None:
     # The child never uses these, and psycopg2 never closes them here, which would end the parent's sessions. But
     # open in here, they would keep those sessions alive on the server after the parent's death.
-    for connection in list(_ours):
+    for connection in list(_connections):
         with contextlib.suppress(connection.Error, OSError):
             os.close(connection.fileno())
-    _ours.clear()
+    _connections.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_close_inherited)

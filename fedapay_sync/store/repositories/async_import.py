@@ -31,7 +31,7 @@ class AsyncImportRepository(Repository):
     def import_listen(
         self, environment: str, transaction_id: str, *, account: str, timeout: float, began: float
     ) -> bool:
-        """Remember a wait that began elsewhere, for whoever restores; false if the transaction has one here."""
+        """Store a wait that began elsewhere, to be restored; false if the transaction has one here."""
 
         def remember(database: Database) -> bool:
             if listen_row(database, environment, transaction_id) is not None:

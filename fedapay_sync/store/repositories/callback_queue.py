@@ -8,7 +8,7 @@ from fedapay_sync.store.database import Database
 from fedapay_sync.store.owner import is_alive, is_dead
 from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME, UNREADABLE, StoredEvent
 from fedapay_sync.store.repositories.repository import Repository
-from fedapay_sync.store.repositories.rows import event_columns, stored_event
+from fedapay_sync.store.repositories.rows import select_events, stored_event
 from fedapay_sync.store.states import OWED_STATES, WorkState, literals
 from fedapay_sync.store.tables import EventRow
 
@@ -18,7 +18,7 @@ _READY, _RUNNING = EventRow.work_state == WorkState.ready, EventRow.work_state =
 
 
 class CallbackRepository(Repository):
-    """The callback of each event is worked on by one process at a time."""
+    """The work that callbacks are: that of each event is done by one process at a time, under a lease."""
 
     def acquire(
         self,
@@ -42,7 +42,7 @@ class CallbackRepository(Repository):
         now = self._clock.now()
         mine = _wanted(environment, accounts, kinds) & EventRow.id.not_in(list(busy))
 
-        def free(database: Database) -> List[_Candidate]:
+        def available(database: Database) -> List[_Candidate]:
             """What may be taken now, oldest first. Few rows run at any time; the others are asked for by their hour."""
             running = _candidates().where(_OWED, _RUNNING, EventRow.run_after > 0, mine)
             waiting = _candidates().where(_OWED, _READY, EventRow.run_after <= now, mine)
@@ -54,9 +54,9 @@ class CallbackRepository(Repository):
 
         def take(database: Database) -> List[StoredEvent]:
             taken = []
-            for each in free(database):
+            for each in available(database):
                 changes = {"work_state": WorkState.running, "lease_owner": owner, "run_after": now + lease}
-                # A heartbeat since the look moves run_after: then it is not abandoned after all.
+                # A heartbeat since it was read moves run_after: then it is not abandoned after all.
                 won = (
                     EventRow.update(attempts=EventRow.attempts + 1, **changes)
                     .where(
@@ -68,12 +68,12 @@ class CallbackRepository(Repository):
                     .execute(database)
                 )
                 if won:
-                    (row,) = event_columns().where(EventRow.id == each.id).tuples().execute(database)
+                    (row,) = select_events().where(EventRow.id == each.id).tuples().execute(database)
                     taken.append(stored_event(row))
             return taken
 
-        # A look first: most looks find nothing, and a look does not take the write lock.
-        return self._engine.write(take) if self._engine.read(free) else []
+        # Read first: most reads find nothing, and a read does not take the write lock.
+        return self._engine.write(take) if self._engine.read(available) else []
 
     def is_owed(self, *, environment: str, accounts: Iterable[str], kinds: Sequence[str]) -> bool:
         """Whether a callback of those kinds is due now, or runs somewhere."""
@@ -108,7 +108,7 @@ class CallbackRepository(Repository):
         return self._engine.write(bring_forward) if self._engine.read(late) else 0
 
     def extend_lease(self, work: StoredEvent, owner: str, lease: float) -> bool:
-        """Say that the callback is still running; false if somebody else has it by now."""
+        """Say that the callback is still running; false if another process has it by now."""
         query = EventRow.update(run_after=self._clock.now() + lease).where(*_fence(work, owner))
         return bool(self._engine.write(query.execute))
 
@@ -139,7 +139,7 @@ class CallbackRepository(Repository):
         self, environment: Optional[str] = None, accounts: Optional[List[str]] = None, event_key: Optional[str] = None
     ) -> List[StoredEvent]:
         """The events whose callback failed for good, and those that could not be read; oldest first."""
-        query = event_columns().where(*_parked(environment, accounts, event_key)).order_by(EventRow.id)
+        query = select_events().where(*_parked(environment, accounts, event_key)).order_by(EventRow.id)
         return self._engine.read(lambda database: [stored_event(row) for row in query.tuples().execute(database)])
 
     def replay(self, work: StoredEvent, attempts: int) -> bool:
@@ -183,7 +183,7 @@ def _wanted(environment: str, accounts: Iterable[str], kinds: Sequence[str]) -> 
 
 def _is_abandoned(work: _Candidate, owner: str, now: float) -> bool:
     """
-    Whether running work has lost whoever runs it.
+    Whether running work has lost the process that runs it.
 
     The end of a lease tells it only where nothing better does: a clock that jumps ends the leases of the living, too.
     """
@@ -197,13 +197,8 @@ def _storable(text: str) -> str:
 
 
 def _fence(work: StoredEvent, owner: str) -> Tuple[Any, ...]:
-    """Only he who holds the lease of this very attempt may touch the row."""
-    return (
-        EventRow.id == work.id,
-        EventRow.lease_owner == owner,
-        EventRow.attempts == work.attempts,
-        _RUNNING,
-    )
+    """The fencing conditions: only the holder of the lease of this very attempt may touch the row."""
+    return EventRow.id == work.id, EventRow.lease_owner == owner, EventRow.attempts == work.attempts, _RUNNING
 
 
 def _parked(environment: Optional[str], accounts: Optional[List[str]], event_key: Optional[str]) -> Tuple[Any, ...]:

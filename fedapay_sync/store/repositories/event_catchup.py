@@ -1,4 +1,4 @@
-"""Catching up on events: which process reads what FedaPay told while no process was there, and from when on."""
+"""Catching up on missed events: which process reads them at FedaPay, from when on, and when again."""
 
 from typing import Any, Dict, Iterable, Optional, Tuple
 
@@ -10,12 +10,12 @@ from fedapay_sync.store.repositories.leases import is_free, lease_row, take_leas
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.tables import EventRow, TurnRow
 
-#: FedaPay's clock is behind ours by less, in seconds: what it stamps so much earlier came when we were there.
+#: FedaPay's clock is behind ours by less, in seconds: what it stamps so much earlier came when a process was there.
 _SKEW = 60.0
 
 
 class EventCatchUpRepository(Repository):
-    """One process at a time reads up on missed events."""
+    """Missed events are read by one process at a time, under a lease."""
 
     def begin(
         self,
@@ -30,16 +30,16 @@ class EventCatchUpRepository(Repository):
         overlap: float = 0.0,
     ) -> Tuple[bool, Optional[float]]:
         """
-        Take it upon us to read what FedaPay told while nobody heard it: whether that is owed, and, if it is ours to
-        do, from when on.
+        Take the lease on reading what FedaPay told while no process heard it: whether that is owed, and, if it is ours
+        to do, from when on.
 
         What is owed stays so until :meth:`finish`, whatever comes in meanwhile.
 
         Args:
-            before: since then somebody is here; what came before tells whether there was an absence.
-            shortest: seconds without any event, and without such a reading, that count as an absence.
-            longest: seconds after which nobody would know what to do with what he reads.
-            every: without an absence it is owed so many seconds after the last time; None if it is not.
+            before: since then a process is here; what came before tells whether there was an outage.
+            shortest: seconds without any event, and without such a reading, that count as an outage.
+            longest: seconds after which events are too old to be of use.
+            every: without an outage it is owed so many seconds after the last time; None if it is not.
             overlap: so many seconds are read twice, but nothing from before this database was there.
         """
         now = self._clock.now()
@@ -62,28 +62,28 @@ class EventCatchUpRepository(Repository):
             return read_at if read_at >= now - longest else None
 
         def take(database: Database) -> Tuple[bool, Optional[float]]:
-            turn = lease_row(database, f"events:{environment}")
+            row = lease_row(database, f"events:{environment}")
             beginning = _beginning(database, environment, now)
             # Once done, it is not done again for so long.
-            read_at = turn["run_after"] - shortest
-            since = turn["since"]
+            read_at = row["run_after"] - shortest
+            since = row["since"]
             if since is None:
                 since = owed_since(database, read_at)
                 if since is None:
                     if every is not None and read_at < now - longest:
                         # For the first time, or after too long: from now on.
-                        take_lease(database, turn, now + shortest, None)
+                        take_lease(database, row, now + shortest, None)
                     return False, None
-            if not is_free(turn, now, lease):
-                return turn["since"] is not None, None
-            if not take_lease(database, turn, now + lease, since):
+            if not is_free(row, now, lease):
+                return row["since"] is not None, None
+            if not take_lease(database, row, now + lease, since):
                 return True, None
             return True, max(since - overlap, beginning)
 
         return self._engine.write(take)
 
     def finish(self, environment: str, *, done: bool, again_in: float) -> None:
-        """It is done, or is to be tried again; not before so many seconds."""
+        """The reading is done, or is to be tried again; not before so many seconds."""
         changes: Dict[str, Any] = {"since": None} if done else {}
         query = TurnRow.update(run_after=self._clock.now() + again_in, **changes).where(
             TurnRow.name == f"events:{environment}"
@@ -92,12 +92,12 @@ class EventCatchUpRepository(Repository):
 
 
 def _beginning(database: Database, environment: str, now: float) -> float:
-    """When this database began to hear of events: what came before was another's to tell."""
-    turn = lease_row(database, f"beginning:{environment}")
-    since: Optional[float] = turn["since"]
+    """When this database began to hear of events: what came before was another database's to tell."""
+    row = lease_row(database, f"beginning:{environment}")
+    since: Optional[float] = row["since"]
     if since is None:
         query = EventRow.select(peewee.fn.MIN(EventRow.received_at)).where(EventRow.environment == environment)
         since = min(query.scalar(database) or now, now) - _SKEW
-        take_lease(database, turn, 0, since)
+        take_lease(database, row, 0, since)
     # Ahead of us it was written before the clock was set back.
     return since if since <= now else 0.0

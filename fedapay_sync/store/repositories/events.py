@@ -1,4 +1,4 @@
-"""Events in the inbox: each fact is stored once, whoever brings it and how often."""
+"""Events: each fact is stored once, on whichever way it comes and how often."""
 
 from fedapay_sync.store.records import Accepted, NewEvent
 from fedapay_sync.store.repositories.ingestion import accept_all
@@ -11,14 +11,14 @@ class EventRepository(Repository):
 
     def accept(self, event: NewEvent) -> Accepted:
         """
-        Store an event once, whoever brings it and how often; settle the listen of its transaction with it.
+        Store an event once, on whichever way it comes and how often; settle the listen of its transaction with it.
 
         When this returns, the event is on disk. In the same transaction the event learns whether it is late (the
         listen had ended without it), whether it is suspect (another amount or currency than was asked for) and whether
         it repeats (an earlier event had said already that the transaction is paid).
 
         Raises:
-            StoreError: not committed; whoever brought it must bring it again.
+            StoreError: not committed; its sender must send it again.
         """
         return self._engine.write_batched(accept_all, event)
 

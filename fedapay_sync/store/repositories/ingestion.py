@@ -1,5 +1,5 @@
 """
-Events that are told to the store: many at once, each as if it came alone.
+Storing events: many at once, each as if it came alone.
 
 What waits together in the writer is taken together, in few statements of plain SQL: Peewee's query builder costs
 fifteen times what the statement does, and each statement is a journey to a server.
@@ -10,7 +10,8 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Se
 from fedapay_sync.enums import PAID_STATUSES
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import Accepted, NewEvent
-from fedapay_sync.store.repositories.rows import MOST, EventFacts, close_listens, insert_events, listed
+from fedapay_sync.store.repositories.rows import MAX_ROWS, EventFacts, close_listens, insert_events
+from fedapay_sync.store.repositories.sql import placeholders
 from fedapay_sync.store.states import OPEN_STATES, ListenState
 from fedapay_sync.store.tables import LISTEN_COLUMNS
 
@@ -18,7 +19,7 @@ _EVENT = (
     f"SELECT 'event', environment, entity_id, id, is_final, dedup_key, status{', NULL' * (len(LISTEN_COLUMNS) - 6)}"
 )
 #: One journey instead of three. The first of the tables says what the columns hold, the others fill what they need.
-_EVERYTHING = f"""
+_KNOWN_ROWS = f"""
 SELECT 'listen', {", ".join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment IN {{}} AND transaction_id IN {{}}
 UNION ALL
 SELECT 'payment', environment, transaction_id, amount, currency_id{", NULL" * (len(LISTEN_COLUMNS) - 4)}
@@ -47,16 +48,16 @@ def accept_all(database: Database, events: Sequence[NewEvent]) -> List[Accepted]
 
     The rows are those that the same events would leave one by one.
     """
-    return [accepted for strangers in _strangers(events) for accepted in _accept(database, strangers)]
+    return [accepted for group in _independent(events) for accepted in _accept(database, group)]
 
 
-def _strangers(events: Sequence[NewEvent]) -> Iterator[List[NewEvent]]:
-    """The events in their order, cut wherever one could see what an earlier one has changed."""
+def _independent(events: Sequence[NewEvent]) -> Iterator[List[NewEvent]]:
+    """The events in their order, in groups: cut wherever one could see what an earlier one has changed."""
     met: Set[Any] = set()
     together: List[NewEvent] = []
     for event in events:
         marks = {_subject(event), event.dedup_key, *event.also_known_as}
-        if marks & met or len(together) == MOST:
+        if marks & met or len(together) == MAX_ROWS:
             yield together
             met, together = set(), []
         met |= marks
@@ -66,7 +67,7 @@ def _strangers(events: Sequence[NewEvent]) -> Iterator[List[NewEvent]]:
 
 
 def _accept(database: Database, events: List[NewEvent]) -> List[Accepted]:
-    known = _look(database, events)
+    known = _read_known(database, events)
     rows, ends, answers = [], [], []
     for event in events:
         listen = known.listens.get(_subject(event)) if event.is_final else None
@@ -78,7 +79,7 @@ def _accept(database: Database, events: List[NewEvent]) -> List[Accepted]:
         if new:
             rows.append(EventFacts(event, late, suspect, repeats))
         # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait.
-        # Told again it is: whoever was deleting has died meanwhile, or somebody else did it first.
+        # Told again it is: the process that was deleting has died meanwhile, or another program did it first.
         ours = new and state == ListenState.closing and event.name == "transaction.deleted"
         if listen is not None and state in OPEN_STATES and not ours:
             ends.append((listen, event.received_at))
@@ -88,15 +89,15 @@ def _accept(database: Database, events: List[NewEvent]) -> List[Accepted]:
     return answers
 
 
-def _look(database: Database, events: List[NewEvent]) -> _Known:
-    """Whoever looks here holds the lock under which all others write: what is seen stays true until the commit."""
+def _read_known(database: Database, events: List[NewEvent]) -> _Known:
+    """The caller holds the lock under which all others write: what is read stays true until the commit."""
     known = _Known(set(), set(), {}, {})
     keys = [key for event in events for key in (event.dedup_key, *event.also_known_as)]
-    # All that was told of these transactions, which is little: what of it says "paid" is for us to know.
+    # All that was told of these transactions, which is little: which of it says "paid" is decided here.
     paid = [event.entity_id for event in events if event.is_paid]
     final = [event.entity_id for event in events if event.is_final]
     environments = list({event.environment for event in events})
-    for table, *row in _select(database, _EVERYTHING, environments, final, final, keys, paid):
+    for table, *row in _select(database, _KNOWN_ROWS, environments, final, final, keys, paid):
         subject = row[0], row[1]
         if table == "listen":
             known.listens[subject] = dict(zip(LISTEN_COLUMNS, row))
@@ -113,7 +114,7 @@ def _select(database: Database, query: str, *lists: List[str]) -> List[Any]:
     """The rows of a query, with each ``{}`` in it the next of the lists."""
     # PostgreSQL takes no empty list; nothing is in a list of NULL.
     filled: List[Sequence[Optional[str]]] = [values or [None] for values in lists]
-    places = [listed(database, values) for values in filled]
+    places = [placeholders(database, values) for values in filled]
     found: List[Any] = database.execute_sql(
         query.format(*places), [value for values in filled for value in values]
     ).fetchall()

@@ -1,5 +1,5 @@
 """
-Leases on work that one process at a time may do, wherever it runs: rows of fp_turn that say until when it is taken.
+Leases on what one process at a time may do, on whichever machine: rows of fp_turn that say until when each is taken.
 """
 
 from typing import Any, Dict, Optional

@@ -16,7 +16,7 @@ from fedapay_sync.store.repositories.rows import (
     listen_row,
     stored_event,
 )
-from fedapay_sync.store.repositories.sql import CHUNK, memoized, rows_of
+from fedapay_sync.store.repositories.sql import chunks, memoized, placeholders, rows_of
 from fedapay_sync.store.states import OPEN_STATES, ListenState, literals
 from fedapay_sync.store.tables import LISTEN_COLUMNS, ListenRow
 
@@ -30,16 +30,16 @@ _ENDED = f"""
 SELECT transaction_id FROM fp_listen
 WHERE environment = ? AND state NOT IN ({literals(*_UNDER_WAY)}) AND transaction_id IN ({{}})
 """
-_OTHERS = f"""
+_OF_OTHERS = f"""
 SELECT {", ".join(LISTEN_COLUMNS)} FROM fp_listen
 WHERE environment = ? AND state IN ({literals(*OPEN_STATES)}) AND closed_at IS NULL
       AND (owner IS NULL OR owner <> ?)
 ORDER BY id
 """
-_ADOPT = f"""
+_ACQUIRE = f"""
 UPDATE fp_listen
 SET owner = ?, run_after = ?, owed = 1, state = {literals(ListenState.pending)}, attempts = attempts + 1
-WHERE id IN ({{}})
+WHERE id IN {{}}
 """
 # One statement: a wait and what was told of its transaction, at one moment. At least one row, if an empty one.
 _ENDING = f"""
@@ -62,7 +62,7 @@ class ListenRepository(Repository):
         return None if row is None else listen_of(row)
 
     def open(self, environment: str, transaction_id: TransactionId, *, account: str, **asked: Any) -> Listen:
-        """Remember that somebody waits; see :meth:`open_many`."""
+        """Store that a caller waits for that transaction; see :meth:`open_many`."""
         (opened,) = self.open_many(environment, {str(transaction_id): account}, **asked).values()
         return opened
 
@@ -77,27 +77,25 @@ class ListenRepository(Repository):
         lease: float,
     ) -> Dict[str, Listen]:
         """
-        Remember that somebody waits for each of these, in one commit. A second wait may prolong the first, never
+        Store that a caller waits for each of these, in one commit. A second wait may prolong the first, never
         shorten it.
 
         A transaction whose end is known already comes back as ``resolved``.
 
         Args:
-            accounts: what each transaction was made with, by its id.
+            accounts: label of the merchant account of each transaction, by its id.
         """
         asked = OpenRequest(
             environment, timeout, delete_at_deadline, owner, lease, self._clock.now(), memoized(is_alive)
         )
-        ids = list(accounts)
-        chunks = [{each: accounts[each] for each in ids[start : start + CHUNK]} for start in range(0, len(ids), CHUNK)]
 
-        def remember(database: Database) -> Dict[str, Listen]:
+        def insert_or_prolong(database: Database) -> Dict[str, Listen]:
             opened: Dict[str, Listen] = {}
-            for chunk in chunks:
-                opened.update(open_listens(database, asked, chunk))
+            for ids in chunks(accounts):
+                opened.update(open_listens(database, asked, {each: accounts[each] for each in ids}))
             return opened
 
-        return self._engine.write(remember)
+        return self._engine.write(insert_or_prolong)
 
     def ending(self, environment: str, transaction_id: TransactionId) -> Ending:
         """What is known of the end of that transaction, as it stood at one moment."""
@@ -113,13 +111,10 @@ class ListenRepository(Repository):
     def ended(self, environment: str, transaction_ids: Iterable[str]) -> List[str]:
         """Those of the transactions whose listen is not being watched any more, or could not be decided."""
         ids = list(transaction_ids)
-        chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
-        return self._engine.read(
-            lambda database: [row[0] for each in chunks for row in rows_of(database, _ENDED, [environment], each)]
-        )
+        return self._engine.read(lambda database: [row[0] for row in rows_of(database, _ENDED, [environment], ids)])
 
     def ended_lately(self, environment: str, seconds: float) -> List[str]:
-        """All transactions whose listen has ended in the last so many seconds, by the clock of whoever ended it."""
+        """All transactions whose listen has ended in the last so many seconds, by the clock of the process that did."""
         now = self._clock.now()
 
         def find(database: Database) -> List[str]:
@@ -132,9 +127,9 @@ class ListenRepository(Repository):
 
     def begin_closing(self, environment: str, transaction_id: TransactionId, lease: float) -> Optional[Listen]:
         """
-        Take the decision at the deadline upon us; ``None`` if the listen is not due, ended, or another's to decide.
+        Take the decision at the deadline; ``None`` if the listen is not due, has ended, or another process decides.
 
-        Whoever took it and died leaves it to the next after the lease.
+        A process that took it and died leaves it to the next after the lease.
         """
         now = self._clock.now()
         mine = ListenRow.update(
@@ -171,7 +166,7 @@ class ListenRepository(Repository):
         False if it is in none of the states ``only_from``: what ended or prolonged it before stands.
 
         Args:
-            lease: what is still watched remains its owner's for so long at least, until he says again that he lives.
+            lease: what is still watched remains its owner's for so long at least, until the owner's next heartbeat.
         """
         now = self._clock.now()
 
@@ -202,16 +197,16 @@ class ListenRepository(Repository):
 
         def close(database: Database) -> List[str]:
             rows = list(query.dicts().execute(database))
-            for start in range(0, len(rows), CHUNK):
-                close_listens(database, [(row, now) for row in rows[start : start + CHUNK]], ListenState.cancelled)
+            for chunk in chunks(rows):
+                close_listens(database, [(row, now) for row in chunk], ListenState.cancelled)
             return [row["transaction_id"] for row in rows]
 
         return self._engine.write(close)
 
     def give_up(self, environment: str, transaction_id: TransactionId) -> bool:
         """
-        Watch an undecided listen no more. It stays ``unknown``: nothing is said about a payment that nobody could look
-        at, and an event that comes after all still ends it.
+        Watch an undecided listen no more. It stays ``unknown``: nothing is said about a payment whose status could not
+        be read, and an event that comes after all still ends it.
         """
         query = ListenRow.update(closed_at=self._clock.now(), owner=None).where(
             ListenRow.environment == environment,
@@ -221,16 +216,16 @@ class ListenRepository(Repository):
         return bool(self._engine.write(query.execute))
 
     def extend_leases(self, owner: str, lease: float) -> None:
-        """Say that this owner is alive and watches its listens."""
+        """The heartbeat of an owner: it is alive and watches its listens."""
         query = ListenRow.update(run_after=self._clock.now() + lease).where(
             ListenRow.owner == owner,
-            # A decision that is being taken has a lease of its own: its taker may be another, and dead.
+            # A decision that is being taken has a lease of its own: its process may be another, and dead.
             ListenRow.state.in_(_UNDECIDED),
         )
         self._engine.write_soon(query.execute)
 
     def release(self, owner: str) -> None:
-        """Leave this owner's listens to whoever restores them; they stay open."""
+        """Leave this owner's listens to the process that restores them; they stay open."""
         query = ListenRow.update(owner=None, run_after=0).where(ListenRow.owner == owner)
         self._engine.write(query.execute)
 
@@ -244,8 +239,8 @@ class ListenRepository(Repository):
         can_watch: Callable[[str], bool],
     ) -> List[Listen]:
         """
-        Take over the open listens that nobody watches any more; each goes to one process, and its end is then owed
-        to the callback of restored listens.
+        Take over the open listens that no process watches any more; each goes to one process, and its end is then
+        owed to the callback of restored listens.
 
         Args:
             is_dead: whether an owner is certainly gone, before its lease ends.
@@ -255,17 +250,16 @@ class ListenRepository(Repository):
         is_gone, lives, has_key = memoized(is_dead), memoized(is_alive), memoized(can_watch)
 
         def take(database: Database) -> List[Listen]:
-            # Inside the transaction nobody else takes one of them.
-            rows = database.execute_sql(_OTHERS.replace("?", database.param), (environment, owner)).fetchall()
+            # Inside the transaction no other process takes one of them.
+            rows = database.execute_sql(_OF_OTHERS.replace("?", database.param), (environment, owner)).fetchall()
             found = [
                 row
                 for row in (dict(zip(LISTEN_COLUMNS, values)) for values in rows)
                 if (is_abandoned(row, now, lives) or is_gone(row["owner"])) and has_key(row["account"])
             ]
-            for start in range(0, len(found), CHUNK):
-                ids = [row["id"] for row in found[start : start + CHUNK]]
-                text = _ADOPT.format(", ".join("?" * len(ids))).replace("?", database.param)
-                database.execute_sql(text, [owner, now + lease, *ids])
+            for chunk in chunks(found):
+                text = _ACQUIRE.format(placeholders(database, chunk)).replace("?", database.param)
+                database.execute_sql(text, [owner, now + lease, *(row["id"] for row in chunk)])
             return [listen_of({**row, "state": ListenState.pending, "owed": 1}) for row in found]
 
         return self._engine.write(take)

@@ -28,7 +28,7 @@ FROM (VALUES {{}}) AS fresh
 
 
 class OpenRequest(NamedTuple):
-    """What the caller who begins to wait asks for."""
+    """What a caller that begins to wait asks for, and when."""
 
     environment: str
     timeout: float
@@ -39,8 +39,14 @@ class OpenRequest(NamedTuple):
     is_alive: Callable[[str], bool]
 
     @property
-    def deadline(self) -> float:
-        return self.now + self.timeout
+    def term(self) -> Dict[str, Any]:
+        """The columns that say until when the transaction is watched."""
+        return {
+            "state": ListenState.pending,
+            "deadline": self.now + self.timeout,
+            "timeout": self.timeout,
+            "delete_at_deadline": int(self.delete_at_deadline),
+        }
 
 
 def open_listens(database: Database, asked: OpenRequest, accounts: Mapping[str, str]) -> Dict[str, Listen]:
@@ -52,7 +58,7 @@ def open_listens(database: Database, asked: OpenRequest, accounts: Mapping[str, 
     same: Dict[Tuple[Tuple[str, Any], ...], List[int]] = {}
     for row in known:
         transaction_id = row["transaction_id"]
-        changes = _joined(database, row, asked, accounts[transaction_id], finals.get(transaction_id))
+        changes = _changes_of_existing(database, row, asked, accounts[transaction_id], finals.get(transaction_id))
         opened[transaction_id] = listen_of({**row, **changes})
         if changes:
             same.setdefault(tuple(changes.items()), []).append(row["id"])
@@ -61,46 +67,38 @@ def open_listens(database: Database, asked: OpenRequest, accounts: Mapping[str, 
     fresh = [(each, account, finals.get(each)) for each, account in accounts.items() if each not in opened]
     if fresh:
         _insert(database, asked, fresh)
+    shared = {**asked.term, "owed": 0}
     for each, account, final in fresh:
-        opened[each] = Listen(
-            transaction_id=each,
-            account=account,
-            state=ListenState.pending if final is None else ListenState.resolved,
-            deadline=asked.deadline,
-            timeout=asked.timeout,
-            delete_at_deadline=asked.delete_at_deadline,
-            owed=False,
-        )
+        state = ListenState.pending if final is None else ListenState.resolved
+        opened[each] = listen_of({**shared, "transaction_id": each, "account": account, "state": state})
     return opened
 
 
 def _insert(database: Database, asked: OpenRequest, fresh: List[Tuple[str, str, Optional[int]]]) -> None:
     text = _INSERT.format(", ".join(["(?, ?, ?)"] * len(fresh))).replace("?", database.param)
     same = (
-        asked.environment, asked.deadline, asked.timeout, int(asked.delete_at_deadline), asked.owner,
+        asked.environment, asked.now + asked.timeout, asked.timeout, int(asked.delete_at_deadline), asked.owner,
         asked.now + asked.lease, asked.now, asked.now,
     )  # fmt: skip
     database.execute_sql(text, [*same, *(value for row in fresh for value in row)])
 
 
-def _joined(
+def _changes_of_existing(
     database: Database, row: Dict[str, Any], asked: OpenRequest, account: str, final: Optional[int]
 ) -> Dict[str, Any]:
-    """What changes in a row that is there already; one that has ended with a final event stays as it is."""
+    """
+    What is to be changed in a row that is there already; one that has ended with a final event stays as it is.
+
+    An open one whose end is known by now is closed at once.
+    """
     if row["state"] in OPEN_STATES and final is not None:
         close_listens(database, [(row, asked.now)], ListenState.resolved)
         row["state"] = ListenState.resolved
         return {}
-    lease = {"owner": asked.owner, "run_after": asked.now + asked.lease}
-    term = {
-        "state": ListenState.pending,
-        "deadline": asked.deadline,
-        "timeout": asked.timeout,
-        "delete_at_deadline": int(asked.delete_at_deadline),
-    }
+    lease, term = {"owner": asked.owner, "run_after": asked.now + asked.lease}, asked.term
     if row["state"] in OPEN_STATES:
         changes: Dict[str, Any] = {}
-        if row["deadline"] <= asked.deadline:
+        if row["deadline"] <= term["deadline"]:
             changes.update(term, closed_at=None)
         if row["owner"] == asked.owner or is_abandoned(row, asked.now, asked.is_alive):
             changes.update(lease)

@@ -6,12 +6,12 @@ from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import Payment
 from fedapay_sync.store.repositories.repository import Repository
-from fedapay_sync.store.repositories.rows import payment_of, payment_row
-from fedapay_sync.store.repositories.sql import CHUNK, rows_of
+from fedapay_sync.store.repositories.rows import payment_of, payment_under
+from fedapay_sync.store.repositories.sql import rows_of
 from fedapay_sync.store.states import PaymentState
 from fedapay_sync.store.tables import PaymentRow
 
-#: A payment is looked at for the first time so many seconds after it was touched, unless said otherwise.
+#: A payment is polled for the first time so many seconds after it was touched, unless said otherwise.
 POLL_IN = 60.0
 
 _ACCOUNTS = "SELECT transaction_id, account FROM fp_payment WHERE environment = ? AND transaction_id IN ({})"
@@ -33,12 +33,12 @@ class PaymentRepository(Repository):
         """
         Write down what is about to be asked; if the reference is known already, return what was asked then.
 
-        Whatever becomes of the one who asks: after ``poll_in`` seconds anybody may look where it stands.
+        Whatever becomes of the process that asks: after ``poll_in`` seconds any process may poll the payment.
         """
         now = self._clock.now()
 
-        def remember(database: Database) -> Optional[Payment]:
-            known = payment_row(database, environment, account, reference)
+        def add(database: Database) -> Optional[Payment]:
+            known = payment_under(database, environment, account, reference)
             if known is not None:
                 return known
             PaymentRow.insert(
@@ -54,7 +54,7 @@ class PaymentRepository(Repository):
             ).execute(database)
             return None
 
-        return self._engine.write(remember)
+        return self._engine.write(add)
 
     def transition(
         self,
@@ -71,7 +71,7 @@ class PaymentRepository(Repository):
         """
         Move a payment on, with the id that FedaPay gave it; false if it is not known.
 
-        Looks at it begin anew, the first in ``poll_in`` seconds; one that failed needs none. With ``only_from``, also
+        Its polls begin anew, the first in ``poll_in`` seconds; one that failed needs none. With ``only_from``, also
         false, and nothing moved, if it is in another state: of all who try, one succeeds.
         """
         now = self._clock.now()
@@ -94,7 +94,7 @@ class PaymentRepository(Repository):
 
     def under_reference(self, environment: str, account: str, reference: str) -> Optional[Payment]:
         """What was asked for under that merchant reference."""
-        return self._engine.read(lambda database: payment_row(database, environment, account, reference))
+        return self._engine.read(lambda database: payment_under(database, environment, account, reference))
 
     def of_transaction(self, environment: str, transaction_id: TransactionId) -> Optional[Payment]:
         """What was asked for under that transaction, if this database saw it asked."""
@@ -103,7 +103,4 @@ class PaymentRepository(Repository):
     def accounts_of(self, environment: str, transaction_ids: Iterable[str]) -> Dict[str, str]:
         """The accounts that asked for these transactions, of those that this database saw asked."""
         ids = list(transaction_ids)
-        chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
-        return self._engine.read(
-            lambda database: dict(row for each in chunks for row in rows_of(database, _ACCOUNTS, [environment], each))
-        )
+        return self._engine.read(lambda database: dict(rows_of(database, _ACCOUNTS, [environment], ids)))

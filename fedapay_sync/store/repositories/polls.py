@@ -1,7 +1,7 @@
 """
-The verbs of looks at FedaPay: which payment is due, and whose look it is.
+Polls of FedaPay: which payment is due, and which process makes the poll.
 
-Nobody owns a payment. Whoever moved its ``run_after`` ahead looks; if he dies, another does when that time comes.
+No process owns a payment. The one that moved its ``run_after`` ahead polls; if it dies, another does at that time.
 """
 
 from typing import Any, Dict, Iterable, List, Optional
@@ -16,7 +16,7 @@ from fedapay_sync.store.repositories.rows import has_ended_for_good, listen_row,
 from fedapay_sync.store.states import OPEN_STATES, ListenState, PaymentState
 from fedapay_sync.store.tables import ListenRow, PaymentRow
 
-#: No look at a payment is ever put off so far, in seconds: what says otherwise was written before the clock was set
+#: No poll of a payment is ever put off so far, in seconds: what says otherwise was written before the clock was set
 #: back.
 _TOO_FAR = 4 * 3600.0
 #: Rows of one kind that one transaction goes through.
@@ -24,13 +24,13 @@ _BATCH = 50
 
 
 class PollRepository(Repository):
-    """Payments that are not over are due from time to time, one look at a time."""
+    """Payments that are not over are due from time to time, one poll at a time."""
 
     def next_due(self, environment: str, accounts: Iterable[str]) -> Optional[float]:
-        """When the next look is due; None if there is nothing to look at."""
+        """When the next poll is due; None if there is nothing to poll."""
         now, labels = self._clock.now(), list(accounts)
         payments, listens = (
-            table.select(peewee.fn.MIN(table.run_after)).where(*_watched(table, environment, labels, now))
+            table.select(peewee.fn.MIN(table.run_after)).where(*_is_followed(table, environment, labels, now))
             for table in (PaymentRow, ListenRow)
         )
 
@@ -46,13 +46,13 @@ class PollRepository(Repository):
         self, environment: str, accounts: Iterable[str], *, lease: float, gap: float, beside_wait: float
     ) -> Optional[Poll]:
         """
-        Take the look that is due; it is ours until the lease ends. None if none is due, or somebody has just looked.
+        Take the poll that is due; it is ours until the lease ends. None if none is due, or a process has just polled.
 
-        What an event has told needs no look any more. Where somebody waits for a transaction his own looks will do.
+        What an event has told needs no poll any more. Where a process waits for a transaction its own polls will do.
 
         Args:
-            gap: seconds between two looks, whichever processes make them.
-            beside_wait: seconds by which a look is put off while somebody waits.
+            gap: seconds between two polls, whichever processes make them.
+            beside_wait: seconds by which a poll is put off while a process waits.
         """
         now, labels = self._clock.now(), list(accounts)
 
@@ -60,17 +60,17 @@ class PollRepository(Repository):
             for poll in _due_payments(database, environment, labels, now):
                 known = poll.transaction_id
                 if known is not None and has_ended_for_good(database, environment, known):
-                    _move(database, poll, None)
+                    _reschedule(database, poll, None)
                 elif known is not None and _is_waited_for(database, environment, known, now):
-                    _move(database, poll, now + beside_wait)
+                    _reschedule(database, poll, now + beside_wait)
                 else:
-                    return _taken(database, poll, environment, now, lease, gap)
+                    return _acquire(database, poll, environment, now, lease, gap)
             for poll in _due_listens(database, environment, labels, now):
                 known = str(poll.transaction_id)
                 if has_ended_for_good(database, environment, known) or payment_of(database, environment, known):
-                    _move(database, poll, None)
+                    _reschedule(database, poll, None)
                 else:
-                    return _taken(database, poll, environment, now, lease, gap)
+                    return _acquire(database, poll, environment, now, lease, gap)
             return None
 
         return self._engine.write(take)
@@ -79,7 +79,7 @@ class PollRepository(Repository):
         self, poll: Poll, *, again_in: Optional[float], absent_at: Optional[float] = None, failed: bool = False
     ) -> bool:
         """
-        Say when the next look is due, or with None that there is none; false if the row has been moved on meanwhile.
+        Say when the next poll is due, or with None that there is none; false if the row has been moved on meanwhile.
 
         Args:
             absent_at: when FedaPay said first that it does not know the reference.
@@ -92,11 +92,11 @@ class PollRepository(Repository):
         if failed:
             changes.update({PaymentRow.state: PaymentState.failed, PaymentRow.updated_at: now})
         run_after = None if again_in is None else now + again_in
-        return self._engine.write(lambda database: _move(database, poll, run_after, changes=changes))
+        return self._engine.write(lambda database: _reschedule(database, poll, run_after, changes=changes))
 
 
-def _watched(table: Any, environment: str, accounts: List[str], now: float) -> List[Any]:
-    """The conditions under which a row of that table is looked at from time to time."""
+def _is_followed(table: Any, environment: str, accounts: List[str], now: float) -> List[Any]:
+    """The conditions under which a row of that table is polled from time to time."""
     ours = [table.environment == environment, table.account.in_(accounts)]
     if table is PaymentRow:
         return [*ours, table.run_after.is_null(False)]
@@ -107,7 +107,7 @@ def _due(table: Any, columns: List[Any], environment: str, accounts: List[str], 
     due = table.run_after <= now
     if table is PaymentRow:
         due = due | (table.run_after > now + _TOO_FAR)
-    query = table.select(*columns).where(*_watched(table, environment, accounts, now), due)
+    query = table.select(*columns).where(*_is_followed(table, environment, accounts, now), due)
     return query.order_by(table.run_after, table.id).limit(_BATCH).tuples()
 
 
@@ -132,26 +132,28 @@ def _is_waited_for(database: Database, environment: str, transaction_id: str, no
     return row is not None and row["state"] in OPEN_STATES and row["owner"] is not None and row["run_after"] > now
 
 
-def _taken(database: Database, poll: Poll, environment: str, now: float, lease: float, gap: float) -> Optional[Poll]:
-    turn = lease_row(database, f"look:{environment}")
-    if not is_free(turn, now, gap) or not take_lease(database, turn, now + gap, None):
+def _acquire(database: Database, poll: Poll, environment: str, now: float, lease: float, gap: float) -> Optional[Poll]:
+    gap_lease = lease_row(database, f"look:{environment}")
+    if not is_free(gap_lease, now, gap) or not take_lease(database, gap_lease, now + gap, None):
         return None
-    if not _move(database, poll, now + lease, looks=poll.polls + 1):
+    if not _reschedule(database, poll, now + lease, polls=poll.polls + 1):
         return None
     return Poll(**{**poll.__dict__, "run_after": now + lease, "polls": poll.polls + 1})
 
 
-def _move(database: Database, poll: Poll, run_after: Optional[float], looks: int = 0, changes: Any = None) -> bool:
-    """Put the next look off, if nobody has moved the row since."""
+def _reschedule(
+    database: Database, poll: Poll, run_after: Optional[float], polls: int = 0, changes: Any = None
+) -> bool:
+    """Put the next poll off, if no other process has moved the row since."""
     table: Any
     if poll.merchant_reference is not None:
         table, count, more = PaymentRow, PaymentRow.looks, []
     else:
         table, count, more = ListenRow, ListenRow.attempts, [ListenRow.state == ListenState.timed_out]
         if run_after is None:
-            # A wait is looked at for so long after its end, and no longer.
+            # A wait is polled for so long after its end, and no longer.
             run_after = poll.since + WATCHED
-    query = table.update({table.run_after: run_after, count: looks or poll.polls, **(changes or {})}).where(
+    query = table.update({table.run_after: run_after, count: polls or poll.polls, **(changes or {})}).where(
         table.id == poll.row, table.run_after == poll.run_after, count == poll.polls, *more
     )
     return bool(query.execute(database))

@@ -1,6 +1,6 @@
 """Retention: erases old bodies of events, and deletes listens and payments that are long over."""
 
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import peewee
 
@@ -10,18 +10,18 @@ from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.states import PaymentState, WorkState
 from fedapay_sync.store.tables import EventRow, ListenRow, PaymentRow
 
-#: So many rows are looked at, and changed, in one transaction: webhooks get their turn in between.
+#: So many rows are read, and changed, in one transaction: webhooks get their turn in between.
 _BATCH = 500
-#: What FedaPay may still change, or tell again, is not forgotten before so long, in seconds.
+#: What FedaPay may still change, or tell again, is not deleted before so long, in seconds.
 _SETTLED = 3 * 86400.0
 
 
 class RetentionRepository(Repository):
-    """Old rows go, the keys of events stay: one that comes again after years is still known."""
+    """Old rows are deleted, the keys of events stay: an event that comes again after years is still known."""
 
     def erase_bodies(self, older_than: float, after: int) -> Optional[int]:
         """
-        Forget a few old bodies of finished events: the rows after that id. The id to go on from, ``None`` at the end.
+        Erase a few old bodies of finished events: the rows after that id. The id to go on from, ``None`` at the end.
 
         Args:
             older_than: seconds since the callback was done.
@@ -33,22 +33,18 @@ class RetentionRepository(Repository):
 
     def purge(self, older_than: float) -> Purged:
         """
-        Forget listens and payments that ended so many seconds ago, and the bodies of events done with before.
+        Delete listens and payments that ended so many seconds ago, and erase the bodies of events done with before.
 
         Not what is parked, or fails and is tried again: its callback still needs its body. Not what may still change.
         """
         now = self._clock.now()
         cutoff, settled = now - older_than, now - max(older_than, _SETTLED)
-        # Never tried: nobody here has a callback for it, and what its columns hold is enough for one that comes.
+        # Never tried: no process has a callback for it, and what its columns hold is enough for one that comes.
         idle = (EventRow.work_state == WorkState.ready) & (EventRow.attempts == 0) & (EventRow.source != LOCAL)
         old = _done_before(cutoff) | (idle & (EventRow.received_at < cutoff))
         bodies = sum(self._erase(old, after) for after in range(0, self._last_event(), _BATCH))
-        ended = (
-            ListenRow.select(ListenRow.id)
-            # What is being watched has no such time.
-            .where(ListenRow.closed_at < settled)
-            .limit(_BATCH)
-        )
+        # A listen that is being watched has no such time.
+        ended = ListenRow.select(ListenRow.id).where(ListenRow.closed_at < settled).limit(_BATCH)
         final = EventRow.select(EventRow.id).where(
             EventRow.entity_id == PaymentRow.transaction_id,
             EventRow.environment == PaymentRow.environment,
@@ -59,11 +55,7 @@ class RetentionRepository(Repository):
             .where(PaymentRow.updated_at < settled, (PaymentRow.state == PaymentState.failed) | peewee.fn.EXISTS(final))
             .limit(_BATCH)
         )
-        return Purged(
-            listens=self._delete(ListenRow, ended),
-            payments=self._delete(PaymentRow, over),
-            bodies=bodies,
-        )
+        return Purged(self._delete(ListenRow, ended), self._delete(PaymentRow, over), bodies)
 
     def _last_event(self) -> int:
         query = EventRow.select(peewee.fn.MAX(EventRow.id))
@@ -82,15 +74,11 @@ class RetentionRepository(Repository):
             ids = [row[0] for row in which.tuples().execute(database)]
             return int(table.delete().where(table.id.in_(ids)).execute(database)) if ids else 0
 
-        return _until_none(lambda: self._engine.write(delete))
+        total = 0
+        while deleted := self._engine.write(delete):
+            total += deleted
+        return total
 
 
 def _done_before(cutoff: float) -> Any:
     return (EventRow.work_state == WorkState.done) & (EventRow.finished_at < cutoff)
-
-
-def _until_none(step: Callable[[], int]) -> int:
-    total = 0
-    while done := step():
-        total += done
-    return total

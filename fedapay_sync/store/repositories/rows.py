@@ -1,5 +1,5 @@
 """
-Rows in and out, and the parts of verbs.
+Rows as records and records as rows, and the reads and writes that several repositories share.
 
 Everything here runs inside a transaction of the writer, or on the reading connection.
 """
@@ -13,6 +13,7 @@ from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.owner import is_alive, is_dead
 from fedapay_sync.store.records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
+from fedapay_sync.store.repositories.sql import placeholders
 from fedapay_sync.store.states import ListenState, PaymentState
 from fedapay_sync.store.tables import LISTEN_COLUMNS, EventRow, PaymentRow
 
@@ -23,7 +24,7 @@ _EVENT_COLUMNS = (
     "suspect", "repeats", "source", "body", "body_sha256", "received_at", "work_state", "last_error",
 )  # fmt: skip
 #: Rows in one statement: the oldest SQLite takes no more than 999 values.
-MOST = 50
+MAX_ROWS = 50
 
 #: What makes a stored event, in the order of its fields.
 STORED_EVENT_COLUMNS = tuple(field.name for field in dataclasses.fields(StoredEvent))
@@ -40,31 +41,29 @@ class EventFacts(NamedTuple):
     repeats: bool = False
 
 
-def event_columns() -> Any:
+def select_events() -> Any:
+    """A query of what makes a stored event; conditions are to be added."""
     return EventRow.select(*(getattr(EventRow, name) for name in STORED_EVENT_COLUMNS))
 
 
 def stored_event(row: Tuple[Any, ...]) -> StoredEvent:
-    event = StoredEvent(*row)
-    return StoredEvent(
-        **{
-            **event.__dict__,
-            "late": bool(event.late),
-            "suspect": bool(event.suspect),
-            "repeats": bool(event.repeats),
-            "body": bytes(event.body),
-        }
-    )
+    facts = dict(zip(STORED_EVENT_COLUMNS, row))
+    facts.update({name: bool(facts[name]) for name in ("late", "suspect", "repeats")}, body=bytes(facts["body"]))
+    return StoredEvent(**facts)
 
 
 def insert_events(database: Database, events: Sequence[EventFacts]) -> int:
-    """How many of them were new. By row count: the id that drivers report for an ignored row is another row's."""
+    """
+    Store those that are new; how many were.
+
+    By row count: the id that drivers report for an ignored row is another row's.
+    """
     inserted = 0
-    for first in range(0, len(events), MOST):
-        rows = [_event_values(each) for each in events[first : first + MOST]]
+    for first in range(0, len(events), MAX_ROWS):
+        rows = [_event_values(each) for each in events[first : first + MAX_ROWS]]
+        places = ", ".join([placeholders(database, _EVENT_COLUMNS)] * len(rows))
         inserted += database.execute_sql(
-            f"INSERT INTO fp_event ({', '.join(_EVENT_COLUMNS)}) "
-            f"VALUES {', '.join([listed(database, _EVENT_COLUMNS)] * len(rows))} ON CONFLICT (dedup_key) DO NOTHING",
+            f"INSERT INTO fp_event ({', '.join(_EVENT_COLUMNS)}) VALUES {places} ON CONFLICT (dedup_key) DO NOTHING",
             [value for row in rows for value in row],
         ).rowcount
     return inserted
@@ -79,11 +78,6 @@ def _event_values(facts: EventFacts) -> Tuple[Any, ...]:
     )  # fmt: skip
 
 
-def listed(database: Database, values: Sequence[Any]) -> str:
-    """Places for that many values, in parentheses."""
-    return f"({', '.join([database.param] * len(values))})"
-
-
 def has_ended_for_good(database: Database, environment: str, transaction_id: str) -> bool:
     """Whether an event has told an end of that transaction that no other follows: the payer may not try again."""
     query = EventRow.select(EventRow.id).where(
@@ -96,6 +90,7 @@ def has_ended_for_good(database: Database, environment: str, transaction_id: str
 
 
 def listen_row(database: Database, environment: str, transaction_id: TransactionId) -> Optional[Dict[str, Any]]:
+    """The listen of that transaction by its ``LISTEN_COLUMNS``."""
     query = _LISTEN.replace("?", database.param)
     row = database.execute_sql(query, (environment, str(transaction_id))).fetchone()
     return None if row is None else dict(zip(LISTEN_COLUMNS, row))
@@ -115,8 +110,8 @@ def listen_of(row: Dict[str, Any]) -> Listen:
 
 def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float]], state: ListenState) -> None:
     """
-    End listens and, in the same transaction, owe the end of those that were restored to their callback, and tell those
-    who wait in other processes.
+    End listens and, in the same transaction, owe the end of those that were restored to their callback, and wake the
+    waiters of other processes.
 
     Args:
         ends: the rows of the listens, and when each ends.
@@ -134,16 +129,16 @@ def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float
     ids = [row["id"] for row, _ in ends]
     database.execute_sql(
         f"UPDATE fp_listen SET state = {param}, event_id = {final}, closed_at = {times}, owner = NULL "
-        f"WHERE id IN {listed(database, ids)}",
+        f"WHERE id IN {placeholders(database, ids)}",
         [state, *(value for row, now in ends for value in (row["id"], now)), *ids],
     )
     database.notify_listeners()
-    insert_events(database, [EventFacts(_restored(row, state, now)) for row, now in ends if _is_owed(row, now)])
+    insert_events(database, [EventFacts(_restored_event(row, state, now)) for row, now in ends if _is_owed(row, now)])
 
 
 def is_abandoned(row: Mapping[str, Any], now: float, is_alive: Callable[[str], bool]) -> bool:
     """
-    Whether nobody watches that listen any more, as far as its lease tells.
+    Whether no process watches that listen any more, as far as its lease tells.
 
     Of an owner in sight it tells nothing: a clock that jumps ends the leases of the living, too.
     """
@@ -151,11 +146,11 @@ def is_abandoned(row: Mapping[str, Any], now: float, is_alive: Callable[[str], b
 
 
 def _is_owed(row: Dict[str, Any], now: float) -> bool:
-    """Whether the callback of restored listens is to hear of the end, or whoever waited is gone and will not."""
+    """Whether the end is owed to the callback of restored listens: it was, or the process that waited is gone."""
     return bool(row["owed"]) or is_abandoned(row, now, is_alive) or is_dead(row["owner"])
 
 
-def _restored(row: Dict[str, Any], state: ListenState, now: float) -> NewEvent:
+def _restored_event(row: Dict[str, Any], state: ListenState, now: float) -> NewEvent:
     key = f"{row['environment']}:{row['transaction_id']}:restored:{row['created_at']}"
     return NewEvent(
         dedup_key=hashlib.sha256(key.encode()).hexdigest(),
@@ -175,7 +170,7 @@ def _restored(row: Dict[str, Any], state: ListenState, now: float) -> NewEvent:
     )
 
 
-def payment_row(database: Database, environment: str, account: str, reference: str) -> Optional[Payment]:
+def payment_under(database: Database, environment: str, account: str, reference: str) -> Optional[Payment]:
     return _payment(
         database,
         PaymentRow.environment == environment,

@@ -1,4 +1,4 @@
-"""The SQLite file: made private, opened durably, locked against other writers, let go of before a fork."""
+"""One connection to an SQLite file: made private, locked against other writers, closed before a fork."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ from fedapay_sync.store.sqlite.lockfile import ProcessLock
 log = get_logger(__name__)
 
 #: How long a fork waits for one connection before it lets the others have their turn, in seconds.
-_TURN = 0.005
+_FORK_WAIT = 0.005
 #: ON CONFLICT … DO NOTHING came with this one.
 _OLDEST_SQLITE = (3, 24, 0)
 
@@ -96,7 +96,7 @@ def _uid() -> int:
 
 class SqliteConnection(Connection):
     """
-    One connection: opened when needed, used by one thread at a time, closed before a fork.
+    One connection: opened when needed, exclusive by one thread at a time, closed before a fork.
 
     SQLite remembers which locks its process holds on which file. A forked child inherits that memory without the
     locks: even connections of its own would lock nothing, and lose commits when the parent closes the file.
@@ -119,7 +119,7 @@ class SqliteConnection(Connection):
         self._times_closed = self._closed_beside = 0
 
     @contextlib.contextmanager
-    def used(self) -> Iterator[SqliteDatabase]:
+    def exclusive(self) -> Iterator[SqliteDatabase]:
         """
         The open database, ours alone for a while. After an error it is opened anew.
 
@@ -128,17 +128,17 @@ class SqliteConnection(Connection):
         """
         with self._in_use, self._process_lock.held() if self._process_lock is not None else contextlib.nullcontext():
             try:
-                yield self._ready()
+                yield self._opened()
             except BaseException:
-                self._close()
+                self._close_database()
                 raise
 
     def close(self) -> None:
         """Close it; the next use opens it again."""
         with self._in_use:
-            self._let_go()
+            self._close_all()
 
-    def explained(self, error: BaseException) -> StoreError:
+    def explain(self, error: BaseException) -> StoreError:
         """The database's own words as an error that says what to do."""
         text = mask(error)
         for sign, advice in (
@@ -160,23 +160,23 @@ class SqliteConnection(Connection):
                 return StoreError(f"La base locale a échoué ({text}). {advice}")
         return StoreError(f"La base locale a échoué ({type(error).__name__} : {text}).")
 
-    def _ready(self) -> SqliteDatabase:
+    def _opened(self) -> SqliteDatabase:
         found = _identity(self._path)
         known = {each._file for each in (self, self._beside) if each is not None and each._file is not None}
         if found is None or known - {found}:
-            # SQLite would go on with a file that nobody will ever find, or make a new one, empty.
-            self._close()
+            # SQLite would go on with a file that no program will ever find, or make a new one, empty.
+            self._close_database()
             raise StoreError(
                 f"La base {self._path} a disparu ou a été remplacée. La remettre en place, ou redémarrer le programme."
             )
         if self._beside is not None and self._beside._times_closed != self._closed_beside:
             # While one stays open, SQLite shares with all of the process what it knows of a file put right since.
-            self._close()
+            self._close_database()
             self._closed_beside = self._beside._times_closed
         if self._database is not None and self._logs != _logs(self._path):
-            # SQLite would go on, and confirm what it writes into files that nobody will ever find.
+            # SQLite would go on, and confirm what it writes into files that no program will ever find.
             log.error("the -wal or -shm of %s was taken from under an open database; reopening", self._path.name)
-            self._close()
+            self._close_database()
         if self._database is None:
             been_open = self.times_opened or (self._beside is not None and self._beside.times_opened)
             if been_open and not os.path.getsize(self._path):
@@ -213,16 +213,16 @@ class SqliteConnection(Connection):
                 raise StoreError(f"La base {self._path} est en train d'être rouverte. Rien n'a été confirmé.")
             try:
                 if each._logs != _logs(self._path):
-                    each._close()
+                    each._close_database()
             finally:
                 each._in_use.release()
 
-    def _let_go(self) -> None:
-        self._close()
+    def _close_all(self) -> None:
+        self._close_database()
         if self._process_lock is not None:
             self._process_lock.close()
 
-    def _close(self) -> None:
+    def _close_database(self) -> None:
         database, self._database, self._logs = self._database, None, ()
         _open.pop(id(self), None)
         if database is not None:
@@ -233,34 +233,34 @@ class SqliteConnection(Connection):
                 log.warning("closing the database failed: %s", type(error).__name__)
 
 
-_held_over_fork: List[SqliteConnection] = []
+_held_during_fork: List[SqliteConnection] = []
 
 
 def _before_fork() -> None:
     end = time.monotonic() + BUSY_MS / 1000
     while True:
         _opening.acquire()
-        left = [each for each in list(_open.values()) if each._pid == os.getpid() and not _is_let_go(each)]
+        left = [each for each in list(_open.values()) if each._pid == os.getpid() and not _closed_for_fork(each)]
         # One that is not to be had in time stays open, and the child will refuse that file.
         if not left or time.monotonic() > end:
             return
         # It may be waiting for the lock file, which another has that waits here to be opened.
         _opening.release()
-        time.sleep(_TURN)
+        time.sleep(_FORK_WAIT)
 
 
-def _is_let_go(connection: SqliteConnection) -> bool:
+def _closed_for_fork(connection: SqliteConnection) -> bool:
     """Close it for the time of a fork, if it is free now or soon."""
-    if not connection._in_use.acquire(timeout=_TURN):
+    if not connection._in_use.acquire(timeout=_FORK_WAIT):
         return False
-    connection._let_go()
-    _held_over_fork.append(connection)
+    connection._close_all()
+    _held_during_fork.append(connection)
     return True
 
 
 def _after_fork() -> None:
-    while _held_over_fork:
-        _held_over_fork.pop()._in_use.release()
+    while _held_during_fork:
+        _held_during_fork.pop()._in_use.release()
     _opening.release()
 
 

@@ -51,7 +51,7 @@ def connect(path: Path) -> SqliteDatabase:
     """
     An open connection that commits durably: WAL, one sync for each commit.
 
-    It may move between threads (whoever holds it serialises its use), and opens no transaction by itself.
+    It may move between threads (its holder serialises its use), and opens no transaction by itself.
     """
     journal = "WAL" if HAS_LOCKS or not _has_wal_reset_defect() else "TRUNCATE"
     database = SqliteDatabase(

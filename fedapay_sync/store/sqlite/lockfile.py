@@ -1,4 +1,4 @@
-"""The lock file beside an SQLite file."""
+"""The lock file beside an SQLite file, held by the process that writes."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ class ProcessLock:
 
     It keeps checkpoints and commits of different processes apart (``database._has_wal_reset_defect`` says why), and
     its queue is fairer than SQLite's sleeping busy handler. Its descriptor is closed before a fork: inherited, it
-    would give the lock to both sides, and keep it from everybody should the parent be killed while it holds it.
+    would give the lock to both sides, and keep it from all others should the parent be killed while it holds it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +28,7 @@ class ProcessLock:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Wait for the lock, without limit: those who wait for us have a limit of their own."""
+        """Wait for the lock, without limit: the callers that wait for us have a limit of their own."""
         if fcntl is None:
             yield
             return

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import Store
 from fedapay_sync.store.repositories.ingestion import accept_all
-from fedapay_sync.store.repositories.rows import MOST
+from fedapay_sync.store.repositories.rows import MAX_ROWS
 
 EVENTS = """
 SELECT e.dedup_key, e.event_key, environment, account, name, object, entity_id, status, is_final, late, suspect,
@@ -202,7 +202,7 @@ def test_more_than_fit_into_one_statement_are_all_stored(store, make_event, list
     """
     With the end of the wait for each of them.
     """
-    events = [make_event(str(number)) for number in range(3 * MOST + 1)]
+    events = [make_event(str(number)) for number in range(3 * MAX_ROWS + 1)]
     for event in events:
         listen(store, event.entity_id, owner=None)
 
