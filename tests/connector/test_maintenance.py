@@ -149,7 +149,7 @@ def test_what_could_not_be_read_is_read_again_on_demand(shop, eventually, db_url
 
     body = json.dumps(event_of()).encode()
     store = shop._per_process.get().store
-    store.engine.write(lambda database: database.execute_sql("UPDATE fp_event SET body = ?", (body,)))
+    store.write(lambda database: database.execute_sql("UPDATE fp_event SET body = ?", (body,)))
     assert shop.replay(parked.event_key) == 1
     (event,) = eventually(lambda: seen)
     assert event.paid and event.id_transaction == 101

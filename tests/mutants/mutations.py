@@ -26,7 +26,7 @@ _NOTIFIER = (
 )
 _OTHER_KEYS = (
     *_PYTEST,
-    f"{TESTS}/store/repositories/test_store_other_keys.py::test_two_processes_that_take_it_at_once_store_it_once[postgres]",
+    f"{TESTS}/store/repositories/test_other_keys.py::test_two_processes_that_take_it_at_once_store_it_once[postgres]",
 )
 
 #: What a copy of the package is put to: arguments of Python, with the folder that it may use.

@@ -201,7 +201,7 @@ def test_forks_in_the_midst_of_writing_lose_nothing(store, db_url):
     thread.join(10)
 
     rows = dict(
-        store.engine.read(
+        store.read(
             lambda database: database.execute_sql(
                 "SELECT account, count(*) FROM fp_payment GROUP BY account"
             ).fetchall()
@@ -264,7 +264,7 @@ def test_what_was_acknowledged_before_a_kill_is_there(run, store, db_url, round_
     process.send_signal(signal.SIGKILL)
     told += [int(line) for line in process.communicate()[0].splitlines() if line]
 
-    rows = store.engine.read(
+    rows = store.read(
         lambda database: {row[0] for row in database.execute_sql("SELECT entity_id FROM fp_event").fetchall()}
     )
     assert {str(number) for number in told} <= rows
@@ -289,7 +289,7 @@ def test_a_killed_writer_leaves_no_lock_behind(run, store, db_url):
                                  " state, created_at, updated_at) VALUES ('sandbox','shop','X',1,'XOF','intent',1,1)")
             print("held", flush=True)
             threading.Event().wait()
-        store.engine.write(hold)
+        store.write(hold)
     """
     process = run(script, db_url)
     assert process.stdout.readline() == "held\n"

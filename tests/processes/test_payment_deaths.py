@@ -136,8 +136,7 @@ def rows(db_url, columns="state, transaction_id, run_after"):
     store = Store(db_url)
     try:
         return [
-            tuple(row)
-            for row in store.engine.read(lambda db: db.execute_sql(f"SELECT {columns} FROM fp_payment").fetchall())
+            tuple(row) for row in store.read(lambda db: db.execute_sql(f"SELECT {columns} FROM fp_payment").fetchall())
         ]
     finally:
         store.close()

@@ -108,10 +108,7 @@ def test_processes_share_the_events_and_the_callbacks_without_a_double(run, db_u
     assert set(ran) == {str(number) for number in range(EVENTS)}
     assert max(ran.values()) == 1
     store = Store(db_url)
-    assert (
-        store.engine.read(lambda database: database.execute_sql("SELECT count(*) FROM fp_event").fetchone()[0])
-        == EVENTS
-    )
+    assert store.read(lambda database: database.execute_sql("SELECT count(*) FROM fp_event").fetchone()[0]) == EVENTS
     store.close()
 
 

@@ -88,7 +88,7 @@ def wait_for(store, number, seconds=60.0):
 
 
 def count(store, table="fp_event"):
-    return store.engine.read(lambda database: database.execute_sql(f"SELECT count(*) FROM {table}").fetchone()[0])
+    return store.read(lambda database: database.execute_sql(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 # -- opening ------------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def test_many_that_start_at_once_make_the_tables_once(make_store):
 
 
 def test_a_database_of_a_newer_version_is_refused_each_time(store, make_store):
-    store.engine.write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99"))
+    store.write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99"))
     for newer in (make_store(), make_store()):
         with pytest.raises(StoreError, match="plus récente"):
             remember(newer)
@@ -353,7 +353,7 @@ def test_a_commit_that_turns_out_to_be_a_rollback_is_no_success(store):
             return remembered.rowcount
 
     with pytest.raises(StoreError, match="rolled back"):
-        store.engine.write(swallow)
+        store.write(swallow)
     assert remember(store) is None
 
 
@@ -363,8 +363,8 @@ def test_what_is_confirmed_is_on_disk_whatever_the_role_is_set_to(make_store, po
     """
     lax = make_store(postgres_url.replace("options=", "options=-csynchronous_commit%3Doff%20"))
     asked = "SHOW synchronous_commit"
-    assert lax.engine.read(lambda database: database.execute_sql(asked).fetchone()[0]) == "off"
-    assert lax.engine.write(lambda database: database.execute_sql(asked).fetchone()[0]) == "on"
+    assert lax.read(lambda database: database.execute_sql(asked).fetchone()[0]) == "off"
+    assert lax.write(lambda database: database.execute_sql(asked).fetchone()[0]) == "on"
 
 
 # -- the line -----------------------------------------------------------------------------------------------------

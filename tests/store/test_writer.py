@@ -242,7 +242,7 @@ def test_a_full_disk_is_named_and_nothing_is_confirmed(store):
     """
     And when there is room again, so are writes, without a restart.
     """
-    store.engine.write(lambda database: database.execute_sql("PRAGMA max_page_count = 1").fetchall())
+    store.write(lambda database: database.execute_sql("PRAGMA max_page_count = 1").fetchall())
 
     with pytest.raises(StoreError, match="disque est plein"):
         for number in range(1000):
@@ -279,8 +279,8 @@ def test_a_file_that_may_not_grow_gives_our_error_and_recovers(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         for number in range(1000, 1020):
             remember(number); done += 1
-        rows = store.engine.read(lambda db: db.execute_sql("SELECT count(*) FROM fp_payment").fetchone()[0])
-        good = store.engine.read(lambda db: db.execute_sql("PRAGMA integrity_check").fetchone()[0])
+        rows = store.read(lambda db: db.execute_sql("SELECT count(*) FROM fp_payment").fetchone()[0])
+        good = store.read(lambda db: db.execute_sql("PRAGMA integrity_check").fetchone()[0])
         store.close()
         print(rows == done, good)
         """
@@ -362,7 +362,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(store, path):
     """
     Each time, not only the first.
     """
-    store.engine.write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99"))
+    store.write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99"))
     store.close()
     newer = Store(f"sqlite:///{path}")
     for _ in range(3):
@@ -460,7 +460,7 @@ def test_closing_while_others_write_loses_no_answer(db_url):
     store.close()
 
     again = Store(db_url)
-    rows = again.engine.read(lambda database: database.execute_sql("SELECT count(*) FROM fp_payment").fetchone()[0])
+    rows = again.read(lambda database: database.execute_sql("SELECT count(*) FROM fp_payment").fetchone()[0])
     again.close()
     assert (rows, problems) == (len(done), [])
     assert rows == 240

@@ -131,7 +131,7 @@ def timed(verb: Any, *arguments: Any) -> Any:
 
 def rows(store: Any, query: str) -> List[Any]:
     """What a query finds."""
-    return [tuple(row) for row in store.engine.read(lambda database: database.execute_sql(query).fetchall())]
+    return [tuple(row) for row in store.read(lambda database: database.execute_sql(query).fetchall())]
 
 
 def is_sound(store: Any) -> bool:

@@ -20,5 +20,5 @@ def open_listens(store: Any, environment: str = "sandbox") -> List[StoredListen]
         f"SELECT {', '.join(StoredListen._fields)} FROM fp_listen WHERE state IN ('pending', 'closing', 'unknown') "
         f"AND closed_at IS NULL AND environment = '{environment}' ORDER BY id"
     )
-    rows = store.engine.read(lambda database: database.execute_sql(query).fetchall())
+    rows = store.read(lambda database: database.execute_sql(query).fetchall())
     return [StoredListen(*row[:-1], owed=bool(row[-1])) for row in rows]

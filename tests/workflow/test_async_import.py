@@ -105,12 +105,12 @@ def test_importing_it_again_changes_nothing(shop, emulator, numbers, tmp_path, e
 
     assert shop.import_async(path) == 0
     store = store_of(shop)
-    store.engine.write(lambda database: database.execute_sql("DELETE FROM fp_listen"))
+    store.write(lambda database: database.execute_sql("DELETE FROM fp_listen"))
     shop.import_async(path)
     shop.restore()
     eventually(lambda: not open_listens(store))
     done = "SELECT count(*) FROM fp_event WHERE work_state <> 'done'"
-    eventually(lambda: store.engine.read(lambda database: database.execute_sql(done).fetchone()[0]) == 0)
+    eventually(lambda: store.read(lambda database: database.execute_sql(done).fetchone()[0]) == 0)
 
     assert (len(shop.ended), len(shop.seen)) == (3, 3)
 

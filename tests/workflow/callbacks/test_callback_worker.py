@@ -75,7 +75,7 @@ def start(store, clock):
 
 
 def state(store, number):
-    return store.engine.read(
+    return store.read(
         lambda database: database.execute_sql(
             "SELECT work_state, attempts, last_error FROM fp_event WHERE entity_id = ?", (str(number),)
         ).fetchone()
@@ -156,7 +156,7 @@ def test_four_processes_run_each_event_once(store, db_url, tmp_path, eventually)
 
 def all_done(store):
     query = "SELECT count(*) FROM fp_event WHERE work_state <> 'done'"
-    return store.engine.read(lambda database: database.execute_sql(query).fetchone()[0]) == 0
+    return store.read(lambda database: database.execute_sql(query).fetchone()[0]) == 0
 
 
 @pytest.mark.faults(row=1)

@@ -55,7 +55,7 @@ def pay(connector, amount=500):
 
 def quiet(connector):
     query = "SELECT count(*) FROM fp_event WHERE work_state <> 'done'"
-    return connector._per_process.get().store.engine.read(lambda db: db.execute_sql(query).fetchone()[0]) == 0
+    return connector._per_process.get().store.read(lambda db: db.execute_sql(query).fetchone()[0]) == 0
 
 
 def asked(emulator, number):
@@ -221,7 +221,7 @@ def test_another_amount_is_suspect_whatever_the_webhook_says(shop, seen, emulato
     number = pay(shop)
     emulator.approve(number)
     store = shop._per_process.get().store
-    store.engine.write(lambda database: database.execute_sql("UPDATE fp_payment SET amount = 50000"))
+    store.write(lambda database: database.execute_sql("UPDATE fp_payment SET amount = 50000"))
     tell(shop, number, amount=500)
     settle(shop, clock, eventually, lambda: seen and quiet(shop))
     assert [(event.suspect, event.paid) for event in seen] == [(True, False)]

@@ -855,7 +855,7 @@ def test_leases_are_kept_while_fedapay_does_not_answer(make_connector, emulator,
 
 
 def _lease(parts, id_transaction):
-    read = parts.store.engine.read
+    read = parts.store.read
     return read(
         lambda database: database.execute_sql(
             "SELECT run_after FROM fp_listen WHERE transaction_id = ?", (str(id_transaction),)

@@ -158,7 +158,7 @@ def test_a_callback_that_fails_disturbs_nobody(shop, emulator, told, eventually,
 def test_another_amount_is_told_as_not_paid(shop, emulator, told, eventually):
     number = pay(shop)
     store = shop._per_process.get().store
-    store.engine.write(lambda database: database.execute_sql("UPDATE fp_payment SET amount = 50000"))
+    store.write(lambda database: database.execute_sql("UPDATE fp_payment SET amount = 50000"))
     shop.listen(number, callback=told)
     emulator.approve(number)
     (outcome,) = eventually(lambda: told.outcomes)

@@ -97,7 +97,7 @@ def test_each_is_watched_with_the_key_it_was_made_with(make_connector, emulator,
     mine, theirs = pay(shop), pay(shop)
     store = parts_of(shop).store
     account = next(label for label, key in parts_of(shop).keyring.by_account().items() if key == other)
-    store.engine.write(
+    store.write(
         lambda database: database.execute_sql(
             "UPDATE fp_payment SET account = ? WHERE transaction_id = ?", (account, str(theirs))
         )
@@ -139,13 +139,13 @@ def test_a_store_that_fails_in_the_midst_leaves_nothing_half_done(shop, emulator
         "CREATE TRIGGER refuse BEFORE INSERT ON fp_listen WHEN NEW.transaction_id = '1400' "
         "BEGIN SELECT RAISE(ABORT, 'no'); END"
     )
-    store.engine.write(lambda database: database.execute_sql(refuse))
+    store.write(lambda database: database.execute_sql(refuse))
 
     with pytest.raises(StoreError):
         shop.listen_many(ids, timeout=600, callback=told.append)
     assert len(open_listens(store)) == 1000 == len(parts_of(shop).waits._polled)
 
-    store.engine.write(lambda database: database.execute_sql("DROP TRIGGER refuse"))
+    store.write(lambda database: database.execute_sql("DROP TRIGGER refuse"))
     handles = shop.listen_many(ids, timeout=600, callback=told.append)
     emulator.approve(number)
     assert handles[0].result(timeout=5).paid

@@ -20,7 +20,7 @@ def done(store, make_event, claim):
 
 def bodies(store):
     query = "SELECT entity_id, body FROM fp_event ORDER BY id"
-    return {row[0]: bytes(row[1]) for row in store.engine.read(lambda database: database.execute_sql(query).fetchall())}
+    return {row[0]: bytes(row[1]) for row in store.read(lambda database: database.execute_sql(query).fetchall())}
 
 
 def blanked(store):

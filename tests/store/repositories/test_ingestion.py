@@ -62,7 +62,7 @@ def new_store(request, db_url, clock):
 
 def empty(store):
     for table in ("fp_event", "fp_listen", "fp_payment"):
-        store.engine.write(lambda database, table=table: database.execute_sql(f"DELETE FROM {table}"))
+        store.write(lambda database, table=table: database.execute_sql(f"DELETE FROM {table}"))
 
 
 def rows(store, query):
@@ -72,7 +72,7 @@ def rows(store, query):
             for row in database.execute_sql(query).fetchall()
         ]
 
-    return store.engine.read(read)
+    return store.read(read)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def prepare(clock):
                 listen(store, str(number))
                 changes = f"state = '{state}', owed = {int(restored)}, created_at = {number}, owner = 'A'"
                 where = f"transaction_id = '{number}'"
-                store.engine.write(
+                store.write(
                     lambda database, changes=changes, where=where: database.execute_sql(
                         f"UPDATE fp_listen SET {changes} WHERE {where}"
                     )
@@ -126,7 +126,7 @@ def test_together_is_as_one_by_one(new_store, prepare, listen, make_event):
 
         one_by_one = [alone.events.accept(each) for each in events]
 
-        assert together.engine.write(lambda database: accept_all(database, events)) == one_by_one
+        assert together.write(lambda database: accept_all(database, events)) == one_by_one
         assert rows(together, EVENTS) == rows(alone, EVENTS)
         assert rows(together, LISTENS) == rows(alone, LISTENS)
 
@@ -151,13 +151,13 @@ def accept_at_once(store, eventually):
                 ends[place] = error
 
         store.open()
-        store.engine.write_soon(hold)
+        store.write_soon(hold)
         assert reached.wait(10)
         threads = [threading.Thread(target=accept, args=each) for each in enumerate(events)]
         for number, thread in enumerate(threads, 1):
             thread.start()
             # In this order.
-            eventually(lambda number=number: store.engine._connections[0]._jobs.qsize() == number)
+            eventually(lambda number=number: store._connections[0]._jobs.qsize() == number)
         release.set()
         for thread in threads:
             thread.join(20)
@@ -206,7 +206,7 @@ def test_more_than_fit_into_one_statement_are_all_stored(store, make_event, list
     for event in events:
         listen(store, event.entity_id, owner=None)
 
-    answers = store.engine.write(lambda database: accept_all(database, events))
+    answers = store.write(lambda database: accept_all(database, events))
 
     assert all(answer.new for answer in answers)
     assert [row[2] for row in rows(store, LISTENS)] == ["resolved"] * len(events)

@@ -6,7 +6,7 @@ from fedapay_sync.errors import StoreError
 
 
 def rows(store, table="fp_event", where="1 = 1"):
-    return store.engine.read(
+    return store.read(
         lambda database: database.execute_sql(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
     )
 
