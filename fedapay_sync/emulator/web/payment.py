@@ -84,18 +84,19 @@ def _closed(why: str, status: int) -> Response:
 
 
 def _form(at: TokenMatch, token: str, wrong: Dict[str, str]) -> Response:
-    rules, about = at.shop.data.rules, transaction_facts(at)
-    offered = countries(rules, about["iso"])
+    rules = at.shop.data.rules
+    offered = countries(rules, transaction_facts(at)["iso"])
     customer = at.shop.transactions.customer_of(at.record)
     home = home_of(customer, offered)
     country = _country(offered) or home
     known = national(home, customer.get("phone") or "") if country is home else None
     names = operators(rules, country)
     fees = {mode: _price(at, mode) - at.record["amount"] for mode in [*names, CARD_MODE]}
-    page = render_template(
+    return _respond(
         "payment.html",
-        about=about,
-        token=token,
+        at,
+        token,
+        status=400 if wrong else 200,
         wrong=wrong,
         countries={each.value: COUNTRIES[each] for each in offered},
         country=country.value,
@@ -110,40 +111,39 @@ def _form(at: TokenMatch, token: str, wrong: Dict[str, str]) -> Response:
         number=printable(request.form.get("numero", known or ""), 40),
         cards=cards,
         sandbox=rules.environment is Environment.sandbox and at.shop.payment_intents.is_automatic,
-        back=return_url(at.record["callback_url"], at.record["id"], at.record["status"]),
     )
-    return Response(page, 400 if wrong else 200)
 
 
 def _wait(at: TokenMatch, token: str) -> Response:
-    record = at.record
-    page = render_template(
+    return _respond(
         "wait.html",
-        about=transaction_facts(at),
-        token=token,
+        at,
+        token,
         state=_state(at),
-        number=record["prompted"] or "",
-        price=_price(at, record["mode"]),
+        number=at.record["prompted"] or "",
+        price=_price(at, at.record["mode"]),
         again=_as_sent(at),
-        back=return_url(record["callback_url"], record["id"], record["status"]),
     )
-    return Response(page)
 
 
 def _result(at: TokenMatch, token: str, what: str) -> Response:
     record = at.record
-    page = render_template(
+    return _respond(
         "result.html",
-        about=transaction_facts(at),
-        token=token,
+        at,
+        token,
         what=what,
         good=what in ("paid", "paid_before"),
-        back=return_url(record["callback_url"], record["id"], record["status"]),
         back_after=_BACK_AFTER if what == "paid" else None,
         receipt=record.get("receipt_token"),
         again=at.fresh and at.shop.transactions.is_payable(record),
     )
-    return Response(page)
+
+
+def _respond(template: str, at: TokenMatch, token: str, *, status: int = 200, **values: Any) -> Response:
+    """A page of a transaction: what it is about, and the way back to the shop."""
+    back = return_url(at.record["callback_url"], at.record["id"], at.record["status"])
+    return Response(render_template(template, about=transaction_facts(at), token=token, back=back, **values), status)
 
 
 def _pay_by_phone(at: TokenMatch) -> Dict[str, str]:
