@@ -1,5 +1,6 @@
 """Rows of the dashboard: searched, filtered and cut into pages."""
 
+from itertools import islice
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence
 
 from werkzeug.datastructures import MultiDict
@@ -10,6 +11,7 @@ from fedapay_sync.emulator.services import ShopServices
 
 PER_PAGE = 50
 _LONGEST_QUERY = 100
+_MOST_OF_OBJECT = 100
 _ISO = {each["id"]: each["iso"] for each in CURRENCIES}
 
 
@@ -116,15 +118,10 @@ def events(shop: ShopServices, asked: "MultiDict[str, str]") -> Page:
         return page(shop.data.events, asked, lambda each: each["object_id"], type=lambda each: each["type"])
 
 
-def of_object(items: Iterable[Any], number: int, most: int = 100) -> List[Any]:
+def of_object(items: Iterable[Any], number: int) -> List[Any]:
     """The first of them that are about that object."""
-    found = []
-    for each in items:
-        if (each["object_id"] if isinstance(each, dict) else each.object_id) == number:
-            found.append(each)
-            if len(found) == most:
-                break
-    return found
+    about = (each for each in items if (each["object_id"] if isinstance(each, dict) else each.object_id) == number)
+    return list(islice(about, _MOST_OF_OBJECT))
 
 
 def _row(shop: ShopServices, record: Record) -> Dict[str, Any]:
