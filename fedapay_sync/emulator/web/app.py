@@ -1,9 +1,10 @@
 """The Flask app of the web pages: access control, security headers, error pages."""
 
-from typing import Any, Dict, Mapping, cast
+from functools import partial
+from typing import Dict, Mapping, cast
 from urllib.parse import urlencode
 
-from flask import Flask, Response, g, jsonify, render_template, request, url_for
+from flask import Flask, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from fedapay_sync.common.logging import get_logger
@@ -93,10 +94,6 @@ def _protect(response: Response) -> Response:
 def _helpers() -> Dict[str, object]:
     locale = g.get("locale", "fr")
 
-    def link(endpoint: str, **values: Any) -> str:
-        """The URL of an endpoint, in the reader's language."""
-        return url_for(endpoint, **values, locale="en" if locale == "en" else None)
-
     def in_locale(other: str) -> str:
         """This page in another language."""
         return "?" + urlencode({**request.args.to_dict(), "locale": other})
@@ -104,9 +101,9 @@ def _helpers() -> Dict[str, object]:
     return {
         "in_locale": in_locale,
         "locale": locale,
-        "t": translations.translator(locale),
-        "money": translations.money_formatter(locale),
-        "link": link,
+        "t": partial(translations.text, locale),
+        "money": partial(translations.money, locale),
+        "link": translations.link,
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Optional
 
-from flask import Flask, Response, g, redirect, render_template, request, url_for
+from flask import Flask, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from fedapay_sync.common.countries import COUNTRIES
@@ -13,7 +13,7 @@ from fedapay_sync.emulator.web import cards
 from fedapay_sync.emulator.web.payment_methods import countries, home_of, operators
 from fedapay_sync.emulator.web.return_url import return_url
 from fedapay_sync.emulator.web.token_lookup import Shops, TokenMatch, find_by_token, locked_by_token, transaction_facts
-from fedapay_sync.emulator.web.translations import printable
+from fedapay_sync.emulator.web.translations import link, printable
 from fedapay_sync.enums import PAID_STATUSES, Environment, Pays, TransactionStatus
 
 _S = TransactionStatus
@@ -59,7 +59,7 @@ class _PaymentPage:
 
 def _follow(token: str) -> AnyResponse:
     """Redirect to the next page; ``suite`` tells the payer in this payment from one that opens an old link."""
-    return redirect(url_for("payment", token=token, suite=1, locale="en" if g.locale == "en" else None), 303)
+    return redirect(link("payment", token=token, suite=1), 303)
 
 
 def _page(at: TokenMatch, token: str) -> AnyResponse:

@@ -4,13 +4,14 @@ import hashlib
 from collections import Counter
 from typing import Any, Dict, List, Tuple, Union
 
-from flask import Flask, abort, g, redirect, render_template, request, url_for
+from flask import Flask, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from fedapay_sync.common.countries import COUNTRIES
 from fedapay_sync.emulator.domain.phone_numbers import bare, written
 from fedapay_sync.emulator.resources.phones import ANSWERS, Phones, Prompt, prompts_on
 from fedapay_sync.emulator.web.token_lookup import Shops
+from fedapay_sync.emulator.web.translations import link
 from fedapay_sync.enums import MethodesPaiement
 
 _OPERATORS = {
@@ -36,7 +37,7 @@ class _PhonePages:
     def all(self) -> Union[str, AnyResponse]:
         wanted = request.args.get("numero", "")
         if written(wanted):
-            return redirect(_address("phone", number=written(wanted)), 303)
+            return redirect(link("phone", number=written(wanted)), 303)
         return render_template("phones.html", numbers=self._asked(), state=self._all_state(), wrong=wanted)
 
     def all_state(self) -> Dict[str, Any]:
@@ -67,7 +68,7 @@ class _PhonePages:
                 break
         else:
             done = "late"
-        return redirect(_address("phone", number=number, fait=done), 303)
+        return redirect(link("phone", number=number, fait=done), 303)
 
     # Inside
 
@@ -96,7 +97,3 @@ def _state(prompts: List[Prompt]) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
-
-
-def _address(endpoint: str, **values: Any) -> str:
-    return url_for(endpoint, **values, locale="en" if g.locale == "en" else None)

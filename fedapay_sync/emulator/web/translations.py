@@ -1,7 +1,9 @@
-"""Texts of the pages in French and English, and formats of money, dates and untrusted text."""
+"""Texts and links of the pages in French and English, and formats of money, dates and untrusted text."""
 
 import re
-from typing import Callable, Dict, Tuple
+from typing import Any, Dict, Tuple
+
+from flask import g, url_for
 
 _TEXTS: Dict[str, Tuple[str, str]] = {
     # Everywhere
@@ -171,24 +173,20 @@ def printable_block(text: object, most: int = 20_000) -> str:
     return clean if len(clean) <= most else clean[:most] + "…"
 
 
-def translator(locale: str) -> Callable[..., str]:
-    """The function ``t("key", name=value)`` of that language."""
-    column = 1 if locale == "en" else 0
-
-    def tell(key: str, **values: object) -> str:
-        return _TEXTS[key][column].format(**values)
-
-    return tell
+def text(locale: str, key: str, **values: object) -> str:
+    """The text of that key in that language, its values filled in."""
+    return _TEXTS[key][1 if locale == "en" else 0].format(**values)
 
 
-def money_formatter(locale: str) -> Callable[[int, str], str]:
-    """Writes ``15 000 F CFA``, with spaces that no line breaks at."""
+def money(locale: str, amount: int, iso: str) -> str:
+    """``15 000 F CFA``, with spaces that no line breaks at."""
+    digits = f"{amount:,}" if locale == "en" else f"{amount:,}".replace(",", _THIN)
+    return f"{digits} {'F CFA' if iso == 'XOF' else iso}".replace(" ", _FIXED)
 
-    def write(amount: int, iso: str) -> str:
-        digits = f"{amount:,}" if locale == "en" else f"{amount:,}".replace(",", _THIN)
-        return f"{digits} {'F CFA' if iso == 'XOF' else iso}".replace(" ", _FIXED)
 
-    return write
+def link(endpoint: str, **values: Any) -> str:
+    """The URL of an endpoint, in the reader's language."""
+    return url_for(endpoint, **values, locale="en" if g.get("locale") == "en" else None)
 
 
 def hour(stamp: str) -> str:
