@@ -100,6 +100,15 @@ def read_object(kind: Type[M], response: Response) -> M:
     return build_model(kind, response.object(kind.envelope), response)
 
 
+def read_with_text(kind: Type[M], response: Response, name: str, what: str) -> M:
+    """The object that an answer holds, which means nothing without the text in that field."""
+    made = read_object(kind, response)
+    text = getattr(made, name)
+    if not isinstance(text, str) or not text:
+        raise response.unreadable(f"un {what} « {name} » est attendu")
+    return made
+
+
 def build_model(kind: Type[M], data: Mapping[str, Any], response: Response) -> M:
     """A model out of an answer."""
     try:

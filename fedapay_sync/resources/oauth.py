@@ -4,7 +4,7 @@ from typing import Optional
 
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models import OAuthToken
-from fedapay_sync.resources.base import Resource, read_object
+from fedapay_sync.resources.base import Resource, read_with_text
 
 
 class OAuth(Resource[OAuthToken]):
@@ -27,7 +27,4 @@ class OAuth(Resource[OAuthToken]):
                 raise InvalidArgument(f"{name} : un texte non vide est attendu.", field=name)
         body = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
         response = self._requestor.request("POST", "/oauth/token", api_key=api_key, body=body)
-        token = read_object(OAuthToken, response)
-        if not isinstance(token.access_token, str) or not token.access_token:
-            raise response.unreadable("un jeton « access_token » est attendu")
-        return token
+        return read_with_text(OAuthToken, response, "access_token", "jeton")

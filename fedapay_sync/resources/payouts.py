@@ -126,12 +126,8 @@ class Payouts(
         try:
             response = self._requestor.request("PUT", "/payouts/start", api_key=api_key, body={"payouts": items})
             listed = response.body.get("v1/payouts") if isinstance(response.body, dict) else response.body
-            started = {
-                str(each.id): each
-                for each in (
-                    [build_model(Payout, each, response) for each in listed] if isinstance(listed, list) else []
-                )
-            }
+            models = [build_model(Payout, each, response) for each in listed] if isinstance(listed, list) else []
+            started = {str(each.id): each for each in models}
             if set(started) != set(ids):
                 raise response.unreadable(f"une liste « v1/payouts » de {', '.join(ids)} est attendue")
             return [started[each] for each in ids]

@@ -14,7 +14,7 @@ from fedapay_sync.models import (
 )
 from fedapay_sync.models.params.bodies import TransactionBody
 from fedapay_sync.models.params.identifiers import checked_mode
-from fedapay_sync.resources.base import Params, read_object
+from fedapay_sync.resources.base import Params, read_object, read_with_text
 from fedapay_sync.resources.idempotency import BatchCreatable, IdempotentCreatable
 from fedapay_sync.resources.mixins import Listable, Retrievable, Searchable, Updatable
 
@@ -51,10 +51,7 @@ class Transactions(
         """Donne un jeton de paiement et le lien de la page où le client peut payer."""
         address = self._path_to(id, "/token", field="id_transaction")
         response = self._requestor.request("POST", address, api_key=api_key, body={})
-        token = read_object(TransactionToken, response)
-        if not isinstance(token.token, str) or not token.token:
-            raise response.unreadable("un jeton « token » est attendu")
-        return token
+        return read_with_text(TransactionToken, response, "token", "jeton")
 
     def fees(self, token: str, mode: Union[MethodesPaiement, str], *, api_key: Optional[str] = None) -> Fees:
         """
@@ -79,10 +76,7 @@ class Transactions(
         """
         body = {"force": True} if force else {}
         response = self._requestor.request("POST", self._path_to(id, "/receipt_url"), api_key=api_key, body=body)
-        link = read_object(ReceiptLink, response)
-        if not isinstance(link.url, str) or not link.url:
-            raise response.unreadable("un lien « url » est attendu")
-        return link
+        return read_with_text(ReceiptLink, response, "url", "lien")
 
     def delete(self, id: TransactionId, *, api_key: Optional[str] = None) -> TransactionDeleteStatus:
         """
