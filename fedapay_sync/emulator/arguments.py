@@ -45,11 +45,8 @@ def one_of(name: str, value: Any, choices: Collection[Any]) -> Any:
 def whole(name: str, value: Any, low: int, high: Optional[int] = None) -> int:
     """A whole number from ``low`` to ``high``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
-        raise _wrong(
-            name,
-            value,
-            f"un nombre entier à partir de {low}" if high is None else f"un nombre entier de {low} à {high}",
-        )
+        bounds = f"à partir de {low}" if high is None else f"de {low} à {high}"
+        raise _wrong(name, value, f"un nombre entier {bounds}")
     return value
 
 
@@ -99,12 +96,9 @@ def phone(name: str, value: Any) -> str:
 
 def objects(name: str, value: Any) -> FrozenSet[str]:
     """Kinds of objects whose events are delivered."""
-    expected = f"une liste de noms parmi {', '.join(OBJECTS)}"
-    if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
-        raise _wrong(name, value, expected)
-    for each in value:
-        if each not in OBJECTS:
-            raise _wrong(name, value, expected)
+    sound = isinstance(value, Collection) and not isinstance(value, (str, bytes))
+    if not sound or not all(each in OBJECTS for each in value):
+        raise _wrong(name, value, f"une liste de noms parmi {', '.join(OBJECTS)}")
     return frozenset(value)
 
 

@@ -10,7 +10,7 @@ from fedapay_sync.emulator.access import Access, Forbidden
 from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.controls import MOVES, PAYOUT_ENDS
 from fedapay_sync.emulator.delivery.sender import Delivery
-from fedapay_sync.emulator.domain.settings import FIXED, Guess
+from fedapay_sync.emulator.domain.settings import FIXED
 from fedapay_sync.emulator.faults import registry
 from fedapay_sync.emulator.http import serializers
 from fedapay_sync.emulator.http.body_parsing import read_body
@@ -195,8 +195,8 @@ class ControlApi:
         return self.clock()
 
     def settings(self) -> Any:
-        values = self._emulator.settings.to_dict()
-        return {"settings": values, "known": [_guess(each) for each in self._emulator.settings.known()], "fixed": FIXED}
+        known = [each._asdict() for each in self._emulator.settings.known()]
+        return {"settings": self._emulator.settings.to_dict(), "known": known, "fixed": FIXED}
 
     def set_settings(self) -> Any:
         self._emulator.settings.change(g.body)
@@ -275,7 +275,3 @@ def _delivery(delivery: Delivery) -> Dict[str, Any]:
 def _request(call: ApiRequest) -> Dict[str, Any]:
     names = "method path query key status time seconds fault".split()
     return {**{name: getattr(call, name) for name in names}, "body": masked(call.body.decode("utf-8", "replace"))}
-
-
-def _guess(guess: Guess) -> Dict[str, Any]:
-    return guess._asdict()
