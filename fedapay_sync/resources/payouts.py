@@ -17,7 +17,7 @@ from fedapay_sync.models import Payout, PayoutBatch
 from fedapay_sync.models.params.bodies import PayoutBody, PayoutStartBody, checked_body
 from fedapay_sync.resources.base import Params, build_model, checked_list
 from fedapay_sync.resources.idempotency import NO_ANSWER, BatchCreatable, IdempotentCreatable
-from fedapay_sync.resources.mixins import Deletable, Listable, Retrievable, Searchable, Updatable
+from fedapay_sync.resources.mixins import Manageable, Searchable
 
 log = get_logger(__name__)
 
@@ -27,15 +27,7 @@ _UNDER_WAY = ("scheduled", "started", "processing", "sent")
 When = Union[datetime, str, None]
 
 
-class Payouts(
-    Retrievable[Payout],
-    Listable[Payout],
-    Searchable[Payout],
-    IdempotentCreatable[Payout],
-    BatchCreatable[Payout, PayoutBatch],
-    Updatable[Payout],
-    Deletable[Payout],
-):
+class Payouts(IdempotentCreatable[Payout], BatchCreatable[Payout, PayoutBatch], Manageable[Payout], Searchable[Payout]):
     """
     Dépôts : de l'argent versé à un bénéficiaire, pris sur le solde du même opérateur.
 
