@@ -1,6 +1,6 @@
 """HTTP control API under ``/_emulateur``: the public Python methods as JSON calls, for programs in other languages."""
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, TypeVar, cast
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, cast
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -28,7 +28,6 @@ _MAX_BODY = 65_536
 _MOST = 1000
 _PER_PAGE = 100
 _SHIFTS = ("days", "hours", "minutes", "seconds")
-_Item = TypeVar("_Item")
 
 
 class ControlApi:
@@ -113,7 +112,7 @@ class ControlApi:
         return {"payouts": _shop().recent_payouts(_limit())}
 
     def requests(self) -> Any:
-        return {"requests": [_request(each) for each in _latest(self._emulator.requests)]}
+        return {"requests": [_request(each) for each in self._emulator.requests[-_limit() :]]}
 
     # Payers, operators
 
@@ -149,7 +148,7 @@ class ControlApi:
     # Webhooks
 
     def deliveries(self) -> Any:
-        return {"deliveries": [_delivery(each) for each in _latest(_shop().deliveries)]}
+        return {"deliveries": [_delivery(each) for each in _shop().deliveries[-_limit() :]]}
 
     def deliver_again(self, id: int) -> Any:
         found = [each for each in _shop().deliveries if each.id == id]
@@ -249,13 +248,8 @@ def _only(names: Sequence[str]) -> None:
             raise InvalidArgument(f"{each!r} n'est pas attendu. Mots : {', '.join(names)}.", field="body")
 
 
-def _latest(items: List[_Item]) -> List[_Item]:
-    """The last ones, oldest first."""
-    return items[-_limit() :]
-
-
 def _limit() -> int:
-    """``?limit=``: how many items of a list are answered."""
+    """``?limit=``: how many items of a list are answered: the last ones, oldest first."""
     text = request.args.get("limit", str(_PER_PAGE))
     if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= _MOST):
         raise InvalidArgument(f"limit : un nombre de 1 à {_MOST} est attendu.", field="limit")
