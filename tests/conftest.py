@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.postgres_server import PostgresServer, running_or_skipped
 
 from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.emulator import Emulator
+
+# How long one example takes says how busy the machine is, and nothing about the code: benchmarks measure that.
+settings.register_profile("busy machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
