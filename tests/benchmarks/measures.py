@@ -14,12 +14,16 @@ from load import WARM
 import fedapay_sync
 
 ROOT = Path(fedapay_sync.__file__).parents[1]
-HERE = Path(__file__).parent
 SECRET = "wh_sandbox_SecretPourMesurer"
 #: Nobody answers there: nothing that is measured asks FedaPay anything.
 NO_API, KEY = "http://127.0.0.1:9", "sk_sandbox_ClePourMesurer"
 ROUNDS = 3
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1,localhost"}
+HERE = Path(__file__).resolve().parent
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE.parent)]),
+    "NO_PROXY": "127.0.0.1,localhost",
+}
 
 #: On a machine that is shared with others, as in CI, half of what is promised must do.
 FULL = os.environ.get("FULL_BOUNDS") == "1" or os.environ.get("CI") != "true"

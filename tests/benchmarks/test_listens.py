@@ -97,10 +97,14 @@ def test_ten_thousand_deadlines_come_in_time_and_never_early(eventually):
     class Rows:
         """A store in which no wait is open any more by the time it is decided."""
 
+        @property
+        def listens(self):
+            return self
+
         def begin_closing(self, environment, transaction_id, lease):
             begun[transaction_id] = time.monotonic()
 
-        def listen(self, environment, transaction_id):
+        def get(self, environment, transaction_id):
             return None
 
     class Nothing:
