@@ -55,7 +55,7 @@ class EventRow(Table):
     attempts = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
     # When any process may take the work; while it runs, the end of the lease.
     run_after = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
-    # host:pid:random
+    # As store.owner.new_owner makes it.
     lease_owner = peewee.CharField(80, null=True)
     finished_at = peewee.DoubleField(null=True)
     last_error = peewee.CharField(500, null=True)

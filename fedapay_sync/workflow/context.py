@@ -15,7 +15,7 @@ class Context(NamedTuple):
     The same for all services of one connector in one process.
 
     Attributes:
-        owner: the name under which this process holds leases, ``host:pid:random``.
+        owner: the name under which this process holds leases, made by ``store.owner.new_owner``.
     """
 
     config: Config

@@ -52,6 +52,15 @@ def unknown_paths(page: str) -> Iterator[str]:
             yield path
 
 
+def unknown_modules(page: str) -> Iterator[str]:
+    """Each bare word of the tree's table that is no module of the folder that its row is about."""
+    for folder, text in re.findall(r"^\| `([a-z_/]+)/`[^|]*\|([^|]*)\|", page, re.M):
+        for word in re.findall(r"`([a-z_]+)`", text):
+            place = PACKAGE / folder / word
+            if not (place.is_dir() or place.with_suffix(".py").exists()):
+                yield f"{folder}/{word}"
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_each_name_on_the_page_is_a_name_of_the_code(page):
     """
@@ -62,6 +71,7 @@ def test_each_name_on_the_page_is_a_name_of_the_code(page):
     assert _NAME.search(text) or _PATH.search(text)
     assert list(unknown_names(text)) == []
     assert list(unknown_paths(text)) == []
+    assert list(unknown_modules(text)) == []
 
 
 def test_every_folder_of_the_package_has_its_line():
@@ -83,3 +93,4 @@ def test_a_name_that_is_not_in_the_code_is_seen():
 
     assert list(unknown_names(page)) == ["waits.Lessons", "bells.Listens", "waits.Listens.finalize"]
     assert list(unknown_paths(page)) == ["store/no.py"]
+    assert list(unknown_modules("| `workflow/waits/` | `listens`, `waits` |")) == ["workflow/waits/waits"]

@@ -37,7 +37,8 @@ ACCOUNT: Dict[str, Any] = {
 
 _S = TransactionStatus
 
-#: Status -> statuses that a transaction may take next; any other is refused.
+#: Status -> statuses that a transaction may take next. Two settings decide of declined and canceled -> approved; a new
+#: attempt of the payer (``TransactionLedger.start_attempt``) makes it pending again.
 TRANSITIONS: Dict[str, FrozenSet[str]] = {
     _S.pending: frozenset({_S.approved, _S.declined, _S.canceled, _S.expired}),
     # Neither of these two is final: the payer may try again.

@@ -2,9 +2,9 @@
 Confirms webhooks with FedaPay's API before they are believed.
 
 A good signature proves that the sender has the secret, and a secret can be stolen. With ``confirm_with_api`` what a
-webhook says of the end of a transaction is stored as unconfirmed: acknowledged, but ending nothing. Here, never before
-the 200, the transaction is read; what FedaPay says goes into the store like any other event, and an unconfirmed event
-that FedaPay does not bear out is told as suspect.
+webhook says of the end of a transaction is stored as unconfirmed: acknowledged, but ending nothing. Here, on threads
+that no webhook waits for, the transaction is read; what FedaPay says goes into the store like any other event, and an
+unconfirmed event that FedaPay does not bear out is told as suspect.
 """
 
 from typing import Any, Dict, Optional

@@ -8,15 +8,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional
 
-from fedapay_sync.enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
+from fedapay_sync.enums import FINAL_STATUSES, PAID_STATUSES, RETRIED_STATUSES, TransactionStatus
 from fedapay_sync.errors import EventError
 from fedapay_sync.models.entity import TRANSACTION, kind_of
 from fedapay_sync.models.schema import read_datetime, write_datetime
 
 #: Names that happen once in the life of an object: whatever the stamps say, "deliver the goods" happens once.
 _ONCE = frozenset({"approved", "transferred", "refunded", "expired", "deleted"})
-#: Names that happen once for each attempt of the payer.
-_EACH_ATTEMPT = frozenset({"declined", "canceled"})
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,8 @@ def _stamp(name: str, entity: Mapping[str, Any], body_sha256: str) -> str:
     what = name.rpartition(".")[2]
     if what in _ONCE:
         return ""
-    stamp = entity.get(f"{what}_at" if what in _EACH_ATTEMPT else "updated_at")
+    # What may be tried again happens once for each attempt of the payer.
+    stamp = entity.get(f"{what}_at" if what in RETRIED_STATUSES else "updated_at")
     try:
         # One way to write an instant, so that a webhook and a status check mean the same one.
         return write_datetime(read_datetime(stamp))

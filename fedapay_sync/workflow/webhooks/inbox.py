@@ -1,8 +1,8 @@
 """
 Takes facts about payments in: a webhook, a status read at FedaPay, an event that the program hands over.
 
-Whatever the way, a fact ends in the store under the same key, once; then it is acknowledged, then waiting threads are
-notified, then callbacks run. Never in another order.
+Whatever the way, a fact is committed under the same key, once. Only after the commit are waiting threads and the
+callback worker notified, and only then may the caller acknowledge it.
 """
 
 import dataclasses
