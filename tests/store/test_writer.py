@@ -2,6 +2,7 @@
 The only thread that writes: groups, patience, and every way in which a disk or a file can fail.
 """
 
+import gc
 import os
 import sqlite3
 import stat
@@ -325,6 +326,31 @@ def test_a_file_that_was_replaced_is_an_error(store, path, tmp_path):
     for verb in (lambda: remember(store), lambda: store.payments.of_transaction("sandbox", "1")):
         with pytest.raises(StoreError, match="remplacée"):
             verb()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be taken away there")
+def test_a_statement_that_is_not_collected_shares_no_log_that_is_gone(path):
+    """
+    An error holds its cursor in a circle, and a cursor its closed connection: both are cleared away before the next.
+    """
+    prepare_file(path)
+    connection = SqliteConnection(path, writes=True)
+    gc.collect()
+    gc.disable()
+    try:
+        with connection.exclusive() as database:
+            circle = [database.execute_sql("SELECT 1 UNION SELECT 2")]
+        circle.append(circle)
+        del circle
+        connection.close()
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink()
+
+        with connection.exclusive() as database:
+            assert database.has_tables() and path.with_name(path.name + "-shm").exists()
+    finally:
+        gc.enable()
+    connection.close()
 
 
 def test_a_file_that_is_no_database_is_refused(store, path):

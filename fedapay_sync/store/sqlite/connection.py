@@ -1,6 +1,7 @@
 """One connection to an SQLite file: made private, locked against other writers, closed before a fork."""
 
 import contextlib
+import gc
 import os
 import sqlite3
 import stat
@@ -182,6 +183,10 @@ class SqliteConnection(Connection):
             if been_open and not os.path.getsize(self._path):
                 # Opened, it would be locked as a new database is made, ten seconds for each who comes.
                 raise StoreError(EMPTIED)
+            if been_open and None in _logs(self._path):
+                # A statement that failed stays in a circle with its error until it is collected, and in SQLite keeps
+                # its closed connection alive, whose -shm a new one would share: it is gone, and tells of another -wal.
+                gc.collect()
             self._close_stale(found)
             with _opening:
                 if any(each._pid != os.getpid() and each._file == found for each in list(_open.values())):
