@@ -2,7 +2,7 @@
 The package with one mistake in it, and what has to notice.
 
 A mutation is a text and what stands in its place. It is looked for in all files, so that it survives a move; where it
-is not there exactly once, whoever changed it is told to say what the mistake looks like now.
+is not there exactly once, the test asks what the mistake looks like now.
 """
 
 import os
@@ -38,7 +38,7 @@ class Mutation(NamedTuple):
     A mistake.
 
     Attributes:
-        why: what the one who notices says.
+        why: what the test that notices says.
     """
 
     text: str
@@ -115,7 +115,9 @@ OTHERS = {
         'has_key(row["account"])',
         "two restored one wait",
     ),
-    "a restored end is told to nobody": Mutation("owed = 1, state = ", "owed = 0, state = ", "a restored end not told"),
+    "a restored end is told to no callback": Mutation(
+        "owed = 1, state = ", "owed = 0, state = ", "a restored end not told"
+    ),
     "a server's transactions run side by side": Mutation(
         "LOCK TABLE fp_meta IN EXCLUSIVE MODE",
         "SELECT 1",

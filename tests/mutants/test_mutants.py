@@ -49,7 +49,7 @@ def test_the_package_as_it_is_passes(tmp_path, trial, request):
 @pytest.mark.parametrize("text", ["no such text anywhere", "import"])
 def test_a_mutation_without_its_place_is_refused(tmp_path, text):
     """
-    A mistake that was not made would be noticed by nobody, and that must not look like anything else.
+    A mistake that was not made would be noticed by no test, and that must not look like anything else.
     """
     with pytest.raises(LookupError, match="not once"):
-        copied(tmp_path, Mutation(text, "", "nobody"))
+        copied(tmp_path, Mutation(text, "", "never"))

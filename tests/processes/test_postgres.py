@@ -164,9 +164,9 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
     Without it, only the full look would wake, and that is out of reach here.
     """
     store, other = Store(url), Store(url)
-    ear = store.commit_listener()
+    listener = store.commit_listener()
     notifier = Notifier(
-        listener=ear,
+        listener=listener,
         ended=lambda keys: store.listens.ended("sandbox", keys),
         ended_lately=lambda seconds: store.listens.ended_lately("sandbox", seconds),
         full_lookup=3600.0,
@@ -177,10 +177,10 @@ def test_after_a_restart_the_waker_listens_again(server, url, eventually):
                 "sandbox", number, account="a", timeout=600, delete_at_deadline=False, owner="A", lease=600
             )
         with subscribed(notifier, "1") as first, subscribed(notifier, "2") as second:
-            eventually(lambda: ear._connection is not None)
-            before = ear._connection
+            eventually(lambda: listener._connection is not None)
+            before = listener._connection
             server.restart()
-            eventually(lambda: ear._connection not in (None, before))
+            eventually(lambda: listener._connection not in (None, before))
             other.listens.end("sandbox", "1", "cancelled")
             assert first.wait(2)
             assert not second.is_set()
@@ -294,8 +294,8 @@ def test_a_fork_takes_nothing_from_its_parent_and_keeps_nothing_of_it_alive(stor
         store = Store(sys.argv[1] + "&application_name=forked-parent")
         store.open()
         store.listens.get("sandbox", "1")
-        ear = store.commit_listener()
-        ear.version()
+        listener = store.commit_listener()
+        listener.version()
         if os.fork() == 0:
             own = Store(sys.argv[1] + "&application_name=forked-child")
             own.open()

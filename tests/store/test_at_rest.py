@@ -1,4 +1,4 @@
-"""What lies on the disk is nobody else's to read, and nobody plants a link in its place."""
+"""What lies on the disk is private, and a link in its place is refused."""
 
 import os
 import sqlite3
@@ -69,7 +69,7 @@ def test_a_file_that_was_made_elsewhere_is_made_private(make_store, tmp_path, fo
 @pytest.mark.parametrize("name", ["x.db", "x.db.lock"])
 def test_a_link_in_its_place_is_refused(make_store, tmp_path, name):
     """
-    Followed, it would have us write, or hold, whatever somebody else chose.
+    Followed, it would have us write, or hold, whatever file another user chose.
     """
     target = tmp_path / "target"
     (tmp_path / name).symlink_to(target)

@@ -80,7 +80,7 @@ def test_of_another_boot_machine_or_container_nothing_is_said(child, place):
 @pytest.mark.parametrize("owner", ["", "A", "host:1", "host:12:34:abcd", ":::::", "host::x:1:2"])
 def test_of_a_name_in_another_form_nothing_is_said(owner):
     """
-    Written by another version, or by nobody.
+    Written by another version, or by no process.
     """
     assert not is_dead(owner) and not is_alive(owner)
 

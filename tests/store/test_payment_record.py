@@ -12,7 +12,7 @@ from fedapay_sync.store.payment_record import PaymentRecord
 
 
 class EmptiedPayments:
-    """Payments whose rows somebody has deleted."""
+    """Payments whose rows were deleted."""
 
     def transition(self, *where, **changes):
         return False
@@ -23,7 +23,7 @@ class EmptiedPayments:
 
 def test_a_row_that_vanished_is_told_in_words_that_fit_a_file_and_a_server():
     """
-    Nobody looks for a local file where the store is a PostgreSQL server.
+    It sends no one to a local file where the store is a PostgreSQL server.
     """
     record = PaymentRecord(SimpleNamespace(payments=EmptiedPayments()), "sandbox", "shop", "ref-1", 60.0)
 

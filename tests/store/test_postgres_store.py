@@ -242,18 +242,18 @@ def test_opening_and_closing_leaves_nothing(make_store, postgres_url, sessions, 
     before = descriptors() - 1, threading.active_count() - 1
     for _ in range(4):
         store = Store(url)
-        ear = store.commit_listener()
+        listener = store.commit_listener()
         remember(store)
-        ear.version()
+        listener.version()
         assert len(sessions(url)) >= 2
-        ear.close()
+        listener.close()
         store.close()
     assert (descriptors() - 1, threading.active_count() - 1) == before
 
 
 def test_a_role_that_may_make_no_tables_uses_those_that_are_there(make_store, postgres_server, postgres_url):
     """
-    Some shops have their tables made by somebody else.
+    Some shops have their tables made by an administrator.
     """
     make_store().open()
     schema = postgres_url.partition("search_path%3D")[2]
@@ -367,7 +367,7 @@ def test_what_is_confirmed_is_on_disk_whatever_the_role_is_set_to(make_store, po
     assert lax.write(lambda database: database.execute_sql(asked).fetchone()[0]) == "on"
 
 
-# -- the line -----------------------------------------------------------------------------------------------------
+# -- the connection -------------------------------------------------------------------------------------------------
 
 
 def test_connections_that_the_server_ended_are_replaced_without_an_error(make_store, postgres_url, postgres_server,
@@ -389,7 +389,7 @@ def test_a_commit_whose_answer_is_lost_is_an_error_and_its_repeat_a_duplicate(
     make_store, postgres_url, postgres_server
 ):
     """
-    Nobody can tell the caller what happened; the key does, when it comes again.
+    The caller cannot be told what happened; the key tells it, when it comes again.
     """
     with Relay(postgres_server.port) as relay:
         store = make_store(relay.url(postgres_url))
@@ -404,7 +404,7 @@ def test_a_commit_whose_answer_is_lost_is_an_error_and_its_repeat_a_duplicate(
 
 def test_a_server_that_says_nothing_any_more_is_not_waited_for_without_end(make_store, postgres_url, postgres_server):
     """
-    A stopped process or a network that swallows everything: ten seconds at most, also for those who stand in line.
+    A stopped process or a network that swallows everything: ten seconds at most, also for callers that stand in line.
     """
     with Relay(postgres_server.port) as relay:
         store = make_store(relay.url(postgres_url))
@@ -432,7 +432,7 @@ def test_a_server_that_says_nothing_any_more_is_not_waited_for_without_end(make_
         store.close()
 
 
-def test_through_a_pooler_the_waker_asks_instead_of_listening(make_store, postgres_url, postgres_server):
+def test_through_a_pooler_the_waker_polls_instead_of_listening(make_store, postgres_url, postgres_server):
     """
     There LISTEN is answered with yes, and nothing ever comes.
     """
@@ -440,9 +440,9 @@ def test_through_a_pooler_the_waker_asks_instead_of_listening(make_store, postgr
         store, other = make_store(relay.url(postgres_url)), make_store()
         for number in range(5):
             wait_for(store, number)
-        ear = store.commit_listener()
+        listener = store.commit_listener()
         notifier = Notifier(
-            listener=ear,
+            listener=listener,
             ended=lambda keys: store.listens.ended("sandbox", keys),
             ended_lately=lambda seconds: store.listens.ended_lately("sandbox", seconds),
             full_lookup=3600.0,
@@ -452,14 +452,14 @@ def test_through_a_pooler_the_waker_asks_instead_of_listening(make_store, postgr
                 assert not bell.wait(2 * POLL_INTERVAL)
                 other.listens.end("sandbox", number, "cancelled")
                 assert bell.wait(3)
-        assert ear.interval == POLL_INTERVAL
+        assert listener.interval == POLL_INTERVAL
         notifier.close()
         store.close()
 
 
 def test_the_waker_sleeps_on_the_line_and_asks_nothing(make_store, postgres_url, postgres_server):
     """
-    While somebody waits, no statement goes to the server unless there is news or two seconds have passed.
+    While a thread waits, no statement goes to the server unless there is news or two seconds have passed.
     """
     store, other = make_store(), make_store()
     wait_for(store, 1)

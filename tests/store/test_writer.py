@@ -427,7 +427,7 @@ def test_closing_commits_what_was_handed_in(writer, path):
 
 def test_a_closed_writer_refuses_at_once(writer):
     """
-    Nobody waits for an answer that cannot come.
+    No caller waits for an answer that cannot come.
     """
     writer.close()
     with pytest.raises(StoreError, match="fermée"):

@@ -106,7 +106,7 @@ class Deliveries(RuleBasedStateMachine):
         assert answer.late is (answer.new and is_final and before in ("timed_out", "cancelled")), (
             "late is what comes after the end"
         )
-        # The deletion that is told while somebody decides at the deadline is that somebody's own.
+        # The deletion that is told while a process decides at the deadline is that process's own.
         own = answer.new and before == "closing" and status == "deleted"
         if is_final and before in OPEN and not own:
             assert self._state(entity) == "resolved", "a final event left a wait open"
@@ -131,7 +131,7 @@ class Deliveries(RuleBasedStateMachine):
             was_open = before is not None and before.is_open
             assert after.deadline == (max(asked, before.deadline) if was_open else asked), "a wait shortened another"
             if after.state == "pending":
-                # It goes on for longer, or anew: whoever was deciding has nothing to decide any more.
+                # It goes on for longer, or anew: the process that was deciding has nothing to decide any more.
                 self.deciding.pop(entity, None)
 
     @rule(who=OWNERS, entity=ENTITIES)
@@ -141,7 +141,7 @@ class Deliveries(RuleBasedStateMachine):
         now = self.clock.now()
         if taken is None:
             is_due = before is not None and before.state in ("pending", "unknown") and before.deadline <= now
-            assert not is_due, "nobody may decide what is due"
+            assert not is_due, "no process may decide what is due"
             return
         assert before.is_open, "what has ended was decided again"
         assert before.deadline <= now + 0.1, "decided early"
@@ -207,7 +207,7 @@ class Deliveries(RuleBasedStateMachine):
     @precondition(lambda self: any(self.held.values()))
     @rule(who=OWNERS)
     def finish(self, who):
-        """The callback runs and its end is stored, whoever holds the lease by now."""
+        """The callback runs and its end is stored, whichever process holds the lease by now."""
         for key in list(self.held[who])[:1]:
             self._end_work(who, key)
 
@@ -269,7 +269,7 @@ class Deliveries(RuleBasedStateMachine):
         self._crash(who)
 
     def _crash(self, who):
-        """What it held and decided is nobody's until the lease ends."""
+        """What it held and decided belongs to no process until the lease ends."""
         self.held[who].clear()
         self._open_again(who)
 
@@ -284,7 +284,7 @@ class Deliveries(RuleBasedStateMachine):
             self.finish(who)
         self.stores[who].listens.release(who)
         for each in (self.deciding, self.adopted):
-            # Released rows are anybody's, those that it or another was deciding about among them.
+            # Released rows are free for all, those that it or another was deciding about among them.
             each.clear()
         self._open_again(who)
         self.restore(who)
@@ -354,7 +354,7 @@ class Deliveries(RuleBasedStateMachine):
         for entity in range(1, 5):
             if self._state(entity) in OPEN:
                 assert self.stores["B"].listens.begin_closing("sandbox", entity, LEASE), (
-                    "an open wait that nobody may end"
+                    "an open wait that no process may end"
                 )
                 self.stores["B"].listens.end("sandbox", entity, "timed_out")
         for _ in range(len(self.accepted) + len(self.owed) + 1):
@@ -384,5 +384,5 @@ def files_in(folder):
 
 
 if __name__ == "__main__":
-    # Whoever runs it so wants to know whether it fails: no search for the shortest way to it.
+    # Run so, it is to say whether it fails: no search for the shortest way to it.
     run(files_in(sys.argv[1]), settings(SETTINGS, max_examples=100, phases=[Phase.generate]))

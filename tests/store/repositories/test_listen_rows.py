@@ -1,4 +1,4 @@
-"""What the verbs of listens promise."""
+"""Listens are rows that all processes share: opened, ended once, decided and restored by one."""
 
 import threading
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_a_wait_after_the_end_of_another_begins_anew(store, listen, clock, state
 @pytest.mark.parametrize("state", ["timed_out", "cancelled"])
 def test_a_wait_after_a_late_payment_is_resolved_at_once(store, make_event, listen, state):
     """
-    The wait had ended, then the money came, then somebody asks again.
+    The wait had ended, then the money came, then a caller asks again.
     """
     listen(store)
     store.listens.end("sandbox", "100", state)
@@ -67,7 +67,7 @@ def test_a_wait_after_a_late_payment_is_resolved_at_once(store, make_event, list
 
 def test_what_is_known_of_an_end(store, second, make_event, listen):
     """
-    Nothing, a wait, a wait with its events, or events that nobody waited for; the same from every process.
+    Nothing, a wait, a wait with its events, or events that no process waited for; the same from every process.
     """
     assert second.listens.ending("sandbox", "100") == (None, [])
     opened = listen(store)
@@ -84,7 +84,7 @@ def test_what_is_known_of_an_end(store, second, make_event, listen):
 
 def test_a_resolved_listen_is_never_seen_without_its_event(store, second, make_event, listen):
     """
-    Whoever looks while a webhook is stored would take the payment for a cancelled wait.
+    A process that reads while a webhook is stored would take the payment for a cancelled wait.
     """
     numbers = [str(number) for number in range(100, 140)]
     for number in numbers:
@@ -114,7 +114,7 @@ def test_a_resolved_listen_leaves_resolved_never(store, make_event, listen, cloc
 # -- the deadline -------------------------------------------------------------------------------------------------
 
 
-def test_nobody_decides_before_the_deadline(store, listen, clock):
+def test_no_process_decides_before_the_deadline(store, listen, clock):
     listen(store, timeout=60)
     clock.advance(59)
     assert store.listens.begin_closing("sandbox", "100", 30) is None
@@ -134,7 +134,7 @@ def test_one_decides_and_after_its_lease_another(store, second, listen, clock):
 
 def test_a_living_owner_does_not_prolong_the_decision_of_a_dead_one(store, second, listen, clock):
     """
-    The watcher says that it lives; whoever took the decision upon itself may be another, and dead.
+    The owner's heartbeat says that it lives; the process that took the decision may be another, and dead.
     """
     listen(store, timeout=5, owner="A")
     clock.advance(6)
@@ -188,7 +188,7 @@ def adopt():
     return adopt
 
 
-def test_only_what_nobody_watches_is_adopted(store, second, listen, adopt, clock):
+def test_only_what_no_process_watches_is_acquired(store, second, listen, adopt, clock):
     listen(store)
     assert adopt(store, "A") == []
     assert adopt(second) == []
@@ -199,20 +199,20 @@ def test_only_what_nobody_watches_is_adopted(store, second, listen, adopt, clock
     assert adopt(second) == []
 
 
-def test_the_listens_of_the_dead_are_adopted_at_once_by_one(store, second, listen, adopt):
+def test_the_listens_of_the_dead_are_acquired_at_once_by_one(store, second, listen, adopt):
     for number in range(5):
         listen(store, number)
     assert len(adopt(store, "B", dead=["A"])) == 5
     assert adopt(second, "C", dead=["A"]) == []
 
 
-def test_the_listens_of_a_lease_that_ended_are_adopted(store, second, listen, adopt, clock):
+def test_the_listens_of_a_lease_that_ended_are_acquired(store, second, listen, adopt, clock):
     listen(store)
     clock.advance(61)
     assert adopt(second) == ["100"]
 
 
-def test_released_listens_are_adopted(store, second, listen, adopt):
+def test_released_listens_are_acquired(store, second, listen, adopt):
     listen(store)
     store.listens.release("A")
     assert adopt(second) == ["100"]
@@ -225,7 +225,7 @@ def test_a_listen_whose_key_we_do_not_have_is_left_alone(store, listen, adopt, c
     assert adopt(store, keys=["other"]) == ["100"]
 
 
-def test_an_ended_listen_is_not_adopted(store, make_event, listen, adopt):
+def test_an_ended_listen_is_not_acquired(store, make_event, listen, adopt):
     listen(store)
     store.events.accept(make_event())
     assert adopt(store, dead=["A"]) == []
@@ -240,7 +240,7 @@ def end_by_cancel(store, make_event):
 
 
 @pytest.mark.parametrize("end", [end_by_event, end_by_cancel])
-def test_the_end_of_an_adopted_listen_is_owed_exactly_once(store, second, listen, adopt, make_event, claim, end):
+def test_the_end_of_an_acquired_listen_is_owed_exactly_once(store, second, listen, adopt, make_event, claim, end):
     """
     In the transaction that ends it, however often it was adopted and told.
     """
@@ -255,7 +255,7 @@ def test_the_end_of_an_adopted_listen_is_owed_exactly_once(store, second, listen
     assert [(work.name, work.entity_id) for work in works] == [("local.restored", "100")]
 
 
-def test_the_end_of_a_listen_that_was_not_adopted_is_not_owed(store, listen, make_event, claim):
+def test_the_end_of_a_listen_that_was_not_acquired_is_not_owed(store, listen, make_event, claim):
     listen(store)
     store.events.accept(make_event())
     assert claim(store, kinds=["local.restored"]) == []
@@ -374,7 +374,7 @@ def test_what_ended_lately_is_found_and_what_ended_long_ago_is_not(store, second
     assert second.listens.ended_lately("sandbox", 5) == ["3"]
 
 
-def test_many_are_adopted_by_one(store, second, open_many, adopt):
+def test_many_are_acquired_by_one(store, second, open_many, adopt):
     open_many(store, range(1000))
     assert len(adopt(second, "B", dead=["A"])) == 1000
     assert adopt(store, "C", dead=["A"]) == []
@@ -384,7 +384,7 @@ def test_many_are_adopted_by_one(store, second, open_many, adopt):
 @pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="the system does not tell who lives")
 def test_a_clock_that_jumps_takes_nothing_from_a_living_process(store, second, listen, adopt, clock):
     """
-    Its leases have ended by the wall clock, and it watches all the same; whoever joins does not become its owner.
+    Its leases have ended by the wall clock, and it watches all the same; one that joins does not become its owner.
     """
     living = new_owner()
     listen(store, owner=living)
@@ -439,7 +439,7 @@ def test_what_was_given_up_long_ago_is_purged(store, listen, clock):
 
 def test_the_end_of_a_listen_whose_lease_had_ended_is_owed(store, listen, make_event, claim, clock):
     """
-    Its machine is gone, for nobody can see its process, and a webhook is quicker than whoever would have adopted it.
+    Its machine is gone, so that its process cannot be seen, and a webhook is quicker than the next restoration.
     """
     listen(store, owner="elsewhere:0123456789abcdef:7:7:1")
     clock.advance(61)
@@ -461,7 +461,7 @@ def test_the_end_of_a_listen_that_a_living_process_watches_is_not_owed(store, li
 
 def test_what_fedapay_did_not_tell_at_the_deadline_is_not_taken_from_its_owner(store, second, listen, adopt, clock):
     """
-    The decision has a shorter lease of its own; whoever could not decide watches on, and lives.
+    The decision has a shorter lease of its own; the process that could not decide watches on, and lives.
     """
     listen(store, timeout=60, owner="A")
     clock.advance(60)

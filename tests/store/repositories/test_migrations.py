@@ -103,25 +103,25 @@ def test_a_database_of_version_1_loses_nothing(old, make_store, tmp_path):
 
 def test_open_payments_of_version_1_are_followed_up(old, make_store, clock):
     """
-    Those that an event has ended, and those that failed, are not; all others are, and whoever's wait had timed out on
+    Those that an event has ended, and those that failed, are not; all others are, and waits that had timed out on
     a transaction that we did not create.
     """
     clock.wall_ahead = 1_790_001_000 - clock.now()
-    store, looks = make_store(), []
+    store, polls = make_store(), []
     for _ in range(20):
         clock.advance(1)
-        look = store.polls.acquire("sandbox", [ACCOUNT], lease=1000, gap=0.1, beside_wait=60)
-        looks += [look] if look else []
+        poll = store.polls.acquire("sandbox", [ACCOUNT], lease=1000, gap=0.1, beside_wait=60)
+        polls += [poll] if poll else []
 
-    ours = [look.merchant_reference for look in looks if look.merchant_reference]
+    ours = [poll.merchant_reference for poll in polls if poll.merchant_reference]
     assert sorted(ours) == ["CMD-2", "CMD-3", "CMD-4", "CMD-5", "CMD-6", "CMD-7"]
-    assert [look.transaction_id for look in looks if not look.merchant_reference] == ["1790000789448"]
+    assert [poll.transaction_id for poll in polls if not poll.merchant_reference] == ["1790000789448"]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 def test_killed_in_the_midst_of_a_migration_nothing_has_happened(old, make_store):
     """
-    Until the commit it is a database of version 1, and the next one who opens it leads it over.
+    Until the commit it is a database of version 1, and the next process that opens it leads it over.
     """
     before, was = content(old), shape(old)
     dying = subprocess.run([sys.executable, "-c", DYING, str(old)], cwd=ROOT, timeout=30, env=dict(os.environ))

@@ -1,9 +1,9 @@
-"""What the verbs of payments promise."""
+"""Payments are rows under a merchant reference, written once and moved on."""
 
 
 def test_an_intent_is_written_once(store, second):
     """
-    Whoever asks again, in any process, learns what was asked then.
+    A caller that asks again, in any process, learns what was asked then.
     """
     assert store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF") is None
     known = second.payments.add_intent("sandbox", "shop", "CMD-1", amount=900, currency="GNF")

@@ -1,4 +1,4 @@
-"""What the verbs of looks promise: each look is one process's, and what is over is not looked at."""
+"""Each poll is made by one process, and what is over is not polled."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,16 +30,16 @@ def test_a_payment_is_due_a_while_after_it_was_touched(store, payment, clock):
     assert claim(store) is None
     assert 59 < store.polls.next_due("sandbox", ["shop"]) - clock.now() <= 60
     clock.advance(61)
-    look = claim(store)
-    assert (look.merchant_reference, look.transaction_id, look.polls) == ("CMD-1", "101", 1)
+    poll = claim(store)
+    assert (poll.merchant_reference, poll.transaction_id, poll.polls) == ("CMD-1", "101", 1)
 
 
-def test_a_look_is_of_one_at_a_time_and_of_another_when_he_dies(store, second, payment, clock):
+def test_a_poll_is_of_one_process_at_a_time_and_of_another_when_that_dies(store, second, payment, clock):
     payment()
     clock.advance(61)
     with ThreadPoolExecutor(8) as pool:
-        looks = list(pool.map(lambda place: claim((store, second)[place % 2]), range(16)))
-    assert len([look for look in looks if look]) == 1
+        polls = list(pool.map(lambda place: claim((store, second)[place % 2]), range(16)))
+    assert len([poll for poll in polls if poll]) == 1
     clock.advance(31)
     assert claim(second).polls == 2
 
@@ -54,7 +54,7 @@ def test_all_processes_together_keep_the_gap(store, second, payment, clock):
     assert claim(second, gap=0.2) is not None
 
 
-def test_who_looked_says_when_the_next_look_is_due(store, payment, clock):
+def test_the_process_that_polled_says_when_the_next_poll_is_due(store, payment, clock):
     payment()
     clock.advance(61)
     assert store.polls.finish(claim(store), again_in=500.0)
@@ -64,7 +64,7 @@ def test_who_looked_says_when_the_next_look_is_due(store, payment, clock):
     assert claim(store).polls == 2
 
 
-def test_one_who_was_too_slow_changes_nothing(store, second, payment, clock):
+def test_a_process_that_was_too_slow_changes_nothing(store, second, payment, clock):
     payment()
     clock.advance(61)
     slow = claim(store, lease=10)
@@ -74,18 +74,18 @@ def test_one_who_was_too_slow_changes_nothing(store, second, payment, clock):
     assert second.polls.finish(quick, again_in=5.0)
 
 
-def test_one_who_pays_meanwhile_begins_the_looks_anew(store, payment, clock):
+def test_a_call_of_pay_meanwhile_begins_the_polls_anew(store, payment, clock):
     store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
     clock.advance(61)
-    look = claim(store)
+    poll = claim(store)
     assert store.payments.transition("sandbox", "shop", "CMD-1", "created", transaction_id=101)
-    assert not store.polls.finish(look, again_in=None, failed=True)
+    assert not store.polls.finish(poll, again_in=None, failed=True)
     assert store.payments.of_transaction("sandbox", 101).state == "created"
     clock.advance(61)
     assert claim(store).polls == 1
 
 
-def test_what_is_over_is_not_looked_at(store, payment, clock):
+def test_what_is_over_is_not_polled(store, payment, clock):
     payment()
     clock.advance(61)
     store.polls.finish(claim(store), again_in=None)
@@ -103,14 +103,14 @@ def test_what_is_over_is_not_looked_at(store, payment, clock):
         ("transaction.updated", False),
     ],
 )
-def test_an_event_that_tells_the_end_spares_the_look(store, payment, make_event, clock, name, over):
+def test_an_event_that_tells_the_end_spares_the_poll(store, payment, make_event, clock, name, over):
     store.events.accept(make_event(payment(), name))
     clock.advance(61)
     assert (claim(store) is None) == over
     assert (store.polls.next_due("sandbox", ["shop"]) is None) == over
 
 
-def test_beside_a_wait_nobody_else_looks(store, payment, listen, clock):
+def test_beside_a_wait_no_other_process_polls(store, payment, listen, clock):
     listen(store, payment(), lease=100)
     clock.advance(61)
     assert claim(store) is None
@@ -126,7 +126,7 @@ def test_keys_that_the_program_lacks_are_left_alone(store, payment, clock):
     assert claim(store, accounts=("shop", "other")) is not None
 
 
-def test_a_failed_payment_is_looked_at_again_once_it_is_tried_again(store, clock):
+def test_a_failed_payment_is_polled_again_once_it_is_tried_again(store, clock):
     store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
     clock.advance(61)
     assert store.polls.finish(claim(store), again_in=None, absent_at=clock.now(), failed=True)
@@ -137,15 +137,15 @@ def test_a_failed_payment_is_looked_at_again_once_it_is_tried_again(store, clock
     assert claim(store).absent_at is None
 
 
-def test_a_wait_that_timed_out_on_a_foreign_transaction_is_looked_at_for_two_days(store, listen, make_event, clock):
+def test_a_wait_that_timed_out_on_a_foreign_transaction_is_polled_for_two_days(store, listen, make_event, clock):
     listen(store, 7, timeout=5)
     clock.advance(6)
     store.listens.begin_closing("sandbox", 7, 30)
     store.listens.end("sandbox", 7, "timed_out")
     clock.advance(31)
-    look = claim(store)
-    assert (look.merchant_reference, look.transaction_id) == (None, "7")
-    store.polls.finish(look, again_in=HOUR)
+    poll = claim(store)
+    assert (poll.merchant_reference, poll.transaction_id) == (None, "7")
+    store.polls.finish(poll, again_in=HOUR)
     clock.advance(HOUR + 1)
     assert claim(store) is not None
     clock.advance(47 * HOUR)
@@ -167,7 +167,7 @@ def test_one_that_has_ended_is_not(store, listen, make_event, clock):
     assert store.polls.next_due("sandbox", ["shop"]) > clock.now()
 
 
-def test_a_clock_set_back_holds_up_no_look(store, payment, clock):
+def test_a_clock_set_back_holds_up_no_poll(store, payment, clock):
     """
     Written an hour of the wrong day ahead; due at once when the clock is right again.
     """
@@ -179,110 +179,3 @@ def test_a_clock_set_back_holds_up_no_look(store, payment, clock):
     clock.wall_ahead = 0
     assert store.polls.next_due("sandbox", ["shop"]) <= clock.now()
     assert {claim(store).transaction_id, claim(store).transaction_id} == {"101", "102"}
-
-
-# -- an absence ----------------------------------------------------------------------------------------------------
-
-
-def begin(store, clock, before=None, every=None, overlap=0.0):
-    before = clock.now() if before is None else before
-    settings = {"shortest": 1200, "longest": 30 * 24 * HOUR, "lease": 600, "every": every, "overlap": overlap}
-    return store.event_catchup.begin("sandbox", ["shop"], before=before, **settings)
-
-
-def test_an_empty_database_was_not_absent(store, clock):
-    assert begin(store, clock) == (False, None)
-
-
-@pytest.mark.parametrize(("hours", "absent"), [(0.1, False), (0.5, True), (700, True), (800, False)])
-def test_an_absence_is_one_of_more_than_minutes_and_less_than_a_month(store, make_event, clock, hours, absent):
-    store.events.accept(make_event(received_at=clock.now()))
-    clock.advance(hours * HOUR)
-    assert begin(store, clock)[0] == absent
-
-
-def test_an_absence_is_read_up_on_by_one_and_stays_known_until_it_is(store, second, make_event, clock):
-    """
-    Even when new webhooks have come meanwhile.
-    """
-    last = clock.now()
-    store.events.accept(make_event(received_at=last))
-    clock.advance(HOUR)
-    start = clock.now()
-    store.events.accept(make_event(received_at=start + 1))
-    clock.advance(2)
-    assert begin(store, clock, start) == (True, last)
-    assert begin(second, clock, start) == (True, None)
-    store.event_catchup.finish("sandbox", done=False, again_in=60)
-    clock.advance(61)
-    assert begin(second, clock) == (True, last)
-    clock.advance(601)
-    assert begin(store, clock) == (True, last)
-    store.event_catchup.finish("sandbox", done=True, again_in=1200)
-    assert begin(second, clock, start) == (False, None)
-
-
-def test_what_is_read_every_hour_is_read_by_one_from_the_last_time_on(store, second, clock):
-    """
-    The first time only notes the hour: what came before is none of this shop's. Without an interval nothing is owed.
-    """
-    start = clock.now()
-    assert begin(store, clock, start, every=HOUR) == (False, None)
-    clock.advance(0.9 * HOUR)
-    assert begin(store, clock, start, every=HOUR) == (False, None)
-    clock.advance(0.2 * HOUR)
-    assert begin(store, clock, start) == (False, None)
-    owed, since = begin(store, clock, start, every=HOUR)
-    assert owed and since == pytest.approx(start, abs=5)
-    assert begin(second, clock, start, every=HOUR) == (True, None)
-
-    store.event_catchup.finish("sandbox", done=True, again_in=1200)
-    done = clock.now()
-    assert begin(second, clock, start, every=HOUR) == (False, None)
-    clock.advance(1.1 * HOUR)
-    owed, since = begin(second, clock, start, every=HOUR)
-    assert owed and since == pytest.approx(done, abs=5)
-
-
-def test_what_is_read_twice_is_from_the_life_of_this_database(store, make_event, clock):
-    """
-    What happened before was told to another one, or to nobody.
-    """
-    start = clock.now()
-    begin(store, clock, start, every=HOUR)
-    clock.advance(1.1 * HOUR)
-    assert begin(store, clock, start, every=HOUR, overlap=HOUR)[1] == pytest.approx(start - 60, abs=5)
-    store.event_catchup.finish("sandbox", done=True, again_in=1200)
-    last = clock.now()
-    clock.advance(1.1 * HOUR)
-    assert begin(store, clock, start, every=HOUR, overlap=HOUR)[1] == pytest.approx(last - HOUR, abs=5)
-
-
-def test_a_reading_counts_as_having_been_there(store, make_event, clock):
-    """
-    A quiet night is no absence where the events were read in it.
-    """
-    store.events.accept(make_event(received_at=clock.now()))
-    clock.advance(8 * HOUR)
-    assert begin(store, clock)[0]
-    store.event_catchup.finish("sandbox", done=True, again_in=1200)
-    clock.advance(600)
-    assert begin(store, clock) == (False, None)
-    clock.advance(HOUR)
-    assert begin(store, clock)[0]
-
-
-def test_a_clock_set_back_does_not_put_the_reading_off(store, clock):
-    """
-    Nor does one that jumped ahead by more than anybody would read make it read everything.
-    """
-    start = clock.now()
-    begin(store, clock, start, every=HOUR)
-    clock.wall_ahead -= 48 * HOUR
-    owed, since = begin(store, clock, clock.now(), every=HOUR)
-    assert owed and since == pytest.approx(clock.now() - HOUR, abs=5)
-    store.event_catchup.finish("sandbox", done=True, again_in=1200)
-    clock.advance(31 * 24 * HOUR)
-    assert begin(store, clock, start, every=HOUR) == (False, None)
-    clock.advance(1.1 * HOUR)
-    assert begin(store, clock, start, every=HOUR)[0]
