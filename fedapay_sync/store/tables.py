@@ -156,7 +156,7 @@ PaymentRow.add_index(
 )
 
 
-class TurnRow(Table):
+class LeaseRow(Table):
     """A lease on what one process at a time may do, on whichever machine: when the next one may."""
 
     name = peewee.CharField(80, primary_key=True)
@@ -188,4 +188,4 @@ LISTEN_COLUMNS = (
     "timeout", "delete_at_deadline", "closed_at",
 )  # fmt: skip
 
-TABLES = (EventRow, ListenRow, PaymentRow, TurnRow, MetaRow)
+TABLES = (EventRow, ListenRow, PaymentRow, LeaseRow, MetaRow)

@@ -8,7 +8,7 @@ from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import LOCAL
 from fedapay_sync.store.repositories.leases import is_free, lease_row, take_lease
 from fedapay_sync.store.repositories.repository import Repository
-from fedapay_sync.store.tables import EventRow, TurnRow
+from fedapay_sync.store.tables import EventRow, LeaseRow
 
 #: FedaPay's clock is behind ours by less, in seconds: what it stamps so much earlier came when a process was there.
 _SKEW = 60.0
@@ -85,8 +85,8 @@ class EventCatchUpRepository(Repository):
     def finish(self, environment: str, *, done: bool, again_in: float) -> None:
         """The reading is done, or is to be tried again; not before so many seconds."""
         changes: Dict[str, Any] = {"since": None} if done else {}
-        query = TurnRow.update(run_after=self._clock.now() + again_in, **changes).where(
-            TurnRow.name == f"events:{environment}"
+        query = LeaseRow.update(run_after=self._clock.now() + again_in, **changes).where(
+            LeaseRow.name == f"events:{environment}"
         )
         self._engine.write(query.execute)
 

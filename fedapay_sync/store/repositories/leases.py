@@ -5,15 +5,15 @@ Leases on what one process at a time may do, on whichever machine: rows of fp_tu
 from typing import Any, Dict, Optional
 
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.tables import TurnRow
+from fedapay_sync.store.tables import LeaseRow
 
 
 def lease_row(database: Database, name: str) -> Dict[str, Any]:
     """The row of that lease, made if it is missing."""
-    TurnRow.insert(name=name, run_after=0).on_conflict(
-        conflict_target=[TurnRow.name], update={TurnRow.name: name}
+    LeaseRow.insert(name=name, run_after=0).on_conflict(
+        conflict_target=[LeaseRow.name], update={LeaseRow.name: name}
     ).execute(database)
-    found: Dict[str, Any] = next(iter(TurnRow.select().where(TurnRow.name == name).dicts().execute(database)))
+    found: Dict[str, Any] = next(iter(LeaseRow.select().where(LeaseRow.name == name).dicts().execute(database)))
     return found
 
 
@@ -24,7 +24,7 @@ def is_free(lease: Dict[str, Any], now: float, longest: float) -> bool:
 
 def take_lease(database: Database, lease: Dict[str, Any], until: float, since: Optional[float]) -> bool:
     """Take it until then; false if another process has taken it since the row was read."""
-    query = TurnRow.update(run_after=until, since=since).where(
-        TurnRow.name == lease["name"], TurnRow.run_after == lease["run_after"]
+    query = LeaseRow.update(run_after=until, since=since).where(
+        LeaseRow.name == lease["name"], LeaseRow.run_after == lease["run_after"]
     )
     return bool(query.execute(database))

@@ -30,7 +30,7 @@ class PollRepository(Repository):
         """When the next poll is due; None if there is nothing to poll."""
         now, labels = self._clock.now(), list(accounts)
         payments, listens = (
-            table.select(peewee.fn.MIN(table.run_after)).where(*_is_followed(table, environment, labels, now))
+            table.select(peewee.fn.MIN(table.run_after)).where(*_followed_up(table, environment, labels, now))
             for table in (PaymentRow, ListenRow)
         )
 
@@ -95,7 +95,7 @@ class PollRepository(Repository):
         return self._engine.write(lambda database: _reschedule(database, poll, run_after, changes=changes))
 
 
-def _is_followed(table: Any, environment: str, accounts: List[str], now: float) -> List[Any]:
+def _followed_up(table: Any, environment: str, accounts: List[str], now: float) -> List[Any]:
     """The conditions under which a row of that table is polled from time to time."""
     ours = [table.environment == environment, table.account.in_(accounts)]
     if table is PaymentRow:
@@ -107,7 +107,7 @@ def _due(table: Any, columns: List[Any], environment: str, accounts: List[str], 
     due = table.run_after <= now
     if table is PaymentRow:
         due = due | (table.run_after > now + _TOO_FAR)
-    query = table.select(*columns).where(*_is_followed(table, environment, accounts, now), due)
+    query = table.select(*columns).where(*_followed_up(table, environment, accounts, now), due)
     return query.order_by(table.run_after, table.id).limit(_BATCH).tuples()
 
 
