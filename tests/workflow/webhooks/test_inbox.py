@@ -191,6 +191,34 @@ def test_a_repeat_with_the_entity_of_now_is_still_the_same_fact(shop, seen, quie
     assert len(seen) == 1
 
 
+def test_a_repeated_creation_with_the_object_of_now_calls_back_once(shop, seen, quiet):
+    """
+    A repeat carries the object as it is by then: it is the same event, whatever its stamp says.
+    """
+    created = event_of("pending", updated_at="2026-11-20T10:00:00.000Z")
+    created["name"] = "transaction.created"
+    by_now = {**event_of(updated_at="2026-11-20T10:05:00.000Z"), "name": "transaction.created"}
+    for event in (created, by_now, event_of(), by_now):
+        shop.save_webhook(event)
+    quiet()
+
+    assert [(event.name, event.paid) for event in sorted(seen, key=lambda event: event.name)] == [
+        ("transaction.approved", True),
+        ("transaction.created", False),
+    ]
+
+
+def test_a_late_creation_that_says_paid_is_the_one_delivery_of_the_goods(shop, seen, quiet):
+    """
+    It may be the first that says ``approved``: ``paid`` is true on it, and not again on the approval that follows.
+    """
+    shop.save_webhook({**event_of(), "name": "transaction.created"})
+    shop.save_webhook(event_of())
+    quiet()
+
+    assert sorted(event.paid for event in seen) == [False, True]
+
+
 def test_unknown_fields_are_kept(shop, seen, quiet):
     """
     What FedaPay adds tomorrow reaches the program today, on the event and on the transaction.
