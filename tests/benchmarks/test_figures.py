@@ -18,7 +18,7 @@ from fedapay_sync.server.web_server import WebServer
 from fedapay_sync.signature import verify
 from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.workflow.webhooks.event_identity import identify
-from fedapay_sync.workflow.webhooks.inbox import _decoded
+from fedapay_sync.workflow.webhooks.history import decode
 
 #: Seconds: an idle server's stop, and what a request that takes a while may add to its own time.
 STOP = 0.100
@@ -116,7 +116,7 @@ def test_whatever_comes_in_raises_none_but_our_errors():
             except SignatureError:
                 refused += 1
             try:
-                identify(_decoded(noise), environment="sandbox", account="shop", body_sha256="")
+                identify(decode(noise), environment="sandbox", account="shop", body_sha256="")
             except EventError:
                 unreadable += 1
         count += 1000

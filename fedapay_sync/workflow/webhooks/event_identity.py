@@ -13,8 +13,8 @@ from fedapay_sync.errors import EventError
 from fedapay_sync.models.entity import TRANSACTION, kind_of
 from fedapay_sync.models.schema import read_datetime, write_datetime
 
-#: Names that happen once in the life of an object: whatever the stamps say, "deliver the goods" happens once. A delivery
-#: of June 2024 is named ``created`` and its entity says ``approved``: repeated, it carries the object as it is by then.
+#: Names that happen once in the life of an object: whatever the stamps say, "deliver the goods" happens once. What is
+#: repeated may carry the object as it is by then: a delivery of June 2024 named ``created`` has an approved entity.
 _ONCE = frozenset({"created", "approved", "transferred", "refunded", "expired", "deleted"})
 
 
