@@ -166,4 +166,6 @@ def test_a_new_database_is_made_by_the_statements_of_its_version(dialect):
         peewee.SchemaManager(table, Recorded("unused")).create_all(safe=True)
     name = {SqliteDatabase: "sqlite", PostgresDatabase: "postgres"}[dialect]
     text = VERSION_1.with_name(f"schema_{SCHEMA_VERSION}_{name}.sql").read_text(encoding="utf-8")
-    assert "".join(f"{statement};\n" for statement in made) == text
+    # Peewee began to say IF NOT EXISTS of an index of PostgreSQL after its oldest allowed version.
+    written = "".join(f"{statement};\n" for statement in made)
+    assert written.replace("IF NOT EXISTS ", "") == text.replace("IF NOT EXISTS ", "")
