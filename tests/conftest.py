@@ -1,6 +1,7 @@
 """What every test may ask for: an emulator, connectors that are closed again, a clock that obeys, patience."""
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -22,6 +23,11 @@ settings.load_profile("busy machine")
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
+
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # So it is in a background job of a shell. Children would inherit it, and a test that sends Ctrl-C wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
