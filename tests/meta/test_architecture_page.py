@@ -3,7 +3,7 @@
 import ast
 import re
 from pathlib import Path
-from typing import Dict, Iterator, Set, Tuple
+from typing import Dict, Iterator, List, Set, Tuple
 
 import pytest
 
@@ -17,12 +17,14 @@ _PATH = re.compile(r"`((?:[\w-]+/)+(?:[\w-]+\.\w+)?|[\w-]+\.(?:py|cfg|ini|md))`"
 
 def classes() -> Dict[Tuple[str, str], Set[str]]:
     """The methods of each class with those of its bases, by the folder of its module and its name."""
-    found: Dict[Tuple[str, str], ast.ClassDef] = {}
+    found: Dict[Tuple[str, str], List[ast.ClassDef]] = {}
+    by_name: Dict[str, List[ast.ClassDef]] = {}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef):
-                found[path.parent.name, node.name] = node
-    by_name: Dict[str, ast.ClassDef] = {name: node for (_, name), node in found.items()}
+                # Of two folders of one name, as resources/ of the package and of the emulator, either may be meant.
+                found.setdefault((path.parent.name, node.name), []).append(node)
+                by_name.setdefault(node.name, []).append(node)
 
     def methods(node: ast.ClassDef) -> Iterator[str]:
         for each in node.body:
@@ -30,10 +32,11 @@ def classes() -> Dict[Tuple[str, str], Set[str]]:
                 yield each.name
         for base in node.bases:
             name = ast.unparse(base).partition("[")[0].rpartition(".")[2]
-            if name in by_name and by_name[name] is not node:
-                yield from methods(by_name[name])
+            for each in by_name.get(name, ()):
+                if each is not node:
+                    yield from methods(each)
 
-    return {key: set(methods(node)) for key, node in found.items()}
+    return {key: {name for node in nodes for name in methods(node)} for key, nodes in found.items()}
 
 
 def unknown_names(page: str) -> Iterator[str]:
