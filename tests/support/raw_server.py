@@ -117,7 +117,9 @@ def _read(stream: Any, number: int) -> Optional[Request]:
     if len(first) != 3:
         return None
     headers: Dict[str, str] = {}
-    for line in iter(stream.readline, b"\r\n"):
+    while (line := stream.readline()) != b"\r\n":
+        if not line:
+            return None  # cut off in its head: at the end of a stream readline goes on giving nothing
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.strip().lower()] = value.strip()
     body = stream.read(int(headers.get("content-length", "0")))

@@ -223,7 +223,10 @@ def test_a_tunnel_carries_the_request_and_its_end_is_in_doubt(authority, trusted
             for status in (200, 404):
                 head = b""
                 while b"\r\n\r\n" not in head:
-                    head += inside.recv(4096)
+                    piece = inside.recv(4096)
+                    if not piece:
+                        return False
+                    head += piece
                 heads.append(head.split(b"\r\n")[0])
                 inside.sendall(b"HTTP/1.1 %d x\r\nContent-Length: 2\r\n\r\n{}" % status)
             inside.recv(4096)
