@@ -6,7 +6,8 @@ Les erreurs de ``fedapay_sync``. Une classe existe là où un programme ferait a
     FedapayError
     ├── ConfigError                          clé, adresse, secret ou base mal réglés (aussi ValueError)
     ├── InvalidArgument                      argument refusé avant tout envoi (aussi ValueError)
-    │   └── InvalidCountryPaymentCombination le pays n'a pas cette méthode de paiement
+    │   ├── InvalidCountryPaymentCombination le pays n'a pas cette méthode de paiement
+    │   └── ReferenceTaken                   la référence marchande est celle d'un autre paiement
     ├── SignatureError                       webhook dont la signature ne prouve rien
     ├── EventError                           événement illisible
     ├── StoreError                           la base n'a pas pu écrire ou lire
@@ -83,6 +84,20 @@ class InvalidArgument(FedapayError, ValueError):
 
 class InvalidCountryPaymentCombination(InvalidArgument):
     """Le pays n'offre pas cette méthode de paiement sans redirection."""
+
+
+class ReferenceTaken(InvalidArgument):
+    """
+    La référence marchande désigne déjà un objet qui n'est pas ce qui est demandé. Rien n'a été demandé au client.
+
+    Attributes:
+        id_transaction: l'objet que la référence désigne ; ``None`` s'il n'en a pas encore.
+        merchant_reference: la référence.
+        fields: ce qui diffère, par exemple ``("currency", "customer")``.
+    """
+
+    field: str = "merchant_reference"
+    fields: Tuple[str, ...] = ()
 
 
 class SignatureError(FedapayError):

@@ -263,18 +263,18 @@ def test_careless_calls_are_refused_before_the_network(emulator, api, call, fiel
     assert emulator.requests == []
 
 
-def test_what_only_fedapay_can_know_comes_back_in_its_own_words(api):
+def test_what_only_fedapay_can_know_comes_back_in_its_own_words(api, emulator):
     """
     Its message and its errors by field are in our error.
     """
-    made = api.create_transaction(SETUP, CLIENT, 1000, merchant_reference="CMD-17")
+    refusal = '{"message": "La création a échoué", "errors": {"amount": ["est trop petit"]}}'
+    emulator.fail_next("/v1/transactions", method="POST", status=400, body=refusal, content_type="application/json")
     with pytest.raises(fedapay_sync.BadRequest) as caught:
-        api.create_transaction(SETUP, CLIENT, 2000, merchant_reference="CMD-17")
-    assert list(caught.value.errors) == ["merchant_reference"]
+        api.create_transaction(SETUP, CLIENT, 1000)
+    assert list(caught.value.errors) == ["amount"]
     assert caught.value.fedapay_message in str(caught.value)
     again = pickle.loads(pickle.dumps(caught.value))
     assert (again.status, again.errors) == (400, caught.value.errors)
-    assert made.id
 
 
 def test_a_logger_is_told_of_each_call_without_contents(emulator):

@@ -11,7 +11,8 @@ from fedapay_sync.common.config import database_url
 from fedapay_sync.common.env import DB_URL
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.errors import FedapayError
-from fedapay_sync.store import UNREADABLE, StoredEvent
+from fedapay_sync.store import StoredEvent
+from fedapay_sync.store.states import EventKind
 from fedapay_sync.store.store import Store
 from fedapay_sync.workflow.callbacks.retry_policy import next_round
 
@@ -73,7 +74,7 @@ def replay(key: Optional[str]) -> None:
             raise click.ClickException(f"aucun événement mis de côté n'a la clé {key}.")
         count = sum(store.callbacks.replay(work, next_round(work.attempts)) for work in found)
     click.echo(f"{_counted(count, 'événement')} à rappeler.")
-    if any(work.name == UNREADABLE for work in found):
+    if any(work.kind == EventKind.unreadable for work in found):
         click.echo("Ceux qui étaient illisibles seront relus ; s'ils le sont encore, ils seront remis de côté.")
 
 

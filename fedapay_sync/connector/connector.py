@@ -29,6 +29,7 @@ from fedapay_sync.models import (
     UserData,
     WebhookHistory,
 )
+from fedapay_sync.models.params.waits import id_of_return
 from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, Purged, StoredEvent
 from fedapay_sync.transport.exchange import Exchange, checked_observer
 from fedapay_sync.workflow.callbacks.retry_policy import next_round
@@ -159,7 +160,9 @@ class Connector:
 
         Raises:
             InvalidArgument: un argument est refusé ; rien n'a été envoyé.
-            AmountMismatch: la référence désigne une transaction d'un autre montant.
+            ReferenceTaken: la référence désigne un autre paiement ; ``error.id_transaction`` et ``error.fields``
+                disent lequel et ce qui diffère. ``adopt`` passe outre.
+            AmountMismatch: FedaPay a créé la transaction avec un autre montant ou une autre devise.
             OutcomeUnknown: la réponse s'est perdue ; rappeler ``pay`` avec la même référence.
             ApiError: FedaPay a refusé. ``error.id_transaction`` est donné si la transaction existe déjà.
 
@@ -179,6 +182,65 @@ class Connector:
             custom_metadata=custom_metadata,
             description=description,
         )
+
+    def adopt(
+        self, merchant_reference: str, id_transaction: TransactionId, api_key: Optional[str] = None
+    ) -> Transaction:
+        """
+        Décide qu'une transaction est bien le paiement de cette référence, quand ``pay`` a levé ``ReferenceTaken`` ou
+        qu'elle vient d'un autre programme. À n'appeler qu'après vérification par une personne.
+
+        Le montant et la devise qu'elle porte maintenant deviennent ce qui est demandé ; ``pay`` avec cette référence
+        la rend, ``finalise`` et le callback la traitent comme les autres.
+
+        Raises:
+            NotFound: FedaPay ne la connaît pas.
+            ReferenceTaken: la référence ou la transaction appartient déjà à un autre paiement de cette base.
+        """
+        return self._started_runtime().decisions.adopt(merchant_reference, id_transaction, api_key)
+
+    def accept(self, id_transaction: TransactionId) -> None:
+        """
+        Décide qu'un paiement « suspect » vaut ce qui était demandé. À n'appeler qu'après vérification par une personne.
+
+        ``finalise`` le rend ensuite payé, et le callback de webhook l'apprend une fois, ``paid`` vrai.
+
+        Raises:
+            InvalidArgument: cette base n'a pas demandé ce paiement, ou rien n'en est suspect.
+        """
+        self._started_runtime().decisions.accept(id_transaction)
+
+    def forget(self, id_transaction: TransactionId) -> bool:
+        """
+        Cesse de suivre une transaction : ce qu'un émulateur vidé a laissé, par exemple. Faux s'il n'y avait rien.
+
+        Ses attentes finissent par ``CANCELLED``. Les événements que FedaPay a envoyés restent, et restent dus.
+        """
+        return self._started_runtime().decisions.forget(id_transaction)
+
+    def returned(self, query: Union[Mapping[str, Any], str]) -> Outcome:
+        """
+        Dit où en est le paiement dont la page de FedaPay renvoie le navigateur du client (``callback_url``).
+
+        Seul l'``id`` de l'adresse est lu. Le ``status`` qu'elle porte n'est pas signé, n'importe qui peut l'écrire : il
+        est ignoré. La réponse vient de la base, ou de FedaPay si elle ne sait pas encore. L'``id`` aussi peut être
+        celui d'un autre paiement : chercher la commande par ``outcome.id_transaction``, jamais l'inverse.
+
+        Args:
+            query: les paramètres de l'adresse : ``request.args`` (Flask), ``request.GET`` (Django), ou le texte.
+
+        Raises:
+            InvalidArgument: pas d'``id`` lisible.
+            NotFound: ni cette base ni FedaPay ne connaissent cette transaction.
+            StatusUnknown: FedaPay ne répond pas ; montrer « paiement en cours de vérification ».
+            AmountMismatch: payé, mais ni le montant ni la devise demandés.
+
+        Example:
+            >>> connector.returned({"id": str(paiement.id_transaction), "status": "approved"}).paid
+            True
+        """
+        runtime, number = self._started_runtime(), id_of_return(query)
+        return runtime.listens.look_once(number, runtime.keyring.key_for(number))
 
     def check_status(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> Transaction:
         """
@@ -239,6 +301,7 @@ class Connector:
             api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
 
         Raises:
+            NotFound: ni cette base ni FedaPay ne connaissent cette transaction.
             StatusUnknown: FedaPay ne répond pas à l'échéance. Le paiement reste suivi ; rappeler plus tard.
             AmountMismatch: payé, mais ni le montant ni la devise demandés.
 
@@ -267,7 +330,8 @@ class Connector:
             timeout: délai en secondes ; à l'échéance le statut est vérifié chez FedaPay avant de conclure.
             on_timeout: ``"keep"`` ou ``"delete"``, pour cette attente.
             api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
-            callback: fonction appelée une fois avec l'``Outcome``, sur un autre thread. Si ce processus meurt avant,
+            callback: fonction appelée une fois avec l'``Outcome``, sur un autre thread ; ``outcome.error`` est
+                ``NotFound`` si ni cette base ni FedaPay ne connaissent la transaction. Si ce processus meurt avant,
                 personne d'autre ne peut l'appeler : l'attente, elle, reste, et ``on_restored`` en reçoit la fin.
 
         Raises:

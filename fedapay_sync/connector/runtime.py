@@ -16,6 +16,7 @@ from fedapay_sync.workflow.async_import import AsyncImport
 from fedapay_sync.workflow.callback_handlers import CallbackHandlers
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.decisions import Decisions
 from fedapay_sync.workflow.payments import Payments
 from fedapay_sync.workflow.reconciliation.confirmation import Confirmation
 from fedapay_sync.workflow.reconciliation.event_catchup import EventCatchUp
@@ -78,6 +79,7 @@ class Runtime:
         catch_up = EventCatchUp(context, self.api, self.inbox)
         self.reconciler = Reconciler(context, quick_api, notifier, self.keyring, self.statuses, catch_up, policy)
         self.payments = Payments(context, self.api, self.callbacks, self.reconciler)
+        self.decisions = Decisions(context, self.api, notifier, self.callbacks, self.statuses)
         self.recovery = Recovery(context, notifier, self.polling, self.reconciler)
         self.async_import = AsyncImport(context, self.inbox)
         self.server: Optional[WebServer] = None

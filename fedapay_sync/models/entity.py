@@ -40,6 +40,13 @@ def kind_of(event: Mapping[str, Any]) -> str:
     return ""
 
 
+def id_of(event: Mapping[str, Any]) -> Any:
+    """The id of the object that an event is about, as it came: the object's own, or what the event says of it."""
+    entity = event.get("entity")
+    own = entity.get("id") if isinstance(entity, Mapping) else None
+    return event.get("object_id") if own is None else own
+
+
 def decode_json_text(value: Any) -> Union[Json, List[Any], str]:
     """
     What a JSON text says. A text that holds no object and no list is kept: what it would decode to, another reading
@@ -81,9 +88,10 @@ def read_entity(owner: Type[Model], event: Mapping[str, Any], *, strict: bool) -
         model = MODELS.get(kind_of({**event, "entity": entity}))
         if model is None:
             return dict(entity)
+        number = id_of({**event, "entity": entity})
         # An object that cannot be asked for again is not worth the name.
-        if entity.get("id") is not None:
-            return model.from_dict(entity, strict=strict)
+        if number is not None:
+            return model.from_dict({**entity, "id": number}, strict=strict)
     if strict:
         raise InvalidArgument(f"{owner.__name__} illisible : entity (un objet est attendu).", field="entity")
     log.warning("odd value kept as it came: %s.entity", owner.__name__)

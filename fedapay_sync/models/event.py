@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar,
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.models.account import Account
 from fedapay_sync.models.base import Json, Model
-from fedapay_sync.models.entity import TRANSACTION, Entity, kind_of, read_entity
+from fedapay_sync.models.entity import TRANSACTION, Entity, id_of, kind_of, read_entity
 from fedapay_sync.models.schema import to_plain
 from fedapay_sync.models.transaction import Transaction
 
@@ -42,8 +42,9 @@ class WebhookTransaction(Model):
         event = super().from_dict({**data, "entity": None} if isinstance(data, Mapping) else data, strict=strict)
         entity = data.get("entity")
         if isinstance(entity, Mapping):
-            is_transaction = kind_of(data) == TRANSACTION and entity.get("id") is not None
-            entity = Transaction.from_dict(entity, strict=strict) if is_transaction else dict(entity)
+            number = id_of(data)
+            is_transaction = kind_of(data) == TRANSACTION and number is not None
+            entity = Transaction.from_dict({**entity, "id": number}, strict=strict) if is_transaction else dict(entity)
         # A frozen model is filled here, while no other code holds it yet.
         event.__dict__["entity"] = entity
         return event
@@ -64,7 +65,10 @@ class WebhookHistory(WebhookTransaction):
             est la même livraison, quoi que FedaPay répète.
         attempt: rang de cette exécution ; plus grand que 1 si une précédente a échoué ou est morte en route.
         late: vrai si l'événement est venu après l'échéance, l'annulation ou la suppression.
-        suspect: vrai si le montant ou la devise diffèrent de ce qui avait été demandé.
+        known: vrai si cette base a demandé ce paiement (``pay``) ; faux s'il vient d'ailleurs : Checkout.js, un
+            autre programme, une autre base.
+        suspect: vrai si c'est payé, mais pas ce qui était demandé : autre montant, autre devise, ou une autre
+            transaction sous une référence d'ici. Ne rien livrer avant qu'une personne ait regardé.
         repeats: vrai si un événement antérieur avait déjà dit que la transaction est payée : le versement au
             marchand (``transaction.transferred``), trois jours après l'accord, n'est pas un second paiement.
         source: ``webhook``, ``status`` (lu chez FedaPay), ``events`` ou ``manual``.
@@ -72,11 +76,12 @@ class WebhookHistory(WebhookTransaction):
         last_error: pourquoi le callback a échoué la dernière fois, s'il a échoué.
     """
 
-    _repr_fields: ClassVar[Tuple[str, ...]] = ("name", "event_key", "attempt", "late", "suspect")
+    _repr_fields: ClassVar[Tuple[str, ...]] = ("name", "event_key", "attempt", "late", "known", "suspect")
 
     event_key: str = ""
     attempt: int = 1
     late: bool = False
+    known: bool = False
     suspect: bool = False
     repeats: bool = False
     source: str = "webhook"

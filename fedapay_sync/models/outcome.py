@@ -3,7 +3,7 @@
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from fedapay_sync.enums import EventFutureStatus
-from fedapay_sync.errors import TransactionId
+from fedapay_sync.errors import FedapayError, TransactionId
 from fedapay_sync.models.event import WebhookHistory
 from fedapay_sync.models.schema import to_plain
 from fedapay_sync.models.transaction import Transaction
@@ -23,6 +23,7 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
         transaction: dernier état connu de la transaction, ou ``None``.
         id_transaction: identifiant FedaPay.
         reason: le statut FedaPay qui a mis fin à l'attente, ou ce qui l'a interrompue.
+        error: pour un callback, l'erreur que ``finalise`` aurait levée (``AmountMismatch``, ``NotFound``), ou ``None``.
 
     Example:
         >>> status, webhooks = Outcome(EventFutureStatus.TIMEOUT)
@@ -36,6 +37,7 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
     transaction: Optional[Transaction]
     id_transaction: Optional[TransactionId]
     reason: str
+    error: Optional[FedapayError]
 
     def __new__(
         cls,
@@ -46,6 +48,7 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
         transaction: Optional[Transaction] = None,
         id_transaction: Optional[TransactionId] = None,
         reason: str = "",
+        error: Optional[FedapayError] = None,
     ) -> "Outcome":
         made = super().__new__(cls, (status, webhooks))
         made.status = status
@@ -54,6 +57,7 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
         made.transaction = transaction
         made.id_transaction = id_transaction
         made.reason = reason
+        made.error = error
         return made
 
     @property
@@ -63,7 +67,8 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
 
     def to_dict(self) -> Dict[str, Any]:
         """Le résultat en types simples que JSON sait écrire."""
-        return {str(name): to_plain(value) for name, value in self.__dict__.items()}
+        facts = {**self.__dict__, "error": None if self.error is None else self.error.code}
+        return {str(name): to_plain(value) for name, value in facts.items()}
 
     model_dump = to_dict
 

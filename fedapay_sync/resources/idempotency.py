@@ -7,7 +7,7 @@ arrives after all is refused, not doubled.
 """
 
 import secrets
-from typing import Any, Dict, Generic, Iterable, List, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import mask
@@ -16,33 +16,31 @@ from fedapay_sync.errors import (
     BadRequest,
     Conflict,
     FedapayError,
+    Forbidden,
     InvalidArgument,
     NotFound,
     OutcomeUnknown,
+    ReferenceTaken,
     ServerFault,
+    TransactionId,
     TransportError,
     UnreadableAnswer,
 )
 from fedapay_sync.models import Customer
-from fedapay_sync.models.batch import Batch
+from fedapay_sync.models.asked import Asked, Comparison, shows_payer
 from fedapay_sync.models.params.bodies import checked_body
 from fedapay_sync.models.params.identifiers import checked_id, checked_reference
 from fedapay_sync.resources.base import (
     M,
     Params,
-    Resource,
-    checked_list,
-    include_param,
     list_params,
     merge_attributes,
-    read_object,
 )
 from fedapay_sync.resources.mixins import Creatable
 from fedapay_sync.transport.encoding import quote_segment
 
 log = get_logger(__name__)
 
-B = TypeVar("B", bound=Batch)
 #: After these it is unknown whether FedaPay did what it was asked.
 NO_ANSWER = (OutcomeUnknown, ServerFault, UnreadableAnswer)
 
@@ -50,8 +48,6 @@ NO_ANSWER = (OutcomeUnknown, ServerFault, UnreadableAnswer)
 _SEARCH_DELAYS = (0.0, 1.0, 3.0)
 #: No further search begins after so long, in seconds: each may be slow itself.
 _SEARCH_SECONDS = 20.0
-#: The id of the currency XOF: the only one that is certain (recordings of 2021 to 2026).
-_XOF = 1
 #: How often one creation is sent at most.
 _MAX_SENDS = 2
 
@@ -95,8 +91,8 @@ class IdempotentCreatable(Creatable[M]):
                 entiers, la devise ``{"iso": "XOF"}`` ou ``"XOF"``.
 
         Raises:
-            InvalidArgument: un attribut que FedaPay refuserait certainement (rien n'a été envoyé), ou une référence
-                qui désigne déjà un autre objet.
+            InvalidArgument: un attribut que FedaPay refuserait certainement ; rien n'a été envoyé.
+            ReferenceTaken: la référence désigne déjà un autre objet.
             BadRequest: FedaPay refuse ; ``errors`` dit quels champs.
             OutcomeUnknown: FedaPay ne répond plus ; recommencer avec ``error.merchant_reference`` est sans danger.
         """
@@ -153,7 +149,7 @@ class IdempotentCreatable(Creatable[M]):
             raise refusal
         try:
             found = self._find_by_reference(sent, api_key)
-        except (ApiError, TransportError, InvalidArgument) as error:
+        except (ApiError, TransportError) as error:
             log.warning("the reference is taken, and by what cannot be told: %s", error.code)
             found = None
         if found is None:
@@ -193,40 +189,53 @@ class IdempotentCreatable(Creatable[M]):
         That object, once it is certain that it is the one that was sent.
 
         Raises:
-            InvalidArgument: the reference belonged to something else before.
+            ReferenceTaken: the reference belongs to another.
         """
-        differing = self._differences(made.to_dict(), sent, api_key)
+        asked = Asked.of_body(sent)
+        differing = (*self.differences(made, [asked], api_key), *self._other_differences(made, sent))
         if differing:
-            number, reference = getattr(made, "id", None), sent["merchant_reference"]
-            raise InvalidArgument(
-                f"merchant_reference={mask(reference)!r} désigne déjà chez FedaPay l'objet {number}, qui est un autre "
-                f"({', '.join(differing)} diffère). Donner une référence neuve, ou lire cet objet.",
-                field="merchant_reference",
-                merchant_reference=reference,
-                id_transaction=number,
-            )
+            raise reference_taken(asked.reference, getattr(made, "id", None), differing)
         return made
 
-    def _differences(self, there: Dict[str, Any], sent: Dict[str, Any], api_key: Optional[str]) -> List[str]:
-        """The attributes in which the two certainly differ; what FedaPay does not show is no difference."""
-        names = ("amount", "description", "custom_metadata", "callback_url")
-        differing = [name for name in names if _differ(there.get(name), sent.get(name))]
-        if "currency_id" in there and (there["currency_id"] == _XOF) != (sent["currency"].get("iso") == "XOF"):
-            differing += ["currency"] if there["currency_id"] is not None and "iso" in sent["currency"] else []
-        person = sent.get("customer") or {}
-        if _differ(there.get("customer_id"), person.get("id")) or _differ(
-            self._email_of(there, api_key) if person.get("email") else None, person.get("email")
-        ):
-            differing.append("customer")
-        return differing
+    def differences(self, made: M, asked: Sequence[Asked], api_key: Optional[str]) -> Tuple[str, ...]:
+        """
+        The fields that prove that an object which bears the reference is none of these payments; none if it is one.
 
-    def _email_of(self, there: Dict[str, Any], api_key: Optional[str]) -> Optional[str]:
-        """The e-mail of its customer, which is the identity; asked for if it did not come along."""
-        if not there.get("customer") and there.get("customer_id") is not None:
-            path = f"/customers/{checked_id(there['customer_id'], 'customer_id')}"
-            there = {"customer": self._requestor.request("GET", path, api_key=api_key).object(Customer.envelope)}
-        email = (there.get("customer") or {}).get("email")
-        return email if isinstance(email, str) else None
+        Its payer is asked for, where FedaPay has not shown him and he is to be compared.
+        """
+        shown = made.to_dict()
+        if any(each.knows_payer() for each in asked) and not shows_payer(shown):
+            shown = {**shown, "customer": self._customer_of(shown, api_key)}
+        comparison = Comparison()
+        for each in asked:
+            comparison = each.compare(shown)
+            if not comparison.different:
+                break
+        if comparison.remarkable and not comparison.different:
+            log.warning(
+                "%s %s was found under its reference with another %s than is asked for now",
+                self.path,
+                getattr(made, "id", None),
+                ", ".join(comparison.remarkable),
+            )
+        return comparison.different
+
+    def _other_differences(self, made: M, sent: Dict[str, Any]) -> Tuple[str, ...]:
+        """Fields of its kind alone that prove that it is another."""
+        return ()
+
+    def _customer_of(self, shown: Dict[str, Any], api_key: Optional[str]) -> Optional[Dict[str, Any]]:
+        """The customer of an object that shows only their number; None where FedaPay does not show it."""
+        number = shown.get("customer_id")
+        if number is None:
+            return None
+        try:
+            path = f"/customers/{checked_id(number, 'customer_id')}"
+            response = self._requestor.request("GET", path, api_key=api_key)
+            return dict(response.object(Customer.envelope))
+        except (BadRequest, Forbidden, NotFound, InvalidArgument) as error:
+            log.info("customer %s not shown by FedaPay (%s)", number, error.code)
+            return None
 
     def _check_reference(self, made: M, reference: str) -> M:
         """
@@ -246,51 +255,18 @@ class IdempotentCreatable(Creatable[M]):
         return made
 
 
-class BatchCreatable(Resource[M], Generic[M, B]):
-    """Has ``POST /{path}/batch``."""
-
-    #: What answers a batch: the objects made, and what was refused.
-    batch: Type[B]
-
-    def _post_batch(self, items: Iterable[Params], include: Any, api_key: Optional[str]) -> B:
-        bodies = [self._checked_item(number, each) for number, each in enumerate(checked_list(items, self.path))]
-        references = [each["merchant_reference"] for each in bodies]
-        twice = next((each for each in references if references.count(each) > 1), None)
-        if twice is not None:
-            raise InvalidArgument(
-                f"{self.path} : merchant_reference={mask(twice)!r} est donnée deux fois ; elle doit être unique.",
-                field="merchant_reference",
-            )
-        body = {self.path: bodies, "include": include_param(include)}
-        sent = {name: value for name, value in body.items() if value is not None}
-        try:
-            response = self._requestor.request("POST", f"/{self.path}/batch", api_key=api_key, body=sent)
-            made = read_object(self.batch, response)
-            if not isinstance(getattr(made, self.path), list):
-                raise response.unreadable(f"une liste « {self.path} » est attendue")
-        except NO_ANSWER as doubt:
-            # With these each can be looked up before anything is sent again.
-            doubt.__dict__["merchant_references"] = references
-            raise
-        return made
-
-    def _checked_item(self, number: int, item: Any) -> Dict[str, Any]:
-        try:
-            body = checked_body(self.body, item)
-        except InvalidArgument as error:
-            field = f"{self.path}[{number}].{error.field}"
-            raise InvalidArgument(f"{self.path}[{number}] : {error.message}", field=field) from None
-        body.setdefault("merchant_reference", new_reference())
-        return body
-
-
-def _differ(theirs: Any, ours: Any) -> bool:
-    """Whether both are known and not the same; blanks, case and the kind of a number are nothing to FedaPay."""
-    if theirs is None or ours is None:
-        return False
-    if isinstance(theirs, (dict, list)) or isinstance(ours, (dict, list)):
-        return bool(theirs != ours)
-    return " ".join(str(theirs).split()).lower() != " ".join(str(ours).split()).lower()
+def reference_taken(reference: str, number: Optional[TransactionId], differing: Sequence[str]) -> ReferenceTaken:
+    """The error that says whose the reference is."""
+    names = ", ".join(differing)
+    return ReferenceTaken(
+        f"merchant_reference={mask(reference)!r} désigne déjà chez FedaPay l'objet {number}, qui est un autre que "
+        f"celui qui est demandé ({names} : autre valeur). Rien n'a été demandé à personne. Donner une référence neuve, "
+        "ou lire cet objet.",
+        field="merchant_reference",
+        merchant_reference=reference,
+        id_transaction=number,
+        fields=tuple(differing),
+    )
 
 
 def add_to_message(error: FedapayError, more: str) -> FedapayError:

@@ -1,7 +1,7 @@
 """Payouts: create, start, schedule; what had no answer is looked at and never started twice."""
 
 from datetime import datetime
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import (
@@ -16,7 +16,8 @@ from fedapay_sync.errors import (
 from fedapay_sync.models import Payout, PayoutBatch
 from fedapay_sync.models.params.bodies import PayoutBody, PayoutStartBody, checked_body
 from fedapay_sync.resources.base import Params, build_model, checked_list
-from fedapay_sync.resources.idempotency import NO_ANSWER, BatchCreatable, IdempotentCreatable
+from fedapay_sync.resources.batches import BatchCreatable
+from fedapay_sync.resources.idempotency import NO_ANSWER, IdempotentCreatable
 from fedapay_sync.resources.mixins import Manageable, Searchable
 
 log = get_logger(__name__)
@@ -160,14 +161,11 @@ class Payouts(IdempotentCreatable[Payout], BatchCreatable[Payout, PayoutBatch], 
             cause=doubt.code,
         )
 
-    def _differences(self, there: Dict[str, Any], sent: Dict[str, Any], api_key: Optional[str]) -> List[str]:
-        differing = super()._differences(there, sent, api_key)
-        if there.get("mode") not in (None, sent.get("mode")):
-            differing.append("mode")
+    def _other_differences(self, made: Payout, sent: Dict[str, Any]) -> Tuple[str, ...]:
+        differing = ["mode"] if made.mode not in (None, sent.get("mode")) else []
         # A creation starts nothing: what has left is older.
-        if there.get("status") not in (None, "pending"):
-            differing.append("status")
-        return differing
+        differing += ["status"] if made.status not in (None, "pending") else []
+        return tuple(differing)
 
 
 def _has_left(payout: Payout, item: Dict[str, Any]) -> bool:

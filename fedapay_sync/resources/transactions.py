@@ -15,7 +15,8 @@ from fedapay_sync.models import (
 from fedapay_sync.models.params.bodies import TransactionBody
 from fedapay_sync.models.params.identifiers import checked_mode
 from fedapay_sync.resources.base import Params, read_object, read_with_text
-from fedapay_sync.resources.idempotency import BatchCreatable, IdempotentCreatable
+from fedapay_sync.resources.batches import BatchCreatable
+from fedapay_sync.resources.idempotency import IdempotentCreatable
 from fedapay_sync.resources.mixins import Listable, Retrievable, Searchable, Updatable
 
 

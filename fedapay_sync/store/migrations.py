@@ -26,6 +26,23 @@ STEPS: Tuple[Tuple[int, Sequence[str]], ...] = (
     ),
     # An index only.
     (3, ()),
+    (
+        4,
+        (
+            "ALTER TABLE fp_event ADD COLUMN kind VARCHAR(12) NOT NULL DEFAULT 'fact' "
+            "CHECK (kind IN ('fact','unconfirmed','unreadable'))",
+            "ALTER TABLE fp_event ADD COLUMN known SMALLINT NOT NULL DEFAULT 0 CHECK (known IN (0,1))",
+            "ALTER TABLE fp_payment ADD COLUMN traits TEXT",
+            "ALTER TABLE fp_payment ADD COLUMN accepted_at DOUBLE PRECISION",
+            # Until then the name and the key of an event said what it is.
+            "UPDATE fp_event SET kind = 'unreadable' "
+            "WHERE name = 'unreadable' AND entity_id = substr(body_sha256, 1, 16)",
+            "UPDATE fp_event SET kind = 'unconfirmed' WHERE is_final = 0 "
+            "AND replace(event_key, ':unconfirmed:' || substr(body_sha256, 1, 16), '') <> event_key",
+            "UPDATE fp_event SET known = 1 WHERE object = 'transaction' AND EXISTS (SELECT 1 FROM fp_payment "
+            "WHERE fp_payment.environment = fp_event.environment AND fp_payment.transaction_id = fp_event.entity_id)",
+        ),
+    ),
 )
 
 

@@ -6,11 +6,13 @@ The row of a payment, written before FedaPay is asked and moved on state by stat
 the payer may have been asked.
 """
 
+import json
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
 from fedapay_sync.models import Transaction
+from fedapay_sync.models.asked import Asked
 from fedapay_sync.store import Payment
 from fedapay_sync.store.states import PaymentState
 
@@ -34,25 +36,45 @@ class PaymentRecord:
         self._account = account
         self.reference = reference
 
-    def remember(self, amount: int, currency: str) -> Optional[Payment]:
-        """Write the intent down; what was asked for before under that reference, if anything was."""
+    def remember(self, asked: Asked) -> Optional[Payment]:
+        """
+        Write the intent down; what was asked for before under that reference, if anything was.
+
+        Raises:
+            ValueError: no amount or no currency was asked.
+        """
+        if asked.amount is None or asked.currency is None:
+            raise ValueError("a payment has an amount and a currency")
         return self._store.payments.add_intent(
-            self.environment, self._account, self.reference, amount=amount, currency=currency, poll_in=self._poll_in
+            self.environment,
+            self._account,
+            self.reference,
+            amount=asked.amount,
+            currency=asked.currency,
+            traits=json.dumps(dict(asked.traits)),
+            poll_in=self._poll_in,
         )
+
+    def renew(self, asked: Asked) -> None:
+        """
+        The payment is about to be asked for once more, in these words; others that use the row learn that they are not
+        alone. Whether a later call is safe does not depend on it.
+        """
+        self.note(PaymentState.unknown, traits=json.dumps(dict(asked.traits)))
 
     def is_shared(self) -> bool:
         """Whether another call has touched the row since this one wrote its intent."""
         row = self._store.payments.under_reference(self.environment, self._account, self.reference)
         return row is not None and row.state != PaymentState.intent
 
-    def note(self, state: PaymentState) -> None:
+    def note(self, state: PaymentState, **changes: Any) -> None:
         """
         How the creation stands; other callers that use the row read it as a sign that they are not alone.
 
         Whether a later call is safe does not depend on it, so it may fail.
         """
         try:
-            self._move(state, _WITHOUT_TRANSACTION)
+            self._move(state, _WITHOUT_TRANSACTION, **changes)
         except StoreError as error:
             log.warning("state of a payment not stored: %s", error)
 

@@ -1,16 +1,19 @@
 """Records: what goes into the store and what comes out of it, as plain values."""
 
+import dataclasses
+import functools
+import hashlib
+import json
 from dataclasses import dataclass, field
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
-from fedapay_sync.store.states import OPEN_STATES, ListenState, PaymentState, WorkState
+from fedapay_sync.models.asked import Asked
+from fedapay_sync.store.states import OPEN_STATES, EventKind, ListenState, PaymentState, WorkState
 
 #: The source of events that we make ourselves, so that their callbacks go through the same queue; and their names.
 LOCAL = "local"
 PAYMENT_NAME = "local.payment"
 RESTORED_NAME = "local.restored"
-#: The name under which a well signed message is set aside that we cannot read.
-UNREADABLE = "unreadable"
 
 #: After so long without being touched a payment is polled one last time, in seconds.
 WATCHED = 48 * 3600.0
@@ -22,7 +25,9 @@ class NewEvent:
     An event on its way into the store.
 
     Attributes:
-        amount: francs that the transaction carries, if it says so; compared with what was asked.
+        entity: the object that it is about; a transaction is compared with what was asked.
+        from_api: FedaPay's API has just said so, and decides between events that contradict each other.
+        to_confirm: not to be believed before FedaPay's API has said so, too.
         work_state: ``ready`` if a callback is owed, ``dead`` for what was set aside unread.
         also_known_as: keys under which an earlier key of the API made the program store the same fact.
     """
@@ -41,11 +46,37 @@ class NewEvent:
     body: bytes = field(repr=False)
     body_sha256: str
     received_at: float
-    amount: Optional[int] = None
-    currency_id: Optional[int] = None
+    entity: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    from_api: bool = False
+    to_confirm: bool = False
     work_state: WorkState = WorkState.ready
     last_error: Optional[str] = None
     also_known_as: Tuple[str, ...] = ()
+    kind: EventKind = EventKind.fact
+
+    @property
+    def reference(self) -> Optional[str]:
+        """The merchant reference that the object bears."""
+        reference = self.entity.get("merchant_reference")
+        return reference if isinstance(reference, str) and reference else None
+
+    @functools.cached_property
+    def unconfirmed(self) -> "NewEvent":
+        """
+        The event as something merely said: it ends nothing, and has a key of its own.
+
+        Under the true key it would make the true event, when that comes, a duplicate that no callback is told of.
+        """
+        mark = f":{EventKind.unconfirmed}:"
+        return dataclasses.replace(
+            self,
+            dedup_key=hashlib.sha256(f"{mark}{self.dedup_key}{self.body_sha256}".encode()).hexdigest(),
+            event_key=f"{self.event_key[:130]}{mark}{self.body_sha256[:16]}",
+            is_final=False,
+            is_paid=False,
+            also_known_as=(),
+            kind=EventKind.unconfirmed,
+        )
 
 
 @dataclass(frozen=True)
@@ -54,6 +85,7 @@ class Accepted:
     Whether the event was new, and whether it ends waits for its transaction.
 
     Attributes:
+        taken_back: it says that what was told paid before is not what was asked.
         to_confirm: id of the transaction whose end FedaPay's API has still to confirm.
     """
 
@@ -61,6 +93,7 @@ class Accepted:
     is_final: bool
     late: bool = False
     suspect: bool = False
+    taken_back: bool = False
     to_confirm: Optional[str] = None
 
 
@@ -83,6 +116,8 @@ class StoredEvent:
     attempts: int
     object: str = ""
     last_error: Optional[str] = None
+    kind: EventKind = EventKind.fact
+    known: bool = False
 
 
 class Purged(NamedTuple):
@@ -102,7 +137,13 @@ class Purged(NamedTuple):
 
 @dataclass(frozen=True)
 class Listen:
-    """A stored wait: for which transaction, until when, and how it stands."""
+    """
+    A stored wait: for which transaction, until when, and how it stands.
+
+    Attributes:
+        known: whether there was more of the transaction in this database when the wait was opened: a payment, an
+            event, an open wait.
+    """
 
     transaction_id: str
     account: str
@@ -111,6 +152,7 @@ class Listen:
     timeout: float
     delete_at_deadline: bool
     owed: bool
+    known: bool = field(default=True, compare=False)
 
     @property
     def is_open(self) -> bool:
@@ -136,6 +178,19 @@ class Payment:
     currency_id: Optional[int]
     transaction_id: Optional[str]
     state: PaymentState
+    traits: Optional[str] = None
+    accepted_at: Optional[float] = None
+
+    @property
+    def asked(self) -> Asked:
+        """What a transaction is compared with."""
+        return Asked(
+            self.amount,
+            self.currency,
+            self.currency_id,
+            self.merchant_reference,
+            json.loads(self.traits) if self.traits else {},
+        )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,17 @@ class WorkState(_State):
     dead = "dead"
 
 
+class EventKind(_State):
+    """What a stored event is, whatever name it bears: names are written by others."""
+
+    #: Believed, or made by ourselves.
+    fact = "fact"
+    #: Told, and to be read at FedaPay before it is believed: it ends nothing until then.
+    unconfirmed = "unconfirmed"
+    #: A well signed message that could not be read.
+    unreadable = "unreadable"
+
+
 class ListenState(_State):
     """A wait for the end of a transaction."""
 

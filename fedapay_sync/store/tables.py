@@ -8,9 +8,17 @@ from typing import Any
 
 import peewee
 
-from fedapay_sync.store.states import OPEN_STATES, OWED_STATES, ListenState, PaymentState, WorkState, literals
+from fedapay_sync.store.states import (
+    OPEN_STATES,
+    OWED_STATES,
+    EventKind,
+    ListenState,
+    PaymentState,
+    WorkState,
+    literals,
+)
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Table(peewee.Model):
@@ -59,6 +67,16 @@ class EventRow(Table):
     lease_owner = peewee.CharField(80, null=True)
     finished_at = peewee.DoubleField(null=True)
     last_error = peewee.CharField(500, null=True)
+    # What an older version that has the tables open leaves out has the values that it would have given.
+    kind = peewee.CharField(
+        12,
+        constraints=[
+            peewee.SQL(f"DEFAULT {literals(EventKind.fact)}"), peewee.Check(f"kind IN ({literals(*EventKind)})")
+        ],
+        default=EventKind.fact,
+    )  # fmt: skip
+    # Whether this database asked for the payment that the event is about.
+    known = peewee.SmallIntegerField(constraints=[peewee.SQL("DEFAULT 0"), peewee.Check("known IN (0,1)")], default=0)
 
     class Meta:
         """Where the rows live."""
@@ -128,7 +146,7 @@ class PaymentRow(Table):
     id = peewee.BigAutoField(constraints=[_AutoIncrement()])
     environment = peewee.CharField(16)
     account = peewee.CharField(32)
-    merchant_reference = peewee.CharField(255)
+    merchant_reference = peewee.CharField(255, index=True)
     amount = peewee.BigIntegerField()
     currency = peewee.CharField(3)
     # FedaPay's number for that currency, from its answer.
@@ -143,6 +161,10 @@ class PaymentRow(Table):
     looks = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
     # When FedaPay said first that it knows no such merchant reference.
     absent_at = peewee.DoubleField(null=True)
+    # Digests of what was asked besides the sum, as JSON; NULL from an older version.
+    traits = peewee.TextField(null=True)
+    # When a person accepted what was paid, though it is not what was asked.
+    accepted_at = peewee.DoubleField(null=True)
 
     class Meta:
         """Where the rows live."""

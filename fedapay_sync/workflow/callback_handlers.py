@@ -7,12 +7,12 @@ from fedapay_sync.enums import EventFutureStatus
 from fedapay_sync.errors import AmountMismatch
 from fedapay_sync.models import Outcome, PaymentHistory
 from fedapay_sync.models.params.identifiers import public_id
-from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, UNREADABLE, StoredEvent
-from fedapay_sync.store.states import ListenState
+from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, StoredEvent
+from fedapay_sync.store.states import EventKind, ListenState
 from fedapay_sync.workflow.callbacks.worker import Handler
 from fedapay_sync.workflow.reconciliation.confirmation import Confirmation
 from fedapay_sync.workflow.waits.outcomes import OutcomeReader, mismatched
-from fedapay_sync.workflow.webhooks.history import contents, history_of, is_unconfirmed
+from fedapay_sync.workflow.webhooks.history import contents, history_of
 from fedapay_sync.workflow.webhooks.inbox import Inbox
 
 
@@ -33,10 +33,10 @@ class CallbackHandlers:
         return lambda work: self._call_with_event(callback, work)
 
     def _call_with_event(self, callback: Callable[[Any], Any], work: StoredEvent) -> Optional[Any]:
-        if work.name == UNREADABLE:
+        if work.kind == EventKind.unreadable:
             self._confirmation.schedule(self._inbox.reread(work))
             return None
-        if is_unconfirmed(work):
+        if work.kind == EventKind.unconfirmed:
             if self._confirmation.confirm(work):
                 # The confirmed event is in the queue by now, and has its own turn.
                 return None

@@ -7,37 +7,33 @@ doubtful POST that reference is looked up before anything is sent again.
 
 import hashlib
 import json
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Mapping, Optional
 
-from fedapay_sync.common.countries import currency_of
 from fedapay_sync.common.credentials import account_label
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.enums import FINAL_STATUSES, Monnaies
+from fedapay_sync.common.masking import mask
+from fedapay_sync.enums import FINAL_STATUSES
 from fedapay_sync.errors import (
     AmountMismatch,
     ApiError,
-    BadRequest,
-    Conflict,
     FedapayError,
     InvalidArgument,
-    NotFound,
     OutcomeUnknown,
-    StoreError,
-    TransactionId,
+    ReferenceTaken,
     TransportError,
     UnreadableAnswer,
 )
 from fedapay_sync.models import FedapayPay, PaiementSetup, Transaction, TransactionToken, UserData
-from fedapay_sync.models.params.identifiers import public_id
+from fedapay_sync.models.asked import Asked, sum_shown
 from fedapay_sync.models.params.payment import transaction_request
 from fedapay_sync.models.payment import number_to_push
 from fedapay_sync.resources.api import Api
 from fedapay_sync.resources.idempotency import NO_ANSWER, add_to_message, new_reference
-from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent, Payment
+from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent
 from fedapay_sync.store.payment_record import PaymentRecord
-from fedapay_sync.store.states import PaymentState
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.payment_creation import PaymentCreation, about
 from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
 
 log = get_logger(__name__)
@@ -49,6 +45,7 @@ class Payments:
     def __init__(self, context: Context, api: Api, callbacks: CallbackWorker, reconciler: Reconciler) -> None:
         self._config, self._store, self._clock, _ = context
         self._transactions = api.transactions
+        self._creation = PaymentCreation(context.store, api.transactions)
         self._intents = api.payment_intents
         self._callbacks = callbacks
         self._reconciler = reconciler
@@ -75,95 +72,22 @@ class Payments:
         reference = body.setdefault("merchant_reference", new_reference())
         poll_in = self._reconciler.schedule_first_poll(key)
         row = PaymentRecord(self._store, self._config.environment, account_label(key), reference, poll_in)
+        # What we say where the caller says nothing is sent, but proves nothing.
+        asked = Asked.of_body(body, unsaid=() if description else ("description",))
         try:
-            transaction = self._transaction(body, row, currency_of(setup.pays), key)
+            transaction = self._creation.transaction(body, asked, row, key, is_named=merchant_reference is not None)
+        except ReferenceTaken as error:
+            raise _with_way_out(error)  # noqa: B904 - the same error, told better
         except FedapayError as error:
             error.merchant_reference = reference
             raise
         try:
-            _check_amount(transaction, body["amount"], currency_of(setup.pays))
+            _check_sum(transaction, asked)
             payment = self._started(transaction, setup, contact, row, key)
             self._owe_callback(payment)
         except FedapayError as error:
-            raise _about(error, transaction.id, reference)  # noqa: B904 - the same error, told better
+            raise about(error, transaction.id, reference)  # noqa: B904 - the same error, told better
         return payment
-
-    # -- creation -----------------------------------------------------------------------------------------------
-
-    def _transaction(self, body: Dict[str, Any], row: PaymentRecord, currency: Monnaies, key: str) -> Transaction:
-        """The one transaction of that row, made now unless it is there already."""
-        known = row.remember(body["amount"], currency.value)
-        if known is not None:
-            found = self._of_known(known, row, body["amount"], currency, key)
-            if found is not None:
-                return found
-        try:
-            created = self._transactions.create_new(body, api_key=key)
-        except NO_ANSWER:
-            row.note(PaymentState.unknown)
-            raise
-        except (BadRequest, Conflict) as refusal:
-            # A refusal of the reference may mean that another call under it, or an earlier one, had arrived after
-            # all. If no other call used the row, the transaction is another program's, and the refusal stands.
-            found = self._found(row, key) if known is not None or row.is_shared() else None
-            if found is None:
-                row.note(PaymentState.failed)
-                raise refusal
-            return self._adopted(found, row, key)
-        except (ApiError, TransportError):
-            # The payer was not asked, and the same reference may be used again.
-            row.note(PaymentState.failed)
-            raise
-        return self._adopted(created, row, key)
-
-    def _of_known(
-        self, known: Payment, row: PaymentRecord, amount: int, currency: Monnaies, key: str
-    ) -> Optional[Transaction]:
-        """The transaction of an earlier call with the same reference, or None if FedaPay has none."""
-        if (known.amount, known.currency) != (amount, currency.value):
-            raise InvalidArgument(
-                f"merchant_reference={known.merchant_reference!r} désigne déjà un paiement de {known.amount} "
-                f"{known.currency} ; celui-ci est de {amount} {currency.value}. Donner une référence neuve.",
-                field="merchant_reference",
-                id_transaction=None if known.transaction_id is None else public_id(known.transaction_id),
-            )
-        if known.transaction_id is not None:
-            return self._retrieved(known.transaction_id, key)
-        found = self._found(row, key)
-        if found is None:
-            # Another call that is under way with this row learns that it is no longer alone.
-            row.note(PaymentState.unknown)
-            return None
-        return self._adopted(found, row, key)
-
-    def _retrieved(self, id_transaction: str, key: str) -> Transaction:
-        try:
-            return self._transactions.retrieve(id_transaction, api_key=key)
-        except FedapayError as error:
-            error.id_transaction = public_id(id_transaction)
-            raise
-
-    def _found(self, row: PaymentRecord, key: str) -> Optional[Transaction]:
-        """What FedaPay has under the reference of that row, if anything."""
-        try:
-            return self._transactions.by_merchant_reference(row.reference, api_key=key)
-        except NotFound:
-            return None
-
-    def _adopted(self, transaction: Transaction, row: PaymentRecord, key: str) -> Transaction:
-        """Remember whose transaction it is, once it is certain that it is this payment's. The first one counts."""
-        others = self._store.payments.of_transaction(row.environment, transaction.id)
-        if others is not None and others.merchant_reference != row.reference:
-            raise UnreadableAnswer(
-                f"FedaPay a répondu par la transaction {transaction.id}, qui est déjà celle d'un autre paiement "
-                f"({others.merchant_reference!r} au lieu de {row.reference!r}). Ne rien livrer sur sa foi ; rappeler "
-                "pay avec cette même référence, et prévenir FedaPay si cela dure."
-            )
-        try:
-            first = row.adopt(transaction)
-        except StoreError as error:
-            raise _about(error, transaction.id, row.reference) from None
-        return transaction if first == str(transaction.id) else self._retrieved(first, key)
 
     # -- after creation -----------------------------------------------------------------------------------------
 
@@ -245,23 +169,24 @@ class Payments:
         self._callbacks.notify()
 
 
-def _check_amount(transaction: Transaction, amount: int, currency: Monnaies) -> None:
-    """The payer is not asked for another sum than the one that was meant. An unreadable amount says nothing."""
-    if isinstance(transaction.amount, int) and transaction.amount != amount:
+def _check_sum(transaction: Transaction, asked: Asked) -> None:
+    """The payer is not asked for another sum than the one that was meant. What cannot be read says nothing."""
+    if asked.compare_sum(transaction.to_dict()).different:
+        expected = f"{asked.amount} {asked.currency}"
+        received = sum_shown(transaction.to_dict())
         raise AmountMismatch(
-            f"La transaction de FedaPay porte {transaction.amount} {currency.value}, et {amount} {currency.value} "
-            "étaient demandés. Rien n'a été demandé au client ; ne rien livrer, et vérifier la référence.",
-            expected=f"{amount} {currency.value}",
-            received=f"{transaction.amount} {currency.value}",
+            f"La transaction de FedaPay porte {received}, et {expected} étaient demandés. Rien n'a été demandé au "
+            "client ; ne rien livrer, et vérifier la référence.",
+            expected=expected,
+            received=received,
         )
 
 
-def _about(error: FedapayError, id_transaction: TransactionId, reference: str) -> FedapayError:
-    """The error, saying which transaction it leaves behind."""
-    error.id_transaction = id_transaction
-    error.merchant_reference = reference
+def _with_way_out(error: ReferenceTaken) -> FedapayError:
+    if error.id_transaction is None:
+        return error
     return add_to_message(
         error,
-        f"La transaction {id_transaction} existe chez FedaPay (merchant_reference={reference!r}) : rappeler pay avec "
-        "cette référence la reprend sans en créer une autre.",
+        "Si une personne a vérifié que c'est bien ce paiement : "
+        f"connector.adopt({mask(error.merchant_reference)!r}, {error.id_transaction}).",
     )

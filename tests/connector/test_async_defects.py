@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def webhook(emulator, number, status="approved"):
-    entity = {"klass": "v1/transaction", "id": number, "status": status, "amount": 500}
+    entity = {"klass": "v1/transaction", "id": number, "status": status, "amount": 500, "currency_id": 1}
     body = json.dumps({"name": f"transaction.{status}", "object": "transaction", "entity": entity}).encode()
     return body, signature.sign(body, emulator.webhook_secret)
 

@@ -14,7 +14,7 @@ OLD, NEW = "sk_sandbox_ancienne", "sk_sandbox_nouvelle"
 
 
 def event_of(status="approved", number=101, **changes):
-    entity = {"klass": "v1/transaction", "id": number, "status": status, "amount": 500, **changes}
+    entity = {"klass": "v1/transaction", "id": number, "status": status, "amount": 500, "currency_id": 1, **changes}
     entity.setdefault(f"{status}_at", "2026-11-20T10:00:00.000Z")
     return {"name": f"transaction.{status}", "object": "transaction", "object_id": number, "entity": entity}
 

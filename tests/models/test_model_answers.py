@@ -198,8 +198,6 @@ def test_the_entity_of_an_event_becomes_the_model_of_its_kind(object_, entity, k
         ('{"a": NaN}', '{"a": NaN}'),
         ('"5"', '"5"'),
         ("[" * 100_000, "[" * 100_000),
-        ('{"email": "x"}', {"email": "x"}),
-        ('{"id": null}', {"id": None}),
         (5, 5),
     ],
     ids=lambda value: str(value)[:12],
@@ -215,6 +213,15 @@ def test_an_entity_that_cannot_be_read_is_kept(entity, kept, caplog):
     with pytest.raises(InvalidArgument, match="entity") as refused:
         Event.from_dict({**SAMPLES[Event], "entity": entity}, strict=True)
     assert refused.value.field == "entity"
+
+
+@pytest.mark.parametrize("entity", ['{"email": "x"}', '{"id": null}'])
+def test_an_entity_without_an_id_has_that_of_its_event(entity):
+    """
+    The one that the event names; without either it is kept as it came.
+    """
+    assert event(entity, object_id="17").entity.id == 17
+    assert isinstance(event(entity, object_id=None).entity, dict)
 
 
 def test_an_event_without_an_entity_is_an_event():

@@ -53,9 +53,9 @@ NAMED = {
         "if _is_abandoned(each, owner, now)]", "if each.lease_owner != owner]", "two live owners"
     ),
     "a duplicate re-arms the work": Mutation(
-        "ours = new and state",
-        "ours = (new or not database.execute_sql(\"UPDATE fp_event SET work_state = 'ready', lease_owner = NULL, \"\n"
-        "        f\"run_after = 0 WHERE dedup_key = '{event.dedup_key}'\")) and state",
+        "ours = is_new and state",
+        "ours = (is_new or not database.execute_sql(\"UPDATE fp_event SET work_state = 'ready', \"\n"
+        "        f\"lease_owner = NULL, run_after = 0 WHERE dedup_key = '{event.dedup_key}'\")) and state",
         "done work came again",
     ),
     "done without fencing": Mutation(

@@ -56,8 +56,10 @@ def db_url(url):
 
 
 @pytest.fixture
-def shop(make_connector, clock):
+def shop(make_connector, emulator, clock):
     """A connector with a webhook server, and what its callback was told: transactions and attempts."""
+    # The payments are another program's; FedaPay says of none whether it knows it.
+    emulator.fail_next("/v1/transactions/", method="GET", status=503, times=1_000_000)
     connector = make_connector(use_listen_server=True, pace=NEVER, clock=clock)
     connector.told = Counter()
     connector.on_webhook(lambda event: connector.told.update([(event.id_transaction, event.attempt)]))

@@ -31,6 +31,21 @@ def checked_id(value: Any, field: str = "id_transaction") -> str:
     )
 
 
+def checked_transaction_id(value: Any) -> str:
+    """
+    The id of a transaction, in the one way in which it is stored and compared.
+
+    Raises:
+        InvalidArgument: anything that is no identifier.
+    """
+    return canonical_id(checked_id(value))
+
+
+def canonical_id(text: str) -> str:
+    """One way to write an id: FedaPay's are numbers, and 0123 is 123."""
+    return text.lstrip("0") or "0" if text.isascii() and text.isdigit() else text
+
+
 def checked_reference(reference: Any) -> str:
     """
     A merchant reference that can be looked up again.

@@ -8,6 +8,9 @@ from fedapay_sync.models.params.amounts import checked_amount
 from fedapay_sync.models.params.bodies import TransactionBody, checked_body
 from fedapay_sync.models.payment import PaiementSetup, UserData
 
+#: What the payer reads where the shop says nothing.
+_DESCRIPTION = "Paiement"
+
 
 def transaction_request(
     setup: PaiementSetup,
@@ -29,7 +32,7 @@ def transaction_request(
     return checked_body(
         TransactionBody,
         {
-            "description": "Paiement" if description in (None, "") else description,
+            "description": description or _DESCRIPTION,
             "amount": checked_amount(amount),
             "currency": {"iso": currency_of(setup.pays).value},
             "callback_url": callback_url or None,

@@ -6,10 +6,10 @@ import peewee
 
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.owner import is_alive, is_dead
-from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME, UNREADABLE, StoredEvent
+from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME, StoredEvent
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import select_events, stored_event
-from fedapay_sync.store.states import OWED_STATES, WorkState, literals
+from fedapay_sync.store.states import OWED_STATES, EventKind, WorkState, literals
 from fedapay_sync.store.tables import EventRow
 
 #: In the words of the partial index: with parameters in it, the planner could not know that the index applies.
@@ -207,7 +207,7 @@ def _parked(environment: Optional[str], accounts: Optional[List[str]], event_key
         conditions.append(EventRow.environment == environment)
     if accounts is not None:
         # What could not be read names no account of its own.
-        conditions.append(EventRow.account.in_(accounts) | (EventRow.name == UNREADABLE))
+        conditions.append(EventRow.account.in_(accounts) | (EventRow.kind == EventKind.unreadable))
     if event_key is not None:
         conditions.append(EventRow.event_key == event_key)
     return tuple(conditions)

@@ -5,41 +5,86 @@ What waits together in the writer is taken together, in few statements of plain 
 fifteen times what the statement does, and each statement is a journey to a server.
 """
 
+import json
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from fedapay_sync.enums import PAID_STATUSES
+from fedapay_sync.models.asked import Asked
+from fedapay_sync.models.entity import TRANSACTION
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import Accepted, NewEvent
 from fedapay_sync.store.repositories.rows import MAX_ROWS, EventFacts, close_listens, insert_events
 from fedapay_sync.store.repositories.sql import placeholders
-from fedapay_sync.store.states import OPEN_STATES, ListenState
+from fedapay_sync.store.repositories.verdicts import settle
+from fedapay_sync.store.states import OPEN_STATES, ListenState, PaymentState, literals
 from fedapay_sync.store.tables import LISTEN_COLUMNS
 
+_WIDTH = len(LISTEN_COLUMNS)
 _EVENT = (
-    f"SELECT 'event', environment, entity_id, id, is_final, dedup_key, status{', NULL' * (len(LISTEN_COLUMNS) - 6)}"
+    f"SELECT 'event', environment, entity_id, id, is_final, dedup_key, status, NULL, suspect{', NULL' * (_WIDTH - 8)}"
 )
-#: One journey instead of three. The first of the tables says what the columns hold, the others fill what they need.
+_PAYMENT = (
+    "SELECT 'payment', environment, transaction_id, amount, currency_id, currency, merchant_reference, traits, "
+    f"accepted_at{', NULL' * (_WIDTH - 8)} FROM fp_payment WHERE"
+)
+#: One journey instead of four. The first of the tables says what the columns hold, the others fill what they need.
 _KNOWN_ROWS = f"""
 SELECT 'listen', {", ".join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment IN {{}} AND transaction_id IN {{}}
-UNION ALL
-SELECT 'payment', environment, transaction_id, amount, currency_id{", NULL" * (len(LISTEN_COLUMNS) - 4)}
-FROM fp_payment WHERE transaction_id IN {{}}
+UNION ALL {_PAYMENT} transaction_id IN {{}}
+UNION ALL {_PAYMENT} merchant_reference IN {{}}
 UNION ALL {_EVENT} FROM fp_event WHERE dedup_key IN {{}}
 UNION ALL {_EVENT} FROM fp_event WHERE entity_id IN {{}}
+"""
+#: Payments whose transaction is not known yet, and may be on its way.
+_INTENTS = f"""
+SELECT environment FROM fp_payment
+WHERE transaction_id IS NULL AND run_after IS NOT NULL
+AND state IN ({literals(PaymentState.intent, PaymentState.unknown)})
 """
 
 #: Environment and id of a transaction.
 _Subject = Tuple[str, str]
 
 
+class _Payment(NamedTuple):
+    """A payment as it was asked for, the transaction that it has, and whether a person accepted what was paid."""
+
+    asked: Asked
+    transaction_id: Optional[str]
+    accepted: bool
+
+
 class _Known(NamedTuple):
     """What the store has on some events before they are in it."""
 
     keys: Set[str]
-    paid: Set[_Subject]
+    #: Transactions of which a callback was told, or will be, that they are paid.
+    told: Set[_Subject]
+    #: Transactions that are said to be paid, but not what was asked.
+    doubted: Set[_Subject]
     listens: Dict[_Subject, Dict[str, Any]]
-    #: Amount and currency that were asked for.
-    asked: Dict[_Subject, Tuple[int, Optional[int]]]
+    payments: Dict[_Subject, _Payment]
+    #: Payments by environment and merchant reference.
+    references: Dict[Tuple[str, str], _Payment]
+    #: Environments in which a creation is under way.
+    creating: Set[str]
+
+
+class _Judgement(NamedTuple):
+    """
+    What an event is beside what was asked.
+
+    Attributes:
+        known: this database asked for that payment.
+        suspect: it says paid, and it is not what was asked.
+        doubtful: FedaPay's API is to be asked before it is believed.
+        agrees: FedaPay's API has decided; None where it has not.
+    """
+
+    known: bool
+    suspect: bool = False
+    doubtful: bool = False
+    agrees: Optional[bool] = None
 
 
 def accept_all(database: Database, events: Sequence[NewEvent]) -> List[Accepted]:
@@ -70,44 +115,112 @@ def _accept(database: Database, events: List[NewEvent]) -> List[Accepted]:
     known = _read_known(database, events)
     rows, ends, answers = [], [], []
     for event in events:
+        judged = _judge(event, known)
+        is_new = known.keys.isdisjoint((event.dedup_key, *event.also_known_as))
+        if is_new and event.is_final and (event.to_confirm or judged.doubtful):
+            is_new = event.unconfirmed.dedup_key not in known.keys
+            rows += [EventFacts(event.unconfirmed, known=judged.known)] if is_new else []
+            answers.append(Accepted(is_new, False, to_confirm=event.entity_id))
+            continue
         listen = known.listens.get(_subject(event)) if event.is_final else None
         state = None if listen is None else listen["state"]
         late = state in (ListenState.timed_out, ListenState.cancelled)
-        suspect = event.is_final and event.is_paid and _differs(event, known.asked)
-        repeats = event.is_paid and _subject(event) in known.paid
-        new = known.keys.isdisjoint((event.dedup_key, *event.also_known_as))
-        if new:
-            rows.append(EventFacts(event, late, suspect, repeats))
+        taken_back = False
+        if judged.agrees is not None:
+            facts, taken_back = settle(database, event, judged.agrees, is_new=is_new, late=late)
+        else:
+            repeats = event.is_paid and _subject(event) in known.told
+            facts = EventFacts(event, late, judged.suspect, repeats) if is_new else None
+        if facts is not None:
+            rows.append(facts._replace(known=judged.known))
         # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait.
         # Told again it is: the process that was deleting has died meanwhile, or another program did it first.
-        ours = new and state == ListenState.closing and event.name == "transaction.deleted"
+        ours = is_new and state == ListenState.closing and event.name == "transaction.deleted"
         if listen is not None and state in OPEN_STATES and not ours:
             ends.append((listen, event.received_at))
-        answers.append(Accepted(new, event.is_final, late=new and late, suspect=new and suspect))
+        suspect = facts is not None and facts.suspect
+        answers.append(Accepted(facts is not None, event.is_final, facts is not None and late, suspect, taken_back))
     insert_events(database, rows)
     close_listens(database, ends, ListenState.resolved)
     return answers
 
 
+def _judge(event: NewEvent, known: _Known) -> _Judgement:
+    """Whose payment the event is about, and whether it is to be believed."""
+    subject = _subject(event)
+    payment = known.payments.get(subject)
+    if payment is not None:
+        return _judge_known(event, payment, subject in known.told, subject in known.doubted)
+    if event.object != TRANSACTION:
+        return _Judgement(False)
+    under = known.references.get((event.environment, event.reference)) if event.reference else None
+    if under is None:
+        # It may be the payment whose creation has not been answered yet; the API shows what it is called.
+        is_anonymous = event.reference is None and event.environment in known.creating
+        return _Judgement(False, doubtful=event.is_paid and is_anonymous and not event.from_api)
+    if under.transaction_id is not None:
+        # A reference of ours counts like an id: this is another transaction than the one that it belongs to.
+        return _Judgement(False, suspect=event.is_paid)
+    comparison = under.asked.compare(event.entity)
+    if comparison.different:
+        return _Judgement(False, suspect=event.is_paid)
+    unreadable = event.is_paid and bool(comparison.unreadable)
+    return _Judgement(True, suspect=unreadable, doubtful=unreadable and not event.from_api)
+
+
+def _judge_known(event: NewEvent, payment: _Payment, was_told: bool, was_doubted: bool) -> _Judgement:
+    """
+    An event about a payment of ours. Another sum is suspect at once; what cannot be read, and what contradicts an
+    earlier event, is for FedaPay's API to decide.
+    """
+    if not event.is_paid:
+        return _Judgement(True)
+    if payment.accepted:
+        return _Judgement(True, agrees=True if event.from_api else None)
+    comparison = payment.asked.compare_sum(event.entity)
+    if event.from_api:
+        return _Judgement(True, suspect=not comparison.agrees, agrees=comparison.agrees)
+    if comparison.different:
+        return _Judgement(True, suspect=True, doubtful=was_told)
+    return _Judgement(True, doubtful=was_doubted or bool(comparison.unreadable))
+
+
 def _read_known(database: Database, events: List[NewEvent]) -> _Known:
     """The caller holds the lock under which all others write: what is read stays true until the commit."""
-    known = _Known(set(), set(), {}, {})
+    known = _Known(set(), set(), set(), {}, {}, {}, set())
     keys = [key for event in events for key in (event.dedup_key, *event.also_known_as)]
+    keys += [event.unconfirmed.dedup_key for event in events if event.is_final and not event.from_api]
     # All that was told of these transactions, which is little: which of it says "paid" is decided here.
     paid = [event.entity_id for event in events if event.is_paid]
     final = [event.entity_id for event in events if event.is_final]
+    transactions = [event.entity_id for event in events if event.object == TRANSACTION]
+    references = [event.reference for event in events if event.object == TRANSACTION and event.reference]
     environments = list({event.environment for event in events})
-    for table, *row in _select(database, _KNOWN_ROWS, environments, final, final, keys, paid):
+    for table, *row in _select(database, _KNOWN_ROWS, environments, final, transactions, references, keys, paid):
         subject = row[0], row[1]
         if table == "listen":
             known.listens[subject] = dict(zip(LISTEN_COLUMNS, row))
         elif table == "payment":
-            known.asked.setdefault(subject, (row[2], row[3]))
+            payment = _payment_of(row)
+            under = known.references.get((row[0], payment.asked.reference))
+            if under is None or under.transaction_id is not None:
+                # Of two accounts' payments the one that has no transaction yet is the one to compare with.
+                known.references[row[0], payment.asked.reference] = payment
+            if payment.transaction_id is not None:
+                known.payments.setdefault(subject, payment)
         else:
             known.keys.add(row[4])
             if row[3] and row[5] in PAID_STATUSES:
-                known.paid.add(subject)
+                (known.doubted if row[7] else known.told).add(subject)
+    if any(event.is_paid and event.reference is None and _subject(event) not in known.payments for event in events):
+        known.creating.update(row[0] for row in database.execute_sql(_INTENTS).fetchall())
     return known
+
+
+def _payment_of(row: List[Any]) -> _Payment:
+    _, transaction_id, amount, currency_id, currency, reference, traits, accepted_at = row[:8]
+    asked = Asked(amount, currency, currency_id, reference, json.loads(traits) if traits else {})
+    return _Payment(asked, transaction_id, accepted_at is not None)
 
 
 def _select(database: Database, query: str, *lists: List[str]) -> List[Any]:
@@ -123,12 +236,3 @@ def _select(database: Database, query: str, *lists: List[str]) -> List[Any]:
 
 def _subject(event: NewEvent) -> _Subject:
     return event.environment, event.entity_id
-
-
-def _differs(event: NewEvent, asked: Dict[_Subject, Tuple[int, Optional[int]]]) -> bool:
-    """Whether the event carries another amount or currency than was asked for, as far as both are known."""
-    amount, currency_id = asked.get(_subject(event), (None, None))
-    return any(
-        None not in (said, wanted) and said != wanted
-        for said, wanted in ((event.amount, amount), (event.currency_id, currency_id))
-    )

@@ -50,6 +50,11 @@ LEFT JOIN fp_listen ON fp_listen.environment = ? AND fp_listen.transaction_id = 
 LEFT JOIN fp_event ON fp_event.environment = ? AND fp_event.entity_id = ? AND fp_event.is_final = 1
 ORDER BY fp_event.id
 """
+#: Where a transaction is known from, besides a wait for it.
+_FOUNDED = """
+SELECT 1 FROM fp_payment WHERE environment = ? AND transaction_id = ?
+UNION ALL SELECT 1 FROM fp_event WHERE environment = ? AND entity_id = ?
+"""
 _ENDED_LATELY = "SELECT transaction_id FROM fp_listen WHERE closed_at BETWEEN ? AND ? AND environment = ?"
 
 
@@ -124,6 +129,13 @@ class ListenRepository(Repository):
             return [row[0] for row in found.fetchall()]
 
         return self._engine.read(find)
+
+    def is_founded(self, environment: str, transaction_id: TransactionId) -> bool:
+        """Whether there is more of that transaction in this database than a wait for it: a payment or an event."""
+        query, subject = _FOUNDED, (environment, str(transaction_id))
+        return self._engine.read(
+            lambda database: bool(database.execute_sql(query.replace("?", database.param), subject * 2).fetchall())
+        )
 
     def begin_closing(self, environment: str, transaction_id: TransactionId, lease: float) -> Optional[Listen]:
         """

@@ -4,6 +4,7 @@ Opening listens: one, or thousands in a transaction.
 In SQL text: for ten thousand rows, building the statements with Peewee takes longer than everything else together.
 """
 
+import dataclasses
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from fedapay_sync.store.database import Database
@@ -15,8 +16,10 @@ from fedapay_sync.store.tables import LISTEN_COLUMNS, ListenRow
 
 _KNOWN = f"SELECT {', '.join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment = ? AND transaction_id IN ({{}})"
 _NEWEST_FINAL = """
-SELECT entity_id, MAX(id) FROM fp_event WHERE environment = ? AND is_final = 1 AND entity_id IN ({}) GROUP BY entity_id
+SELECT entity_id, MAX(CASE WHEN is_final = 1 THEN id END) FROM fp_event
+WHERE environment = ? AND entity_id IN ({}) GROUP BY entity_id
 """
+_ASKED = "SELECT transaction_id FROM fp_payment WHERE environment = ? AND transaction_id IN ({})"
 # The same for all rows but for the transaction, its account, and the event by which it has ended already.
 _INSERT = f"""
 INSERT INTO fp_listen (environment, state, deadline, timeout, delete_at_deadline, owed, owner, run_after, created_at,
@@ -53,12 +56,14 @@ def open_listens(database: Database, asked: OpenRequest, accounts: Mapping[str, 
     """Insert or prolong the listen of each of these transactions, at most ``CHUNK``; by id, as each is now."""
     ids = list(accounts)
     finals = dict(rows_of(database, _NEWEST_FINAL, [asked.environment], ids))
+    known_ids = {*finals, *(row[0] for row in rows_of(database, _ASKED, [asked.environment], ids))}
     known = [dict(zip(LISTEN_COLUMNS, row)) for row in rows_of(database, _KNOWN, [asked.environment], ids)]
     opened: Dict[str, Listen] = {}
     same: Dict[Tuple[Tuple[str, Any], ...], List[int]] = {}
     for row in known:
         transaction_id = row["transaction_id"]
         changes = _changes_of_existing(database, row, asked, accounts[transaction_id], finals.get(transaction_id))
+        known_ids |= {transaction_id} if row["state"] in OPEN_STATES else set()
         opened[transaction_id] = listen_of({**row, **changes})
         if changes:
             same.setdefault(tuple(changes.items()), []).append(row["id"])
@@ -71,7 +76,7 @@ def open_listens(database: Database, asked: OpenRequest, accounts: Mapping[str, 
     for each, account, final in fresh:
         state = ListenState.pending if final is None else ListenState.resolved
         opened[each] = listen_of({**shared, "transaction_id": each, "account": account, "state": state})
-    return opened
+    return {each: dataclasses.replace(listen, known=each in known_ids) for each, listen in opened.items()}
 
 
 def _insert(database: Database, asked: OpenRequest, fresh: List[Tuple[str, str, Optional[int]]]) -> None:

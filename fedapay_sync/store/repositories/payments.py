@@ -1,15 +1,16 @@
 """Payments: what was asked for under each merchant reference, written before FedaPay is asked."""
 
-from typing import Any, Dict, Iterable, Optional, Sequence
+from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import Payment
 from fedapay_sync.store.repositories.repository import Repository
-from fedapay_sync.store.repositories.rows import payment_of, payment_under
+from fedapay_sync.store.repositories.rows import close_listens, listen_row, payment_of, payment_under
 from fedapay_sync.store.repositories.sql import rows_of
-from fedapay_sync.store.states import PaymentState
-from fedapay_sync.store.tables import PaymentRow
+from fedapay_sync.store.repositories.verdicts import accept, examine
+from fedapay_sync.store.states import OPEN_STATES, OWED_STATES, EventKind, ListenState, PaymentState, WorkState
+from fedapay_sync.store.tables import EventRow, PaymentRow
 
 #: A payment is polled for the first time so many seconds after it was touched, unless said otherwise.
 POLL_IN = 60.0
@@ -28,12 +29,16 @@ class PaymentRepository(Repository):
         *,
         amount: int,
         currency: str,
+        traits: Optional[str] = None,
         poll_in: float = POLL_IN,
     ) -> Optional[Payment]:
         """
         Write down what is about to be asked; if the reference is known already, return what was asked then.
 
         Whatever becomes of the process that asks: after ``poll_in`` seconds any process may poll the payment.
+
+        Args:
+            traits: what else was asked, as JSON; see :class:`fedapay_sync.models.asked.Asked`.
         """
         now = self._clock.now()
 
@@ -47,6 +52,7 @@ class PaymentRepository(Repository):
                 merchant_reference=reference,
                 amount=amount,
                 currency=currency,
+                traits=traits,
                 state=PaymentState.intent,
                 created_at=now,
                 updated_at=now,
@@ -65,14 +71,16 @@ class PaymentRepository(Repository):
         *,
         transaction_id: Optional[TransactionId] = None,
         currency_id: Optional[int] = None,
+        traits: Optional[str] = None,
         only_from: Sequence[PaymentState] = (),
         poll_in: float = POLL_IN,
     ) -> bool:
         """
         Move a payment on, with the id that FedaPay gave it; false if it is not known.
 
-        Its polls begin anew, the first in ``poll_in`` seconds; one that failed needs none. With ``only_from``, also
-        false, and nothing moved, if it is in another state: of all who try, one succeeds.
+        With the id, what was told of that transaction before is compared with what was asked. Its polls begin anew,
+        the first in ``poll_in`` seconds; one that failed needs none. With ``only_from``, also false, and nothing
+        moved, if it is in another state: of all who try, one succeeds.
         """
         now = self._clock.now()
         changes: Dict[str, Any] = {
@@ -84,13 +92,107 @@ class PaymentRepository(Repository):
         }
         if transaction_id is not None:
             changes.update(transaction_id=str(transaction_id), currency_id=currency_id)
+        if traits is not None:
+            changes["traits"] = traits
         query = PaymentRow.update(**changes).where(
-            PaymentRow.environment == environment,
-            PaymentRow.account == account,
-            PaymentRow.merchant_reference == reference,
+            *_row(environment, account, reference),
             *([PaymentRow.state.in_(tuple(only_from))] if only_from else []),
         )
-        return bool(self._engine.write(query.execute))
+
+        def move(database: Database) -> bool:
+            moved = bool(query.execute(database))
+            if moved and transaction_id is not None:
+                _examine(database, environment, str(transaction_id))
+            return moved
+
+        return self._engine.write(move)
+
+    def adopt(
+        self,
+        environment: str,
+        account: str,
+        reference: str,
+        *,
+        transaction_id: TransactionId,
+        amount: int,
+        currency: str,
+        currency_id: Optional[int] = None,
+    ) -> Payment:
+        """
+        Make that transaction the payment under that reference, as a person has decided, and the sum that it carries
+        the sum that was asked. A row that is there already for another transaction stays as it is, and is returned.
+        """
+        now, number = self._clock.now(), str(transaction_id)
+        sums = {"amount": amount, "currency": currency, "currency_id": currency_id, "traits": None}
+
+        def write(database: Database) -> Payment:
+            there = payment_of(database, environment, number) or payment_under(
+                database, environment, account, reference
+            )
+            if there is None:
+                PaymentRow.insert(
+                    environment=environment, account=account, merchant_reference=reference, created_at=now,
+                    transaction_id=number, state=PaymentState.sent, updated_at=now, run_after=now, **sums,
+                ).execute(database)  # fmt: skip
+            elif there.merchant_reference == reference and there.transaction_id in (None, number):
+                PaymentRow.update(
+                    transaction_id=number, state=PaymentState.sent, updated_at=now, run_after=now, looks=0, **sums
+                ).where(*_row(environment, there.account, reference)).execute(database)
+            else:
+                return there
+            _examine(database, environment, number)
+            found = payment_of(database, environment, number)
+            assert found is not None  # written in this transaction
+            return found
+
+        return self._engine.write(write)
+
+    def accept(self, environment: str, transaction_id: TransactionId) -> bool:
+        """
+        Take what was paid for what was asked, as a person has decided, and tell once that it is paid; false if nothing
+        that was told of this payment is suspect.
+        """
+        now, number = self._clock.now(), str(transaction_id)
+
+        def write(database: Database) -> bool:
+            if payment_of(database, environment, number) is None or not accept(database, environment, number):
+                return False
+            PaymentRow.update(accepted_at=now).where(
+                PaymentRow.environment == environment, PaymentRow.transaction_id == number
+            ).execute(database)
+            return True
+
+        return self._engine.write(write)
+
+    def forget(self, environment: str, transaction_id: TransactionId) -> bool:
+        """
+        Drop the payment of that transaction, end the wait for it, and confirm nothing more that was told of it; false
+        if there is nothing of that kind. The facts that FedaPay has told stay, and are told.
+        """
+        now, number = self._clock.now(), str(transaction_id)
+
+        def write(database: Database) -> bool:
+            payments = PaymentRow.delete().where(
+                PaymentRow.environment == environment, PaymentRow.transaction_id == number
+            )
+            dropped = payments.execute(database)
+            listen = listen_row(database, environment, number)
+            if listen is not None and listen["state"] in OPEN_STATES:
+                close_listens(database, [(listen, now)], ListenState.cancelled)
+                dropped += 1
+            dropped += (
+                EventRow.update(work_state=WorkState.done, lease_owner=None, finished_at=now)
+                .where(
+                    EventRow.environment == environment,
+                    EventRow.entity_id == number,
+                    EventRow.kind == EventKind.unconfirmed,
+                    EventRow.work_state.in_(OWED_STATES),
+                )
+                .execute(database)
+            )
+            return bool(dropped)
+
+        return self._engine.write(write)
 
     def under_reference(self, environment: str, account: str, reference: str) -> Optional[Payment]:
         """What was asked for under that merchant reference."""
@@ -104,3 +206,17 @@ class PaymentRepository(Repository):
         """The accounts that asked for these transactions, of those that this database saw asked."""
         ids = list(transaction_ids)
         return self._engine.read(lambda database: dict(rows_of(database, _ACCOUNTS, [environment], ids)))
+
+
+def _row(environment: str, account: str, reference: str) -> Tuple[Any, ...]:
+    return (
+        PaymentRow.environment == environment,
+        PaymentRow.account == account,
+        PaymentRow.merchant_reference == reference,
+    )
+
+
+def _examine(database: Database, environment: str, transaction_id: str) -> None:
+    payment = payment_of(database, environment, transaction_id)
+    if payment is not None:
+        examine(database, environment, transaction_id, payment.asked)

@@ -14,14 +14,14 @@ from fedapay_sync.store.database import Database
 from fedapay_sync.store.owner import is_alive, is_dead
 from fedapay_sync.store.records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
 from fedapay_sync.store.repositories.sql import placeholders
-from fedapay_sync.store.states import ListenState, PaymentState
+from fedapay_sync.store.states import EventKind, ListenState, PaymentState
 from fedapay_sync.store.tables import LISTEN_COLUMNS, EventRow, PaymentRow
 
 # Plain SQL where webhooks come in: Peewee's query builder costs fifteen times the statement. And its own "ignore" is
 # INSERT OR IGNORE on SQLite, which also drops, silently, rows that break a constraint: a lost webhook.
 _EVENT_COLUMNS = (
     "dedup_key", "event_key", "environment", "account", "name", "object", "entity_id", "status", "is_final", "late",
-    "suspect", "repeats", "source", "body", "body_sha256", "received_at", "work_state", "last_error",
+    "suspect", "repeats", "source", "body", "body_sha256", "received_at", "work_state", "last_error", "kind", "known",
 )  # fmt: skip
 #: Rows in one statement: the oldest SQLite takes no more than 999 values.
 MAX_ROWS = 50
@@ -39,6 +39,7 @@ class EventFacts(NamedTuple):
     late: bool = False
     suspect: bool = False
     repeats: bool = False
+    known: bool = False
 
 
 def select_events() -> Any:
@@ -48,7 +49,8 @@ def select_events() -> Any:
 
 def stored_event(row: Tuple[Any, ...]) -> StoredEvent:
     facts = dict(zip(STORED_EVENT_COLUMNS, row))
-    facts.update({name: bool(facts[name]) for name in ("late", "suspect", "repeats")}, body=bytes(facts["body"]))
+    facts.update({name: bool(facts[name]) for name in ("late", "suspect", "repeats", "known")})
+    facts.update(body=bytes(facts["body"]), kind=EventKind(facts["kind"]))
     return StoredEvent(**facts)
 
 
@@ -74,16 +76,21 @@ def _event_values(facts: EventFacts) -> Tuple[Any, ...]:
     return (
         event.dedup_key, event.event_key, event.environment, event.account, event.name, event.object, event.entity_id,
         event.status, int(event.is_final), int(facts.late), int(facts.suspect), int(facts.repeats), event.source,
-        event.body, event.body_sha256, event.received_at, event.work_state, event.last_error,
+        event.body, event.body_sha256, event.received_at, event.work_state, event.last_error, event.kind,
+        int(facts.known),
     )  # fmt: skip
 
 
 def has_ended_for_good(database: Database, environment: str, transaction_id: str) -> bool:
-    """Whether an event has told an end of that transaction that no other follows: the payer may not try again."""
+    """
+    Whether an event has told an end of that transaction that no other follows: the payer may not try again. Where it is
+    suspect, FedaPay's API has still to be asked.
+    """
     query = EventRow.select(EventRow.id).where(
         EventRow.entity_id == transaction_id,
         EventRow.environment == environment,
         EventRow.is_final == 1,
+        EventRow.suspect == 0,
         EventRow.status.not_in(sorted(RETRIED_STATUSES)) | (EventRow.name == "transaction.deleted"),
     )
     return bool(list(query.limit(1).tuples().execute(database)))

@@ -4,7 +4,7 @@ from typing import Dict, Iterable, Optional
 
 from fedapay_sync.common.credentials import account_label
 from fedapay_sync.errors import TransactionId
-from fedapay_sync.models.params.identifiers import checked_id
+from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.workflow.context import Context
 
 
@@ -25,7 +25,7 @@ class Keyring:
 
     def key_for(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> str:
         """The key that the payment was made with: given, known by its label, or the connector's own."""
-        transaction_id = checked_id(id_transaction)
+        transaction_id = checked_transaction_id(id_transaction)
         return self.keys_for([transaction_id], api_key)[transaction_id]
 
     def keys_for(self, transaction_ids: Iterable[str], api_key: Optional[str]) -> Dict[str, str]:

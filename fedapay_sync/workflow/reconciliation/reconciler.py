@@ -158,7 +158,10 @@ class Reconciler:
             if poll.transaction_id is not None:
                 self._settle(poll, self._statuses.read(poll.transaction_id, key))
             else:
-                self._adopt(poll, self._transactions.by_merchant_reference(str(poll.merchant_reference), api_key=key))
+                found = self._transactions.by_merchant_reference(
+                    str(poll.merchant_reference), include="customer,currency", api_key=key
+                )
+                self._adopt(poll, found, key)
         except NotFound:
             if poll.transaction_id is None:
                 self._not_found(poll)
@@ -189,14 +192,26 @@ class Reconciler:
 
     # -- a payment that has no transaction yet ------------------------------------------------------------------
 
-    def _adopt(self, poll: Poll, transaction: Transaction) -> None:
+    def _adopt(self, poll: Poll, transaction: Transaction, key: str) -> None:
         """
-        The intent had arrived. The payer is not asked here: the caller of ``pay`` was told to call it again.
+        The intent had arrived, if what bears its reference is what was asked. The payer is not asked here: the caller
+        of ``pay`` was told to call it again.
         """
         environment, reference = self._environment, str(poll.merchant_reference)
         other = self._store.payments.of_transaction(environment, transaction.id)
         if other is not None and other.merchant_reference != reference:
             log.error("FedaPay gives transaction %s for two merchant references; left alone", transaction.id)
+            self._poll_again(poll)
+            return
+        asked = self._store.payments.under_reference(environment, poll.account, reference)
+        differing = () if asked is None else self._transactions.differences(transaction, [asked.asked], key)
+        if differing:
+            log.error(
+                "transaction %s bears the reference of a payment of ours, and is another (%s); left alone, the program "
+                "may adopt it",
+                transaction.id,
+                ", ".join(differing),
+            )
             self._poll_again(poll)
             return
         PaymentRecord(self._store, environment, poll.account, reference, self._policy.follow_up_interval(0)).adopt(

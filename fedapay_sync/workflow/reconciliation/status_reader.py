@@ -17,7 +17,7 @@ from fedapay_sync.errors import (
     UnreadableAnswer,
 )
 from fedapay_sync.models import Transaction
-from fedapay_sync.models.params.identifiers import checked_id
+from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.resources.api import Api
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
 from fedapay_sync.workflow.webhooks.inbox import Inbox
@@ -33,7 +33,7 @@ class StatusReader:
 
     def read(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> Transaction:
         """Read the transaction; a final state goes into the store like any other event."""
-        transaction_id = checked_id(id_transaction)
+        transaction_id = checked_transaction_id(id_transaction)
         key = self._keyring.key_for(transaction_id, api_key)
         transaction = self._transactions.retrieve(transaction_id, api_key=key)
         if str(transaction.id) != transaction_id:

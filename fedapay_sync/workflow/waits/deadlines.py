@@ -10,7 +10,7 @@ from typing import Optional
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier, TimerHandle
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
-from fedapay_sync.errors import ApiError, StoreError, TransportError
+from fedapay_sync.errors import ApiError, NotFound, StoreError, TransportError
 from fedapay_sync.resources.api import Api
 from fedapay_sync.store import Listen as ListenRecord
 from fedapay_sync.store.states import ListenState
@@ -105,7 +105,8 @@ class Deadlines:
             if not self._statuses.check(polled.transaction_id, polled.key):
                 waiter.settle(still_pending(waiter.id_transaction))
         except (ApiError, TransportError) as error:
-            waiter.settle(unknown(waiter.id_transaction, error))
+            if not (isinstance(error, NotFound) and self._waits.settle_unfounded(polled, error)):
+                waiter.settle(unknown(waiter.id_transaction, error))
 
     def _close(self, record: ListenRecord, polled: PolledTransaction) -> None:
         """The decision is ours to make: final, still pending, deleted, or not to be found out."""
@@ -126,7 +127,7 @@ class Deadlines:
                 # Another wait prolonged it while we asked: those whose time is over are told, nothing else changes.
                 self._waits.settle_overdue(polled, still_pending)
         except (ApiError, TransportError) as error:
-            if self._closed:
+            if self._closed or (isinstance(error, NotFound) and self._waits.settle_unfounded(polled, error)):
                 return
             log.warning("status of %s unknown at its deadline, still watched: %s", transaction_id, error)
             still_open = self._is_open(transaction_id)

@@ -5,8 +5,8 @@ import functools
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
-from fedapay_sync.errors import AmountMismatch, FedapayError
-from fedapay_sync.workflow.waits.outcomes import mismatched
+from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound
+from fedapay_sync.workflow.waits.outcomes import mismatched, unfounded
 from fedapay_sync.workflow.waits.waiters import OutcomeCallback, Waiter
 
 log = get_logger(__name__)
@@ -49,6 +49,8 @@ class ListenCallbacks:
             return
         if isinstance(verdict, AmountMismatch):
             verdict = mismatched(waiter.id_transaction, verdict)
+        elif isinstance(verdict, NotFound):
+            verdict = unfounded(waiter.id_transaction, verdict)
         while (callback := waiter.take_callback()) is not None:
             if isinstance(verdict, FedapayError):
                 self._call_when_known(waiter, callback)

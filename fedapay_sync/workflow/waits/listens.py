@@ -7,16 +7,24 @@ webhook in this process or another, a status read at FedaPay, a cancel.
 
 import functools
 import os
-from typing import Any, Iterable, List, Optional, Sequence, Union
+from typing import Any, Iterable, List, Optional, Union
 
 from fedapay_sync.common.config import DEFAULT_TIMEOUT, timeout_policy
 from fedapay_sync.common.credentials import account_label
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.enums import RETRIED_STATUSES, OnTimeout
-from fedapay_sync.errors import AmountMismatch, ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
+from fedapay_sync.errors import (
+    AmountMismatch,
+    ApiError,
+    FedapayError,
+    NotFound,
+    TransactionId,
+    TransportError,
+)
 from fedapay_sync.models import Outcome
-from fedapay_sync.models.params.identifiers import checked_id
+from fedapay_sync.models.params.identifiers import checked_transaction_id
+from fedapay_sync.models.params.waits import checked_ids, checked_timeout
 from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.callbacks.validation import check_callback
 from fedapay_sync.workflow.context import Context
@@ -24,7 +32,7 @@ from fedapay_sync.workflow.reconciliation.keyring import Keyring
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
 from fedapay_sync.workflow.waits.deadlines import GRACE
 from fedapay_sync.workflow.waits.listen_callbacks import RESTART_TIMEOUT, ListenCallbacks
-from fedapay_sync.workflow.waits.outcomes import OutcomeReader, still_pending, unknown
+from fedapay_sync.workflow.waits.outcomes import OutcomeReader, not_found, still_pending, unknown
 from fedapay_sync.workflow.waits.status_polling import LEASE, SPACING, StatusPolling
 from fedapay_sync.workflow.waits.waiters import OutcomeCallback, Waiter, WaiterRegistry
 
@@ -32,7 +40,7 @@ log = get_logger(__name__)
 
 #: So many waits begin in one commit: webhooks get their turn in between.
 _BATCH = 1000
-#: A thread that blocks looks up so often, in seconds. Five times a second cost 300 of them a twentieth of a core.
+#: A thread that blocks looks up so often, in seconds: five times a second cost 300 of them a twentieth of a core.
 _SLICE = 1.0
 
 
@@ -133,12 +141,11 @@ class Listens:
     ) -> Outcome:
         """Wait for the end, at most ``timeout`` and the grace."""
         if checked_timeout(timeout) == 0:
-            return self._look_once(id_transaction, self._keyring.key_for(id_transaction, api_key))
+            return self.look_once(id_transaction, self._keyring.key_for(id_transaction, api_key))
         (waiter,) = self._begin([id_transaction], timeout, on_timeout=on_timeout, api_key=api_key)
         try:
             if waiter.is_set():
-                # It had ended before; if the payer may have tried again since, FedaPay knows.
-                self._refresh_unpaid(id_transaction, api_key)
+                self._refresh(waiter.id_transaction, api_key)
             return self.result(waiter, None)
         finally:
             waiter.leave()
@@ -178,7 +185,7 @@ class Listens:
 
     def cancel(self, id_transaction: TransactionId) -> bool:
         """End the wait in every process. The transaction itself stays payable."""
-        transaction_id = checked_id(id_transaction)
+        transaction_id = checked_transaction_id(id_transaction)
         ended = self._store.listens.end(self._config.environment, transaction_id, ListenState.cancelled)
         self._notifier.notify(transaction_id)
         return ended
@@ -206,7 +213,7 @@ class Listens:
         """Store a row for each of these, and watch it. Where the end is known already, its waiter is set."""
         if callback is not None:
             check_callback(callback, "Le callback de l'attente")
-        given, seconds = _checked_ids(ids), checked_timeout(timeout)
+        given, seconds = checked_ids(ids), checked_timeout(timeout)
         policy = self._config.on_timeout if on_timeout is None else timeout_policy(on_timeout)
         keys = self._keyring.keys_for(map(str, given), api_key)
         labels = {key: account_label(key) for key in set(keys.values())}
@@ -229,6 +236,7 @@ class Listens:
             still_open = [each for each in begun if records[str(each.id_transaction)].is_open]
             self._polling.watch(
                 [(each, keys[str(each.id_transaction)]) for each in still_open],
+                unknown={number for number, record in records.items() if not record.known},
                 key_was_given=api_key is not None,
                 after=start * SPACING,
             )
@@ -246,54 +254,48 @@ class Listens:
         (waiter,) = self._begin([id_transaction], **asked)
         return waiter
 
-    def _refresh_unpaid(self, id_transaction: TransactionId, api_key: Optional[str]) -> None:
-        """Read the status once more where what is known of the end is that the payer may try again."""
-        try:
-            known = self._outcomes.of(id_transaction)
-        except AmountMismatch:
-            return
-        if known is None or known.reason not in RETRIED_STATUSES:
+    def _refresh(self, id_transaction: TransactionId, api_key: Optional[str]) -> None:
+        """
+        Read the status once more where what is known of the end may not be the last word: the payer may have tried
+        again, or what was told is not what was asked, and FedaPay's API decides.
+        """
+        if self._is_last_word(id_transaction):
             return
         try:
             self._statuses.check(str(id_transaction), self._keyring.key_for(id_transaction, api_key))
         except (ApiError, TransportError) as error:
             log.info("looking again at %s failed, what was known stands: %s", id_transaction, error.code)
 
-    def _look_once(self, id_transaction: TransactionId, key: str) -> Outcome:
-        transaction_id = checked_id(id_transaction)
-        outcome = self._outcomes.of(id_transaction)
-        if outcome is None or outcome.webhooks is None or outcome.reason in RETRIED_STATUSES:
-            # How an earlier wait ended says nothing about now.
+    def _is_last_word(self, id_transaction: TransactionId) -> bool:
+        try:
+            known = self._outcomes.of(id_transaction)
+        except AmountMismatch:
+            return False
+        # How an earlier wait ended says nothing about now.
+        return known is not None and known.webhooks is not None and known.reason not in RETRIED_STATUSES
+
+    def look_once(self, id_transaction: TransactionId, key: str) -> Outcome:
+        """
+        How the payment stands now, out of the store, or read at FedaPay where the store does not know its end.
+
+        Raises:
+            NotFound: FedaPay does not know it, and neither does this database.
+            StatusUnknown: FedaPay did not answer.
+            AmountMismatch: paid, but not what was asked for.
+        """
+        transaction_id = checked_transaction_id(id_transaction)
+        problem: Optional[FedapayError] = None
+        if not self._is_last_word(transaction_id):
             try:
                 self._statuses.check(transaction_id, key)
             except (ApiError, TransportError) as error:
-                raise unknown(id_transaction, error) from error
-            outcome = self._outcomes.of(id_transaction)
+                if isinstance(error, NotFound) and not self._store.listens.is_founded(
+                    self._config.environment, transaction_id
+                ):
+                    raise not_found(id_transaction, error) from None
+                problem = error
+        # As it was given: a number stays a number.
+        outcome = self._outcomes.of(transaction_id if isinstance(id_transaction, str) else id_transaction)
+        if problem is not None:
+            raise unknown(id_transaction, problem) from problem
         return outcome if outcome is not None and outcome.webhooks else still_pending(id_transaction)
-
-
-def checked_timeout(timeout: float) -> float:
-    """
-    Seconds to wait.
-
-    Raises:
-        InvalidArgument: no number of seconds, negative, not finite, or more than a month.
-    """
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout <= 31 * 86400:
-        raise InvalidArgument(
-            f"timeout={timeout!r} : un nombre de secondes de 0 (regarder une fois) à {31 * 86400} est attendu ; "
-            "600 par défaut.",
-            field="timeout",
-        )
-    return float(timeout)
-
-
-def _checked_ids(ids: Iterable[TransactionId]) -> Sequence[TransactionId]:
-    if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
-        raise InvalidArgument(
-            f"ids={ids!r} : une liste d'identifiants FedaPay est attendue ; pour un seul, appeler listen.", field="ids"
-        )
-    given = list(ids)
-    for each in given:
-        checked_id(each)
-    return given

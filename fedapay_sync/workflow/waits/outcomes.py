@@ -7,8 +7,9 @@ Only the store decides. Every thread and process that asks gets the same answer,
 from typing import List, Optional
 
 from fedapay_sync.enums import PAID_STATUSES, EventFutureStatus
-from fedapay_sync.errors import AmountMismatch, StatusUnknown, TransactionId
+from fedapay_sync.errors import AmountMismatch, NotFound, StatusUnknown, TransactionId
 from fedapay_sync.models import Outcome, Transaction
+from fedapay_sync.models.asked import sum_shown
 from fedapay_sync.store import StoredEvent
 from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.context import Context
@@ -65,10 +66,16 @@ class OutcomeReader:
     def _mismatch(self, id_transaction: TransactionId, transaction: Optional[Transaction]) -> AmountMismatch:
         asked = self._store.payments.of_transaction(self._environment, id_transaction)
         expected = f"{asked.amount} {asked.currency}" if asked else "inconnu"
-        received = f"{transaction.amount} (devise n° {transaction.currency_id})" if transaction else "inconnu"
+        received = sum_shown(transaction.to_dict()) if transaction else "inconnu"
+        way_out = (
+            f"connector.accept({id_transaction}) l'accepte tel quel."
+            if asked
+            else "Cette base n'a pas demandé cette transaction, qui porte la référence d'un de ses paiements ; "
+            "connector.adopt(merchant_reference, id_transaction) en fait ce paiement."
+        )
         return AmountMismatch(
             f"La transaction {id_transaction} est payée, mais pas ce qui était demandé : demandé {expected}, reçu "
-            f"{received}. Ne rien livrer avant d'avoir comparé avec la commande.",
+            f"{received}. Ne rien livrer avant d'avoir comparé avec la commande. {way_out}",
             id_transaction=id_transaction,
             expected=expected,
             received=received,
@@ -77,7 +84,23 @@ class OutcomeReader:
 
 def mismatched(id_transaction: TransactionId, error: AmountMismatch) -> Outcome:
     """What a callback is told where ``finalise`` raises."""
-    return Outcome(EventFutureStatus.RESOLVED, id_transaction=id_transaction, reason=error.message)
+    return Outcome(EventFutureStatus.RESOLVED, id_transaction=id_transaction, reason=error.message, error=error)
+
+
+def unfounded(id_transaction: TransactionId, error: NotFound) -> Outcome:
+    """What a callback is told of a transaction that FedaPay does not know."""
+    return Outcome(EventFutureStatus.CANCELLED, id_transaction=id_transaction, reason=error.message, error=error)
+
+
+def not_found(id_transaction: TransactionId, error: NotFound) -> NotFound:
+    """The error, in the words of a wait."""
+    facts = {name: value for name, value in error.__dict__.items() if name != "message"}
+    return NotFound(
+        f"FedaPay ne connaît pas la transaction {id_transaction}, et cette base non plus : rien n'est attendu. "
+        "Vérifier l'identifiant (celui que pay a rendu), et que la clé est celle de son compte et de son "
+        "environnement.",
+        **{**facts, "id_transaction": id_transaction},
+    )
 
 
 def still_pending(id_transaction: TransactionId) -> Outcome:

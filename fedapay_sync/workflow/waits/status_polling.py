@@ -6,12 +6,12 @@ A heartbeat renews the leases on the rows of these waits, so that no other proce
 
 import functools
 import threading
-from typing import Iterable, Optional, Tuple
+from typing import Collection, Iterable, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
-from fedapay_sync.errors import FedapayError, StoreError
+from fedapay_sync.errors import FedapayError, NotFound, StoreError
 from fedapay_sync.store import Listen as ListenRecord
 from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.context import Context
@@ -58,16 +58,22 @@ class StatusPolling:
         self._pool = DaemonThreadPool("fedapay-check", 4)
         self._beating = False
 
-    def watch(self, waiters: Iterable[Tuple[Waiter, str]], *, key_was_given: bool, after: float) -> None:
+    def watch(
+        self, waiters: Iterable[Tuple[Waiter, str]], *, unknown: Collection[str], key_was_given: bool, after: float
+    ) -> None:
         """
         Poll for each of these waiters, with its key, and decide at its deadline.
 
         Args:
+            unknown: transactions of which there is nothing in this database: FedaPay is asked at once whether it knows
+                them.
             after: seconds by which the first poll for the first of them is put off.
         """
-        first, joined = self._policy.first_interval + after, []
+        joined = []
         for place, (waiter, key) in enumerate(waiters):
-            polled = self._poll_from(str(waiter.id_transaction), key, first=first + place * SPACING, waiter=waiter)
+            transaction_id = str(waiter.id_transaction)
+            first = after + place * SPACING + (0.0 if transaction_id in unknown else self._policy.first_interval)
+            polled = self._poll_from(transaction_id, key, first=first, waiter=waiter)
             if key_was_given:
                 polled.key = key
             if waiter.verdict is None:
@@ -143,6 +149,8 @@ class StatusPolling:
         has_ended = False
         try:
             has_ended = self._has_ended(polled)
+        except NotFound as error:
+            has_ended = self._is_unfounded(polled, error)
         except FedapayError as error:
             log.warning("status check of %s failed, again later: %s", polled.transaction_id, error)
         finally:
@@ -172,6 +180,15 @@ class StatusPolling:
             self._deadlines.decide(polled, None)
             return False
         return self._statuses.check(polled.transaction_id, polled.key)
+
+    def _is_unfounded(self, polled: PolledTransaction, error: NotFound) -> bool:
+        try:
+            if self._waits.settle_unfounded(polled, error):
+                return True
+        except StoreError as problem:
+            log.warning("wait for %s not ended, again later: %s", polled.transaction_id, problem)
+        log.warning("FedaPay does not know %s, which this database knows", polled.transaction_id)
+        return False
 
     def _beat(self) -> None:
         """Renew the leases of the rows that this process polls for."""

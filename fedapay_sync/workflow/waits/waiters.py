@@ -8,13 +8,17 @@ if no other waiter needs that.
 import threading
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier, TimerHandle
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.enums import EventFutureStatus
-from fedapay_sync.errors import AmountMismatch, FedapayError, TransactionId
+from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, TransactionId
 from fedapay_sync.models import Outcome
+from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.context import Context
-from fedapay_sync.workflow.waits.outcomes import OutcomeReader, interrupted
+from fedapay_sync.workflow.waits.outcomes import OutcomeReader, interrupted, not_found
+
+log = get_logger(__name__)
 
 OutcomeCallback = Callable[[Outcome], Any]
 #: How a wait ended: an outcome to return, or an error to raise.
@@ -137,6 +141,8 @@ class WaiterRegistry:
     """The one owner of the waits' state: who waits for which transaction, and how each wait ended."""
 
     def __init__(self, context: Context, notifier: Notifier, outcomes: OutcomeReader) -> None:
+        self._environment = context.config.environment
+        self._store = context.store
         self._clock = context.clock
         self._notifier = notifier
         self._outcomes = outcomes
@@ -184,18 +190,32 @@ class WaiterRegistry:
 
     def settle(self, waiter: Waiter, verdict: End) -> None:
         """Give the waiter its verdict, unless it has one."""
-        with self.lock:
-            if waiter.verdict is not None:
-                return
-            waiter.verdict = verdict
-        self.leave(waiter)
-        waiter.set()
+        if self._decide(waiter, verdict):
+            self._part_with(waiter)
 
     def settle_overdue(self, polled: PolledTransaction, verdict: Callable[[TransactionId], End]) -> None:
         """Settle those waiters whose deadline has passed."""
         for waiter in polled.waiters:
             if waiter.deadline <= self._clock.monotonic() + 0.05:
                 waiter.settle(verdict(waiter.id_transaction))
+
+    def settle_unfounded(self, polled: PolledTransaction, error: NotFound) -> bool:
+        """
+        FedaPay does not know the transaction: settle its waiters with the error and end its row, unless there is more
+        of it in this database than a wait. False if there is.
+        """
+        if self._store.listens.is_founded(self._environment, polled.transaction_id):
+            return False
+        # The verdict before the row, in which a thread that wakes would find that it was cancelled; the row before the
+        # wake-up, after which the process may end.
+        waiters = [each for each in polled.waiters if self._decide(each, not_found(each.id_transaction, error))]
+        try:
+            self._store.listens.end(self._environment, polled.transaction_id, ListenState.cancelled)
+        finally:
+            for waiter in waiters:
+                self._part_with(waiter)
+        log.warning("neither FedaPay nor this database knows transaction %s", polled.transaction_id)
+        return True
 
     def leave(self, waiter: Waiter) -> None:
         """End what is done for the waiter. Its transaction is polled on if it may still be paid."""
@@ -237,6 +257,19 @@ class WaiterRegistry:
             self._polled.clear()
         for waiter in waiters:
             waiter.settle(interrupted(waiter.id_transaction))
+
+    def _decide(self, waiter: Waiter, verdict: End) -> bool:
+        """True for the one caller whose verdict stands."""
+        with self.lock:
+            if waiter.verdict is not None:
+                return False
+            waiter.verdict = verdict
+        return True
+
+    def _part_with(self, waiter: Waiter) -> None:
+        """It has its verdict: it leaves, and its threads wake."""
+        self.leave(waiter)
+        waiter.set()
 
     def _release(self, polled: PolledTransaction) -> None:
         if self.is_polled(polled):

@@ -10,12 +10,15 @@ from typing import Any, Dict, Mapping, Optional
 
 from fedapay_sync.enums import FINAL_STATUSES, PAID_STATUSES, RETRIED_STATUSES, TransactionStatus
 from fedapay_sync.errors import EventError
-from fedapay_sync.models.entity import TRANSACTION, kind_of
+from fedapay_sync.models.entity import TRANSACTION, id_of, kind_of
+from fedapay_sync.models.params.identifiers import canonical_id
 from fedapay_sync.models.schema import read_datetime, write_datetime
 
 #: Names that happen once in the life of an object: whatever the stamps say, "deliver the goods" happens once. What is
 #: repeated may carry the object as it is by then: a delivery of June 2024 named ``created`` has an approved entity.
 _ONCE = frozenset({"created", "approved", "transferred", "refunded", "expired", "deleted"})
+#: Names of what may happen several times to an object that has one stamp for it, which may be that of the first time.
+_SEVERAL = frozenset({"approved_partially_refunded", "transferred_partially_refunded"})
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,10 @@ def identify(event: Mapping[str, Any], *, environment: str, account: str, body_s
             "tel que FedaPay l'envoie."
         )
     kind = kind_of(event)
-    entity_id = _short_text(entity.get("id", event.get("object_id")))
+    entity_id = _short_text(id_of(event))
     if entity_id is None:
         raise EventError("Événement illisible : « entity.id » (nombre ou texte) est attendu.")
+    entity_id = canonical_id(entity_id)
     status = entity.get("status")
     status = status if isinstance(status, str) and _is_text(status, 40) else None
     kind = kind if _is_text(kind, 32) else "inconnu"
@@ -97,8 +101,11 @@ def _stamp(name: str, entity: Mapping[str, Any], body_sha256: str) -> str:
     what = name.rpartition(".")[2]
     if what in _ONCE:
         return ""
-    # What may be tried again happens once for each attempt of the payer.
-    stamp = entity.get(f"{what}_at" if what in RETRIED_STATUSES else "updated_at")
+    # The moment at which this very thing happened, where the object has one: it stays while the object goes on. What
+    # may be tried again happens once for each attempt of the payer.
+    stamp = None if what in _SEVERAL else entity.get(f"{what}_at")
+    if stamp is None and what not in RETRIED_STATUSES:
+        stamp = entity.get("updated_at")
     try:
         # One way to write an instant, so that a webhook and a status check mean the same one.
         return write_datetime(read_datetime(stamp))

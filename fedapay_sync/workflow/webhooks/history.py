@@ -9,9 +9,6 @@ from fedapay_sync.errors import EventError, InvalidArgument
 from fedapay_sync.models import WebhookHistory
 from fedapay_sync.store import LOCAL, StoredEvent
 
-#: Part of the key of an event that FedaPay's API has not confirmed.
-UNCONFIRMED = ":unconfirmed:"
-
 
 def history_of(stored: StoredEvent) -> WebhookHistory:
     """A stored event as callbacks and outcomes show it."""
@@ -21,6 +18,7 @@ def history_of(stored: StoredEvent) -> WebhookHistory:
         "event_key": stored.event_key,
         "attempt": max(stored.attempts, 1),
         "late": stored.late,
+        "known": stored.known,
         "suspect": stored.suspect,
         "repeats": stored.repeats,
         "source": stored.source,
@@ -45,11 +43,6 @@ def contents(stored: StoredEvent) -> Dict[str, Any]:
         "object_id": stored.entity_id,
         "entity": {"klass": f"v1/{stored.object}", "id": stored.entity_id, "status": stored.status},
     }
-
-
-def is_unconfirmed(stored: StoredEvent) -> bool:
-    """Whether FedaPay's API has still to confirm what this event says."""
-    return UNCONFIRMED in stored.event_key
 
 
 def decode(payload: bytes) -> Dict[str, Any]:

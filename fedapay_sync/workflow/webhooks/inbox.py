@@ -5,7 +5,6 @@ Whatever the way, a fact is committed under the same key, once. Only after the c
 callback worker notified, and only then may the caller acknowledge it.
 """
 
-import dataclasses
 import hashlib
 import json
 from typing import Any, Dict, Mapping, Optional
@@ -14,15 +13,13 @@ from fedapay_sync.common.credentials import require_webhook_secrets
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.errors import ConfigError, EventError
-from fedapay_sync.models.entity import TRANSACTION
-from fedapay_sync.models.schema import read_francs
 from fedapay_sync.signature import verify
-from fedapay_sync.store import UNREADABLE, Accepted, NewEvent, StoredEvent
-from fedapay_sync.store.states import WorkState
+from fedapay_sync.store import Accepted, NewEvent, StoredEvent
+from fedapay_sync.store.states import EventKind, WorkState
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker, PermanentFailure
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.webhooks.event_identity import Identity, event_from_transaction, identify
-from fedapay_sync.workflow.webhooks.history import UNCONFIRMED, decode
+from fedapay_sync.workflow.webhooks.history import decode
 
 log = get_logger(__name__)
 
@@ -103,15 +100,15 @@ class Inbox:
     def ingest_status(self, transaction: Mapping[str, Any]) -> Accepted:
         """Take in a transaction just read from FedaPay, as the event it amounts to."""
         event = event_from_transaction(transaction)
-        return self._keep(event, json.dumps(event, separators=(",", ":")).encode("ascii"), "status")
+        return self._keep(event, _body(event), "status", from_api=True)
 
     def ingest_listed(self, event: Mapping[str, Any]) -> Accepted:
         """Take in an event out of FedaPay's list, in the form that its webhook has."""
-        return self._keep(dict(event), json.dumps(event, separators=(",", ":")).encode("ascii"), "events")
+        return self._keep(dict(event), _body(event), "events")
 
     def ingest_confirmed(self, event: Dict[str, Any], source: str) -> Accepted:
         """Take in an event whose entity is by now what FedaPay's API says of it."""
-        return self._keep(event, json.dumps(event, separators=(",", ":")).encode("ascii"), source)
+        return self._keep(event, _body(event), source, from_api=True)
 
     def reread(self, work: StoredEvent) -> Accepted:
         """
@@ -129,7 +126,7 @@ class Inbox:
 
     def _take(self, event: Dict[str, Any], body: bytes, source: str) -> Accepted:
         """Keep what was told from outside: as a fact, or as unconfirmed until FedaPay's API confirms it."""
-        return self._keep(event, body, source, unconfirmed=self._config.confirm_with_api)
+        return self._keep(event, body, source, to_confirm=self._config.confirm_with_api)
 
     def _identified(self, event: Mapping[str, Any], digest: str, account: Optional[str] = None) -> Identity:
         return identify(
@@ -139,13 +136,15 @@ class Inbox:
             body_sha256=digest,
         )
 
-    def _keep(self, event: Dict[str, Any], body: bytes, source: str, *, unconfirmed: bool = False) -> Accepted:
+    def _keep(
+        self, event: Dict[str, Any], body: bytes, source: str, *, from_api: bool = False, to_confirm: bool = False
+    ) -> Accepted:
         digest = _digest(body)
         try:
             identity = self._identified(event, digest)
         except EventError as error:
             return self._set_aside(body, error, source)
-        entity, config = event["entity"], self._config
+        config = self._config
         others = dict.fromkeys(account for account in config.accounts if account != config.account)
         new = NewEvent(
             **identity.__dict__,
@@ -155,17 +154,19 @@ class Inbox:
             body=body,
             body_sha256=digest,
             received_at=self._clock.now(),
-            amount=_francs(entity.get("amount")) if identity.object == TRANSACTION else None,
-            currency_id=_currency_id(entity) if identity.object == TRANSACTION else None,
+            entity=event["entity"],
+            from_api=from_api,
+            to_confirm=to_confirm,
             # Stored before a change of the API's key, the same fact lies under the old key's label.
             also_known_as=tuple(self._identified(event, digest, account).dedup_key for account in others),
         )
-        unconfirmed = unconfirmed and new.is_final
-        accepted = self._store.events.accept(_unconfirmed(new) if unconfirmed else new)
+        accepted = self._store.events.accept(new)
         self._announce(identity.name, identity.entity_id, accepted, source)
-        return dataclasses.replace(accepted, to_confirm=identity.entity_id) if unconfirmed else accepted
+        return accepted
 
     def _announce(self, name: str, entity_id: str, accepted: Accepted, source: str) -> None:
+        if accepted.taken_back:
+            log.error("transaction %s was told paid, and FedaPay now says that it is not what was asked", entity_id)
         if not accepted.new:
             log.info("%s: %s of %s was known already", source, name, entity_id)
             return
@@ -177,7 +178,9 @@ class Inbox:
                 entity_id,
             )
         if accepted.suspect:
-            log.error("%s for %s carries another amount or currency than was asked for", name, entity_id)
+            log.error("%s for %s says paid, and it is not the payment that was asked for", name, entity_id)
+        if accepted.to_confirm:
+            log.info("%s for %s is not believed before FedaPay's API says so, too", name, entity_id)
         if accepted.is_final:
             self._notifier.notify(entity_id)
         self._callbacks.notify()
@@ -185,15 +188,15 @@ class Inbox:
     def _set_aside(self, body: bytes, error: EventError, source: str = "webhook") -> Accepted:
         digest = _digest(body)
         log.error("%s that cannot be read set aside (sha256 %s): %s", source, digest[:12], error)
-        config = self._config
+        config, kind = self._config, EventKind.unreadable
         return self._store.events.accept(
             NewEvent(
-                dedup_key=hashlib.sha256(f"{UNREADABLE}:{config.environment}:{digest}".encode()).hexdigest(),
-                event_key=f"{config.environment}:{config.account}:{UNREADABLE}:{digest[:16]}",
+                dedup_key=hashlib.sha256(f"{kind}:{config.environment}:{digest}".encode()).hexdigest(),
+                event_key=f"{config.environment}:{config.account}:{kind}:{digest[:16]}",
                 environment=config.environment,
                 account=config.account,
-                name=UNREADABLE,
-                object=UNREADABLE,
+                name=kind,
+                object=kind,
                 entity_id=digest[:16],
                 status=None,
                 is_final=False,
@@ -204,39 +207,14 @@ class Inbox:
                 received_at=self._clock.now(),
                 work_state=WorkState.dead,
                 last_error=error.message[:500],
+                kind=kind,
             )
         )
 
 
+def _body(event: Mapping[str, Any]) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode("ascii")
+
+
 def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
-
-
-def _francs(value: Any) -> Optional[int]:
-    try:
-        return None if value is None else read_francs(value)
-    except (ValueError, ArithmeticError):
-        log.warning("odd amount in an event; it cannot be compared with what was asked for")
-        return None
-
-
-def _currency_id(entity: Mapping[str, Any]) -> Optional[int]:
-    value = entity.get("currency_id")
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _unconfirmed(event: NewEvent) -> NewEvent:
-    """
-    The event as something merely said: it ends nothing, and has a key of its own.
-
-    Under the true key it would make the true event, when that comes, a duplicate that no callback is told of.
-    """
-    readable = event.event_key if len(event.event_key) <= 130 else event.event_key[:130]
-    return dataclasses.replace(
-        event,
-        dedup_key=hashlib.sha256(f"{UNCONFIRMED}{event.dedup_key}{event.body_sha256}".encode()).hexdigest(),
-        event_key=f"{readable}{UNCONFIRMED}{event.body_sha256[:16]}",
-        is_final=False,
-        is_paid=False,
-        also_known_as=(),
-    )

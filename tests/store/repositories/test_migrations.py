@@ -55,7 +55,9 @@ def old(db_url):
 def content(path):
     """What version 1 knew, table by table."""
     columns = {
-        "fp_event": "*",
+        "fp_event": "id, dedup_key, event_key, environment, account, name, object, entity_id, status, is_final, late, "
+        "suspect, repeats, source, body, body_sha256, received_at, work_state, attempts, run_after, lease_owner, "
+        "finished_at, last_error",
         "fp_listen": "*",
         "fp_payment": "id, environment, account, merchant_reference, amount, currency, currency_id, transaction_id, "
         "state, created_at, updated_at",

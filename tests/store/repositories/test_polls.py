@@ -104,7 +104,7 @@ def test_what_is_over_is_not_polled(store, payment, clock):
     ],
 )
 def test_an_event_that_tells_the_end_spares_the_poll(store, payment, make_event, clock, name, over):
-    store.events.accept(make_event(payment(), name))
+    store.events.accept(make_event(payment(), name, amount=500, currency_id=1))
     clock.advance(61)
     assert (claim(store) is None) == over
     assert (store.polls.next_due("sandbox", ["shop"]) is None) == over

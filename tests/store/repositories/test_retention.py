@@ -83,7 +83,7 @@ def test_a_purge_forgets_what_is_over_and_keeps_the_keys(store, done, make_event
     """
     A year later the same event is still known.
     """
-    event = make_event("1")
+    event = make_event("1", amount=500, currency_id=1)
     store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
     store.payments.transition("sandbox", "shop", "CMD-1", "sent", transaction_id="1")
     listen(store, "1")

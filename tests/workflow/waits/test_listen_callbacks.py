@@ -201,10 +201,11 @@ def test_what_is_no_ordinary_function_is_refused_before_anything_happens(shop, c
     assert shop._per_process.get().store.listens.get("sandbox", number) is None
 
 
-def test_many_listens_take_no_thread_each(make_connector, told, eventually):
+def test_many_listens_take_no_thread_each(make_connector, emulator, told, eventually):
     """
     Rows and heap entries; tests/benchmarks/test_listens.py has the figures of ten thousand.
     """
+    emulator.fail_next("/v1/transactions/", method="GET", status=503, times=1_000_000)
     connector = make_connector(pace=NEVER)
     connector.listen(1)
     before = threading.active_count()

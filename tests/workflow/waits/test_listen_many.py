@@ -27,6 +27,12 @@ def parts_of(connector):
     return connector._per_process.get()
 
 
+@pytest.fixture
+def silent(emulator):
+    """FedaPay says of no transaction whether it knows it."""
+    emulator.fail_next("/v1/transactions/", method="GET", status=503, times=1_000_000)
+
+
 def pay(connector, **changes):
     return connector.pay(SETUP, CLIENT, 500, **changes).id_transaction
 
@@ -128,7 +134,7 @@ def test_first_looks_are_spread_over_time(make_connector, emulator, clock, event
     eventually(lambda: clock.advance(0.2) or looks() == 20)
 
 
-def test_a_store_that_fails_in_the_midst_leaves_nothing_half_done(shop, emulator, eventually):
+def test_a_store_that_fails_in_the_midst_leaves_nothing_half_done(shop, emulator, eventually, silent):
     """
     What was written is watched; nobody was given a callback, and the same list once more is told once.
     """
@@ -167,7 +173,7 @@ def test_a_deadline_that_has_come_before_anybody_could_be_woken_is_told(shop, cl
     assert {outcome.status for outcome in told} == {EventFutureStatus.TIMEOUT}
 
 
-def test_closing_tells_them_all(shop, eventually):
+def test_closing_tells_them_all(shop, eventually, silent):
     told = []
     shop.listen_many(range(1, 51), callback=told.append)
     shop.close()
@@ -175,7 +181,7 @@ def test_closing_tells_them_all(shop, eventually):
     assert {outcome.status for outcome in told} == {EventFutureStatus.CANCELLED_INTERNALLY}
 
 
-def test_one_handle_may_be_asked_by_several_threads(shop, monkeypatch):
+def test_one_handle_may_be_asked_by_several_threads(shop, monkeypatch, silent):
     """
     Whoever finds the end takes the bell away; he who blocks on the same handle hears of it all the same, and at once.
     """
@@ -191,7 +197,7 @@ def test_one_handle_may_be_asked_by_several_threads(shop, monkeypatch):
         assert ends and ends[0].status == EventFutureStatus.CANCELLED
 
 
-def test_an_end_by_another_process_reaches_one_among_many_at_once(make_connector, eventually):
+def test_an_end_by_another_process_reaches_one_among_many_at_once(make_connector, eventually, silent):
     """
     Not with the full look two seconds later: what has ended lately is asked for, not each of those that wait.
     """
