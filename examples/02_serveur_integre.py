@@ -28,7 +28,8 @@ def payment_callback(data: PaymentHistory) -> None:
 
 def webhook_callback(data: WebhookHistory) -> None:
     # Une fois par événement, quoi que FedaPay répète.
-    print(f"Webhook reçu : {data.name}, payé : {data.paid}")
+    # paid : payé, et ce qui était demandé. known : demandé par cette base. suspect : payé, mais autre chose.
+    print(f"Webhook reçu : {data.name}, payé : {data.paid and data.known}, suspect : {data.suspect}")
 
 
 def main() -> None:

@@ -10,10 +10,11 @@ Lit FEDAPAY_API_URL, FEDAPAY_API_KEY et FEDAPAY_AUTH_KEY dans l'environnement, e
 import os
 from typing import Any, Dict, Tuple
 
-from flask import Flask, request
+from flask import Flask, request, url_for
 
 from fedapay_sync import (
     FedapayConnector,
+    FedapayError,
     MethodesPaiement,
     Outcome,
     PaiementSetup,
@@ -30,7 +31,11 @@ commandes: Dict[str, str] = {}
 
 
 def webhook_callback(data: WebhookHistory) -> None:
-    if data.paid and data.id_transaction is not None:
+    if data.suspect:
+        # Payé, mais pas ce qui était demandé : une personne regarde avant de livrer.
+        commandes[str(data.id_transaction)] = "à vérifier"
+    elif data.paid and data.known:
+        # known : demandé par cette base. Ce qui vient d'ailleurs n'est la commande de personne ici.
         commandes[str(data.id_transaction)] = "payée"
 
 
@@ -51,6 +56,7 @@ def commander() -> Tuple[Dict[str, Any], int]:
         setup=PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test),
         client_infos=UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001"),
         montant_paiement=1000,
+        callback_url=url_for("retour", _external=True),
     )
     commandes.setdefault(str(resp.id_transaction), "en attente")
     # Rien d'autre à faire : si le webhook se perd, ou si l'application redémarre, le paiement est lu chez FedaPay et
@@ -61,6 +67,17 @@ def commander() -> Tuple[Dict[str, Any], int]:
 @app.get("/commandes/<numero>")
 def suivre(numero: str) -> Dict[str, str]:
     return {"commande": numero, "etat": commandes.get(numero, "inconnue")}
+
+
+@app.get("/retour")
+def retour() -> Dict[str, str]:
+    # La page où FedaPay renvoie le navigateur (callback_url de pay). Le statut écrit dans l'adresse ne prouve rien :
+    # returned l'ignore, et répond avec ce que la base ou FedaPay en sait.
+    try:
+        outcome = fedapay.returned(request.args)
+    except FedapayError as error:
+        return {"commande": str(error.id_transaction), "etat": "en cours de vérification"}
+    return {"commande": str(outcome.id_transaction), "etat": "payée" if outcome.paid else "en attente"}
 
 
 @app.post("/webhooks/fedapay")

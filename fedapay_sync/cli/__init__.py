@@ -13,6 +13,7 @@ from fedapay_sync._version import VERSION
 _COMMANDS: Dict[str, Tuple[str, str]] = {
     "demo": (".demo", "Essayer un paiement complet, sans compte ni réseau."),
     "emulator": (".emulator", "Servir un FedaPay à soi sur cette machine."),
+    "forget": (".maintenance", "Ne plus suivre une transaction."),
     "import-async": (".maintenance", "Reprendre les attentes du connecteur asynchrone."),
     "parked": (".maintenance", "Montrer les événements mis de côté."),
     "purge": (".maintenance", "Effacer ce qui est fini depuis longtemps."),

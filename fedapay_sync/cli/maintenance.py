@@ -1,4 +1,4 @@
-"""``fedapay-sync parked``, ``replay``, ``purge`` and ``import-async``: maintenance of the shop's database."""
+"""``fedapay-sync parked``, ``replay``, ``forget``, ``purge``, ``import-async``: maintenance of the shop's database."""
 
 import contextlib
 from datetime import datetime, timezone
@@ -11,6 +11,7 @@ from fedapay_sync.common.config import database_url
 from fedapay_sync.common.env import DB_URL
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.errors import FedapayError
+from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.store import StoredEvent
 from fedapay_sync.store.states import EventKind
 from fedapay_sync.store.store import Store
@@ -76,6 +77,29 @@ def replay(key: Optional[str]) -> None:
     click.echo(f"{_counted(count, 'événement')} à rappeler.")
     if any(work.kind == EventKind.unreadable for work in found):
         click.echo("Ceux qui étaient illisibles seront relus ; s'ils le sont encore, ils seront remis de côté.")
+
+
+@click.command("forget")
+@click.argument("id_transaction", metavar="ID")
+@click.option("--live", is_flag=True, help="Une transaction du compte réel ; sans cela, de sandbox ou d'un émulateur.")
+@_HELP
+def forget(id_transaction: str, live: bool) -> None:
+    """
+    Ne plus suivre une transaction.
+
+    ID est celui que pay a rendu. Le paiement est oublié et son attente annulée : utile quand un émulateur a été vidé.
+    Les événements déjà reçus restent. Une transaction payée entre-temps n'est plus cherchée chez FedaPay.
+    """
+    with _database() as store:
+        number = checked_transaction_id(id_transaction)
+        forgotten = store.payments.forget("live" if live else "sandbox", number)
+    if not forgotten:
+        raise click.ClickException(
+            f"rien n'est suivi sous {number} ici. Essayer avec --live, ou vérifier {DB_URL}."
+            if not live
+            else f"rien n'est suivi sous {number} ici. Essayer sans --live, ou vérifier {DB_URL}."
+        )
+    click.echo(f"Transaction {number} oubliée.")
 
 
 @click.command("purge")

@@ -1,4 +1,4 @@
-"""``fedapay-sync parked``, ``replay``, ``purge`` and ``import-async``, as an operator types them."""
+"""``fedapay-sync parked``, ``replay``, ``forget``, ``purge`` and ``import-async``, as an operator types them."""
 
 import sqlite3
 from pathlib import Path
@@ -56,6 +56,21 @@ def test_parked_events_are_shown_and_replayed(run, store):
     assert [work.entity_id for work in claimed] == ["7"]
 
 
+def test_a_transaction_is_forgotten_where_it_is_said_to_be(run, store):
+    """
+    The real account's only when asked for; what is not followed up is said, with what to look at.
+    """
+    for environment in ("sandbox", "live"):
+        store.payments.add_intent(environment, "shop", "CMD-1", amount=500, currency="XOF")
+        store.payments.transition(environment, "shop", "CMD-1", "created", transaction_id="42")
+
+    assert run("forget", "0042") == (0, "Transaction 42 oubliée.\n")
+    code, said = run("forget", "42")
+    assert code == 1 and "--live" in said and "FEDAPAY_DB_URL" in said
+    assert run("forget", "42", "--live") == (0, "Transaction 42 oubliée.\n")
+    assert run("forget", "42", "--live")[0] == run("forget", "../42")[0] == 1
+
+
 def test_purge_says_what_it_forgot(run, store):
     run("replay")
     assert run("purge", "--days", "30") == (0, "Effacé : 0 attente, 0 paiement, 1 corps d'événements.\n")
@@ -68,7 +83,7 @@ def test_purge_wants_a_number_of_days(run, store, days):
     assert code == 2 and "--days" in said
 
 
-@pytest.mark.parametrize("command", [("parked",), ("replay",), ("purge", "--days", "1")])
+@pytest.mark.parametrize("command", [("parked",), ("replay",), ("forget", "7"), ("purge", "--days", "1")])
 def test_no_database_is_made_by_looking_for_one(run, db_url, command):
     """
     A wrong folder or a forgotten variable must not look like an empty shop.

@@ -154,6 +154,10 @@ def test_example_4_marks_an_order_paid_in_an_existing_flask_application(stage: S
         )
         assert state
         assert session.get(f"{shop}/commandes/{order}", timeout=5).json()["etat"] == "payée"
+        # The payer's browser comes back: what it says is not believed, what the shop knows is.
+        for number, state in ((order, "payée"), ("999", "en cours de vérification")):
+            back = session.get(f"{shop}/retour?id={number}&status=declined", timeout=30).json()
+            assert back == {"commande": number, "etat": state}
     finally:
         process.terminate()
         process.communicate(timeout=10)

@@ -294,7 +294,6 @@ class Listens:
                 ):
                     raise not_found(id_transaction, error) from None
                 problem = error
-        # As it was given: a number stays a number.
         outcome = self._outcomes.of(transaction_id if isinstance(id_transaction, str) else id_transaction)
         if problem is not None:
             raise unknown(id_transaction, problem) from problem
