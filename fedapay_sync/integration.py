@@ -10,6 +10,7 @@ from typing import Any, Callable, Mapping, Optional, Tuple
 from fedapay_sync.common.credentials import api_key as checked_key
 from fedapay_sync.common.credentials import api_url as checked_url
 from fedapay_sync.common.env import API_KEY, API_URL, from_environment
+from fedapay_sync.common.frames import private_methods
 from fedapay_sync.enums import TypesPaiement
 from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
 from fedapay_sync.models import (
@@ -34,6 +35,7 @@ from fedapay_sync.transport.transport import BUDGET, TIMEOUTS, Transport
 Params = Optional[Mapping[str, Any]]
 
 
+@private_methods
 class Integration(Api):
     """
     Toutes les ressources de FedaPay pour un compte marchand.

@@ -12,6 +12,7 @@ import re
 from typing import List, Optional, Sequence, Tuple, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
+from fedapay_sync.common.frames import private
 from fedapay_sync.errors import ConfigError, SignatureError
 
 HEADER = "X-FEDAPAY-SIGNATURE"
@@ -26,6 +27,7 @@ _TIME = re.compile(r"[0-9]{1,11}\Z")
 _HEX = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 
+@private
 def sign(payload: bytes, secret: str, timestamp: Optional[int] = None) -> str:
     """
     Valeur de l'en-tête de signature pour ce corps.
@@ -43,6 +45,7 @@ def sign(payload: bytes, secret: str, timestamp: Optional[int] = None) -> str:
     return f"t={stamp},s={_digest(payload, secret, stamp)}"
 
 
+@private
 def verify(
     payload: bytes,
     header: Optional[str],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import DEFAULT_PORT, DEFAULT_TIMEOUT, checked_days, read_config
 from fedapay_sync.common.credentials import require_webhook_secrets
+from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.connector.per_process import PerProcess
@@ -53,6 +54,7 @@ FinalCallback = Callable[[EventFutureStatus, Optional[List[WebhookHistory]]], An
 Observer = Callable[[Exchange], object]
 
 
+@private_methods
 class Connector:
     """
     Un compte FedaPay : paiements, attentes, webhooks.
@@ -239,8 +241,7 @@ class Connector:
             >>> connector.returned({"id": str(paiement.id_transaction), "status": "approved"}).paid
             True
         """
-        runtime, number = self._started_runtime(), id_of_return(query)
-        return runtime.listens.look_once(number, runtime.keyring.key_for(number))
+        return self._started_runtime().lookup.now(id_of_return(query))
 
     def check_status(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> Transaction:
         """

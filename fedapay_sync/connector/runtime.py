@@ -28,6 +28,7 @@ from fedapay_sync.workflow.waits.deadlines import GRACE, Deadlines
 from fedapay_sync.workflow.waits.listens import Listens
 from fedapay_sync.workflow.waits.outcomes import OutcomeReader
 from fedapay_sync.workflow.waits.recovery import Recovery
+from fedapay_sync.workflow.waits.status_lookup import StatusLookup
 from fedapay_sync.workflow.waits.status_polling import StatusPolling
 from fedapay_sync.workflow.waits.waiters import WaiterRegistry
 from fedapay_sync.workflow.webhooks.inbox import Inbox
@@ -75,7 +76,8 @@ class Runtime:
         self.waits = WaiterRegistry(context, notifier, self.outcomes)
         deadlines = Deadlines(context, quick_api, notifier, self.statuses, self.callbacks, self.waits)
         self.polling = StatusPolling(context, notifier, self.statuses, policy, deadlines, self.waits)
-        self.listens = Listens(context, notifier, self.keyring, self.statuses, self.outcomes, self.waits, self.polling)
+        self.lookup = StatusLookup(context, self.statuses, self.outcomes)
+        self.listens = Listens(context, notifier, self.keyring, self.lookup, self.waits, self.polling)
         catch_up = EventCatchUp(context, self.api, self.inbox)
         self.reconciler = Reconciler(context, quick_api, notifier, self.keyring, self.statuses, catch_up, policy)
         self.payments = Payments(context, self.api, self.callbacks, self.reconciler)

@@ -5,6 +5,7 @@ import threading
 from typing import Any, ClassVar, Dict, Optional
 
 from fedapay_sync.common.config import differences
+from fedapay_sync.common.frames import private, private_methods
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.errors import ConfigError
 
@@ -12,6 +13,7 @@ from fedapay_sync.errors import ConfigError
 class _Shared(type):
     """Makes the class give its one instance, or say why it cannot."""
 
+    @private
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         with _shared_lock:
             shared = FedapayConnector._shared
@@ -41,6 +43,7 @@ def _bound(args: Any, kwargs: Any, *, defaults: bool) -> Dict[str, Any]:
     return {name: value for name, value in bound.arguments.items() if name != "self"}
 
 
+@private_methods
 class FedapayConnector(Connector, metaclass=_Shared):
     """
     Le connecteur unique et partagé du processus : ``FedapayConnector()`` rend toujours le même.

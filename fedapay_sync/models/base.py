@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Callable, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar
 
+from fedapay_sync.common.frames import private
 from fedapay_sync.common.masking import mask
 from fedapay_sync.models.schema import checked_mapping, load, reader_of, schema_of, to_plain, unknown_fields
 
@@ -39,6 +40,7 @@ class Model:
         return made
 
     @classmethod
+    @private
     def from_dict(cls: Type[M], data: Mapping[str, Any], *, strict: bool = False) -> M:
         """
         Lit un objet tel que FedaPay l'envoie, sans son enveloppe.

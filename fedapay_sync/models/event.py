@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union
 
+from fedapay_sync.common.frames import private
 from fedapay_sync.enums import TransactionStatus
 from fedapay_sync.models.account import Account
 from fedapay_sync.models.base import Json, Model
@@ -37,6 +38,7 @@ class WebhookTransaction(Model):
     account: Union[Account, Any, None] = None
 
     @classmethod
+    @private
     def from_dict(cls: Type[W], data: Mapping[str, Any], *, strict: bool = False) -> W:
         """Lit un événement. ``entity`` devient une ``Transaction`` si l'objet en est une et qu'elle se lit."""
         event = super().from_dict({**data, "entity": None} if isinstance(data, Mapping) else data, strict=strict)
@@ -132,6 +134,7 @@ class Event(Model):
     object: Optional[str] = None
 
     @classmethod
+    @private
     def from_dict(cls: Type[E], data: Mapping[str, Any], *, strict: bool = False) -> E:
         """Lit un événement. ``entity``, du JSON dans un texte chez FedaPay, devient le modèle de son genre."""
         event = super().from_dict({**data, "entity": None} if isinstance(data, Mapping) else data, strict=strict)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Optional, Tuple, Type, TypeVar, Union
 import marshmallow.validate
 
 from fedapay_sync.common.countries import COUNTRIES, SANDBOX_METHOD, push_methods
+from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.enums import Environment, MethodesPaiement, Pays, TransactionStatus, TypesPaiement
@@ -54,6 +55,7 @@ def checked_phone_number(number: Any, field: str = "tel") -> str:
     return text
 
 
+@private_methods
 @dataclass(frozen=True)
 class UserData(Model):
     """
@@ -94,6 +96,7 @@ class UserData(Model):
             object.__setattr__(self, "tel", checked_phone_number(self.tel))
 
 
+@private_methods
 @dataclass(frozen=True)
 class PaiementSetup(Model):
     """

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, List, Mapping, Optional, Tuple, Type, TypeVar, Union
 
+from fedapay_sync.common.frames import private
 from fedapay_sync.models.base import FedapayObject, Json, Model
 from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.schema import Francs
@@ -67,6 +68,7 @@ class PageVerification(Model):
     settings: Union[Json, Any, None] = None
 
     @classmethod
+    @private
     def from_dict(cls: Type[V], data: Mapping[str, Any], *, strict: bool = False) -> V:
         """Lit la réponse. FedaPay y écrit aussi ``sesstings`` pour ``settings``."""
         if isinstance(data, Mapping) and "sesstings" in data and "settings" not in data:

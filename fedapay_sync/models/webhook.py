@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Mapping, Optional, Tuple, Type, TypeVar
 
+from fedapay_sync.common.frames import private
 from fedapay_sync.models.base import FedapayObject, Json, Model
 from fedapay_sync.models.entity import Entity, read_entity
 
@@ -54,6 +55,7 @@ class WebhookSample(Model):
     entity: Entity = None
 
     @classmethod
+    @private
     def from_dict(cls: Type[S], data: Mapping[str, Any], *, strict: bool = False) -> S:
         """Lit un événement d'essai. ``entity`` devient le modèle de son genre."""
         sample = super().from_dict({**data, "entity": None} if isinstance(data, Mapping) else data, strict=strict)

@@ -2,6 +2,7 @@
 
 from typing import Callable, Optional
 
+from fedapay_sync.common.frames import private_methods
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.models.params.identifiers import checked_id
 from fedapay_sync.resources import (
@@ -23,6 +24,7 @@ from fedapay_sync.resources.base import Requestor
 from fedapay_sync.transport.transport import Transport
 
 
+@private_methods
 class Api:
     """
     Les ressources de FedaPay.

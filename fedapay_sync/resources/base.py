@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Optional, Type, TypeVar
 
+from fedapay_sync.common.frames import private, private_methods
 from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.errors import InvalidArgument, TransactionId
 from fedapay_sync.models import Model
@@ -59,6 +60,10 @@ class Resource(Generic[M]):
     model: Type[M]
     body: Type[Body] = Body
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        private_methods(cls)
+
     def __init__(self, requestor: Requestor) -> None:
         self._requestor = requestor
 
@@ -91,7 +96,7 @@ class Resource(Generic[M]):
             self.path,
             [build_model(self.model, each, response) for each in items],
             box.get("meta"),
-            lambda number: self._list_page(path, {**params, "page": number}, api_key),
+            private(lambda number: self._list_page(path, {**params, "page": number}, api_key)),
         )
 
 

@@ -247,9 +247,9 @@ class IdempotentCreatable(Creatable[M]):
         theirs, number = getattr(made, "merchant_reference", None), getattr(made, "id", None)
         if theirs not in (None, reference):
             raise UnreadableAnswer(
-                f"FedaPay a répondu par un autre objet ({number}, référence {theirs!r} au lieu de {reference!r}). Ne "
-                "rien livrer ni verser sur sa foi ; recommencer avec cette même référence, et prévenir FedaPay si "
-                "cela dure.",
+                f"FedaPay a répondu par un autre objet ({number}, référence {mask(theirs)!r} au lieu de "
+                f"{mask(reference)!r}). Ne rien livrer ni verser sur sa foi ; recommencer avec cette même référence, "
+                "et prévenir FedaPay si cela dure.",
                 merchant_reference=reference,
             )
         return made

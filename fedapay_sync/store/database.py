@@ -1,11 +1,26 @@
 """What the repositories, the migrations and the writer ask of a Peewee database, whichever it is."""
 
 import abc
+import logging
 from typing import Callable, TypeVar
 
 import peewee
 
 T = TypeVar("T")
+
+
+class _ParameterFilter(logging.Filter):
+    """Peewee logs each statement with its parameters: of those on our tables the statement alone stays."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, tuple) and record.msg and "fp_" in str(record.msg[0]):
+            record.msg, record.args = str(record.msg[0]), None
+        return True
+
+
+# Peewee's own logger; adding it twice is adding it once.
+_FILTER = _ParameterFilter()
+logging.getLogger("peewee").addFilter(_FILTER)
 
 
 class Database(peewee.Database, abc.ABC):

@@ -8,6 +8,7 @@ becomes this payment's only if it is what was asked: another program may have us
 from typing import Any, Dict, Optional, Sequence
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.masking import mask
 from fedapay_sync.errors import (
     ApiError,
     BadRequest,
@@ -79,7 +80,7 @@ class PaymentCreation:
         other = tuple(name for name in ("amount", "currency") if getattr(known, name) != getattr(asked, name))
         if other:
             raise ReferenceTaken(
-                f"merchant_reference={known.merchant_reference!r} désigne déjà un paiement de {known.amount} "
+                f"merchant_reference={mask(known.merchant_reference)!r} désigne déjà un paiement de {known.amount} "
                 f"{known.currency} ; celui-ci est de {asked.amount} {asked.currency}. Donner une référence neuve.",
                 merchant_reference=known.merchant_reference,
                 id_transaction=None if known.transaction_id is None else public_id(known.transaction_id),
@@ -134,8 +135,8 @@ class PaymentCreation:
         if others is not None and others.merchant_reference != row.reference:
             raise UnreadableAnswer(
                 f"FedaPay a répondu par la transaction {transaction.id}, qui est déjà celle d'un autre paiement "
-                f"({others.merchant_reference!r} au lieu de {row.reference!r}). Ne rien livrer sur sa foi ; rappeler "
-                "pay avec cette même référence, et prévenir FedaPay si cela dure."
+                f"({mask(others.merchant_reference)!r} au lieu de {mask(row.reference)!r}). Ne rien livrer sur sa "
+                "foi ; rappeler pay avec cette même référence, et prévenir FedaPay si cela dure."
             )
         try:
             first = row.adopt(transaction)
@@ -150,6 +151,6 @@ def about(error: FedapayError, id_transaction: TransactionId, reference: str) ->
     error.merchant_reference = reference
     return add_to_message(
         error,
-        f"La transaction {id_transaction} existe chez FedaPay (merchant_reference={reference!r}) : rappeler pay avec "
-        "cette référence la reprend sans en créer une autre.",
+        f"La transaction {id_transaction} existe chez FedaPay (merchant_reference={mask(reference)!r}) : rappeler "
+        "pay avec cette référence la reprend sans en créer une autre.",
     )

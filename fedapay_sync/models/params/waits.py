@@ -17,8 +17,8 @@ def checked_timeout(timeout: float) -> float:
     """
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout <= 31 * 86400:
         raise InvalidArgument(
-            f"timeout={timeout!r} : un nombre de secondes de 0 (regarder une fois) à {31 * 86400} est attendu ; "
-            "600 par défaut.",
+            f"timeout={safe_repr(timeout)} : un nombre de secondes de 0 (regarder une fois) à {31 * 86400} est "
+            "attendu ; 600 par défaut.",
             field="timeout",
         )
     return float(timeout)
@@ -33,7 +33,8 @@ def checked_ids(ids: Iterable[TransactionId]) -> List[TransactionId]:
     """
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         raise InvalidArgument(
-            f"ids={ids!r} : une liste d'identifiants FedaPay est attendue ; pour un seul, appeler listen.", field="ids"
+            f"ids={safe_repr(ids)} : une liste d'identifiants FedaPay est attendue ; pour un seul, appeler listen.",
+            field="ids",
         )
     given = list(ids)
     for each in given:

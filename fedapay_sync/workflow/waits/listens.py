@@ -11,16 +11,13 @@ from typing import Any, Iterable, List, Optional, Union
 
 from fedapay_sync.common.config import DEFAULT_TIMEOUT, timeout_policy
 from fedapay_sync.common.credentials import account_label
+from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
-from fedapay_sync.enums import RETRIED_STATUSES, OnTimeout
+from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import (
-    AmountMismatch,
-    ApiError,
     FedapayError,
-    NotFound,
     TransactionId,
-    TransportError,
 )
 from fedapay_sync.models import Outcome
 from fedapay_sync.models.params.identifiers import checked_transaction_id
@@ -29,10 +26,10 @@ from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.callbacks.validation import check_callback
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
-from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
 from fedapay_sync.workflow.waits.deadlines import GRACE
 from fedapay_sync.workflow.waits.listen_callbacks import RESTART_TIMEOUT, ListenCallbacks
-from fedapay_sync.workflow.waits.outcomes import OutcomeReader, not_found, still_pending, unknown
+from fedapay_sync.workflow.waits.outcomes import unknown
+from fedapay_sync.workflow.waits.status_lookup import StatusLookup
 from fedapay_sync.workflow.waits.status_polling import LEASE, SPACING, StatusPolling
 from fedapay_sync.workflow.waits.waiters import OutcomeCallback, Waiter, WaiterRegistry
 
@@ -44,6 +41,7 @@ _BATCH = 1000
 _SLICE = 1.0
 
 
+@private_methods
 class Listen:
     """
     Une attente en cours, qui ne bloque personne tant qu'on ne demande pas son résultat.
@@ -107,8 +105,7 @@ class Listens:
         context: Context,
         notifier: Notifier,
         keyring: Keyring,
-        statuses: StatusReader,
-        outcomes: OutcomeReader,
+        lookup: StatusLookup,
         waits: WaiterRegistry,
         polling: StatusPolling,
     ) -> None:
@@ -116,8 +113,7 @@ class Listens:
         self._pid = os.getpid()
         self._notifier = notifier
         self._keyring = keyring
-        self._statuses = statuses
-        self._outcomes = outcomes
+        self._lookup = lookup
         self._waits = waits
         self._polling = polling
         self.callbacks = ListenCallbacks(notifier)
@@ -141,11 +137,11 @@ class Listens:
     ) -> Outcome:
         """Wait for the end, at most ``timeout`` and the grace."""
         if checked_timeout(timeout) == 0:
-            return self.look_once(id_transaction, self._keyring.key_for(id_transaction, api_key))
+            return self._lookup.now(id_transaction, api_key)
         (waiter,) = self._begin([id_transaction], timeout, on_timeout=on_timeout, api_key=api_key)
         try:
             if waiter.is_set():
-                self._refresh(waiter.id_transaction, api_key)
+                self._lookup.refresh(waiter.id_transaction, api_key)
             return self.result(waiter, None)
         finally:
             waiter.leave()
@@ -162,7 +158,8 @@ class Listens:
             remaining = end - self._clock.monotonic()
             verdict = waiter.check()
             if isinstance(verdict, FedapayError):
-                raise verdict
+                # Raised in each thread that asks: not with the frames of another.
+                raise verdict.with_traceback(None)
             if verdict is not None:
                 return verdict
             if remaining <= 0:
@@ -253,48 +250,3 @@ class Listens:
     def _begin_one(self, id_transaction: TransactionId, **asked: Any) -> Waiter:
         (waiter,) = self._begin([id_transaction], **asked)
         return waiter
-
-    def _refresh(self, id_transaction: TransactionId, api_key: Optional[str]) -> None:
-        """
-        Read the status once more where what is known of the end may not be the last word: the payer may have tried
-        again, or what was told is not what was asked, and FedaPay's API decides.
-        """
-        if self._is_last_word(id_transaction):
-            return
-        try:
-            self._statuses.check(str(id_transaction), self._keyring.key_for(id_transaction, api_key))
-        except (ApiError, TransportError) as error:
-            log.info("looking again at %s failed, what was known stands: %s", id_transaction, error.code)
-
-    def _is_last_word(self, id_transaction: TransactionId) -> bool:
-        try:
-            known = self._outcomes.of(id_transaction)
-        except AmountMismatch:
-            return False
-        # How an earlier wait ended says nothing about now.
-        return known is not None and known.webhooks is not None and known.reason not in RETRIED_STATUSES
-
-    def look_once(self, id_transaction: TransactionId, key: str) -> Outcome:
-        """
-        How the payment stands now, out of the store, or read at FedaPay where the store does not know its end.
-
-        Raises:
-            NotFound: FedaPay does not know it, and neither does this database.
-            StatusUnknown: FedaPay did not answer.
-            AmountMismatch: paid, but not what was asked for.
-        """
-        transaction_id = checked_transaction_id(id_transaction)
-        problem: Optional[FedapayError] = None
-        if not self._is_last_word(transaction_id):
-            try:
-                self._statuses.check(transaction_id, key)
-            except (ApiError, TransportError) as error:
-                if isinstance(error, NotFound) and not self._store.listens.is_founded(
-                    self._config.environment, transaction_id
-                ):
-                    raise not_found(id_transaction, error) from None
-                problem = error
-        outcome = self._outcomes.of(transaction_id if isinstance(id_transaction, str) else id_transaction)
-        if problem is not None:
-            raise unknown(id_transaction, problem) from problem
-        return outcome if outcome is not None and outcome.webhooks else still_pending(id_transaction)
