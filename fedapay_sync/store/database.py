@@ -20,7 +20,7 @@ class _ParameterFilter(logging.Filter):
 
 # Peewee's own logger; adding it twice is adding it once.
 _FILTER = _ParameterFilter()
-peewee.logger.addFilter(_FILTER)
+logging.getLogger(peewee.__name__).addFilter(_FILTER)
 
 
 class Database(peewee.Database, abc.ABC):
