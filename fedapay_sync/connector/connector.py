@@ -30,6 +30,7 @@ from fedapay_sync.models import (
     UserData,
     WebhookHistory,
 )
+from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.models.params.waits import id_of_return
 from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, Purged, StoredEvent
 from fedapay_sync.transport.exchange import Exchange, checked_observer
@@ -272,10 +273,9 @@ class Connector:
             TransactionIsNotPendingAnymore: elle n'est plus en attente ; lire son statut.
         """
         runtime = self._started_runtime()
-        deleted = runtime.api.transactions.delete(
-            id_transaction, api_key=runtime.keyring.key_for(id_transaction, api_key)
-        )
-        runtime.listens.cancel(id_transaction)
+        number = checked_transaction_id(id_transaction)
+        deleted = runtime.api.transactions.delete(number, api_key=runtime.keyring.key_for(number, api_key))
+        runtime.listens.cancel(number)
         return deleted
 
     # -- attendre -----------------------------------------------------------------------------------------------

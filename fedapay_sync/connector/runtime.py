@@ -18,6 +18,7 @@ from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.decisions import Decisions
 from fedapay_sync.workflow.payments import Payments
+from fedapay_sync.workflow.reconciliation.adoption import Adoption
 from fedapay_sync.workflow.reconciliation.confirmation import Confirmation
 from fedapay_sync.workflow.reconciliation.event_catchup import EventCatchUp
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
@@ -70,18 +71,21 @@ class Runtime:
         self.inbox = Inbox(context, notifier, self.callbacks)
         self.keyring = Keyring(context)
         self.outcomes = OutcomeReader(context)
-        self.statuses = StatusReader(quick_api, self.keyring, self.inbox)
-        self.confirmation = Confirmation(self.inbox, self.statuses)
+        adoption = Adoption(context, quick_api, policy)
+        self.statuses = StatusReader(quick_api, self.keyring, self.inbox, adoption)
+        self.confirmation = Confirmation(context, self.inbox, self.statuses, self.keyring)
         self.handlers = CallbackHandlers(self.inbox, self.confirmation, self.outcomes)
         self.waits = WaiterRegistry(context, notifier, self.outcomes)
         deadlines = Deadlines(context, quick_api, notifier, self.statuses, self.callbacks, self.waits)
         self.polling = StatusPolling(context, notifier, self.statuses, policy, deadlines, self.waits)
         self.lookup = StatusLookup(context, self.statuses, self.outcomes)
         self.listens = Listens(context, notifier, self.keyring, self.lookup, self.waits, self.polling)
-        catch_up = EventCatchUp(context, self.api, self.inbox)
-        self.reconciler = Reconciler(context, quick_api, notifier, self.keyring, self.statuses, catch_up, policy)
+        catch_up = EventCatchUp(context, self.api, self.inbox, self.confirmation.schedule)
+        self.reconciler = Reconciler(
+            context, quick_api, notifier, self.keyring, self.statuses, catch_up, adoption, policy
+        )
         self.payments = Payments(context, self.api, self.callbacks, self.reconciler)
-        self.decisions = Decisions(context, self.api, notifier, self.callbacks, self.statuses)
+        self.decisions = Decisions(context, self.api, notifier, self.callbacks, self.statuses, self.reconciler)
         self.recovery = Recovery(context, notifier, self.polling, self.reconciler)
         self.async_import = AsyncImport(context, self.inbox)
         self.server: Optional[WebServer] = None

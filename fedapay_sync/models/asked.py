@@ -149,11 +149,21 @@ def shows_payer(shown: Mapping[str, Any]) -> bool:
     return any(name in _traits("", shown) for name in ("email", "number"))
 
 
+def amount_shown(shown: Mapping[str, Any]) -> Optional[int]:
+    """The francs of a transaction, as far as FedaPay shows them."""
+    return _francs(shown.get("amount"))
+
+
+def currency_shown(shown: Mapping[str, Any]) -> Optional[str]:
+    """The ISO code of a transaction's currency, as far as FedaPay shows it."""
+    return _iso(shown.get("currency")) or (_XOF if _number(shown.get("currency_id")) == XOF_ID else None)
+
+
 def sum_shown(shown: Mapping[str, Any]) -> str:
     """Amount and currency of a transaction, for people."""
-    number = shown.get("currency_id")
-    known = _iso(shown.get("currency")) or (_XOF if _number(number) == XOF_ID else "")
-    return f"{shown.get('amount')} {known or f'(devise n° {number})'}"
+    amount, number = amount_shown(shown), _number(shown.get("currency_id"))
+    currency = currency_shown(shown) or ("(devise illisible)" if number is None else f"(devise n° {number})")
+    return f"{'montant illisible' if amount is None else amount} {currency}"
 
 
 def _traits(reference: str, shown: Mapping[str, Any]) -> Dict[str, str]:
@@ -194,8 +204,8 @@ def _number(value: Any) -> Optional[int]:
 
 
 def _iso(currency: Any) -> Optional[str]:
-    iso = currency.get("iso") if isinstance(currency, Mapping) else None
-    return iso.strip().upper() if isinstance(iso, str) and iso.strip() else None
+    iso = currency.get("iso") if isinstance(currency, Mapping) else currency
+    return iso.strip().upper() if isinstance(iso, str) and len(iso.strip()) == 3 else None
 
 
 def _text(value: Any) -> str:

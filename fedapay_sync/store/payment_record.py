@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+#: More than a column of the database holds is no number of a currency.
+_LARGEST = 2**31 - 1
+
 #: States of a payment that has no transaction yet.
 _WITHOUT_TRANSACTION = (PaymentState.intent, PaymentState.unknown, PaymentState.failed)
 
@@ -80,7 +83,7 @@ class PaymentRecord:
 
     def adopt(self, transaction: Transaction) -> str:
         """Give the row its transaction, unless it has one; the id of the one that it has."""
-        currency_id = transaction.currency_id if isinstance(transaction.currency_id, int) else None
+        currency_id = storable_number(transaction.currency_id)
         if self._move(
             PaymentState.created, _WITHOUT_TRANSACTION, transaction_id=transaction.id, currency_id=currency_id
         ):
@@ -111,3 +114,8 @@ class PaymentRecord:
             poll_in=self._poll_in,
             **changes,
         )
+
+
+def storable_number(value: Any) -> Optional[int]:
+    """A number of a currency, as the row holds it; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST else None

@@ -7,7 +7,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
+from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.asked import Asked
+from fedapay_sync.models.params.identifiers import checked_reference
 from fedapay_sync.store.states import OPEN_STATES, EventKind, ListenState, PaymentState, WorkState
 
 #: The source of events that we make ourselves, so that their callbacks go through the same queue; and their names.
@@ -30,6 +32,7 @@ class NewEvent:
         to_confirm: not to be believed before FedaPay's API has said so, too.
         work_state: ``ready`` if a callback is owed, ``dead`` for what was set aside unread.
         also_known_as: keys under which an earlier key of the API made the program store the same fact.
+        accounts: labels of the program's accounts, whose merchant references are its own.
     """
 
     dedup_key: str
@@ -53,12 +56,16 @@ class NewEvent:
     last_error: Optional[str] = None
     also_known_as: Tuple[str, ...] = ()
     kind: EventKind = EventKind.fact
+    accounts: Tuple[str, ...] = ()
 
-    @property
+    @functools.cached_property
     def reference(self) -> Optional[str]:
         """The merchant reference that the object bears."""
-        reference = self.entity.get("merchant_reference")
-        return reference if isinstance(reference, str) and reference else None
+        try:
+            return checked_reference(self.entity.get("merchant_reference"))
+        except InvalidArgument:
+            # No payment of ours bears it, and not every database could look for it.
+            return None
 
     @functools.cached_property
     def unconfirmed(self) -> "NewEvent":

@@ -1,6 +1,5 @@
 """Turns what lies in the callback queue into the argument that the program's callback expects."""
 
-import dataclasses
 from typing import Any, Callable, Optional
 
 from fedapay_sync.enums import EventFutureStatus
@@ -36,11 +35,9 @@ class CallbackHandlers:
         if work.kind == EventKind.unreadable:
             self._confirmation.schedule(self._inbox.reread(work))
             return None
-        if work.kind == EventKind.unconfirmed:
-            if self._confirmation.confirm(work):
-                # The confirmed event is in the queue by now, and has its own turn.
-                return None
-            work = dataclasses.replace(work, suspect=True)
+        if work.kind == EventKind.unconfirmed and self._confirmation.confirm(work):
+            # The confirmed event is in the queue by now, and has its own turn.
+            return None
         return callback(history_of(work))
 
     def _restored(self, work: StoredEvent) -> Outcome:

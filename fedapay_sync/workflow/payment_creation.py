@@ -115,7 +115,12 @@ class PaymentCreation:
         differing = self._transactions.differences(found, asked, key)
         if differing:
             row.note(PaymentState.failed)
-            raise reference_taken(row.reference, found.id, differing)
+            way_out = f"connector.adopt({mask(row.reference)!r}, {found.id})"
+            raise add_to_message(
+                reference_taken(row.reference, found.id, differing),
+                f"Si une personne a vérifié que c'est bien ce paiement : {way_out} ; pay se rappelle ensuite avec le "
+                "montant et la devise qu'elle porte.",
+            )
         return found
 
     def _found_after(

@@ -11,7 +11,6 @@ from typing import Any, Mapping, Optional
 
 from fedapay_sync.common.credentials import account_label
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.common.masking import mask
 from fedapay_sync.enums import FINAL_STATUSES
 from fedapay_sync.errors import (
     AmountMismatch,
@@ -19,7 +18,6 @@ from fedapay_sync.errors import (
     FedapayError,
     InvalidArgument,
     OutcomeUnknown,
-    ReferenceTaken,
     TransportError,
     UnreadableAnswer,
 )
@@ -28,7 +26,7 @@ from fedapay_sync.models.asked import Asked, sum_shown
 from fedapay_sync.models.params.payment import transaction_request
 from fedapay_sync.models.payment import number_to_push
 from fedapay_sync.resources.api import Api
-from fedapay_sync.resources.idempotency import NO_ANSWER, add_to_message, new_reference
+from fedapay_sync.resources.idempotency import NO_ANSWER, new_reference
 from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent
 from fedapay_sync.store.payment_record import PaymentRecord
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
@@ -76,8 +74,6 @@ class Payments:
         asked = Asked.of_body(body, unsaid=() if description else ("description",))
         try:
             transaction = self._creation.transaction(body, asked, row, key, is_named=merchant_reference is not None)
-        except ReferenceTaken as error:
-            raise _with_way_out(error)  # noqa: B904 - the same error, told better
         except FedapayError as error:
             error.merchant_reference = reference
             raise
@@ -180,13 +176,3 @@ def _check_sum(transaction: Transaction, asked: Asked) -> None:
             expected=expected,
             received=received,
         )
-
-
-def _with_way_out(error: ReferenceTaken) -> FedapayError:
-    if error.id_transaction is None:
-        return error
-    return add_to_message(
-        error,
-        "Si une personne a vérifié que c'est bien ce paiement : "
-        f"connector.adopt({mask(error.merchant_reference)!r}, {error.id_transaction}).",
-    )

@@ -76,6 +76,8 @@ CURRENCIES = [
     ("XOF", 1, {"currency_id": None}, "unreadable"),
     ("XOF", 1, {"currency_id": True}, "unreadable"),
     ("XOF", 1, {"currency_id": "un", "currency": {"iso": 5}}, "unreadable"),
+    ("XOF", 1, {"currency_id": 1, "currency": "GNF"}, "different"),
+    ("XOF", 1, {"currency": "xof"}, "agrees"),
     ("GNF", None, {"currency": {"iso": "GNF"}}, "agrees"),
     ("GNF", 7, {"currency_id": 7}, "agrees"),
     ("GNF", 7, {"currency_id": 7, "currency": {"iso": "GNF"}}, "agrees"),
@@ -164,7 +166,8 @@ def test_what_is_stored_tells_nothing_of_the_payer():
 def test_sums_are_shown_to_people():
     assert sum_shown(SHOWN) == "1000 XOF"
     assert sum_shown({"amount": 5000, "currency": {"iso": "GNF"}, "currency_id": 7}) == "5000 GNF"
-    assert sum_shown({"amount": "mille", "currency_id": 7}) == "mille (devise n° 7)"
+    assert sum_shown({"amount": "mille", "currency_id": 7}) == "montant illisible (devise n° 7)"
+    assert sum_shown({}) == "montant illisible (devise illisible)"
 
 
 # -- whatever comes --------------------------------------------------------------------------------------------------

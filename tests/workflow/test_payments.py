@@ -501,7 +501,7 @@ def test_an_answer_with_another_amount_is_not_prompted(make_connector, db_url):
             with pytest.raises(AmountMismatch) as caught:
                 shop.pay(SETUP, CLIENT, 500, merchant_reference="CMD-1")
             error = caught.value
-            assert (error.id_transaction, error.expected, error.received) == (7, "500 XOF", "5000 (devise n° None)")
+            assert (error.id_transaction, error.expected, error.received) == (7, "500 XOF", "5000 (devise illisible)")
         assert all(each.target != PUSH for each in server.requests)
 
 

@@ -66,6 +66,8 @@ class FedaPay:
         path = request.target.partition("?")[0].rsplit("/v1/", 1)[-1].split("/")
         if self.away:
             return 503, {}
+        if request.method == "POST" and path != ["transactions"]:
+            return 200, {"token": "t", "url": "https://a"}
         if request.method == "POST":
             return self._create(request.json)
         if path[:2] == ["transactions", "merchant"]:
@@ -106,10 +108,8 @@ def fedapay():
 @pytest.fixture
 def make_shop(make_connector, fedapay, clock):
     def make(**changes):
-        shop = make_connector(
-            fedapay_api_url=fedapay.server.url, api_key="sk_sandbox_test", fedapay_webhooks_secret_key=SECRET,
-            pace=NEVER, clock=clock, **changes,
-        )  # fmt: skip
+        settings = {"api_key": "sk_sandbox_test", "fedapay_webhooks_secret_key": SECRET, "pace": NEVER, "clock": clock}
+        shop = make_connector(fedapay_api_url=fedapay.server.url, **{**settings, **changes})
         # As if a thread waited: the notifier then looks at the clock that obeys every 50 ms.
         shop._per_process.get().notifier.subscribe("nobody", threading.Event())
         return shop
@@ -520,6 +520,336 @@ def test_accepting_is_for_what_is_suspect(shop, told, clock, eventually):
     assert summary(told)[2:] == [("transferred", False, True, False)] and shop.finalise(number).paid
 
 
+# -- what a careless or hostile world does -----------------------------------------------------------------------------
+
+
+def test_only_one_transaction_is_the_payment_of_a_reference(shop, told, fedapay, clock, eventually):
+    """
+    The usual webhook shows only the number of the payer: FedaPay is asked who it is before a reference is believed.
+    """
+    fedapay.away = True
+    with pytest.raises(FedapayError):
+        pay(shop)
+    fedapay.away = False
+    for number in (901, 902):
+        fedapay.shows(number, id=number, status="approved", amount=1000, currency_id=1, merchant_reference="CMD-1")
+        fedapay.shows(number, customer_id=99, customer={"id": 99, "email": "kossi@exemple.tg"})
+        tell(shop, clock, number, amount=1000, currency_id=1, merchant_reference="CMD-1", customer_id=99)
+    all_told(shop, eventually)
+    assert summary(told) == [("approved", False, False, True)] * 2
+
+    fedapay.transactions.clear()
+    number = pay(shop).id_transaction
+    tell(shop, clock, number, amount=1000, currency_id=1, merchant_reference="CMD-1")
+    all_told(shop, eventually)
+    assert summary(told)[2:] == [("approved", True, True, False)]
+
+
+def test_what_pay_has_refused_is_not_paid_by_a_webhook_that_shows_less(shop, told, fedapay, clock, eventually):
+    fedapay.shows(500, id=500, amount=1000, currency_id=1, status="pending", merchant_reference="CMD-1", **STRANGER)
+    with pytest.raises(ReferenceTaken):
+        pay(shop)
+    fedapay.shows(500, status="approved")
+    tell(shop, clock, 500, amount=1000, currency_id=1, merchant_reference="CMD-1", customer_id=99)
+    all_told(shop, eventually)
+    # The event that follows shows no reference at all.
+    tell(shop, clock, 500, "transferred", amount=1000, currency_id=1)
+    all_told(shop, eventually)
+    assert [each.paid for each in told] == [False, False]
+    with pytest.raises(AmountMismatch):
+        shop.finalise(500)
+
+
+@pytest.mark.parametrize("reference", ["\ud800", "a\0b", "", " CMD-1", "x" * 300, 5, None, ["CMD-1"], {"a": 1}])
+def test_a_reference_that_none_of_ours_can_be_loses_no_webhook(shop, told, clock, eventually, reference):
+    number = pay(shop).id_transaction
+    tell(shop, clock, number, amount=1000, currency_id=1, merchant_reference=reference)
+    tell(shop, clock, 900, amount=1, currency_id=1, merchant_reference=reference)
+    all_told(shop, eventually)
+    assert sorted(each.known for each in told) == [False, True]
+
+
+def test_an_event_that_was_not_told_yet_is_told_as_it_was_decided(shop, fedapay, clock, eventually):
+    """
+    Stored as paid, or failing; then FedaPay says that it is another sum.
+    """
+    number = pay(shop).id_transaction
+    tell(shop, clock, number, amount=1000, currency_id=1)
+    fedapay.shows(number, status="approved", amount=10)
+    shop.check_status(number)
+    events = []
+    shop.on_webhook(events.append)
+    all_told(shop, eventually)
+    assert [(each.paid, each.suspect) for each in events] == [(False, True)]
+
+
+def test_a_failing_callback_is_told_again_as_it_was_decided(shop, fedapay, clock, eventually):
+    """
+    "Deliver" never comes after "suspect".
+    """
+    events = []
+
+    def fails_at_first(event):
+        events.append((event.paid, event.attempt))
+        if len(events) == 1:
+            raise RuntimeError
+
+    shop.on_webhook(fails_at_first)
+    number = pay(shop).id_transaction
+    tell(shop, clock, number, amount=1000, currency_id=1)
+    store = shop._per_process.get().store
+    waits = "SELECT count(*) FROM fp_event WHERE work_state = 'ready' AND attempts = 1"
+    eventually(lambda: store.read(lambda database: database.execute_sql(waits).fetchone()[0]))
+    fedapay.shows(number, status="approved", amount=10)
+    shop.check_status(number)
+
+    def later():
+        clock.advance(30)
+        shop._per_process.get().callbacks.notify()
+        return len(events) >= 2 and quiet(shop)
+
+    eventually(later)
+    assert events[0] == (True, 1) and not any(paid for paid, _ in events[1:])
+
+
+def test_a_suspect_payment_outlives_a_purge(shop, told, fedapay, clock, eventually):
+    number = pay(shop).id_transaction
+    tell(shop, clock, number, amount=10, currency_id=1)
+    all_told(shop, eventually)
+    clock.advance(4 * 86400)
+    shop.purge(0)
+    fedapay.shows(number, status="transferred", amount=10)
+    tell(shop, clock, number, "transferred", amount=10, currency_id=1)
+    all_told(shop, eventually)
+    assert not any(each.paid for each in told)
+    with pytest.raises(AmountMismatch, match="demandé 1000 XOF"):
+        shop.finalise(number)
+
+
+@pytest.mark.parametrize("amounts", [(10, 1000), (1000, 10)])
+def test_the_same_event_with_another_sum_is_no_duplicate(shop, told, fedapay, clock, eventually, amounts):
+    """
+    FedaPay is asked; what it says is told.
+    """
+    number = pay(shop).id_transaction
+    for amount in amounts:
+        fedapay.shows(number, status="approved", amount=amount)
+        tell(shop, clock, number, amount=amount, currency_id=1)
+        all_told(shop, eventually)
+    assert [(each.paid, each.suspect) for each in told] == [(amount == 1000, amount == 10) for amount in amounts]
+
+
+def test_what_is_told_paid_shows_the_sum_that_was_paid(shop, fedapay, clock, eventually):
+    """
+    Not that of an event which FedaPay has put right.
+    """
+    number = pay(shop).id_transaction
+    tell(shop, clock, number, amount=10, currency_id=1)
+    fedapay.shows(number, status="approved")
+    shop.check_status(number)
+    events = []
+    shop.on_webhook(events.append)
+    all_told(shop, eventually)
+    assert [(each.paid, each.entity.amount) for each in events if each.paid] == [(True, 1000)]
+    assert shop.finalise(number).amount == 1000
+
+
+def test_a_dispute_is_told_also_after_the_transfer(shop, told, fedapay, clock, eventually):
+    number = pay(shop).id_transaction
+    for status in ("approved", "transferred"):
+        tell(shop, clock, number, status, amount=1000, currency_id=1)
+        all_told(shop, eventually)
+    fedapay.shows(number, status="transferred", amount=10)
+    shop.check_status(number)
+    all_told(shop, eventually)
+    assert [each.suspect for each in told] == [False, False, True] and told[-1].entity.amount == 10
+    with pytest.raises(AmountMismatch, match="reçu 10 XOF"):
+        shop.finalise(number)
+
+
+def test_bodies_that_are_forgotten_at_once_make_nothing_suspect(make_shop, fedapay, clock, eventually):
+    """
+    A webhook overtakes the answer, and is told, before the id is stored.
+    """
+    shop, events = make_shop(keep_bodies_days=0), []
+    shop.on_webhook(events.append)
+
+    def overtake(made):
+        made.update(status="approved")
+        tell(shop, clock, made["id"], amount=1000, currency_id=1, merchant_reference="CMD-1")
+        eventually(lambda: events)
+
+    fedapay.before_answer = overtake
+    number = pay(shop).id_transaction
+    all_told(shop, eventually)
+    assert summary(events) == [("approved", True, True, False)] and shop.finalise(number).paid
+
+
+@pytest.mark.parametrize("other", ["payment callback", "restored", "customer"])
+def test_other_rows_make_no_transaction_known(shop, fedapay, eventually, other):
+    """
+    Our own, and those of other objects with the same number.
+    """
+    number = 900
+    if other == "payment callback":
+        shop.on_payment(lambda payment: None)
+        number = pay(shop).id_transaction
+        all_told(shop, eventually)
+        fedapay.transactions.clear()
+        shop.forget(number)
+    elif other == "customer":
+        shop.save_webhook({"name": "customer.updated", "entity": {"klass": "v1/customer", "id": number}})
+    else:
+        shop.on_restored(lambda outcome: None)
+        shop.restore()
+        with pytest.raises(NotFound):
+            shop.listen(number).result(10)
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            shop.finalise(number, timeout=60)
+    with pytest.raises(NotFound):
+        shop.finalise(number, timeout=0)
+
+
+def test_what_was_told_as_unknown_is_told_as_known_once_adopted(shop, told, fedapay, clock, eventually):
+    """
+    README's callback looks at both.
+    """
+    tell(shop, clock, 900, amount=1000, currency_id=1)
+    all_told(shop, eventually)
+    fedapay.shows(900, id=900, status="approved", amount=1000, currency_id=1)
+    for _ in range(2):
+        shop.adopt("CMD-9", 900)
+        all_told(shop, eventually)
+    assert summary(told) == [("approved", True, False, False), ("approved", True, True, False)]
+
+
+def test_a_payment_made_with_another_key_is_read_with_that_key(shop, told, fedapay, clock, eventually):
+    number = pay(shop, api_key="sk_sandbox_other").id_transaction
+    fedapay.shows(number, status="approved")
+    tell(shop, clock, number, merchant_reference="CMD-1")
+    all_told(shop, eventually)
+    assert {each.headers["authorization"] for each in fedapay.asked(number)} == {"Bearer sk_sandbox_other"}
+    assert summary(told) == [("approved", True, True, False)]
+
+
+def test_no_answer_is_no_denial(shop, told, fedapay, clock, eventually):
+    """
+    After an outage FedaPay is asked as often as ever before an event is called unfounded.
+    """
+    number = pay(shop).id_transaction
+    fedapay.away = True
+    tell(shop, clock, number)
+    runtime = shop._per_process.get()
+
+    def passes(condition):
+        def later():
+            clock.advance(30)
+            runtime.callbacks.notify()
+            return condition()
+
+        eventually(later)
+
+    passes(lambda: len(fedapay.asked(number)) >= 20)
+    fedapay.away = False
+    begun = len(fedapay.asked(number))
+    passes(lambda: told)
+    assert len(fedapay.asked(number)) - begun >= 2 and told[0].suspect
+
+
+def test_a_listed_event_that_is_doubtful_is_read(shop, fedapay, eventually):
+    """
+    Also where there is no callback for it.
+    """
+    number = pay(shop).id_transaction
+    handle = shop.listen(number)
+    fedapay.shows(number, status="approved")
+    listed = {"v1/events": [{"id": "1", "type": "transaction.approved", "object_id": number, "object": "transaction",
+                             "entity": json.dumps({"id": number, "status": "approved"})}]}  # fmt: skip
+    runtime = shop._per_process.get()
+    answer = fedapay._answer
+    fedapay._answer = lambda request: (200, listed) if "/events" in request.target else answer(request)
+    runtime.reconciler._catch_up._take_in("sk_sandbox_test", 0.0)
+    assert handle.result(5).paid
+
+
+def test_what_is_not_confirmed_looks_like_it(shop, told, fedapay, clock, eventually):
+    """
+    Parked after all its attempts, or because it cannot even be asked for.
+    """
+    with_blank = event("a b", amount=5, currency_id=1)
+    shop._per_process.get().inbox._keep(with_blank, b"{}", "webhook", to_confirm=True)
+    (parked,) = eventually(shop.parked)
+    assert not parked.paid and parked.suspect and not told
+
+
+def test_accepting_a_sum_accepts_no_other(shop, told, fedapay, clock, eventually):
+    number = pay(shop).id_transaction
+    tell(shop, clock, number, amount=900, currency_id=1)
+    all_told(shop, eventually)
+    shop.accept(number)
+    all_told(shop, eventually)
+    fedapay.shows(number, status="transferred", amount=1)
+    shop.check_status(number)
+    all_told(shop, eventually)
+    assert [each.suspect for each in told] == [True, False, True]
+    with pytest.raises(AmountMismatch, match="demandé 900 XOF, reçu 1 XOF"):
+        shop.finalise(number)
+
+
+def test_a_currency_that_only_the_reading_shows(shop, told, fedapay, clock, eventually):
+    """
+    The number of a currency that is not XOF means nothing by itself: FedaPay is asked for its name.
+    """
+    fedapay.created = {"currency_id": 7, "currency": None}
+    number = pay(shop, currency="GNF").id_transaction
+    fedapay.shows(number, status="approved", currency={"iso": "GNF"})
+    shop._per_process.get().store.write(
+        lambda database: database.execute_sql("UPDATE fp_payment SET currency_id = NULL")
+    )
+    tell(shop, clock, number, amount=1000, currency_id=7)
+    all_told(shop, eventually)
+    assert summary(told) == [("approved", True, True, False)]
+    assert "include=currency" in fedapay.asked(number)[-1].target
+
+
+@pytest.mark.parametrize("number", [2**31, 2**40, 2**70, -1, 0, True])
+def test_a_number_of_a_currency_that_no_column_holds_is_no_reason_to_fail(shop, fedapay, number):
+    fedapay.created = {"currency_id": number, "currency": {"iso": "GNF"}}
+    assert pay(shop, currency="GNF").id_transaction
+
+
+def test_the_advice_of_a_refusal_helps(shop, fedapay):
+    """
+    Not where the shop itself asked for another sum; else the adopted sum is what ``pay`` is called with.
+    """
+    pay(shop)
+    with pytest.raises(ReferenceTaken) as caught:
+        pay(shop, 5000)
+    assert "adopt" not in str(caught.value) and caught.value.fields == ("amount",)
+    fedapay.shows(500, id=500, amount=5000, currency={"iso": "xof"}, status="pending", merchant_reference="CMD-5")
+    fedapay.shows(500, payment_token="t", payment_url="https://a")
+    with pytest.raises(ReferenceTaken, match="montant et la devise"):
+        pay(shop, reference="CMD-5")
+    shop.adopt("CMD-5", 500)
+    assert pay(shop, 5000, reference="CMD-5").id_transaction == 500
+
+
+def test_two_shops_on_one_database_keep_their_references_apart(make_shop, fedapay, clock, eventually):
+    """
+    A reference is unique in an account, and what one shop forgets is not the other's.
+    """
+    first = make_shop()
+    second = make_shop(api_key="sk_sandbox_second")
+    number = pay(first).id_transaction
+    events = []
+    second.on_webhook(events.append)
+    tell(second, clock, 900, amount=1, currency_id=1, merchant_reference="CMD-1")
+    eventually(lambda: events)
+    assert summary(events) == [("approved", True, False, False)]
+    assert not second.forget(number) and first.forget(number)
+
+
 # -- one way to read an id ---------------------------------------------------------------------------------------------
 
 
@@ -626,7 +956,7 @@ def test_the_status_that_a_browser_brings_back_is_ignored(shop, fedapay):
     for query in ({"id": str(number), "status": "approved"}, {"id": [str(number)]}, f"?id={number}&status=approved"):
         assert not shop.returned(query).paid
     fedapay.shows(number, status="approved")
-    outcome = shop.returned(f"https://boutique.example.bj/retour?commande=17&id={number}&status=declined#haut")
+    outcome = shop.returned(f"https://boutique.example.bj/retour?commande=17&id={number}&suite=/a?b=1#haut?x")
     assert outcome.paid and outcome.id_transaction == number and outcome.amount == 1000
     asked = len(fedapay.asked(number))
     assert shop.returned({"id": number}).paid and len(fedapay.asked(number)) == asked

@@ -42,6 +42,12 @@ def checked_ids(ids: Iterable[TransactionId]) -> List[TransactionId]:
     return [canonical_id(each) if isinstance(each, str) else each for each in given]
 
 
+def _query_of(text: str) -> str:
+    """The query of an address, or the text itself."""
+    before, mark, after = text.partition("#")[0].partition("?")
+    return after if mark else before
+
+
 def id_of_return(query: Union[Mapping[str, Any], str]) -> TransactionId:
     """
     The transaction that the payer's browser comes back from. FedaPay adds ``id`` and ``status`` to the address
@@ -58,7 +64,7 @@ def id_of_return(query: Union[Mapping[str, Any], str]) -> TransactionId:
         several = query.getlist("id") if hasattr(query, "getlist") else query.get("id")
         found = several if isinstance(several, (list, tuple)) else [] if several is None else [several]
     elif isinstance(query, str):
-        found = parse_qs(query.rpartition("?")[2].partition("#")[0]).get("id", [])
+        found = parse_qs(_query_of(query)).get("id", [])
     if not isinstance(found, (list, tuple)) or len(found) != 1:
         given = safe_repr(query) if isinstance(query, str) else type(query).__name__
         raise InvalidArgument(

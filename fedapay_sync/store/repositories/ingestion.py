@@ -24,8 +24,8 @@ _EVENT = (
     f"SELECT 'event', environment, entity_id, id, is_final, dedup_key, status, NULL, suspect{', NULL' * (_WIDTH - 8)}"
 )
 _PAYMENT = (
-    "SELECT 'payment', environment, transaction_id, amount, currency_id, currency, merchant_reference, traits, "
-    f"accepted_at{', NULL' * (_WIDTH - 8)} FROM fp_payment WHERE"
+    "SELECT 'payment', environment, transaction_id, amount, currency_id, currency || account, merchant_reference, "
+    f"traits, accepted_at{', NULL' * (_WIDTH - 8)} FROM fp_payment WHERE"
 )
 #: One journey instead of four. The first of the tables says what the columns hold, the others fill what they need.
 _KNOWN_ROWS = f"""
@@ -50,6 +50,7 @@ class _Payment(NamedTuple):
     """A payment as it was asked for, the transaction that it has, and whether a person accepted what was paid."""
 
     asked: Asked
+    account: str
     transaction_id: Optional[str]
     accepted: bool
 
@@ -64,8 +65,8 @@ class _Known(NamedTuple):
     doubted: Set[_Subject]
     listens: Dict[_Subject, Dict[str, Any]]
     payments: Dict[_Subject, _Payment]
-    #: Payments by environment and merchant reference.
-    references: Dict[Tuple[str, str], _Payment]
+    #: Payments by environment and merchant reference: of several accounts, one each.
+    references: Dict[Tuple[str, str], List[_Payment]]
     #: Environments in which a creation is under way.
     creating: Set[str]
 
@@ -78,12 +79,14 @@ class _Judgement(NamedTuple):
         known: this database asked for that payment.
         suspect: it says paid, and it is not what was asked.
         doubtful: FedaPay's API is to be asked before it is believed.
+        contradicts: so it is also if the same was told before, of another sum.
         agrees: FedaPay's API has decided; None where it has not.
     """
 
     known: bool
     suspect: bool = False
     doubtful: bool = False
+    contradicts: bool = False
     agrees: Optional[bool] = None
 
 
@@ -113,36 +116,57 @@ def _independent(events: Sequence[NewEvent]) -> Iterator[List[NewEvent]]:
 
 def _accept(database: Database, events: List[NewEvent]) -> List[Accepted]:
     known = _read_known(database, events)
-    rows, ends, answers = [], [], []
+    rows: List[EventFacts] = []
+    ends: List[Tuple[Dict[str, Any], float]] = []
+    answers = []
     for event in events:
         judged = _judge(event, known)
         is_new = known.keys.isdisjoint((event.dedup_key, *event.also_known_as))
-        if is_new and event.is_final and (event.to_confirm or judged.doubtful):
-            is_new = event.unconfirmed.dedup_key not in known.keys
-            rows += [EventFacts(event.unconfirmed, known=judged.known)] if is_new else []
-            answers.append(Accepted(is_new, False, to_confirm=event.entity_id))
-            continue
-        listen = known.listens.get(_subject(event)) if event.is_final else None
-        state = None if listen is None else listen["state"]
-        late = state in (ListenState.timed_out, ListenState.cancelled)
-        taken_back = False
-        if judged.agrees is not None:
-            facts, taken_back = settle(database, event, judged.agrees, is_new=is_new, late=late)
+        is_doubtful = event.to_confirm or judged.doubtful
+        if event.is_final and ((is_new and is_doubtful) or judged.contradicts):
+            answers.append(_put_off(event, judged, known, rows))
         else:
-            repeats = event.is_paid and _subject(event) in known.told
-            facts = EventFacts(event, late, judged.suspect, repeats) if is_new else None
-        if facts is not None:
-            rows.append(facts._replace(known=judged.known))
-        # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait.
-        # Told again it is: the process that was deleting has died meanwhile, or another program did it first.
-        ours = is_new and state == ListenState.closing and event.name == "transaction.deleted"
-        if listen is not None and state in OPEN_STATES and not ours:
-            ends.append((listen, event.received_at))
-        suspect = facts is not None and facts.suspect
-        answers.append(Accepted(facts is not None, event.is_final, facts is not None and late, suspect, taken_back))
+            answers.append(_take(database, event, judged, known, is_new, rows, ends))
     insert_events(database, rows)
     close_listens(database, ends, ListenState.resolved)
     return answers
+
+
+def _put_off(event: NewEvent, judged: _Judgement, known: _Known, rows: List[EventFacts]) -> Accepted:
+    """Store the event as something merely said, until FedaPay's API has said so, too."""
+    is_new = event.unconfirmed.dedup_key not in known.keys
+    if is_new:
+        rows.append(EventFacts(event.unconfirmed, known=judged.known))
+    return Accepted(is_new, False, to_confirm=event.entity_id)
+
+
+def _take(
+    database: Database,
+    event: NewEvent,
+    judged: _Judgement,
+    known: _Known,
+    is_new: bool,
+    rows: List[EventFacts],
+    ends: List[Tuple[Dict[str, Any], float]],
+) -> Accepted:
+    """Store the event as a fact, and end the wait for its transaction."""
+    listen = known.listens.get(_subject(event)) if event.is_final else None
+    state = None if listen is None else listen["state"]
+    late = state in (ListenState.timed_out, ListenState.cancelled)
+    if judged.agrees is not None:
+        facts, taken_back = settle(database, event, judged.agrees, is_new=is_new, late=late)
+    else:
+        repeats = event.is_paid and _subject(event) in known.told
+        facts, taken_back = EventFacts(event, late, judged.suspect, repeats) if is_new else None, False
+    if facts is not None:
+        rows.append(facts._replace(known=judged.known))
+    # While we are deleting it ourselves at the deadline, the news of that deletion is not the end of the wait.
+    # Told again it is: the process that was deleting has died meanwhile, or another program did it first.
+    ours = is_new and state == ListenState.closing and event.name == "transaction.deleted"
+    if listen is not None and state in OPEN_STATES and not ours:
+        ends.append((listen, event.received_at))
+    suspect = facts is not None and facts.suspect
+    return Accepted(facts is not None, event.is_final, facts is not None and late, suspect, taken_back)
 
 
 def _judge(event: NewEvent, known: _Known) -> _Judgement:
@@ -153,19 +177,27 @@ def _judge(event: NewEvent, known: _Known) -> _Judgement:
         return _judge_known(event, payment, subject in known.told, subject in known.doubted)
     if event.object != TRANSACTION:
         return _Judgement(False)
-    under = known.references.get((event.environment, event.reference)) if event.reference else None
-    if under is None:
+    if subject in known.doubted:
+        # What made it suspect need not be shown in each of its events.
+        return _Judgement(False, suspect=event.is_paid)
+    if event.reference is None:
         # It may be the payment whose creation has not been answered yet; the API shows what it is called.
-        is_anonymous = event.reference is None and event.environment in known.creating
-        return _Judgement(False, doubtful=event.is_paid and is_anonymous and not event.from_api)
-    if under.transaction_id is not None:
-        # A reference of ours counts like an id: this is another transaction than the one that it belongs to.
+        is_expected = event.is_paid and event.environment in known.creating
+        return _Judgement(False, doubtful=is_expected and not event.from_api)
+    under = [
+        each
+        for each in known.references.get((event.environment, event.reference), ())
+        if not event.accounts or each.account in event.accounts
+    ]
+    waiting = [each for each in under if each.transaction_id is None]
+    if not under:
+        return _Judgement(False)
+    if event.from_api or all(each.asked.compare(event.entity).different for each in waiting):
+        # A reference of ours counts like an id: this is another transaction than the one that it belongs to. Had the
+        # API shown the one that was asked for, it would have been adopted, and known by its id.
         return _Judgement(False, suspect=event.is_paid)
-    comparison = under.asked.compare(event.entity)
-    if comparison.different:
-        return _Judgement(False, suspect=event.is_paid)
-    unreadable = event.is_paid and bool(comparison.unreadable)
-    return _Judgement(True, suspect=unreadable, doubtful=unreadable and not event.from_api)
+    # That it is ours is told by its reference alone, and the payer by nothing: the API shows whom it belongs to.
+    return _Judgement(True, doubtful=event.is_paid)
 
 
 def _judge_known(event: NewEvent, payment: _Payment, was_told: bool, was_doubted: bool) -> _Judgement:
@@ -175,14 +207,15 @@ def _judge_known(event: NewEvent, payment: _Payment, was_told: bool, was_doubted
     """
     if not event.is_paid:
         return _Judgement(True)
-    if payment.accepted:
-        return _Judgement(True, agrees=True if event.from_api else None)
     comparison = payment.asked.compare_sum(event.entity)
+    agrees = comparison.agrees or (payment.accepted and not comparison.different)
     if event.from_api:
-        return _Judgement(True, suspect=not comparison.agrees, agrees=comparison.agrees)
+        return _Judgement(True, agrees=agrees)
+    if agrees:
+        return _Judgement(True, doubtful=was_doubted, contradicts=was_doubted and not was_told)
     if comparison.different:
-        return _Judgement(True, suspect=True, doubtful=was_told)
-    return _Judgement(True, doubtful=was_doubted or bool(comparison.unreadable))
+        return _Judgement(True, suspect=True, doubtful=was_told, contradicts=was_told)
+    return _Judgement(True, doubtful=True)
 
 
 def _read_known(database: Database, events: List[NewEvent]) -> _Known:
@@ -202,10 +235,9 @@ def _read_known(database: Database, events: List[NewEvent]) -> _Known:
             known.listens[subject] = dict(zip(LISTEN_COLUMNS, row))
         elif table == "payment":
             payment = _payment_of(row)
-            under = known.references.get((row[0], payment.asked.reference))
-            if under is None or under.transaction_id is not None:
-                # Of two accounts' payments the one that has no transaction yet is the one to compare with.
-                known.references[row[0], payment.asked.reference] = payment
+            under = known.references.setdefault((row[0], payment.asked.reference), [])
+            if payment not in under:
+                under.append(payment)
             if payment.transaction_id is not None:
                 known.payments.setdefault(subject, payment)
         else:
@@ -218,9 +250,9 @@ def _read_known(database: Database, events: List[NewEvent]) -> _Known:
 
 
 def _payment_of(row: List[Any]) -> _Payment:
-    _, transaction_id, amount, currency_id, currency, reference, traits, accepted_at = row[:8]
-    asked = Asked(amount, currency, currency_id, reference, json.loads(traits) if traits else {})
-    return _Payment(asked, transaction_id, accepted_at is not None)
+    _, transaction_id, amount, currency_id, currency_and_account, reference, traits, accepted_at = row[:8]
+    asked = Asked(amount, currency_and_account[:3], currency_id, reference, json.loads(traits) if traits else {})
+    return _Payment(asked, currency_and_account[3:], transaction_id, accepted_at is not None)
 
 
 def _select(database: Database, query: str, *lists: List[str]) -> List[Any]:

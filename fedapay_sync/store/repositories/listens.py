@@ -53,7 +53,7 @@ ORDER BY fp_event.id
 #: Where a transaction is known from, besides a wait for it.
 _FOUNDED = """
 SELECT 1 FROM fp_payment WHERE environment = ? AND transaction_id = ?
-UNION ALL SELECT 1 FROM fp_event WHERE environment = ? AND entity_id = ?
+UNION ALL SELECT 1 FROM fp_event WHERE environment = ? AND entity_id = ? AND object = 'transaction'
 """
 _ENDED_LATELY = "SELECT transaction_id FROM fp_listen WHERE closed_at BETWEEN ? AND ? AND environment = ?"
 

@@ -17,7 +17,7 @@ from fedapay_sync.store.tables import LISTEN_COLUMNS, ListenRow
 _KNOWN = f"SELECT {', '.join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment = ? AND transaction_id IN ({{}})"
 _NEWEST_FINAL = """
 SELECT entity_id, MAX(CASE WHEN is_final = 1 THEN id END) FROM fp_event
-WHERE environment = ? AND entity_id IN ({}) GROUP BY entity_id
+WHERE environment = ? AND object = 'transaction' AND entity_id IN ({}) GROUP BY entity_id
 """
 _ASKED = "SELECT transaction_id FROM fp_payment WHERE environment = ? AND transaction_id IN ({})"
 # The same for all rows but for the transaction, its account, and the event by which it has ended already.

@@ -3,6 +3,7 @@
 from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
 from fedapay_sync.errors import TransactionId
+from fedapay_sync.models.asked import amount_shown, currency_shown
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import Payment
 from fedapay_sync.store.repositories.repository import Repository
@@ -140,42 +141,53 @@ class PaymentRepository(Repository):
                 ).where(*_row(environment, there.account, reference)).execute(database)
             else:
                 return there
-            _examine(database, environment, number)
+            _examine(database, environment, number, adopted=True)
             found = payment_of(database, environment, number)
             assert found is not None  # written in this transaction
             return found
 
         return self._engine.write(write)
 
-    def accept(self, environment: str, transaction_id: TransactionId) -> bool:
+    def accept(self, environment: str, transaction_id: TransactionId, accounts: Sequence[str]) -> bool:
         """
-        Take what was paid for what was asked, as a person has decided, and tell once that it is paid; false if nothing
-        that was told of this payment is suspect.
+        Take what was paid for what was asked, as a person has decided, and tell once that it is paid: that sum is what
+        was asked from now on. False if it is no payment of these accounts, or nothing that was told of it is suspect.
         """
         now, number = self._clock.now(), str(transaction_id)
 
         def write(database: Database) -> bool:
-            if payment_of(database, environment, number) is None or not accept(database, environment, number):
+            payment = payment_of(database, environment, number)
+            if payment is None or payment.account not in accounts:
                 return False
-            PaymentRow.update(accepted_at=now).where(
+            shown = accept(database, environment, number)
+            if shown is None:
+                return False
+            sums = {"amount": amount_shown(shown), "currency": currency_shown(shown)}
+            changes = {name: value for name, value in sums.items() if value is not None}
+            PaymentRow.update(accepted_at=now, **changes).where(
                 PaymentRow.environment == environment, PaymentRow.transaction_id == number
             ).execute(database)
             return True
 
         return self._engine.write(write)
 
-    def forget(self, environment: str, transaction_id: TransactionId) -> bool:
+    def forget(self, environment: str, transaction_id: TransactionId, accounts: Optional[Sequence[str]] = None) -> bool:
         """
         Drop the payment of that transaction, end the wait for it, and confirm nothing more that was told of it; false
         if there is nothing of that kind. The facts that FedaPay has told stay, and are told.
+
+        Args:
+            accounts: what is another account's stays; None for those of all.
         """
         now, number = self._clock.now(), str(transaction_id)
 
         def write(database: Database) -> bool:
-            payments = PaymentRow.delete().where(
-                PaymentRow.environment == environment, PaymentRow.transaction_id == number
-            )
-            dropped = payments.execute(database)
+            conditions = [PaymentRow.environment == environment, PaymentRow.transaction_id == number]
+            if accounts is not None:
+                conditions.append(PaymentRow.account.in_(list(accounts)))
+            dropped = PaymentRow.delete().where(*conditions).execute(database)
+            if payment_of(database, environment, number) is not None:
+                return False
             listen = listen_row(database, environment, number)
             if listen is not None and listen["state"] in OPEN_STATES:
                 close_listens(database, [(listen, now)], ListenState.cancelled)
@@ -216,7 +228,7 @@ def _row(environment: str, account: str, reference: str) -> Tuple[Any, ...]:
     )
 
 
-def _examine(database: Database, environment: str, transaction_id: str) -> None:
+def _examine(database: Database, environment: str, transaction_id: str, *, adopted: bool = False) -> None:
     payment = payment_of(database, environment, transaction_id)
     if payment is not None:
-        examine(database, environment, transaction_id, payment.asked)
+        examine(database, environment, transaction_id, payment.asked, adopted=adopted)

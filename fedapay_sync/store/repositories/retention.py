@@ -50,9 +50,15 @@ class RetentionRepository(Repository):
             EventRow.environment == PaymentRow.environment,
             EventRow.is_final == 1,
         )
+        # What a person has still to decide about is compared with what was asked.
+        suspect = final.where(EventRow.suspect == 1)
         over = (
             PaymentRow.select(PaymentRow.id)
-            .where(PaymentRow.updated_at < settled, (PaymentRow.state == PaymentState.failed) | peewee.fn.EXISTS(final))
+            .where(
+                PaymentRow.updated_at < settled,
+                (PaymentRow.state == PaymentState.failed) | peewee.fn.EXISTS(final),
+                ~peewee.fn.EXISTS(suspect),
+            )
             .limit(_BATCH)
         )
         return Purged(self._delete(ListenRow, ended), self._delete(PaymentRow, over), bodies)

@@ -22,6 +22,8 @@ _COLUMNS = (
     "id", "dedup_key", "event_key", "environment", "account", "name", "object", "entity_id", "status", "source", "body",
     "body_sha256", "received_at", "late", "suspect", "repeats", "work_state", "attempts",
 )  # fmt: skip
+#: A callback has seen the event, or sees it now.
+_CALLED = (WorkState.done, WorkState.running)
 _PAID = f"""
 SELECT {", ".join(_COLUMNS)} FROM fp_event
 WHERE environment = ? AND object = 'transaction' AND is_final = 1 AND entity_id = ? AND status IN ({{}}) ORDER BY id
@@ -48,40 +50,58 @@ def settle(database: Database, event: NewEvent, agrees: bool, *, is_new: bool, l
         is_new: whether the event is not stored yet.
     """
     paid = _paid_events(database, event.environment, event.entity_id)
-    told = [row for row in paid if _has_told(row)]
-    others = [row["id"] for row in paid if row not in told]
-    if not agrees:
-        _update(database, others, suspect=1)
-        if is_new:
-            return Settled(EventFacts(event, late, suspect=True), bool(told))
-        if told and paid[-1] in told:
-            return Settled(EventFacts(_variant(event, "disputed"), late, suspect=True), True)
-        return Settled(None, bool(told))
+    return (_confirm if agrees else _dispute)(database, event, paid, is_new, late)
+
+
+def _confirm(
+    database: Database, event: NewEvent, paid: Sequence[Mapping[str, Any]], is_new: bool, late: bool
+) -> Settled:
+    """It is what was asked: told paid once, if no callback was or will be told so."""
+    telling = [row for row in paid if _tells(row)]
+    others = [row for row in paid if row not in telling]
     _update(database, others, suspect=0, repeats=1)
-    if told:
-        return Settled(EventFacts(event, late, repeats=True) if is_new else None)
-    waiting = next((row["id"] for row in paid if _is_untold(row)), None)
-    if waiting is not None:
-        _update(database, [waiting], repeats=0)
-        return Settled(EventFacts(event, late, repeats=True) if is_new else None)
+    # The newest event shows the sum that counts, also where an earlier one with another sum was told.
+    is_shown = not any(row["suspect"] for row in others)
+    waiting = next((row for row in others if _is_owed(row)), None)
+    if telling or (waiting is not None and not event.from_api):
+        _update(database, [] if waiting is None or telling else [waiting], repeats=0)
+        if is_new or (event.from_api and not is_shown):
+            return Settled(EventFacts(event if is_new else _variant(event, "confirmed"), late, repeats=True))
+        return Settled(None)
     return Settled(EventFacts(event if is_new else _variant(event, "confirmed"), late))
 
 
-def examine(database: Database, environment: str, transaction_id: str, asked: Asked) -> None:
+def _dispute(
+    database: Database, event: NewEvent, paid: Sequence[Mapping[str, Any]], is_new: bool, late: bool
+) -> Settled:
+    """It is not what was asked. What a callback was told is not taken back, but it learns of it."""
+    told = [row for row in paid if _tells(row) and row["work_state"] in _CALLED]
+    after = list(paid[paid.index(told[-1]) + 1 :]) if told else []
+    _update(database, [row for row in paid if row not in told], suspect=1)
+    if is_new:
+        return Settled(EventFacts(event, late, suspect=True), bool(told))
+    if told and not any(row["suspect"] or row["work_state"] not in _CALLED for row in after):
+        return Settled(EventFacts(_variant(event, "disputed"), late, suspect=True), True)
+    return Settled(None, bool(told))
+
+
+def examine(database: Database, environment: str, transaction_id: str, asked: Asked, *, adopted: bool = False) -> None:
     """
     Compare what was told of a transaction before it was known as this payment's.
 
-    Where its events do not all agree, they are suspect until FedaPay's API is asked.
+    Where its events do not all agree, they are suspect until FedaPay's API is asked. One whose body was erased says
+    nothing.
+
+    Args:
+        adopted: a person has decided that it is this payment: what was told as unknown is told once more as known.
     """
-    database.execute_sql(
-        "UPDATE fp_event SET known = 1 WHERE environment = ? AND object = 'transaction' AND entity_id = ?".replace(
-            "?", database.param
-        ),
-        (environment, transaction_id),
-    )
+    subject = (environment, transaction_id)
+    if adopted:
+        _execute(database, "UPDATE fp_event SET repeats = 1 WHERE known = 0 AND suspect = 0", subject)
+    _execute(database, "UPDATE fp_event SET known = 1 WHERE 1 = 1", subject)
     paid = _paid_events(database, environment, transaction_id)
-    if paid:
-        comparisons = [asked.compare_sum(_entity(bytes(row["body"]))) for row in paid]
+    comparisons = [asked.compare_sum(_entity(bytes(row["body"]))) for row in paid if row["body"]]
+    if comparisons:
         settle_stored(database, paid, all(each.agrees for each in comparisons))
 
 
@@ -93,13 +113,16 @@ def settle_stored(database: Database, paid: Sequence[Mapping[str, Any]], agrees:
         insert_events(database, [settled.facts._replace(known=True)])
 
 
-def accept(database: Database, environment: str, transaction_id: str) -> bool:
-    """A person takes what was paid for what was asked; false if nothing of it is suspect."""
+def accept(database: Database, environment: str, transaction_id: str) -> Optional[Mapping[str, Any]]:
+    """
+    A person takes what was paid for what was asked: the transaction as its newest event shows it; None if nothing of it
+    is suspect.
+    """
     paid = _paid_events(database, environment, transaction_id)
     if not any(row["suspect"] for row in paid):
-        return False
+        return None
     settle_stored(database, paid, True)
-    return True
+    return _entity(bytes(paid[-1]["body"]))
 
 
 def _paid_events(database: Database, environment: str, transaction_id: str) -> List[Dict[str, Any]]:
@@ -107,15 +130,14 @@ def _paid_events(database: Database, environment: str, transaction_id: str) -> L
     return [dict(zip(_COLUMNS, row)) for row in found]
 
 
-def _has_told(row: Mapping[str, Any]) -> bool:
-    """Whether that event tells a callback that the goods may go."""
+def _tells(row: Mapping[str, Any]) -> bool:
+    """Whether that event tells a callback, has told it or will, that the goods may go."""
     return not (row["suspect"] or row["repeats"] or _is_refunded(row))
 
 
-def _is_untold(row: Mapping[str, Any]) -> bool:
-    """Whether no callback has seen that event, and one will."""
-    is_fresh: bool = row["work_state"] == WorkState.ready and row["attempts"] == 0
-    return is_fresh and not _is_refunded(row)
+def _is_owed(row: Mapping[str, Any]) -> bool:
+    """Whether a callback will be called with that event."""
+    return row["work_state"] == WorkState.ready and not _is_refunded(row)
 
 
 def _is_refunded(row: Mapping[str, Any]) -> bool:
@@ -123,20 +145,26 @@ def _is_refunded(row: Mapping[str, Any]) -> bool:
     return str(row["status"]) == TransactionStatus.refunded.value
 
 
-def _update(database: Database, ids: Sequence[int], **flags: int) -> None:
-    if ids:
+def _update(database: Database, rows: Sequence[Mapping[str, Any]], **flags: int) -> None:
+    if rows:
         changes = ", ".join(f"{name} = {int(value)}" for name, value in flags.items())
         # Numbers out of the table itself.
-        numbers = ", ".join(str(int(each)) for each in ids)
+        numbers = ", ".join(str(int(row["id"])) for row in rows)
         database.execute_sql(f"UPDATE fp_event SET {changes} WHERE id IN ({numbers})")
+
+
+def _execute(database: Database, update: str, subject: Tuple[str, str]) -> None:
+    """That change of the events of a transaction."""
+    of_it = f"object = 'transaction' AND environment = {database.param} AND entity_id = {database.param}"
+    database.execute_sql(f"{update} AND {of_it}", subject)
 
 
 def _variant(event: NewEvent, what: str) -> NewEvent:
     """The same event told once more, because it has been decided about: its own key has been told of already."""
     return dataclasses.replace(
         event,
-        dedup_key=hashlib.sha256(f":{what}:{event.dedup_key}".encode()).hexdigest(),
-        event_key=f"{event.event_key[:140]}:{what}",
+        dedup_key=hashlib.sha256(f":{what}:{event.dedup_key}:{event.body_sha256}".encode()).hexdigest(),
+        event_key=f"{event.event_key[:130]}:{what}:{event.body_sha256[:16]}",
         also_known_as=(),
     )
 

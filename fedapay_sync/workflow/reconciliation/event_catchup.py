@@ -11,13 +11,14 @@ only the events tell. So they are read once an hour where webhooks are to come i
 """
 
 import threading
-from typing import Iterator, Optional
+from typing import Callable, Iterator, Optional
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import BadRequest, FedapayError
 from fedapay_sync.models import Event
 from fedapay_sync.models.entity import TRANSACTION
 from fedapay_sync.resources.api import Api
+from fedapay_sync.store import Accepted
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.status_reader import is_transient
 from fedapay_sync.workflow.webhooks.inbox import Inbox
@@ -46,10 +47,13 @@ _RETRY_AFTER = 60.0
 class EventCatchUp:
     """The catching up of one connector."""
 
-    def __init__(self, context: Context, api: Api, inbox: Inbox) -> None:
+    def __init__(
+        self, context: Context, api: Api, inbox: Inbox, confirm: Callable[[Accepted], None] = lambda accepted: None
+    ) -> None:
         self._config, self._store, self._clock, _ = context
         self._events = api.events
         self._inbox = inbox
+        self._confirm = confirm
         # What came before was taken in by other processes, or by none.
         self._here_since = self._clock.now()
         self._checked = False
@@ -123,10 +127,12 @@ class EventCatchUp:
 
     def _is_new(self, event: Event) -> bool:
         try:
-            return self._inbox.ingest_listed(event.as_webhook()).new
+            accepted = self._inbox.ingest_listed(event.as_webhook())
         except (TypeError, ValueError, ArithmeticError) as error:
             log.warning("event %s cannot be taken in (%s)", event.id, type(error).__name__)
             return False
+        self._confirm(accepted)
+        return accepted.new
 
     def _listed(self, key: str) -> Iterator[Event]:
         """FedaPay's events, newest first, page after page."""

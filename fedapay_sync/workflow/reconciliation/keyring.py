@@ -36,7 +36,7 @@ class Keyring:
             return dict.fromkeys(transaction_ids, key)
         own = self._config.api_key
         keys = dict.fromkeys(transaction_ids, own)
-        configured = self._config.keys_by_account
+        configured = self.by_account()
         for transaction_id, label in self._store.payments.accounts_of(self._config.environment, keys).items():
             keys[transaction_id] = configured.get(label, own)
         return keys

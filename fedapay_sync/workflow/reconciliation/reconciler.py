@@ -18,8 +18,8 @@ from fedapay_sync.errors import FedapayError, NotFound
 from fedapay_sync.models import Transaction
 from fedapay_sync.resources.api import Api
 from fedapay_sync.store import WATCHED, Poll
-from fedapay_sync.store.payment_record import PaymentRecord
 from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.reconciliation.adoption import Adoption
 from fedapay_sync.workflow.reconciliation.event_catchup import EventCatchUp
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
 from fedapay_sync.workflow.reconciliation.polling_policy import PollingPolicy
@@ -54,6 +54,7 @@ class Reconciler:
         keyring: Keyring,
         statuses: StatusReader,
         catch_up: EventCatchUp,
+        adoption: Adoption,
         policy: PollingPolicy,
     ) -> None:
         self._environment = context.config.environment
@@ -64,6 +65,7 @@ class Reconciler:
         self._keyring = keyring
         self._statuses = statuses
         self._catch_up = catch_up
+        self._adoption = adoption
         self._policy = policy
         # One thread, so that polls come one after the other; of its own, so that a FedaPay that does not answer
         # holds up nothing else.
@@ -193,32 +195,10 @@ class Reconciler:
     # -- a payment that has no transaction yet ------------------------------------------------------------------
 
     def _adopt(self, poll: Poll, transaction: Transaction, key: str) -> None:
-        """
-        The intent had arrived, if what bears its reference is what was asked. The payer is not asked here: the caller
-        of ``pay`` was told to call it again.
-        """
-        environment, reference = self._environment, str(poll.merchant_reference)
-        other = self._store.payments.of_transaction(environment, transaction.id)
-        if other is not None and other.merchant_reference != reference:
-            log.error("FedaPay gives transaction %s for two merchant references; left alone", transaction.id)
+        """The intent had arrived, if what bears its reference is what was asked."""
+        if not self._adoption.adopt(transaction, key):
             self._poll_again(poll)
-            return
-        asked = self._store.payments.under_reference(environment, poll.account, reference)
-        differing = () if asked is None else self._transactions.differences(transaction, [asked.asked], key)
-        if differing:
-            log.error(
-                "transaction %s bears the reference of a payment of ours, and is another (%s); left alone, the program "
-                "may adopt it",
-                transaction.id,
-                ", ".join(differing),
-            )
-            self._poll_again(poll)
-            return
-        PaymentRecord(self._store, environment, poll.account, reference, self._policy.follow_up_interval(0)).adopt(
-            transaction
-        )
-        log.info("transaction %s found for an intent whose creation had no answer", transaction.id)
-        if has_ended(transaction):
+        elif has_ended(transaction):
             self._statuses.store_end(transaction)
 
     def _not_found(self, poll: Poll) -> None:

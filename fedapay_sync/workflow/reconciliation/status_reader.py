@@ -19,6 +19,7 @@ from fedapay_sync.errors import (
 from fedapay_sync.models import Transaction
 from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.resources.api import Api
+from fedapay_sync.workflow.reconciliation.adoption import Adoption
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
 from fedapay_sync.workflow.webhooks.inbox import Inbox
 
@@ -26,22 +27,28 @@ from fedapay_sync.workflow.webhooks.inbox import Inbox
 class StatusReader:
     """The status readings of one connector in one process."""
 
-    def __init__(self, api: Api, keyring: Keyring, inbox: Inbox) -> None:
+    def __init__(self, api: Api, keyring: Keyring, inbox: Inbox, adoption: Adoption) -> None:
         self._transactions = api.transactions
+        self._adoption = adoption
         self._keyring = keyring
         self._inbox = inbox
 
     def read(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> Transaction:
-        """Read the transaction; a final state goes into the store like any other event."""
+        """
+        Read the transaction; a final state goes into the store like any other event. Where it is the one that a payment
+        of ours waits for, it becomes that payment's first.
+        """
         transaction_id = checked_transaction_id(id_transaction)
         key = self._keyring.key_for(transaction_id, api_key)
-        transaction = self._transactions.retrieve(transaction_id, api_key=key)
+        # The currency that it names: the number alone tells of XOF only.
+        transaction = self._transactions.retrieve(transaction_id, include="currency", api_key=key)
         if str(transaction.id) != transaction_id:
             raise UnreadableAnswer(
                 f"FedaPay a répondu par la transaction {transaction.id} au lieu de {transaction_id}. Donner "
                 "l'identifiant tel que pay l'a rendu ; si c'est le cas, prévenir FedaPay.",
                 id_transaction=id_transaction,
             )
+        self._adoption.adopt(transaction, key)
         self.store_end(transaction)
         return transaction
 

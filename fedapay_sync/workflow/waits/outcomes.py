@@ -70,7 +70,7 @@ class OutcomeReader:
         way_out = (
             f"connector.accept({id_transaction}) l'accepte tel quel."
             if asked
-            else "Cette base n'a pas demandé cette transaction, qui porte la référence d'un de ses paiements ; "
+            else "Cette base ne suit pas cette transaction, qui porte la référence d'un paiement ou lui ressemble ; "
             "connector.adopt(merchant_reference, id_transaction) en fait ce paiement."
         )
         return AmountMismatch(

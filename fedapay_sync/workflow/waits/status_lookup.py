@@ -33,6 +33,7 @@ class StatusLookup:
             AmountMismatch: paid, but not what was asked for.
         """
         transaction_id = checked_transaction_id(id_transaction)
+        number = transaction_id if isinstance(id_transaction, str) else id_transaction
         problem: Optional[FedapayError] = None
         if not self._is_last_word(transaction_id):
             try:
@@ -41,12 +42,12 @@ class StatusLookup:
                 if isinstance(error, NotFound) and not self._store.listens.is_founded(
                     self._environment, transaction_id
                 ):
-                    raise not_found(id_transaction, error) from None
+                    raise not_found(number, error) from None
                 problem = error
-        outcome = self._outcomes.of(transaction_id if isinstance(id_transaction, str) else id_transaction)
+        outcome = self._outcomes.of(number)
         if problem is not None:
-            raise unknown(id_transaction, problem) from problem
-        return outcome if outcome is not None and outcome.webhooks else still_pending(id_transaction)
+            raise unknown(number, problem) from problem
+        return outcome if outcome is not None and outcome.webhooks else still_pending(number)
 
     def refresh(self, id_transaction: TransactionId, api_key: Optional[str]) -> None:
         """

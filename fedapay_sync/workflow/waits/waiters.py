@@ -122,9 +122,20 @@ class PolledTransaction:
         due: the latest deadline that this process knows, on the monotonic clock, which no setting of a clock moves.
         waiters: replaced, never changed in place: it is read while others join and leave.
         timer: for the next poll; None while there is none, or one is being made.
+        unfounded: FedaPay does not know it, and neither does this database.
     """
 
-    __slots__ = ("due", "interval", "is_being_polled", "key", "started", "timer", "transaction_id", "waiters")
+    __slots__ = (
+        "due",
+        "interval",
+        "is_being_polled",
+        "key",
+        "started",
+        "timer",
+        "transaction_id",
+        "unfounded",
+        "waiters",
+    )
 
     def __init__(self, transaction_id: str, key: str, started: float, interval: float) -> None:
         self.transaction_id = transaction_id
@@ -135,6 +146,7 @@ class PolledTransaction:
         self.waiters: Tuple[Waiter, ...] = ()
         self.timer: Optional[TimerHandle] = None
         self.is_being_polled = False
+        self.unfounded: Optional[NotFound] = None
 
 
 class WaiterRegistry:
@@ -172,9 +184,13 @@ class WaiterRegistry:
             if not self._closed:
                 self.has_begun = True
                 self._polled[transaction_id] = polled
-                return polled
+                if polled.unfounded is None:
+                    return polled
         if waiter is not None:
-            waiter.settle(interrupted(waiter.id_transaction))
+            error = polled.unfounded
+            waiter.settle(
+                interrupted(waiter.id_transaction) if error is None else not_found(waiter.id_transaction, error)
+            )
         return polled
 
     def check(self, waiter: Waiter) -> Verdict:
@@ -208,6 +224,8 @@ class WaiterRegistry:
             return False
         # The verdict before the row, in which a thread that wakes would find that it was cancelled; the row before the
         # wake-up, after which the process may end.
+        with self.lock:
+            polled.unfounded = error
         waiters = [each for each in polled.waiters if self._decide(each, not_found(each.id_transaction, error))]
         try:
             self._store.listens.end(self._environment, polled.transaction_id, ListenState.cancelled)

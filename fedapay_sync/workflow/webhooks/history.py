@@ -8,6 +8,7 @@ from typing import Any, Dict
 from fedapay_sync.errors import EventError, InvalidArgument
 from fedapay_sync.models import WebhookHistory
 from fedapay_sync.store import LOCAL, StoredEvent
+from fedapay_sync.store.states import EventKind
 
 
 def history_of(stored: StoredEvent) -> WebhookHistory:
@@ -19,7 +20,8 @@ def history_of(stored: StoredEvent) -> WebhookHistory:
         "attempt": max(stored.attempts, 1),
         "late": stored.late,
         "known": stored.known,
-        "suspect": stored.suspect,
+        # What FedaPay has not confirmed is believed by nobody.
+        "suspect": stored.suspect or stored.kind == EventKind.unconfirmed,
         "repeats": stored.repeats,
         "source": stored.source,
         "last_error": stored.last_error,

@@ -157,6 +157,7 @@ class Inbox:
             entity=event["entity"],
             from_api=from_api,
             to_confirm=to_confirm,
+            accounts=config.accounts,
             # Stored before a change of the API's key, the same fact lies under the old key's label.
             also_known_as=tuple(self._identified(event, digest, account).dedup_key for account in others),
         )
