@@ -11,6 +11,7 @@ from fedapay_sync._version import VERSION
 #: Command → the module that holds a click command of the same name (``_`` for ``-``), and its help. Imported on demand:
 #: Flask and waitress are not needed to print a help page.
 _COMMANDS: Dict[str, Tuple[str, str]] = {
+    "backup": (".maintenance", "Copier la base pendant que la boutique tourne."),
     "demo": (".demo", "Essayer un paiement complet, sans compte ni réseau."),
     "emulator": (".emulator", "Servir un FedaPay à soi sur cette machine."),
     "forget": (".maintenance", "Ne plus suivre une transaction."),

@@ -1,4 +1,4 @@
-"""``fedapay-sync parked``, ``replay``, ``forget``, ``purge``, ``import-async``: maintenance of the shop's database."""
+"""``fedapay-sync backup``, ``forget``, ``import-async``, ``parked``, ``purge``, ``replay``: the shop's database."""
 
 import contextlib
 from datetime import datetime, timezone
@@ -103,27 +103,54 @@ def forget(id_transaction: str, live: bool) -> None:
 
 
 @click.command("purge")
-@click.option(
-    "--days",
-    required=True,
-    type=click.FloatRange(0, 36500),
-    metavar="N",
-    help="Âge en jours de ce qui est effacé.",
-)
+@click.option("--days", type=click.FloatRange(0, 36500), metavar="N", help="Âge en jours de ce qui est effacé.")
+@click.option("--customer", metavar="RÉFÉRENCE|ID", help="Le paiement dont le client est effacé.")
+@click.option("--live", is_flag=True, help="Avec --customer : un paiement du compte réel.")
 @_HELP
-def purge(days: float) -> None:
+def purge(days: Optional[float], customer: Optional[str], live: bool) -> None:
     """
-    Effacer ce qui est fini depuis N jours.
+    Effacer ce qui est fini depuis N jours, ou ce qu'un client a laissé.
 
-    Les attentes et les paiements finis, et le corps des événements traités. Les clés des événements restent : répété,
-    un événement est encore reconnu. Ce qui a moins de trois jours peut encore changer, et reste.
+    Avec --days, les attentes et les paiements finis, et le corps des événements traités ; ce qui a moins de trois jours
+    peut encore changer, et reste. Avec --customer, le corps des événements d'un paiement et ce qui a été demandé avec
+    lui. Les clés des événements restent : répété, un événement est encore reconnu.
     """
+    if (days is None) == (customer is None):
+        raise click.UsageError("donner --days N ou --customer RÉFÉRENCE, un seul des deux.")
     with _database() as store:
-        purged = store.retention.purge(days * 86400)
+        if customer is not None:
+            _erase(store, "live" if live else "sandbox", customer)
+            return
+        purged = store.retention.purge(float(days or 0) * 86400)
     click.echo(
         f"Effacé : {_counted(purged.listens, 'attente')}, {_counted(purged.payments, 'paiement')}, "
         f"{_counted(purged.bodies, 'corps')} d'événements."
     )
+
+
+def _erase(store: Store, environment: str, customer: str) -> None:
+    erased = store.retention.erase_payment(environment, customer)
+    if not erased.known:
+        raise click.ClickException(f"aucun paiement {customer} dans cette base ({environment}). Essayer avec --live ?")
+    click.echo(f"Effacé : {_counted(erased.bodies, 'corps')} d'événements.")
+    if erased.kept:
+        kept = _counted(erased.kept, "corps")
+        click.echo(f"Gardé : {kept}, encore dus à un callback ou mis de côté. Recommencer après.")
+
+
+@click.command("backup")
+@click.argument("path", metavar="FICHIER", type=click.Path(path_type=Path))
+@_HELP
+def backup(path: Path) -> None:
+    """
+    Copier la base dans un fichier neuf.
+
+    La boutique peut tourner : la copie est tout ce qui est confirmé à cet instant. Le fichier est en mode 0600. Pour la
+    remettre en place, voir docs/sauvegarde.md.
+    """
+    with _database() as store:
+        store.backup(path)
+    click.echo(f"Base copiée dans {path} ({path.stat().st_size} octets).")
 
 
 @click.command("import-async")

@@ -17,9 +17,10 @@ from fedapay_sync.common.credentials import require_webhook_secrets
 from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
+from fedapay_sync.common.masking import mask
 from fedapay_sync.connector.per_process import PerProcess
 from fedapay_sync.enums import EventFutureStatus, OnTimeout
-from fedapay_sync.errors import ConfigError, TransactionId
+from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
 from fedapay_sync.models import (
     FedapayPay,
     Outcome,
@@ -563,20 +564,45 @@ class Connector:
         runtime.callbacks.notify()
         return count
 
-    def purge(self, older_than_days: float) -> Purged:
+    def purge(self, older_than_days: Optional[float] = None, *, customer: Optional[TransactionId] = None) -> Purged:
         """
-        Efface de la base les attentes et paiements finis, et le corps des événements traités, plus vieux que cela.
+        Efface de la base les attentes et paiements finis, et le corps des événements traités, plus vieux que cela ; ou,
+        avec ``customer``, ce que le client d'un paiement a laissé.
 
         Les clés des événements restent pour toujours : répété après des années, un événement est encore reconnu. Ce
-        que FedaPay peut encore changer (moins de trois jours) et ce qui est mis de côté restent aussi.
+        que FedaPay peut encore changer (moins de trois jours), ce qui est dû et ce qui est mis de côté restent aussi.
 
         Args:
             older_than_days: âge en jours, 0 ou plus.
+            customer: référence marchande ou identifiant d'un paiement de ce client ; à répéter pour chacun.
 
         Raises:
-            ConfigError: ce n'est pas un nombre de jours.
+            ConfigError: ni l'un ni l'autre, les deux, ou ce n'est pas un nombre de jours.
+            InvalidArgument: cette base ne connaît pas ce paiement.
         """
-        return self._started_runtime().store.retention.purge(checked_days(older_than_days, "older_than_days") * 86400)
+        retention = self._started_runtime().store.retention
+        if customer is None and older_than_days is not None:
+            return retention.purge(checked_days(older_than_days, "older_than_days") * 86400)
+        if customer is None or older_than_days is not None:
+            raise ConfigError(
+                "purge : donner older_than_days=… (un âge en jours) ou customer=… (un paiement), un seul."
+            )
+        erased = retention.erase_payment(self._config.environment, str(customer))
+        if not erased.known:
+            raise InvalidArgument(
+                f"customer : cette base ne connaît aucun paiement {mask(customer)!r}.", field="customer"
+            )
+        return Purged(0, 0, erased.bodies)
+
+    def backup(self, path: Union[str, "os.PathLike[str]"]) -> None:
+        """
+        Écrit une copie de la base dans un fichier neuf, en mode 0600, pendant que la boutique tourne : tout ce qui est
+        confirmé à cet instant, et rien à moitié.
+
+        Raises:
+            ConfigError: le fichier existe ou ne peut pas être écrit, ou la base est un serveur PostgreSQL.
+        """
+        self._started_runtime().store.backup(Path(path))
 
     def import_async(self, path: Union[str, "os.PathLike[str]"]) -> int:
         """

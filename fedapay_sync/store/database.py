@@ -2,6 +2,7 @@
 
 import abc
 import logging
+from pathlib import Path
 from typing import Callable, TypeVar
 
 import peewee
@@ -42,6 +43,15 @@ class Database(peewee.Database, abc.ABC):
     @abc.abstractmethod
     def data_version(self) -> object:
         """A sign that changes when another connection has committed."""
+
+    @abc.abstractmethod
+    def copy_to(self, path: Path) -> None:
+        """
+        Write all that is committed at this moment into that new file.
+
+        Raises:
+            ConfigError: the file is there already or cannot be written, or the database is none that is a file.
+        """
 
     @abc.abstractmethod
     def has_tables(self) -> bool:

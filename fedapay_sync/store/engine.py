@@ -99,6 +99,16 @@ class Engine:
         with self._reading() as (_, database):
             return query(database)
 
+    def backup(self, path: Path) -> None:
+        """
+        Write all that is committed at this moment into that new file; others go on writing meanwhile.
+
+        Raises:
+            ConfigError: the file is there already or cannot be written, or the database is a server.
+            StoreError: the database cannot be read, or the copy is not sound.
+        """
+        self.read(lambda database: database.copy_to(path))
+
     def data_version(self) -> Tuple[int, object]:
         """A sign that changes when another connection, in this process or another, has committed."""
         with self._reading() as (times_opened, database):

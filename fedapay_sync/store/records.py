@@ -142,6 +142,21 @@ class Purged(NamedTuple):
     bodies: int
 
 
+class Erased(NamedTuple):
+    """
+    What was erased of one payment.
+
+    Attributes:
+        known: whether there was anything of it.
+        bodies: bodies of events that were erased.
+        kept: bodies that their callbacks still need.
+    """
+
+    known: bool
+    bodies: int
+    kept: int
+
+
 @dataclass(frozen=True)
 class Listen:
     """

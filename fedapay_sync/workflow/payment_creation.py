@@ -5,7 +5,7 @@ What is asked lies in the store already, under a merchant reference that FedaPay
 becomes this payment's only if it is what was asked: another program may have used it.
 """
 
-from typing import Any, Dict, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import mask
@@ -26,9 +26,12 @@ from fedapay_sync.models.asked import Asked
 from fedapay_sync.models.params.identifiers import public_id
 from fedapay_sync.resources.idempotency import NO_ANSWER, add_to_message, reference_taken
 from fedapay_sync.resources.transactions import Transactions
-from fedapay_sync.store import Payment, Store
+from fedapay_sync.store import Payment
 from fedapay_sync.store.payment_record import PaymentRecord
 from fedapay_sync.store.states import PaymentState
+
+if TYPE_CHECKING:
+    from fedapay_sync.store import Store
 
 log = get_logger(__name__)
 

@@ -71,6 +71,34 @@ def test_a_transaction_is_forgotten_where_it_is_said_to_be(run, store):
     assert run("forget", "42", "--live")[0] == run("forget", "../42")[0] == 1
 
 
+def test_one_customer_is_erased(run, store):
+    """
+    What a callback still needs stays, and is said; the keys stay.
+    """
+    code, said = run("purge", "--customer", "7")
+    kept = "Gardé : 1 corps, encore dus à un callback ou mis de côté. Recommencer après.\n"
+    assert (code, said) == (0, f"Effacé : 0 corps d'événements.\n{kept}")
+    run("replay")
+    assert run("purge", "--customer", "7") == (0, "Effacé : 1 corps d'événements.\n")
+    code, said = run("purge", "--customer", "8")
+    assert code == 1 and "--live" in said
+    assert run("purge")[0] == run("purge", "--days", "1", "--customer", "7")[0] == 2
+
+
+def test_a_copy_is_written_once(run, store, tmp_path):
+    """
+    Private, and of what the database holds; an older copy is never written over.
+    """
+    copy = tmp_path / "copie.db"
+    code, said = run("backup", str(copy))
+    assert code == 0 and str(copy) in said and copy.stat().st_mode & 0o777 == 0o600
+    assert run("parked", FEDAPAY_DB_URL=f"sqlite:///{copy}") == run("parked")
+    before = copy.read_bytes()
+    code, said = run("backup", str(copy))
+    assert code == 1 and "existe déjà" in said and copy.read_bytes() == before
+    assert run("backup", str(tmp_path / "nulle" / "part.db"))[0] == 1
+
+
 def test_purge_says_what_it_forgot(run, store):
     run("replay")
     assert run("purge", "--days", "30") == (0, "Effacé : 0 attente, 0 paiement, 1 corps d'événements.\n")
@@ -83,7 +111,9 @@ def test_purge_wants_a_number_of_days(run, store, days):
     assert code == 2 and "--days" in said
 
 
-@pytest.mark.parametrize("command", [("parked",), ("replay",), ("forget", "7"), ("purge", "--days", "1")])
+@pytest.mark.parametrize(
+    "command", [("parked",), ("replay",), ("forget", "7"), ("backup", "x.db"), ("purge", "--days", "1")]
+)
 def test_no_database_is_made_by_looking_for_one(run, db_url, command):
     """
     A wrong folder or a forgotten variable must not look like an empty shop.

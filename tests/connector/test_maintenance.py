@@ -5,7 +5,16 @@ import sqlite3
 
 import pytest
 
-from fedapay_sync import ConfigError, MethodesPaiement, PaiementSetup, Pays, Transaction, UserData, signature
+from fedapay_sync import (
+    ConfigError,
+    InvalidArgument,
+    MethodesPaiement,
+    PaiementSetup,
+    Pays,
+    Transaction,
+    UserData,
+    signature,
+)
 from fedapay_sync.emulator import Emulator
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
@@ -218,3 +227,26 @@ def test_a_stolen_signature_has_nothing_to_do_with_it(make_connector, emulator):
     connector = make_connector()
     connector.receive(body, signature.sign(body, emulator.webhook_secret))
     assert connector.parked() == []
+
+
+def test_what_one_payer_left_is_erased_by_the_shop(make_connector, db_url, eventually, tmp_path):
+    """
+    By the reference of the payment; the same event is known when it comes again, and a copy is made beside.
+    """
+    seen = []
+    connector = make_connector()
+    connector.on_webhook(seen.append)
+    number = connector.pay(SETUP, CLIENT, 500, merchant_reference="CMD-1").id_transaction
+    connector.save_webhook(event_of(number=number))
+    eventually(all_done(db_url))
+
+    assert connector.purge(customer="CMD-1") == (0, 0, 1)
+    connector.save_webhook(event_of(number=number))
+    assert connector.finalise(number, timeout=5).paid and len(seen) == 1
+    for arguments in ({}, {"older_than_days": 1, "customer": "CMD-1"}):
+        with pytest.raises(ConfigError, match="customer"):
+            connector.purge(**arguments)
+    with pytest.raises(InvalidArgument, match="CMD-2"):
+        connector.purge(customer="CMD-2")
+    connector.backup(tmp_path / "copie.db")
+    assert (tmp_path / "copie.db").exists()

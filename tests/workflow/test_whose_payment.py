@@ -70,6 +70,8 @@ class FedaPay:
             return 200, {"token": "t", "url": "https://a"}
         if request.method == "POST":
             return self._create(request.json)
+        if path[0] not in ("transactions", "customers") or len(path) < 2:
+            return 404, {"message": "Ressource introuvable"}
         if path[:2] == ["transactions", "merchant"]:
             found = [each for each in self.transactions.values() if each.get("merchant_reference") == path[2]]
         elif path[0] == "customers":

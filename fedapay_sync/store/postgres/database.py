@@ -1,10 +1,12 @@
 """A PostgreSQL server as a Peewee database: one transaction at a time, and no wait for an answer without end."""
 
 import contextlib
+from pathlib import Path
 from typing import Any, Callable, Iterator, Optional, TypeVar
 
 import peewee
 
+from fedapay_sync.errors import ConfigError
 from fedapay_sync.store.database import ConnectionLost, Database
 from fedapay_sync.store.postgres.driver import is_alive, wait
 
@@ -106,6 +108,18 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
     def data_version(self) -> object:
         """What changes when any connection has committed, in this database or another of the server."""
         return str(self.execute_sql("SELECT txid_current_snapshot()").fetchone()[0])
+
+    def copy_to(self, path: Path) -> None:
+        """
+        Not here.
+
+        Raises:
+            ConfigError: PostgreSQL has a tool of its own.
+        """
+        raise ConfigError(
+            "La base est un serveur PostgreSQL : la sauvegarder avec pg_dump, par exemple "
+            "pg_dump --table='fp_*' --format=custom --file=fedapay.dump ADRESSE (docs/sauvegarde.md)."
+        )
 
     def has_tables(self) -> bool:
         """Whether the last of the tables is there, and so all of them."""

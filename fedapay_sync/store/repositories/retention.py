@@ -5,7 +5,7 @@ from typing import Any, Optional
 import peewee
 
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.records import LOCAL, Purged
+from fedapay_sync.store.records import LOCAL, Erased, Purged
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.states import PaymentState, WorkState
 from fedapay_sync.store.tables import EventRow, ListenRow, PaymentRow
@@ -14,6 +14,8 @@ from fedapay_sync.store.tables import EventRow, ListenRow, PaymentRow
 _BATCH = 500
 #: What FedaPay may still change, or tell again, is not deleted before so long, in seconds.
 _SETTLED = 3 * 86400.0
+#: An event that no callback was called with for so long will be called with by none, in seconds.
+_IDLE = 86400.0
 
 
 class RetentionRepository(Repository):
@@ -39,9 +41,7 @@ class RetentionRepository(Repository):
         """
         now = self._clock.now()
         cutoff, settled = now - older_than, now - max(older_than, _SETTLED)
-        # Never tried: no process has a callback for it, and what its columns hold is enough for one that comes.
-        idle = (EventRow.work_state == WorkState.ready) & (EventRow.attempts == 0) & (EventRow.source != LOCAL)
-        old = _done_before(cutoff) | (idle & (EventRow.received_at < cutoff))
+        old = _done_before(cutoff) | _idle_before(cutoff)
         bodies = sum(self._erase(old, after) for after in range(0, self._last_event(), _BATCH))
         # A listen that is being watched has no such time.
         ended = ListenRow.select(ListenRow.id).where(ListenRow.closed_at < settled).limit(_BATCH)
@@ -62,6 +62,35 @@ class RetentionRepository(Repository):
             .limit(_BATCH)
         )
         return Purged(self._delete(ListenRow, ended), self._delete(PaymentRow, over), bodies)
+
+    def erase_payment(self, environment: str, payment: str) -> Erased:
+        """
+        Erase what the payer of one payment has left: the bodies of its events, what else was asked, and the texts of
+        failures, which may quote them. Keys, states and sums stay.
+
+        Not of what is owed or parked: its callback still needs its body.
+
+        Args:
+            payment: its merchant reference or the id of its transaction.
+        """
+        one = (PaymentRow.environment == environment) & (
+            (PaymentRow.merchant_reference == payment) | (PaymentRow.transaction_id == payment)
+        )
+        over = (EventRow.work_state == WorkState.done) | _idle_before(self._clock.now() - _IDLE)
+
+        def erase(database: Database) -> Erased:
+            rows = list(PaymentRow.select(PaymentRow.transaction_id).where(one).tuples().execute(database))
+            ids = {payment, *(number for (number,) in rows if number is not None)}
+            its = (EventRow.environment == environment) & EventRow.entity_id.in_(ids)
+            its &= EventRow.object.in_(("transaction", "payment"))
+            PaymentRow.update(traits=None).where(one).execute(database)
+            has_body = peewee.fn.LENGTH(EventRow.body) > 0
+            bodies = EventRow.update(body=b"", last_error=None).where(its, has_body, over).execute(database)
+            every = EventRow.select(EventRow.id).where(its)
+            events, kept = (list(each.tuples().execute(database)) for each in (every, every.where(has_body)))
+            return Erased(bool(rows or events), bodies, len(kept))
+
+        return self._engine.write(erase)
 
     def _last_event(self) -> int:
         query = EventRow.select(peewee.fn.MAX(EventRow.id))
@@ -88,3 +117,9 @@ class RetentionRepository(Repository):
 
 def _done_before(cutoff: float) -> Any:
     return (EventRow.work_state == WorkState.done) & (EventRow.finished_at < cutoff)
+
+
+def _idle_before(time: float) -> Any:
+    """Never tried: no process has a callback for it, and what its columns hold is enough for one that comes."""
+    ready = (EventRow.work_state == WorkState.ready) & (EventRow.attempts == 0) & (EventRow.source != LOCAL)
+    return ready & (EventRow.received_at < time)

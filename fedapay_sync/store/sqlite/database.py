@@ -2,12 +2,15 @@
 An SQLite file as a Peewee database, opened so that what is committed stays, whichever other program has it open.
 """
 
+import contextlib
+import os
 import sqlite3
 from pathlib import Path
 from typing import Callable, TypeVar
 
 import peewee
 
+from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.sqlite.lockfile import HAS_LOCKS
 
@@ -41,6 +44,38 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
     def data_version(self) -> object:
         """What changes when another connection has committed."""
         return int(self.execute_sql("PRAGMA data_version").fetchone()[0])
+
+    def copy_to(self, path: Path) -> None:
+        """
+        Write all that is committed at this moment into that new file, while others go on writing.
+
+        Raises:
+            ConfigError: the file is there already, or cannot be written.
+            StoreError: what was written is not sound; it is removed again.
+        """
+        try:
+            # Private before anything is in it.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except OSError as error:
+            reason = "existe déjà" if isinstance(error, FileExistsError) else f"({error.strerror or error})"
+            raise ConfigError(
+                f"La sauvegarde {path} ne peut pas être écrite : {reason}. Donner un fichier neuf dans un dossier "
+                "inscriptible."
+            ) from None
+        source: sqlite3.Connection = self.connection()
+        try:
+            with contextlib.closing(sqlite3.connect(path)) as copy:
+                source.backup(copy)
+                # A copy is one file: its log would be forgotten by whoever carries it away.
+                copy.execute("PRAGMA journal_mode = DELETE")
+                found = copy.execute("PRAGMA quick_check").fetchone()[0]
+            if found != "ok":
+                raise StoreError(
+                    f"La sauvegarde {path} n'est pas saine ({found}) ; elle est effacée. La base l'est-elle ?"
+                )
+        except BaseException:
+            path.unlink()
+            raise
 
     def has_tables(self) -> bool:
         """Whether the last of the tables is there, and so all of them."""

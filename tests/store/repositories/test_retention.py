@@ -140,3 +140,32 @@ def test_what_is_parked_is_told_with_its_reason_and_replayed_once(store, second,
     assert [work.event_key for work in store.callbacks.parked(event_key="K")] == ["K"]
     assert [store.callbacks.replay(parked, 31), second.callbacks.replay(parked, 31)] == [True, False]
     assert [work.attempts for work in claim(store)] == [32]
+
+
+def test_what_one_payer_left_is_erased(store, done, make_event, claim):
+    """
+    By the reference or the id; another's, other objects of the same number, and what is owed keep theirs.
+    """
+    store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF", traits='{"email": "x"}')
+    store.payments.transition("sandbox", "shop", "CMD-1", "sent", transaction_id="1")
+    done("1", amount=500, currency_id=1)
+    done("2")
+    done("1", name="customer.updated", object="customer", is_final=False)
+    store.events.accept(make_event("1", "transaction.transferred", body=b"{}", is_final=True, is_paid=False))
+    (owed,) = claim(store)
+    store.callbacks.retry_or_park(owed, "A", error="afi@exemple.bj", again_in=60)
+
+    assert store.retention.erase_payment("sandbox", "CMD-1") == (True, 1, 1)
+    assert store.retention.erase_payment("sandbox", "1") == (True, 0, 1)
+    assert store.retention.erase_payment("live", "1") == (False, 0, 0)
+
+    payment = store.payments.under_reference("sandbox", "shop", "CMD-1")
+    assert payment.traits is None and payment.amount == 500
+    found = store.read(lambda d: d.execute_sql("SELECT entity_id, object, body FROM fp_event ORDER BY id").fetchall())
+    assert [(number, kind) for number, kind, body in found if not bytes(body)] == [("1", "transaction")]
+    assert not store.events.accept(make_event("1", key="again", dedup_key=owed_key(store, "1"))).new
+
+
+def owed_key(store, number):
+    query = f"SELECT dedup_key FROM fp_event WHERE entity_id = '{number}' ORDER BY id"
+    return store.read(lambda database: database.execute_sql(query).fetchone()[0])
