@@ -461,3 +461,34 @@ def test_a_suspect_event_is_not_paid():
     assert WebhookHistory.from_dict(event).paid
     assert not WebhookHistory.from_dict({**event, "suspect": True}).paid
     assert not WebhookHistory.from_dict(webhook(transaction("declined"))).paid
+
+
+#: Names of events (documentation; payouts as third parties handle them), and whether a repeat can be told from news.
+NAMES = [
+    *[(f"transaction.{what}", True) for what in
+      ("created", "approved", "declined", "canceled", "transferred", "refunded", "expired", "deleted")],
+    *[(f"payout.{what}", True) for what in ("created", "started", "sent", "failed")],
+    *[(f"customer.{what}", True) for what in ("created", "deleted")],
+    *[(f"{kind}.updated", False) for kind in ("transaction", "payout", "customer")],
+    *[(f"transaction.{what}_partially_refunded", False) for what in ("approved", "transferred")],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "once"), NAMES)
+def test_ten_deliveries_of_one_event_are_one_event(name, once):
+    """
+    Each with the object as it then is; and the list meets it under the same key. README says which names cannot.
+    """
+    kind, _, what = name.partition(".")
+    keys = set()
+    for minute in range(10):
+        now = f"2026-10-12T09:{minute:02}:00.000Z"
+        entity = {"klass": f"v1/{kind}", "id": 7, "status": what if minute < 5 else "approved", "updated_at": now}
+        entity.update({f"{each}_at": None for each in ("sent", "failed", "deleted")}, created_at=STAMP)
+        entity.update({} if what == "updated" else {f"{what}_at": STAMP})
+        event = {"name": name, "object": kind, "object_id": 7, "entity": entity}
+        keys.add(identity(event, body=str(minute)).dedup_key)
+        bare = {field: value for field, value in entity.items() if field != "klass"}
+        entry = {"type": name, "entity": json.dumps(bare), "object": kind, "object_id": 7, "klass": "v1/event"}
+        keys.add(identity(Event.from_dict(entry).as_webhook(), body="x").dedup_key)
+    assert (len(keys) == 1) == once
