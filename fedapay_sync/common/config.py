@@ -12,6 +12,7 @@ from fedapay_sync.common.credentials import (
     account_label,
     api_key,
     api_url,
+    check_webhook_secrets,
     environment_of_key,
     environment_of_url,
     require_webhook_secrets,
@@ -99,10 +100,12 @@ def read_config(given: Mapping[str, Any]) -> Config:
     secrets = webhook_secrets(given["fedapay_webhooks_secret_key"])
     if given["use_listen_server"]:
         require_webhook_secrets(secrets, "le serveur intégré ne pourrait rien vérifier")
+    key = api_key(given["api_key"] or from_environment(API_KEY), url)
+    check_webhook_secrets(secrets, key, url)
     keep_days = given["keep_bodies_days"]
     return Config(
         api_url=url,
-        api_key=api_key(given["api_key"] or from_environment(API_KEY), url),
+        api_key=key,
         webhook_secrets=secrets,
         use_listen_server=bool(given["use_listen_server"]),
         endpoint_name=_checked_endpoint(given["listen_server_endpoint_name"]),

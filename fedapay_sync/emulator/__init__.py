@@ -13,14 +13,14 @@ Il ne partage avec le reste du paquet que le vocabulaire, la signature et le ser
 de ses erreurs.
 """
 
-from fedapay_sync.emulator.delivery.sender import Delivery
-from fedapay_sync.emulator.domain.clock import EmulatorClock
-from fedapay_sync.emulator.domain.rules import (
+from fedapay_sync.common.published import (
     LIVE_SECRET_KEY,
     LIVE_WEBHOOK_SECRET,
     SANDBOX_SECRET_KEY,
     SANDBOX_WEBHOOK_SECRET,
 )
+from fedapay_sync.emulator.delivery.sender import Delivery
+from fedapay_sync.emulator.domain.clock import EmulatorClock
 from fedapay_sync.emulator.domain.settings import Settings
 from fedapay_sync.emulator.emulator import Emulator
 from fedapay_sync.emulator.faults.faults import Fault, Faults

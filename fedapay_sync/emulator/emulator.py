@@ -7,12 +7,13 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.masking import fingerprint
+from fedapay_sync.common.published import SANDBOX_SECRET_KEY
 from fedapay_sync.emulator import arguments
 from fedapay_sync.emulator.access import TOKEN_WORD, Access
 from fedapay_sync.emulator.base import EmulatorBase
 from fedapay_sync.emulator.control_api import PREFIX, ControlApi
 from fedapay_sync.emulator.domain.clock import EmulatorClock
-from fedapay_sync.emulator.domain.rules import SANDBOX_SECRET_KEY, rules_of
+from fedapay_sync.emulator.domain.rules import rules_of
 from fedapay_sync.emulator.domain.settings import Settings
 from fedapay_sync.emulator.middleware import RecordingMiddleware
 from fedapay_sync.emulator.routing import LazyApp, ShopRouter, split_by_path

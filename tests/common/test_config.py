@@ -10,6 +10,7 @@ from fedapay_sync.common import config
 from fedapay_sync.common.config import Config, database_url, read_config
 from fedapay_sync.common.credentials import api_key, api_url, webhook_secrets
 from fedapay_sync.common.env import from_environment
+from fedapay_sync.common.published import SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET
 from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import ConfigError
 
@@ -105,6 +106,7 @@ def test_an_empty_variable_counts_as_absent(monkeypatch, value):
         ("http://127.0.0.1:3999", "http://127.0.0.1:3999"),
         ("http://127.8.9.1", "http://127.8.9.1"),
         ("http://[::1]:8000", "http://[::1]:8000"),
+        ("http://emulator:8080/v1", "http://emulator:8080"),
     ],
 )
 def test_the_address_of_the_api_in_all_its_forms(given, read):
@@ -161,6 +163,10 @@ def test_what_is_no_address_is_refused(url):
         "http://api.fedapay.com",
         "http://sandbox-api.fedapay.com/v1",
         "http://192.168.1.10:8000",
+        "http://emulator:8080",
+        "http://emulateur.internal",
+        "http://134744072",
+        "http://0x8080808",
         "http://127.0.0.1.evil.example",
         "http://127.evil.example/v1",
         "http://localhost.evil.example",
@@ -255,17 +261,15 @@ def test_a_key_is_found_again_by_its_fingerprint():
     ("given", "read"),
     [
         (None, ()),
-        ("", ()),
         ((), ()),
         (SECRET, (SECRET,)),
         (f" {SECRET} ,wh_b,, ", (SECRET, "wh_b")),
         ([SECRET, " wh_b "], (SECRET, "wh_b")),
-        ((SECRET, ""), (SECRET,)),
     ],
 )
 def test_webhook_secrets_in_all_their_forms(given, read):
     """
-    One, several with commas, a list; empty ones do not count.
+    One, several with commas, a list; between commas there may be nothing.
     """
     assert webhook_secrets(given) == read
 
@@ -292,7 +296,7 @@ def test_what_is_no_webhook_secret_is_refused_and_not_shown(given, words):
     assert "Qwer" not in said
 
 
-@pytest.mark.parametrize("secret", [None, "", "  ", [], [""]])
+@pytest.mark.parametrize("secret", [None, [], ()])
 def test_the_server_does_not_run_without_a_secret(secret):
     """
     It could check nothing.
@@ -471,7 +475,9 @@ def test_the_environment_comes_from_the_key_or_the_host(url, key, environment):
     """
     Where neither says it, the host itself keeps two environments apart.
     """
-    assert made(fedapay_api_url=url, api_key=key).environment == environment
+    settings = made(fedapay_api_url=url, api_key=key, fedapay_webhooks_secret_key=None)
+
+    assert settings.environment == environment
 
 
 def test_a_configuration_shows_no_secret():
@@ -517,3 +523,107 @@ def test_what_is_no_list_of_keys_is_refused(keys):
     said = refusal(api_keys=keys)
 
     assert "api_keys=" in said and "une liste de clés API est attendue" in said and "Zq81" not in said
+
+
+PUBLISHED = {"api_key": SANDBOX_SECRET_KEY, "fedapay_webhooks_secret_key": SANDBOX_WEBHOOK_SECRET}
+
+
+@pytest.mark.parametrize("secret", ["", "  ", ",", " , ", [""], [SECRET, ""], ("  ",)])
+def test_an_empty_webhook_secret_is_refused(secret):
+    """
+    A text was meant to be a secret, and with an empty one anybody could sign.
+    """
+    said = refusal(fedapay_webhooks_secret_key=secret)
+
+    assert all(word in said for word in ("vide", "n'importe qui", "FEDAPAY_AUTH_KEY", "page Webhooks"))
+
+
+@pytest.mark.parametrize("secret", ["wh_sandbox_", "wh_live", "wh_", "wh", ["wh_sandbox_", SECRET]])
+def test_the_beginning_of_a_webhook_secret_is_refused(secret):
+    """
+    Everybody could guess the rest of it.
+    """
+    said = refusal(fedapay_webhooks_secret_key=secret)
+
+    assert all(word in said for word in ("incomplet", "début", "en entier", "page Webhooks"))
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "secret", "words"),
+    [
+        (SANDBOX, KEY, "wh_live_Qwertyuiop77", ("wh_live_***", "secret de webhook live", "wh_sandbox_…")),
+        (LIVE, "sk_live_1", "wh_sandbox_Qwertyuiop77", ("wh_sandbox_***", "secret de webhook sandbox", "wh_live_…")),
+        (LIVE, "fp_key_1", "wh_sandbox_Qwertyuiop77", ("wh_sandbox_***", "wh_live_…")),
+        ("https://relais.example.bj", "sk_live_1", "wh_sandbox_Qwertyuiop77", ("wh_live_…",)),
+        (SANDBOX, KEY, "wh_sandbox_Qwertyuiop77,wh_live_Qwertyuiop77", ("deux environnements", "wh_sandbox_…")),
+        (
+            "https://relais.example.bj",
+            "fp_1",
+            ["wh_live_Qwer7", "wh_sandbox_Qwer7"],
+            ("deux environnements", "clé API"),
+        ),
+    ],
+)
+def test_a_webhook_secret_of_the_other_environment_is_refused(url, key, secret, words):
+    """
+    A trial in sandbox, which anybody pays, would pass for a real payment.
+    """
+    said = refusal(fedapay_api_url=url, api_key=key, fedapay_webhooks_secret_key=secret)
+
+    assert all(word in said for word in (*words, "FEDAPAY_AUTH_KEY")), said
+    assert "Qwer" not in said
+
+
+@pytest.mark.parametrize("url", [SANDBOX, "https://relais.example.bj", "https://41.79.217.1", "https://134744072"])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"api_key": SANDBOX_SECRET_KEY}, ("sk_sandbox_***", "FEDAPAY_API_KEY", "FEDAPAY_API_URL")),
+        ({"api_keys": [SANDBOX_SECRET_KEY]}, ("sk_sandbox_***", "api_keys", "FEDAPAY_API_URL")),
+        ({"fedapay_webhooks_secret_key": SANDBOX_WEBHOOK_SECRET}, ("wh_sandbox_***", "FEDAPAY_AUTH_KEY", "signer")),
+    ],
+)
+def test_what_the_emulator_publishes_does_not_protect_a_shop(url, changes, words):
+    """
+    Everybody can read it, and sign a payment with it.
+    """
+    said = refusal(fedapay_api_url=url, **changes)
+
+    assert all(word in said for word in (*words, "publié", "l'adresse de l'émulateur")), said
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "[::1]", "emulator", "fedapay_emulator", "10.1.2.3", "172.20.0.5", "192.168.1.10",
+     "[fd00::1]", "emulator.internal", "poste.local", "shop.test"],
+)  # fmt: skip
+def test_the_emulator_may_be_in_another_container(host):
+    """
+    On this machine or a private network, without https, with the key that protects nothing.
+    """
+    settings = made(fedapay_api_url=f"http://{host}:8080", **PUBLISHED)
+
+    assert (settings.api_url, settings.webhook_secrets) == (f"http://{host}:8080", (SANDBOX_WEBHOOK_SECRET,))
+
+
+def test_no_other_key_goes_to_the_emulators_container_in_clear_text():
+    """
+    Neither for one call nor to find a payment again.
+    """
+    settings = made(fedapay_api_url="http://emulator:8080", **PUBLISHED)
+
+    with pytest.raises(ConfigError, match="en clair"):
+        settings.checked_key(KEY)
+    assert "en clair" in refusal(fedapay_api_url="http://emulator:8080", **{**PUBLISHED, "api_keys": [KEY]})
+
+
+def test_a_short_webhook_secret_is_warned_of_once(caplog):
+    """
+    It is not shown, as the beginning of a short secret is most of it.
+    """
+    for _ in range(3):
+        made(fedapay_webhooks_secret_key=["wh_sandbox_7Qd2Zk9LrT4", "Court-15-signes"])
+    made(fedapay_webhooks_secret_key="Exactly16signs!!")
+
+    (line,) = [each.getMessage() for each in caplog.records if "webhook secret" in each.getMessage()]
+    assert "number 2 has 15 characters, fewer than 16" in line and "Court" not in line

@@ -65,7 +65,7 @@ def test_nothing_leaves_the_machine_while_a_fixture_is_in_use(run):
         import socket
         import pytest
         import requests
-        from fedapay_sync import Connector
+        from fedapay_sync import Integration
         from fedapay_sync.testing import NetworkForbidden
 
         def connect(address):
@@ -78,7 +78,7 @@ def test_nothing_leaves_the_machine_while_a_fixture_is_in_use(run):
 
         @pytest.mark.parametrize("way, host", [
             (lambda: requests.get("https://api.fedapay.com/v1/balances", timeout=1), "api.fedapay.com"),
-            (lambda: Connector("https://api.fedapay.com", api_key="sk_live_x").check_status(1), "api.fedapay.com"),
+            (lambda: Integration("https://api.fedapay.com", None, "sk_live_x").balances.list(), "api.fedapay.com"),
             (lambda: socket.create_connection(("192.0.2.1", 80), 1), "192.0.2.1"),
             (lambda: socket.gethostbyname("example.com"), "example.com"),
             (lambda: connect(("example.com", 80)), "example.com"),

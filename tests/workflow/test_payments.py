@@ -252,7 +252,8 @@ def test_the_test_operator_in_production_is_refused_with_the_remedy(make_connect
     Before a transaction is made that nobody could pay so; a real operator is prompted.
     """
     with Emulator(secret_key="sk_live_emulateur_fedapay_sync") as live:
-        shop = make_connector(fedapay_api_url=live.url, api_key=live.secret_key)
+        secret = live.webhook_secret
+        shop = make_connector(fedapay_api_url=live.url, api_key=live.secret_key, fedapay_webhooks_secret_key=secret)
         with pytest.raises(InvalidCountryPaymentCombination, match="sandbox"):
             shop.pay(SETUP, CLIENT, 500)
         assert live.requests == []

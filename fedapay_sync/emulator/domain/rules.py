@@ -8,17 +8,9 @@ from typing import Any, Dict, FrozenSet, NamedTuple, Optional
 
 from fedapay_sync.common.countries import COUNTRIES, SANDBOX_METHOD
 from fedapay_sync.common.masking import mask
+from fedapay_sync.common.published import LIVE_WEBHOOK_SECRET, SANDBOX_WEBHOOK_SECRET
 from fedapay_sync.enums import Environment, MethodesPaiement, TransactionStatus
 from fedapay_sync.errors import InvalidArgument
-
-#: Clé secrète de l'émulateur, règles du sandbox. Publique : elle n'ouvre rien d'autre.
-SANDBOX_SECRET_KEY = "sk_sandbox_emulateur_fedapay_sync"
-#: Clé secrète de l'émulateur, règles de production.
-LIVE_SECRET_KEY = "sk_live_emulateur_fedapay_sync"
-#: Secret des webhooks de l'émulateur, règles du sandbox.
-SANDBOX_WEBHOOK_SECRET = "wh_sandbox_emulateur_fedapay_sync"
-#: Secret des webhooks de l'émulateur, règles de production.
-LIVE_WEBHOOK_SECRET = "wh_live_emulateur_fedapay_sync"
 
 #: Secondes avant qu'une transaction impayée n'expire, et qu'une transaction payée ne soit versée.
 EXPIRY = 24 * 3600

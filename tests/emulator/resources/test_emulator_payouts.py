@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedapay_sync.emulator import Emulator
-from fedapay_sync.emulator.domain.rules import SANDBOX_SECRET_KEY, rules_of
+from fedapay_sync.emulator import SANDBOX_SECRET_KEY, Emulator
+from fedapay_sync.emulator.domain.rules import rules_of
 from fedapay_sync.emulator.domain.timers import Timers
 from fedapay_sync.emulator.http.call import Call
 from fedapay_sync.emulator.http.errors import Refusal

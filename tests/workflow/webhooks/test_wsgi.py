@@ -495,10 +495,10 @@ def test_while_a_secret_is_changed_both_are_good(make_connector, signed, given):
     assert endpoint(GOOD, signed(GOOD, secret="wh_sandbox_trop_vieux")).status == 400
 
 
-@pytest.mark.parametrize("secret", ["", "  ", ",", [], [""], None])
+@pytest.mark.parametrize("secret", [[], None])
 def test_c04_without_a_secret_nothing_can_be_served(make_connector, secret):
     """
-    C4: an empty secret is no secret: who knew that could sign.
+    C4: without a secret anybody could sign. That an empty one is refused is tested with the configuration.
     """
     connector = make_connector(fedapay_webhooks_secret_key=secret)
     body = b"{}"
