@@ -15,6 +15,7 @@ from waitress.server import create_server  # type: ignore[import-untyped,unused-
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.server.request_parser import RequestParser, limit_bodies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -38,6 +39,8 @@ class _WholeResponseChannel(HTTPChannel):  # type: ignore[misc,unused-ignore]
     waitress sends header and body from the thread that made them: twice a system call, and each time a place in the
     line for the interpreter's lock, which is long where many answers wait for the same commit.
     """
+
+    parser_class = RequestParser
 
     def writable(self) -> bool:
         # What is held back must not be polled for: poll() would come back at once, again and again.
@@ -79,7 +82,6 @@ class WaitressServer:
                 sockets=[listener],
                 threads=threads,
                 connection_limit=200,
-                max_request_body_size=max_body,
                 max_request_header_size=_MAX_HEADERS,
                 channel_timeout=15,
                 cleanup_interval=5,
@@ -94,6 +96,7 @@ class WaitressServer:
             raise
         # Before the first client. As an argument, waitress would warn that it may do without it one day.
         self._waitress.adj.send_bytes = _LARGE
+        limit_bodies(self._waitress.adj, max_body)
         self._waitress.channel_class = _WholeResponseChannel
         self._accepts_from = 0.0
         self._waitress.accept, self._waitress.readable = self._accept, self._accepts

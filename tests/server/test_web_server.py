@@ -278,6 +278,53 @@ def test_a_chunked_body_that_grows_too_big_gets_413():
         assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 413")
 
 
+def raw_answer(server, head, body=b""):
+    """The status of the answer to these bytes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n" + body)
+        return connection.makefile("rb").readline().split()[1]
+
+
+@pytest.mark.faults(row=11)
+@pytest.mark.parametrize("chunk", [None, 1000, 1])
+def test_the_largest_admitted_body_is_taken_and_one_byte_more_is_not(chunk):
+    """
+    Announced, or in chunks: what stands between them does not count.
+    """
+
+    def sent(size):
+        if chunk is None:
+            return raw_answer(server, f"Content-Length: {size}".encode(), b"x" * size)
+        parts = [b"x" * min(chunk, size - start) for start in range(0, size, chunk)]
+        framed = b"".join(f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in parts)
+        return raw_answer(server, b"Transfer-Encoding: chunked", framed + b"0\r\n\r\n")
+
+    with WebServer(hello, max_body=1000) as server:
+        assert [sent(size) for size in (999, 1000, 1001)] == [b"200", b"200", b"413"]
+
+
+@pytest.mark.faults(row=11)
+def test_what_stands_between_the_chunks_has_a_limit_too():
+    """
+    A body of few bytes, and of a megabyte on the wire.
+    """
+    with WebServer(hello, max_body=1000) as server:
+        framed = b"1;" + b"a" * 100_000 + b"\r\nx\r\n0\r\n\r\n"
+        assert raw_answer(server, b"Transfer-Encoding: chunked", framed) in (b"400", b"413")
+
+
+@pytest.mark.faults(row=11)
+@pytest.mark.parametrize("digits", [4300, 4301, 9000])
+def test_a_content_length_that_python_cannot_read_is_answered(digits, caplog):
+    """
+    413 like every other giant, and no traceback in the log.
+    """
+    with WebServer(hello) as server:
+        assert raw_answer(server, b"Content-Length: " + b"1" * digits) == b"413"
+        assert get(server.url).status_code == 200
+    assert "ValueError" not in caplog.text
+
+
 @pytest.mark.faults(row=11)
 def test_a_hung_up_request_gets_no_answer_and_the_server_goes_on():
     """
