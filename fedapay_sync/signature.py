@@ -9,10 +9,13 @@ import hashlib
 import hmac
 import math
 import re
-from typing import List, Optional, Sequence, Tuple, Union
+from decimal import Decimal
+from numbers import Real
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.frames import private
+from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.errors import ConfigError, SignatureError
 
 HEADER = "X-FEDAPAY-SIGNATURE"
@@ -35,14 +38,28 @@ def sign(payload: bytes, secret: str, timestamp: Optional[int] = None) -> str:
     Args:
         payload: corps brut, octet pour octet.
         secret: secret du webhook (``wh_…``).
-        timestamp: secondes Unix ; l'heure présente si absent.
+        timestamp: secondes Unix entières ; l'heure présente si absent.
+
+    Raises:
+        ConfigError: corps qui n'est pas en octets, secret qui n'est pas un texte, ou heure qui n'est pas un entier.
 
     Example:
         >>> sign(b"{}", "wh_sandbox_test", 1700000000)[:20]
         't=1700000000,s=a4a1d'
     """
-    stamp = str(int(SYSTEM_CLOCK.now()) if timestamp is None else timestamp)
-    return f"t={stamp},s={_digest(payload, secret, stamp)}"
+    _check_payload(payload)
+    if not isinstance(secret, str):
+        raise ConfigError(
+            f"Secret de signature : un texte est attendu, reçu {type(secret).__name__}. Donner le secret wh_… du "
+            "webhook."
+        )
+    seconds = int(SYSTEM_CLOCK.now()) if timestamp is None else timestamp
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds < 10**11:
+        raise ConfigError(
+            f"timestamp={safe_repr(timestamp)} : un nombre entier de secondes Unix est attendu, par exemple "
+            "int(time.time()), ou rien pour l'heure présente."
+        )
+    return f"t={seconds},s={_digest(payload, secret, str(seconds))}"
 
 
 @private
@@ -66,18 +83,30 @@ def verify(
 
     Raises:
         SignatureError: en-tête absent, illisible, aucun secret ne correspond, ou heure hors du délai.
-        ConfigError: aucun secret, secret vide, ou tolérance nulle ou infinie.
+        ConfigError: corps qui n'est pas en octets, aucun secret, secret vide, tolérance nulle ou infinie, ou heure qui
+            n'est pas un nombre.
     """
-    candidates = [secrets] if isinstance(secrets, str) else list(secrets)
+    _check_payload(payload)
+    try:
+        candidates = [secrets] if isinstance(secrets, str) else list(secrets)
+    except TypeError:
+        candidates = []
     if not candidates or not all(isinstance(each, str) and each.strip() for each in candidates):
         raise ConfigError(
-            "Aucun secret de webhook, ou un secret vide : n'importe qui pourrait signer. "
+            "Aucun secret de webhook, ou un secret vide, ou qui n'est pas un texte : n'importe qui pourrait signer. "
             "Donner le secret wh_… du tableau de bord FedaPay (FEDAPAY_AUTH_KEY)."
         )
-    if not 0 < tolerance < math.inf:
+    admitted = _seconds(tolerance)
+    if admitted is None or not 0 < admitted < math.inf:
         raise ConfigError(
-            f"Tolérance de signature {tolerance!r} : un nombre de secondes plus grand que 0 est attendu "
+            f"Tolérance de signature {safe_repr(tolerance)} : un nombre de secondes plus grand que 0 est attendu "
             f"({TOLERANCE} par défaut). Le contrôle de l'heure ne se coupe pas."
+        )
+    present = SYSTEM_CLOCK.now() if now is None else _seconds(now)
+    if present is None:
+        raise ConfigError(
+            f"now={safe_repr(now)} : un nombre de secondes Unix est attendu, par exemple time.time(), ou rien pour "
+            "l'heure présente."
         )
     stamp, signatures = _parse(header)
     matched = None
@@ -92,17 +121,42 @@ def verify(
             "Signature de webhook fausse : aucun des secrets connus ne l'a faite. Vérifier que FEDAPAY_AUTH_KEY est "
             "bien le secret de ce webhook, dans le même environnement, et que le corps est transmis tel que reçu."
         )
-    drift = (SYSTEM_CLOCK.now() if now is None else now) - int(stamp)
-    if not abs(drift) <= tolerance:
+    drift = present - int(stamp)
+    if not abs(drift) <= admitted:
         raise SignatureError(
             f"Signature de webhook hors délai : l'heure signée est à {abs(drift):.0f} s de la nôtre, "
-            f"{tolerance:g} s au plus sont admises. Vérifier l'horloge de cette machine."
+            f"{admitted:g} s au plus sont admises. Vérifier l'horloge de cette machine."
         )
     return matched
 
 
+def _check_payload(payload: Any) -> None:
+    if not isinstance(payload, (bytes, bytearray, memoryview)):
+        raise ConfigError(
+            f"Le corps du webhook doit être donné en octets (bytes), reçu {type(payload).__name__} : la signature "
+            "porte sur les octets reçus. Avec Flask : request.get_data() ; avec Django : request.body."
+        )
+
+
+def _seconds(value: Any) -> Optional[float]:
+    """A number of seconds; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _digest(payload: bytes, secret: str, stamp: str) -> str:
-    return hmac.new(secret.encode("utf-8"), stamp.encode("ascii") + b"." + payload, hashlib.sha256).hexdigest()
+    try:
+        key = secret.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(
+            "Secret de webhook illisible : il contient la moitié d'un caractère. Le recopier du tableau de bord "
+            "FedaPay, page Webhooks."
+        ) from None
+    return hmac.new(key, stamp.encode("ascii") + b"." + payload, hashlib.sha256).hexdigest()
 
 
 def _parse(header: Optional[str]) -> Tuple[str, List[str]]:

@@ -204,6 +204,62 @@ def test_an_empty_secret_is_refused(secrets):
         verify(BODY_A, sign(BODY_A, "", T), secrets, now=T)
 
 
+WRONG_TYPES = {
+    "a body as text": ({"payload": "{}"}, "octets"),
+    "no body": ({"payload": None}, "octets"),
+    "no secrets": ({"secrets": None}, "secret vide"),
+    "a number as secrets": ({"secrets": 5}, "secret vide"),
+    "half a character": ({"secrets": "wh_\udcff"}, "illisible"),
+    "a tolerance as text": ({"tolerance": "300"}, "ne se coupe pas"),
+    "no tolerance": ({"tolerance": None}, "ne se coupe pas"),
+    "a tolerance that is complex": ({"tolerance": 1j}, "ne se coupe pas"),
+    "a time as text": ({"now": "wh_live_Zq81"}, "now='wh_live_\\*\\*\\*'"),
+    "a time without a float": ({"now": 10**400}, "secondes Unix"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_TYPES)
+def test_verify_refuses_what_is_of_the_wrong_type(name):
+    """
+    With an error of ours that says what to do, and no TypeError.
+    """
+    changes, words = WRONG_TYPES[name]
+    given = {"payload": BODY_A, "header": HEADER_A, "secrets": SECRET, "now": T, **changes}
+
+    with pytest.raises(ConfigError, match=words):
+        verify(given.pop("payload"), given.pop("header"), given.pop("secrets"), **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("{}", SECRET, T), "octets"),
+        ((b"{}", None, T), "un texte est attendu, reçu NoneType"),
+        ((b"{}", b"wh_sandbox_test", T), "un texte est attendu, reçu bytes"),
+        ((b"{}", "wh_\udcff", T), "illisible"),
+        ((b"{}", SECRET, 1.5), r"timestamp=1\.5 .*entier"),
+        ((b"{}", SECRET, "demain"), "timestamp='demain'"),
+        ((b"{}", SECRET, -1), "timestamp=-1"),
+        ((b"{}", SECRET, True), "timestamp=True"),
+        ((b"{}", SECRET, 10**5000), "timestamp=un int"),
+    ],
+)
+def test_sign_refuses_what_nobody_could_verify(given, words):
+    """
+    Rather than a TypeError, or a signature that no receiver takes.
+    """
+    with pytest.raises(ConfigError, match=words):
+        sign(*given)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_body_may_be_any_kind_of_bytes(kind):
+    """
+    As frameworks hand it over.
+    """
+    assert verify(kind(BODY_A), sign(kind(BODY_A), SECRET, T), SECRET, now=T) == 0
+
+
 def test_without_a_time_the_present_one_is_signed():
     """
     What is signed now is accepted now, and names the header that it belongs in.

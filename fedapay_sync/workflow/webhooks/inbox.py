@@ -12,7 +12,7 @@ from typing import Any, Dict, Mapping, Optional
 from fedapay_sync.common.credentials import require_webhook_secrets
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
-from fedapay_sync.errors import ConfigError, EventError
+from fedapay_sync.errors import EventError
 from fedapay_sync.signature import verify
 from fedapay_sync.store import Accepted, NewEvent, StoredEvent
 from fedapay_sync.store.states import EventKind, WorkState
@@ -40,13 +40,8 @@ class Inbox:
             SignatureError: it did not, or not lately.
             ConfigError: there is no secret to check with, or the body was decoded.
         """
-        if not isinstance(payload, (bytes, bytearray, memoryview)):
-            raise ConfigError(
-                f"Le corps du webhook doit être donné en octets (bytes), reçu {type(payload).__name__} : la signature "
-                "porte sur les octets reçus. Avec Flask : request.get_data() ; avec Django : request.body."
-            )
         require_webhook_secrets(self._config.webhook_secrets, "la signature ne peut pas être vérifiée")
-        rank = verify(bytes(payload), header, self._config.webhook_secrets, now=self._clock.now())
+        rank = verify(payload, header, self._config.webhook_secrets, now=self._clock.now())
         if rank:
             log.info("webhook signed with secret number %d of the list", rank + 1)
 
