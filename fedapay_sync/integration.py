@@ -85,7 +85,9 @@ class Integration(Api):
         self.close()
 
     def __repr__(self) -> str:
-        return f"Integration({self.fedapay_api_url!r})"
+        # Debuggers and error reports show the object of a construction that has failed, too.
+        url = vars(self).get("fedapay_api_url")
+        return f"Integration({'construction échouée' if url is None else repr(url)})"
 
     # -- noms du connecteur asynchrone ----------------------------------------------------------------------------
 

@@ -645,7 +645,8 @@ class Connector:
         self.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._config!r})"
+        # Debuggers and error reports show the object of a construction that has failed, too.
+        return f"{type(self).__name__}({vars(self).get('_config', 'construction échouée')!s})"
 
     # -- the runtime of this process ----------------------------------------------------------------------------
 

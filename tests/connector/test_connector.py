@@ -18,6 +18,7 @@ from fedapay_sync import (
     Connector,
     EventFutureStatus,
     FedapayConnector,
+    Integration,
     MethodesPaiement,
     Monnaies,
     PaiementSetup,
@@ -561,6 +562,19 @@ def test_a_wrong_setting_is_named_at_construction(make_connector, changes, named
     with pytest.raises(ConfigError, match=re.escape(named)) as caught:
         make_connector(**changes)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("kind", [Connector, FedapayConnector, Integration])
+def test_a_connector_whose_construction_failed_shows_itself(kind):
+    """
+    In a debugger, or a report that quotes the local variables of each frame.
+    """
+    with pytest.raises(ConfigError) as failed:
+        kind("ftp://x")
+    frames = [each.frame.f_locals for each in inspect.getinnerframes(failed.value.__traceback__)]
+    (made,) = {id(each["self"]): each["self"] for each in frames if isinstance(each.get("self"), kind)}.values()
+
+    assert repr(made) == f"{kind.__name__}(construction échouée)"
 
 
 def test_no_secret_in_repr_or_str(make_connector, emulator):
