@@ -152,6 +152,12 @@ def database_url(given: Optional[str] = None) -> str:
         ConfigError: in memory, or a kind of database that this version does not know.
     """
     url = given or from_environment(DB_URL, DEFAULT_DB_URL) or DEFAULT_DB_URL
+    if "\0" in urllib.parse.unquote(str(url)):
+        # Neither a file nor a server can be named so. Not quoted: the password may have it.
+        raise ConfigError(
+            f"{DB_URL} contient %00, le caractère nul, qu'aucun nom de fichier, de base ou mot de passe ne peut avoir. "
+            "L'enlever ; un % seul s'écrit %25."
+        )
     if str(url).startswith(("postgresql://", "postgres://")):
         return _checked_server_url(url)
     if ":memory:" in str(url) or url in ("sqlite://", "sqlite:///"):

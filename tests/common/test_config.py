@@ -396,6 +396,26 @@ def test_an_unreadable_database_server_is_refused_without_its_password(url):
     assert "boutique" not in said and "mot?" not in said
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///base%00.db",
+        "sqlite:///base\0.db",
+        "postgresql://boutique:mot%00depasse@localhost/b",
+        "postgresql://localhost/b%00",
+        "postgresql://localhost/b?sslmode=%00",
+    ],
+)
+def test_a_nul_in_a_database_url_is_refused(url):
+    """
+    Here, and not with a ValueError of the system's where the database is opened.
+    """
+    said = refusal(db_url=url)
+
+    assert all(word in said for word in ("FEDAPAY_DB_URL", "%00", "%25")) and "depasse" not in said
+    assert database_url("sqlite:///a%2500.db") == "sqlite:///a%2500.db"
+
+
 @pytest.mark.parametrize("port", [0, 1, 3000, 65535])
 def test_a_port_passes(port):
     """
