@@ -15,11 +15,8 @@ from fedapay_sync.models.params.identifiers import checked_id, checked_mode, che
 from fedapay_sync.models.payment import checked_phone_number
 
 _URL = re.compile(r"https?://[^\s/?#]+[^\s]*\Z")
-#: An address, or what opens an application. A page of the browser's own would run what is written there.
-_LINK = re.compile(
-    r"(?i)(?:https?://[^\s/?#][^\x00-\x1f\x7f]*|(?!https?:|javascript:|vbscript:|data:)[a-z][a-z0-9+.\-]*://"
-    r"[^\s][^\x00-\x1f\x7f]*)\Z"
-)
+#: A page. Anything else opens a file or an application, or runs what is written there, on the payer's device.
+_LINK = re.compile(r"(?i)https?://[^\s/?#][^\x00-\x1f\x7f]*\Z")
 _MOMENT = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)[ T](\d\d?):(\d\d?)(?::(\d\d?)(?:\.\d+)?)?(?:Z|[+-](\d\d):?(\d\d))?\Z", re.ASCII
 )
@@ -171,14 +168,14 @@ class Url(StrictField):
 
 
 class Link(StrictField):
-    """Where a browser is sent: an absolute address, or what opens an application."""
+    """Where a browser is sent: the absolute address of a page."""
 
     expected = "une adresse complète, https://…"
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str) or not _LINK.match(value):
             raise marshmallow.ValidationError(
-                "le texte d'une adresse complète est attendu, comme https://boutique.bj/retour"
+                "le texte de l'adresse http ou https d'une page est attendu, comme https://boutique.bj/retour"
             )
         return str(value)
 
