@@ -107,7 +107,8 @@ def _redact(value: Any, name: str) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        looks_like_one = abs(value) >= 10_000_000 and mask(str(value)) != str(value)
+        # From ten digits on: eight are an id or an amount as well, and the name of a phone's tells it.
+        looks_like_one = abs(value) >= 10**9 and mask(str(value)) != str(value)
         return REDACTED if looks_like_one or _PERSONAL_NUMBER.search(name) or name in _FREE else value
     shape = _INSTANT if name.endswith("_at") else _TEXTS.get(name)
     return value if shape is not None and shape.match(value) and mask(value) == value else REDACTED

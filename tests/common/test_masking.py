@@ -82,6 +82,14 @@ READABLE = [
     "+100 F, -500 F",
     "127.0.0.1 - - [12/Oct/2026:09:14:05 +0000] POST /webhooks",
     "secret number 2 of the list",
+    "webhook stored: transaction.approved for 1790000789326, transaction 1790000789326",
+    "transaction 51234567, POST /v1/transactions/51234567/token",
+    "sandbox:3f2a1b4c5d6e:transaction:51234567:approved:2026-10-12T09:15:11.204Z",
+    "reference CMD-20261129-17, 20261129-0017, 97000000-17, merchant 20261129",
+    "payé 25000000 F, 25000000 GNF, amount 25000000, montant 25000000, taux 97000000.5",
+    "100000000 12345678 35000000 session 2024-2025, ids 512345 512346 512347",
+    "http://41.79.21.10:3000/webhooks",
+    "550e8400-e29b-41d4-a716-446655440000 64000001-e29b-41d4-a716-446655440000",
 ]
 
 
@@ -108,6 +116,14 @@ def test_ids_references_and_amounts_stay_readable(text):
         ("postgresql://u:p@db/b", "postgresql://u:***@db/b"),
         ("à ayaba@example.bj.", "à ***@***."),
         ("tel +22901640000001", "tel ***tel***"),
+        ("tel 97000001, 90-01-02-03", "tel ***tel***, ***tel***"),
+        ('{"tel":64000001}', '{"tel":***tel***}'),
+        ("tel:64000001.", "tel:***tel***."),
+        ("Adjoa (70 01 02 03)", "Adjoa (***tel***)"),
+        ("4111 1111 1111 1111", "***carte***"),
+        ("4111-1111-1111-1111;", "***carte***;"),
+        ("carte 4222222222222, 3782 822463 10005", "carte ***carte***, ***carte***"),
+        ("6212345678901234567", "***carte***"),
         (None, "None"),
         (ValueError("sk_live_abc"), "sk_live_***"),
     ],
@@ -119,7 +135,9 @@ def test_what_is_left_tells_the_kind(text, masked):
     assert mask(text) == masked
 
 
-@pytest.mark.parametrize("piece", ["a", "a.", "eyJ", "eyJ.", "://a:", "://a:b@", "a@", "a@a.", "0", "+1 ", "sk_", "é"])
+@pytest.mark.parametrize(
+    "piece", ["a", "a.", "eyJ", "eyJ.", "://a:", "://a:b@", "a@", "a@a.", "0", "+1 ", "sk_", "é", "97 ", "4111 ", "4"]
+)
 def test_masking_a_long_text_is_quick(piece):
     """
     A long line cannot stop a thread: the time grows with the length, not with its square.

@@ -35,4 +35,21 @@ PHONES = st.tuples(
 GAPPED_PHONES = st.tuples(
     st.sampled_from(["+229 01", "+229-01", "01"]), st.lists(st.integers(10, 99), min_size=4, max_size=4)
 ).map(lambda parts: (" ".join([parts[0], *map(str, parts[1])]), " ".join(map(str, parts[1]))))
-SECRETS = st.one_of(KEYS, BEARERS, TOKENS, ONE_PART_TOKENS, FIELDS, DATABASES, EMAILS, PHONES, GAPPED_PHONES)
+SHORT_PHONES = st.tuples(
+    st.sampled_from(["97", "64", "90", "70", "05", "22"]),
+    st.lists(st.integers(10, 99).map(str), min_size=3, max_size=3),
+    st.sampled_from(["", " ", ".", "-"]),
+).map(lambda parts: (parts[2].join([parts[0], *parts[1]]), parts[2].join(parts[1])))
+CARDS = st.tuples(
+    st.sampled_from(["4111", "5500", "2221", "6011", "9792"]),
+    st.text(string.digits, min_size=9, max_size=15),
+    st.sampled_from(["", " ", "-"]),
+).map(
+    lambda parts: (
+        parts[2].join([parts[0], parts[1][:4], parts[1][4:8], parts[1][8:]]),
+        parts[2].join([parts[1][:4], parts[1][4:8], parts[1][8:]]),
+    )
+)
+SECRETS = st.one_of(
+    KEYS, BEARERS, TOKENS, ONE_PART_TOKENS, FIELDS, DATABASES, EMAILS, PHONES, GAPPED_PHONES, SHORT_PHONES, CARDS
+)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import pickle
+import re
 import time
 import urllib.parse
 from datetime import date, datetime, timedelta, timezone
@@ -164,7 +165,9 @@ def test_no_secret_stands_in_the_text_of_an_error(secret, before, after, places,
     # A secret that is a word of ours, like "transact", would be found in every error.
     assume(hidden not in everything_of(refusal(status, said="", path="/transactions/1")))
 
-    error = refusal(status, said, path=f"/transactions/{text.split('?')[0].split()[0]}")
+    # Eight digits that stand there are taken for an id, which a reader of the error needs.
+    asked = "1" if re.fullmatch(r"\d{8}", text) else text.split("?")[0].split()[0]
+    error = refusal(status, said, path=f"/transactions/{asked}")
 
     assert hidden not in everything_of(error)
     assert all(each.isprintable() for each in (error.message, error.fedapay_message, error.fedapay_code))
