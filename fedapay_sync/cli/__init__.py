@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import click
 
 from fedapay_sync._version import VERSION
+from fedapay_sync.common.masking import escape_controls
 
 #: Command → the module that holds a click command of the same name (``_`` for ``-``), and its help. Imported on demand:
 #: Flask and waitress are not needed to print a help page.
@@ -78,7 +79,8 @@ class _Group(click.Group):
         except click.ClickException as error:
             if not standalone_mode:
                 raise
-            click.echo(_sentence(error), err=True)
+            # It may quote what others have written, and a terminal would obey it.
+            click.echo(escape_controls(_sentence(error)), err=True)
             sys.exit(error.exit_code)
         except click.Abort:
             if not standalone_mode:

@@ -9,6 +9,7 @@ import click
 
 from fedapay_sync.common.config import database_url
 from fedapay_sync.common.env import DB_URL
+from fedapay_sync.common.masking import escape_controls
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.models.params.identifiers import checked_transaction_id
@@ -55,7 +56,9 @@ def parked() -> None:
         found = store.callbacks.parked()
     for work in found:
         received = datetime.fromtimestamp(work.received_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-        click.echo(f"{work.event_key}\n    {work.name}, reçu le {received}, {work.attempts} essais : {work.last_error}")
+        # Written by others: FedaPay, the exception of a callback. A terminal would obey what is in it.
+        key, said = escape_controls(work.event_key), escape_controls(f"{work.attempts} essais : {work.last_error}")
+        click.echo(f"{key}\n    {escape_controls(work.name)}, reçu le {received}, {said}")
     click.echo(f"{_counted(len(found), 'événement')} mis de côté.")
 
 

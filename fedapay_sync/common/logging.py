@@ -1,27 +1,35 @@
-"""The package's loggers, which mask every record, and the handlers that a connector attaches when it is asked to."""
+"""The package's loggers, which mask every record and keep it on its line, and the handlers that are asked for."""
 
 import logging
 import os
 from pathlib import Path
 from typing import Callable, Dict
 
-from fedapay_sync.common.masking import mask
+from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.errors import ConfigError
 
 
 class MaskingFilter(logging.Filter):
-    """Masks every record of our logger, arguments and traceback included, before any handler sees it."""
+    """
+    Masks every record of our logger, arguments and traceback included, before any handler sees it.
+
+    What others wrote cannot forge a record: a message stays on one line, and each line of a traceback is set in.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = mask(record.getMessage())
+        record.msg = escape_controls(mask(record.getMessage()))
         record.args = None
         if record.exc_info:
-            record.exc_text = mask(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = _block(logging.Formatter().formatException(record.exc_info))
             # A formatter shows exc_text as well; one that looks at exc_info itself would show the secret.
             record.exc_info = None
         if record.stack_info:
-            record.stack_info = mask(record.stack_info)
+            record.stack_info = _block(record.stack_info)
         return True
+
+
+def _block(text: str) -> str:
+    return "\n".join("    " + escape_controls(line) for line in mask(text).split("\n"))
 
 
 def get_logger(name: str) -> logging.Logger:

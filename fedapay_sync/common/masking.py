@@ -66,12 +66,26 @@ _RULES: Tuple[Tuple[Pattern[str], str], ...] = (
 )
 
 
+#: Control characters, line ends of Unicode, marks that turn the direction of writing, and halves of characters.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
 def mask(text: object) -> str:
     """The text with every secret, token, e-mail, phone number and card number in it blotted out."""
     masked = str(text)
     for pattern, replacement in _RULES:
         masked = pattern.sub(replacement, masked)
     return masked
+
+
+def escape_controls(text: str) -> str:
+    """
+    The text on one line, with each control character written out, as ``\\n`` or ``\\x1b``.
+
+    What others have written, a name for example, could otherwise end a log line and begin one of its own, or give
+    orders to a terminal. After ``mask``: behind the letter of an escape a phone's number would not be recognized.
+    """
+    return _UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), text)
 
 
 def safe_repr(value: Any) -> str:
@@ -84,7 +98,7 @@ def safe_repr(value: Any) -> str:
     except (ValueError, TypeError):  # a number of too many digits, or what is neither true nor false
         text = ""
     # Behind the letter of an escape a number of a phone would not be recognized.
-    return mask(text)[:80] if text and "\\" not in text else f"un {type(value).__name__}"
+    return escape_controls(mask(text))[:80] if text and "\\" not in text else f"un {type(value).__name__}"
 
 
 def fingerprint(secret: str) -> str:

@@ -18,7 +18,7 @@ from requests.utils import get_environ_proxies
 
 from fedapay_sync.common.credentials import is_loopback
 from fedapay_sync.common.env import from_environment
-from fedapay_sync.common.masking import mask
+from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.transport.connections import DeadlineAdapter, is_in_call
 
 _PROXIES = tuple(
@@ -112,7 +112,7 @@ class _UrllibFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if is_in_call():
-            record.msg = mask(re.sub(r"\?[^\s\"']+", "?***", record.getMessage()))
+            record.msg = escape_controls(mask(re.sub(r"\?[^\s\"']+", "?***", record.getMessage())))
             # An exception's text has the address too.
             record.args = record.exc_info = record.exc_text = None
         return True

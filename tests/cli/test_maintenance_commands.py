@@ -56,6 +56,24 @@ def test_parked_events_are_shown_and_replayed(run, store):
     assert [work.entity_id for work in claimed] == ["7"]
 
 
+def test_what_others_wrote_gives_no_order_to_the_terminal(run, store):
+    """
+    An older version's record of a failure, an event's name, what was typed: each on its line, written out.
+    """
+    store.events.accept(
+        NewEvent(
+            dedup_key="l", event_key="sandbox:shop:x\x1b[2J:8", environment="sandbox", account="shop", name="x\ny",
+            object="transaction", entity_id="8", status=None, is_final=False, is_paid=False, source="webhook",
+            body=b"{}", body_sha256="", received_at=1.0, work_state="dead", last_error="Error: Adjoa\r\x1b[1A\npaid",
+        )
+    )  # fmt: skip
+    said = run("parked")[1] + run("replay", "a\x1b[2J\nb")[1]
+
+    assert all(line.isprintable() for line in said.split("\n"))
+    assert "x\\x1b[2J:8\n" in said and "x\\ny, reçu" in said and "Adjoa\\r\\x1b[1A\\npaid\n" in said
+    assert "a\\x1b[2J\\nb" in said
+
+
 def test_a_transaction_is_forgotten_where_it_is_said_to_be(run, store):
     """
     The real account's only when asked for; what is not followed up is said, with what to look at.

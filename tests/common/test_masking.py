@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.secret_samples import SECRETS
 
 from fedapay_sync.common.logging import MaskingFilter, get_logger
-from fedapay_sync.common.masking import fingerprint, mask
+from fedapay_sync.common.masking import escape_controls, fingerprint, mask, safe_repr
 
 AROUND = st.sampled_from(["", " ", "clé=", "(", ": ", "'", '"', "/", "\n", "é "])
 AFTER = st.sampled_from(["", " ", ")", "'", '"', ", puis 500", "\n", ";"])
@@ -176,6 +176,60 @@ def test_any_text_can_be_masked(text):
     Also half characters; it stays one line where it was one.
     """
     assert mask(text).count("\n") <= text.count("\n")
+
+
+FORGED = "2026-11-29 10:00:00 INFO fedapay_sync: paid"
+BREAKS = ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"]
+ORDERS = ["\x1b[2J", "\x1b]0;titre\x07", "\x08\x08", "\x9b2J", "\u202e", "\x00", "\x7f", "\udcff"]
+
+
+@pytest.mark.parametrize("sign", [*BREAKS, *ORDERS])
+def test_what_others_wrote_forges_no_line_of_the_log_and_gives_no_order_to_a_terminal(sign):
+    """
+    In the message, its arguments, an exception's text and its cause's: no line begins as it says, none has the sign.
+    """
+    written = io.StringIO(newline="")
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logging.Formatter("LINE %(message)s"))
+    log = get_logger("fedapay_sync.test_forged")
+    log.addHandler(handler)
+    try:
+        log.warning("callback failed: %s", f"Adjoa{sign}{FORGED}")
+        try:
+            try:
+                raise ValueError(f"Adjoa{sign}{FORGED}")
+            except ValueError as cause:
+                raise RuntimeError(f"Kossi{sign}{FORGED}") from cause
+        except RuntimeError:
+            log.exception(f"Kossi{sign}{FORGED}", stack_info=True)
+    finally:
+        log.removeHandler(handler)
+
+    lines = written.getvalue().split("\n")
+    assert all(line.startswith(("LINE callback failed: Adjoa", "LINE Kossi", "    ")) for line in lines if line)
+    assert all(line.isprintable() and len(line.splitlines()) <= 1 for line in lines)
+    assert "Adjoa" in lines[0] and FORGED in lines[0]
+
+
+def test_a_control_character_is_written_out_and_the_rest_stays():
+    """
+    A reader sees what was there; accents and other scripts are no danger.
+    """
+    assert escape_controls("Zoé\r\n\x1b[31m\t\u2028é") == "Zoé\\r\\n\\x1b[31m\\t\\u2028é"
+    assert escape_controls("Kérékou – 15 000 F « é » 你好 🙂") == "Kérékou – 15 000 F « é » 你好 🙂"
+
+
+class Talkative(int):
+    def __repr__(self):
+        return f"5\n{FORGED}"
+
+
+def test_a_quoted_value_stays_on_its_line():
+    """
+    Also one that shows itself as it likes.
+    """
+    assert safe_repr(Talkative(5)).isprintable()
+    assert safe_repr(f"a\x1b\n{FORGED}").isprintable()
 
 
 def test_a_fingerprint_is_stable_short_and_its_own():

@@ -13,7 +13,7 @@ import urllib.parse
 import weakref
 from typing import Any, Dict, List, Optional, Sequence
 
-from fedapay_sync.common.masking import mask
+from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.errors import ConfigError
 
 #: How long one attempt to connect may take, in seconds.
@@ -128,7 +128,7 @@ def without_secrets(text: str, url: str) -> str:
         decoded = urllib.parse.unquote(secret)
         for form in (secret, decoded, urllib.parse.quote(decoded)):
             text = text.replace(form, "***") if form else text
-    return mask(text)
+    return escape_controls(mask(text))
 
 
 def _close_inherited() -> None:

@@ -14,7 +14,7 @@ from typing import Dict, Iterator, List, Optional, Tuple, Union
 import peewee
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.common.masking import mask
+from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.migrations import EMPTIED, migrate
@@ -141,7 +141,7 @@ class SqliteConnection(Connection):
 
     def explain(self, error: BaseException) -> StoreError:
         """The database's own words as an error that says what to do."""
-        text = mask(error)
+        text = escape_controls(mask(error))
         for sign, advice in (
             (
                 "full",

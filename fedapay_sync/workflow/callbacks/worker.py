@@ -11,7 +11,7 @@ import threading
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.common.masking import mask
+from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
@@ -234,9 +234,9 @@ class CallbackWorker:
                     close()
                 problem = "the callback returned a coroutine that nobody awaits; delete async from it"
         except PermanentFailure as error:
-            problem, permanent = mask(error), True
+            problem, permanent = escape_controls(mask(error)), True
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
-            problem = f"{type(error).__name__}: {mask(error)}"
+            problem = f"{type(error).__name__}: {escape_controls(mask(error))}"
         try:
             self._record_end(work, problem, permanent)
         except FedapayError as error:

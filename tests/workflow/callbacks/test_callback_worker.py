@@ -589,6 +589,24 @@ def test_a_hopeless_callback_is_parked_at_once(store, start, eventually):
     assert state(store, 1)[1:] == (1, "nobody can read it")
 
 
+@pytest.mark.parametrize("kind", [PermanentFailure, ValueError])
+def test_what_a_callback_quotes_forges_no_line_of_the_log(store, start, eventually, caplog, kind):
+    """
+    A customer's name in the exception: on record and in the log it stays within its line.
+    """
+
+    def handler(work):
+        raise kind("Adjoa\r\n2026-11-29 10:00:00 INFO fedapay_sync: paid\x1b[2J")
+
+    store.events.accept(event(1))
+    start(handler)
+    eventually(lambda: state(store, 1)[2])
+    eventually(lambda: "callback of key-1 failed" in caplog.text)
+
+    assert "Adjoa\\r\\n2026" in state(store, 1)[2] and state(store, 1)[2].isprintable()
+    assert all(each.getMessage().isprintable() for each in caplog.records)
+
+
 def test_the_chore_is_done_a_piece_at_a_time_once_a_day(store, clock, start, eventually):
     pieces = []
 
