@@ -23,6 +23,7 @@ from fedapay_sync.concurrency.commit_listener import POLL_INTERVAL
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.store.postgres.encryption import encryption_settings
 
 ROOT = Path(fedapay_sync.__file__).parents[1]
 PASSWORD = "motdepasse-secret"
@@ -180,6 +181,73 @@ def test_a_password_that_cannot_be_decoded_is_not_shown(make_store, place):
     with pytest.raises(StoreError, match="percent-encoded") as caught:
         make_store(place.format("un%21secret%zz")).open()
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "added"),
+    [
+        ({"host": "db.example.com"}, {"sslmode": "require"}),
+        ({"host": "41.79.217.1"}, {"sslmode": "require"}),
+        ({"host": "2001:db8::1"}, {"sslmode": "require"}),
+        ({"host": "10.0.0.5,db.example.com"}, {"sslmode": "require"}),
+        ({"host": "db.example.com", "hostaddr": "127.0.0.1"}, {"sslmode": "require"}),
+        ({"host": "db.example.com", "sslmode": "prefer"}, {}),
+        ({"host": "db.example.com", "service": "boutique"}, {}),
+        ({"host": "127.0.0.1"}, {}),
+        ({"host": "localhost"}, {}),
+        ({"host": "::1"}, {}),
+        ({"host": "/var/run/postgresql"}, {}),
+        ({"host": "10.0.0.5"}, {}),
+        ({"host": "db"}, {}),
+        ({"host": "db.internal"}, {}),
+        ({}, {}),
+    ],
+)
+def test_a_public_address_is_reached_encrypted_unless_the_url_says_otherwise(given, added):
+    """
+    libpq alone would go on in clear text where somebody on the way says that the server cannot encrypt.
+    """
+    assert encryption_settings(given) == added
+
+
+def test_the_mode_of_the_environment_is_not_weakened(monkeypatch):
+    """
+    ``PGSSLMODE=verify-full`` is stricter than what we would set.
+    """
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+
+    assert encryption_settings({"host": "db.example.com"}) == {}
+
+
+def test_a_public_server_that_does_not_encrypt_is_told_with_what_to_do(make_store, postgres_url):
+    """
+    Nothing has been sent to it by then.
+    """
+    url = postgres_url.replace("127.0.0.1", "db.example.com") + "&hostaddr=127.0.0.1"
+
+    with pytest.raises(StoreError, match=r"adresse est publique.*activer ssl.*sslmode=disable") as refused:
+        make_store(url).callbacks.parked()
+    assert PASSWORD not in str(refused.value)
+    assert make_store(f"{url}&sslmode=disable").callbacks.parked() == []
+
+
+def test_a_connection_in_clear_text_to_a_private_name_is_warned_of_once(make_store, postgres_url, caplog):
+    """
+    Each store has several connections; on this machine, or where the URL says that it is meant, nothing is told.
+    """
+
+    def warnings():
+        return [each.getMessage() for each in caplog.records if "not encrypted" in each.getMessage()]
+
+    url = postgres_url.replace("127.0.0.1", "serveur-de-la-boutique") + "&hostaddr=127.0.0.1"
+    assert make_store().callbacks.parked() == []
+    assert make_store(f"{url}&sslmode=disable").callbacks.parked() == []
+    assert warnings() == []
+    for _ in range(2):
+        assert make_store(url).callbacks.parked() == []
+
+    (line,) = warnings()
+    assert "serveur-de-la-boutique" in line and "sslmode=require" in line and PASSWORD not in line
 
 
 def test_a_server_that_is_not_there_is_told_at_once(make_store, postgres_url, free_port):

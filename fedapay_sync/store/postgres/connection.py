@@ -27,6 +27,11 @@ _ADVICE = (
     ("authentication", "Corriger l'utilisateur et le mot de passe dans FEDAPAY_DB_URL."),
     ("no password", "Corriger l'utilisateur et le mot de passe dans FEDAPAY_DB_URL."),
     ("pg_hba", "Le serveur n'admet pas cette connexion : corriger pg_hba.conf, ou ajouter ?sslmode=require."),
+    (
+        "SSL was required",
+        "Le serveur ne chiffre pas, et son adresse est publique : activer ssl sur le serveur, ou ajouter "
+        "?sslmode=disable à FEDAPAY_DB_URL si le réseau est sûr (un VPN).",
+    ),
     ("lock timeout", "Un autre programme tient les tables fp_… : le terminer."),
     ("statement timeout", "Le serveur est trop lent ou bloqué ; l'écriture reprendra seule."),
     ("No space", "Le disque du serveur est plein : libérer de la place. L'écriture reprendra seule."),

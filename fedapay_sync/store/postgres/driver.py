@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.errors import ConfigError
+from fedapay_sync.store.postgres.encryption import encryption_settings, warn_of_clear_text
 
 #: How long one attempt to connect may take, in seconds.
 _CONNECT_TIMEOUT = 5.0
@@ -58,6 +59,7 @@ def connect(url: str, end: float) -> Any:
         "keepalives_idle": 10,
         "keepalives_interval": 3,
         "keepalives_count": 3,
+        **encryption_settings(given),
     }
     connection = psycopg2.connect(url, async_=1, **{name: settings[name] for name in settings if name not in given})
     _connections.add(connection)
@@ -66,6 +68,7 @@ def connect(url: str, end: float) -> Any:
     except BaseException:
         connection.close()
         raise
+    warn_of_clear_text(given, is_encrypted=bool(connection.info.ssl_in_use))
     return connection
 
 
