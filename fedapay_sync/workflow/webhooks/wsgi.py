@@ -11,6 +11,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import ConfigError, FedapayError, SignatureError
 from fedapay_sync.server import MAX_BODY
 from fedapay_sync.signature import HEADER
+from fedapay_sync.workflow.webhooks.refusals import RefusalLog
 
 if TYPE_CHECKING:
     import flask
@@ -48,14 +49,15 @@ _PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Al
             413: "Content Too Large", 503: "Service Unavailable"}  # fmt: skip
 
 
-def reply_to(receive: Receive, body: bytes, signature: Optional[str]) -> Reply:
+def reply_to(receive: Receive, refusals: RefusalLog, body: bytes, signature: Optional[str]) -> Reply:
     """Take a webhook in and say how to answer it."""
     if len(body) > MAX_BODY:
         return _TOO_LARGE
+    refusals.tell()
     try:
         receive(body, signature)
     except SignatureError as error:
-        log.warning("webhook refused: %s", error)
+        refusals.add(error)
         return _BAD_SIGNATURE
     except ConfigError as error:
         log.error("webhook cannot be checked, FedaPay is asked to come again: %s", error)
@@ -78,6 +80,7 @@ class WebhookApp:
 
     def __init__(self, receive: Receive, path: Optional[str] = None, otherwise: Optional[WSGI] = None) -> None:
         self._receive = receive
+        self._refusals = RefusalLog()
         self._path = None if path is None else path.strip("/")
         self._otherwise = otherwise
 
@@ -92,7 +95,9 @@ class WebhookApp:
         body = _body(environ["wsgi.input"], length, bool(environ.get("wsgi.input_terminated")))
         if body is None:
             return _sent(_TOO_LARGE, environ, start_response)
-        return _sent(reply_to(self._receive, body, environ.get(_ENVIRON_HEADER)), environ, start_response)
+        return _sent(
+            reply_to(self._receive, self._refusals, body, environ.get(_ENVIRON_HEADER)), environ, start_response
+        )
 
 
 def _body(stream: Any, length: str, ends_by_itself: bool) -> Optional[bytes]:
@@ -127,6 +132,7 @@ def blueprint(receive: Receive, path: str, name: str = "fedapay") -> "flask.Blue
     import flask  # lazily: a script that only pays needs no web framework
 
     made = flask.Blueprint(name, __name__)
+    refusals = RefusalLog()
 
     @made.post("/" + path.strip("/"))
     def webhooks() -> "flask.Response":
@@ -137,7 +143,7 @@ def blueprint(receive: Receive, path: str, name: str = "fedapay") -> "flask.Blue
         else:
             # Not the stream: another part of the application may have read it, and Flask kept what it read.
             body = request.get_data(cache=False) if request.content_length <= MAX_BODY else None
-        reply = _TOO_LARGE if body is None else reply_to(receive, body, request.headers.get(HEADER))
+        reply = _TOO_LARGE if body is None else reply_to(receive, refusals, body, request.headers.get(HEADER))
         return flask.Response(reply.body, status=reply.status, headers=reply.headers)
 
     return made

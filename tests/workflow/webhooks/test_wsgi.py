@@ -520,6 +520,17 @@ def test_c04_without_a_secret_nothing_can_be_served(make_connector, secret):
         connector.receive(body, header)
 
 
+def test_bad_signatures_from_strangers_do_not_fill_the_log(endpoint, signed, caplog):
+    """
+    Whichever way they come in; each is answered 400, and FedaPay's next delivery is taken.
+    """
+    for _ in range(40):
+        assert endpoint(GOOD, signed(GOOD, secret="wh_sandbox_de_personne")).status == 400
+    assert endpoint(GOOD, signed(GOOD)).status == 200
+
+    assert sum("webhook refused" in each.getMessage() for each in caplog.records) == 10
+
+
 def test_the_blueprint_lives_in_an_application_that_reads_bodies_itself(make_connector, signed):
     """
     A ``before_request`` that looked at the body does not take it from us.
