@@ -11,6 +11,7 @@ from fedapay_sync.common.credentials import api_key as checked_key
 from fedapay_sync.common.credentials import api_url as checked_url
 from fedapay_sync.common.env import API_KEY, API_URL, from_environment
 from fedapay_sync.common.frames import private_methods
+from fedapay_sync.common.secret import Key, Secret
 from fedapay_sync.enums import TypesPaiement
 from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
 from fedapay_sync.models import (
@@ -73,10 +74,16 @@ class Integration(Api):
         observer: Optional[Callable[[Exchange], object]] = None,
     ) -> None:
         url = checked_url(api_url, f"{API_URL} ou api_url")
-        key = checked_key(default_api_key or from_environment(API_KEY), url, f"{API_KEY} ou default_api_key")
+        key = Secret(checked_key(default_api_key or from_environment(API_KEY), url, f"{API_KEY} ou default_api_key"))
         self.fedapay_api_url = url
         transport = Transport(url, timeouts=timeouts, budget=budget, observer=_logging_observer(logger, observer))
-        super().__init__(transport, lambda given: key if given is None else checked_key(given, url, "api_key"), account)
+
+        def key_for(given: Optional[Key]) -> Secret:
+            if given is None or isinstance(given, Secret):
+                return given or key
+            return Secret(checked_key(given, url, "api_key"))
+
+        super().__init__(transport, key_for, account)
 
     def __enter__(self) -> "Integration":
         return self

@@ -16,6 +16,7 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.frames import private
 from fedapay_sync.common.masking import safe_repr
+from fedapay_sync.common.secret import Key, Secret, held
 from fedapay_sync.errors import ConfigError, SignatureError
 
 HEADER = "X-FEDAPAY-SIGNATURE"
@@ -59,14 +60,14 @@ def sign(payload: bytes, secret: str, timestamp: Optional[int] = None) -> str:
             f"timestamp={safe_repr(timestamp)} : un nombre entier de secondes Unix est attendu, par exemple "
             "int(time.time()), ou rien pour l'heure présente."
         )
-    return f"t={seconds},s={_digest(payload, secret, str(seconds))}"
+    return f"t={seconds},s={_digest(payload, Secret(secret), str(seconds))}"
 
 
 @private
 def verify(
     payload: bytes,
     header: Optional[str],
-    secrets: Union[str, Sequence[str]],
+    secrets: Union[Key, Sequence[Key]],
     *,
     tolerance: float = TOLERANCE,
     now: Optional[float] = None,
@@ -88,10 +89,11 @@ def verify(
     """
     _check_payload(payload)
     try:
-        candidates = [secrets] if isinstance(secrets, str) else list(secrets)
+        candidates = [secrets] if isinstance(secrets, (str, Secret)) else list(secrets)
     except TypeError:
         candidates = []
-    if not candidates or not all(isinstance(each, str) and each.strip() for each in candidates):
+    known = [held(each) for each in candidates if isinstance(each, Secret) or (isinstance(each, str) and each.strip())]
+    if not candidates or len(known) < len(candidates):
         raise ConfigError(
             "Aucun secret de webhook, ou un secret vide, ou qui n'est pas un texte : n'importe qui pourrait signer. "
             "Donner le secret wh_… du tableau de bord FedaPay (FEDAPAY_AUTH_KEY)."
@@ -111,7 +113,7 @@ def verify(
     stamp, signatures = _parse(header)
     matched = None
     # Every secret against every signature, no early exit: the time taken says nothing about either.
-    for rank, secret in enumerate(candidates):
+    for rank, secret in enumerate(known):
         expected = _digest(payload, secret, stamp).encode("ascii")
         for signature in signatures:
             if hmac.compare_digest(expected, signature.encode("ascii")) and matched is None:
@@ -148,9 +150,9 @@ def _seconds(value: Any) -> Optional[float]:
         return None
 
 
-def _digest(payload: bytes, secret: str, stamp: str) -> str:
+def _digest(payload: bytes, secret: Secret, stamp: str) -> str:
     try:
-        key = secret.encode("utf-8")
+        key = secret.reveal().encode("utf-8")
     except UnicodeEncodeError:
         raise ConfigError(
             "Secret de webhook illisible : il contient la moitié d'un caractère. Le recopier du tableau de bord "

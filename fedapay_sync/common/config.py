@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from fedapay_sync.common.credentials import (
-    account_label,
     api_key,
     api_url,
     check_webhook_secrets,
@@ -21,6 +20,7 @@ from fedapay_sync.common.credentials import (
 )
 from fedapay_sync.common.env import API_KEY, DB_URL, ENDPOINT_NAME, from_environment
 from fedapay_sync.common.masking import mask, safe_repr
+from fedapay_sync.common.secret import Key, Secret
 from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import ConfigError
 
@@ -45,8 +45,8 @@ class Config:
     """
 
     api_url: str
-    api_key: str
-    webhook_secrets: Tuple[str, ...]
+    api_key: Secret
+    webhook_secrets: Tuple[Secret, ...]
     use_listen_server: bool
     endpoint_name: str
     host: str
@@ -54,7 +54,7 @@ class Config:
     db_url: str
     callback_timeout: float
     on_timeout: OnTimeout
-    api_keys: Tuple[str, ...]
+    api_keys: Tuple[Secret, ...]
     confirm_with_api: bool
     keep_bodies_days: Optional[float]
     print_log_to_console: bool
@@ -63,27 +63,29 @@ class Config:
     @functools.cached_property
     def environment(self) -> str:
         """``sandbox`` or ``live``; for a key and a host that do not say, the host itself."""
-        known = environment_of_key(self.api_key) or environment_of_url(self.api_url)
+        known = environment_of_key(self.api_key.reveal()) or environment_of_url(self.api_url)
         return known.value if known else (urllib.parse.urlsplit(self.api_url).hostname or "inconnu")[:16]
 
     @functools.cached_property
     def account(self) -> str:
         """The label of the connector's own merchant account."""
-        return account_label(self.api_key)
+        return self.api_key.label
 
     @functools.cached_property
-    def keys_by_account(self) -> Dict[str, str]:
+    def keys_by_account(self) -> Dict[str, Secret]:
         """The keys that the program has, by the label of their account; the connector's own first."""
-        return {account_label(key): key for key in (self.api_key, *self.api_keys)}
+        return {key.label: key for key in (self.api_key, *self.api_keys)}
 
     @property
     def accounts(self) -> Tuple[str, ...]:
         """The labels of all the merchant accounts that the program has a key of."""
         return tuple(self.keys_by_account)
 
-    def checked_key(self, given: Optional[str]) -> str:
+    def checked_key(self, given: Optional[Key]) -> Secret:
         """The key for one call: the one given, or the connector's own."""
-        return self.api_key if given is None else api_key(given, self.api_url, "api_key")
+        if given is None:
+            return self.api_key
+        return given if isinstance(given, Secret) else Secret(api_key(given, self.api_url, "api_key"))
 
     def __repr__(self) -> str:
         return f"Config(api_url={self.api_url!r}, environment={self.environment!r})"
@@ -105,8 +107,8 @@ def read_config(given: Mapping[str, Any]) -> Config:
     keep_days = given["keep_bodies_days"]
     return Config(
         api_url=url,
-        api_key=key,
-        webhook_secrets=secrets,
+        api_key=Secret(key),
+        webhook_secrets=tuple(map(Secret, secrets)),
         use_listen_server=bool(given["use_listen_server"]),
         endpoint_name=_checked_endpoint(given["listen_server_endpoint_name"]),
         host=given["host"],
@@ -114,7 +116,7 @@ def read_config(given: Mapping[str, Any]) -> Config:
         db_url=database_url(given["db_url"]),
         callback_timeout=_checked_seconds(given["callback_timeout"], "callback_timeout"),
         on_timeout=timeout_policy(given["on_timeout"]),
-        api_keys=tuple(api_key(each, url, "api_keys") for each in _as_list(given["api_keys"])),
+        api_keys=tuple(Secret(api_key(each, url, "api_keys")) for each in _as_list(given["api_keys"])),
         confirm_with_api=bool(given["confirm_with_api"]),
         keep_bodies_days=None if keep_days is None else checked_days(keep_days, "keep_bodies_days"),
         print_log_to_console=bool(given["print_log_to_console"]),

@@ -131,11 +131,6 @@ def _in_clear_text(url: str) -> ConfigError:
     )
 
 
-def account_label(key: str) -> str:
-    """The label by which we know the merchant account of a key: a fingerprint, which may be stored and logged."""
-    return fingerprint(key)
-
-
 def environment_of_key(key: str) -> Optional[Environment]:
     """The environment that a key's prefix tells, if it does."""
     for each in Environment:
@@ -230,7 +225,7 @@ def check_webhook_secrets(secrets: Sequence[str], key: str, url: str) -> None:
             )
 
 
-def require_webhook_secrets(secrets: Sequence[str], consequence: str) -> None:
+def require_webhook_secrets(secrets: Sequence[object], consequence: str) -> None:
     """
     Refuse to go on without a webhook secret.
 

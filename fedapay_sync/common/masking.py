@@ -103,4 +103,4 @@ def safe_repr(value: Any) -> str:
 
 def fingerprint(secret: str) -> str:
     """A short stable name for a secret from which it cannot be found again."""
-    return hashlib.sha256(b"fedapay_sync\x1f" + secret.encode("utf-8")).hexdigest()[:12]
+    return hashlib.sha256(b"fedapay_sync\x1f" + secret.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Dict, Optional
 
 from fedapay_sync.common.config import differences
 from fedapay_sync.common.frames import private, private_methods
+from fedapay_sync.common.secret import Secret
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.errors import ConfigError
 
@@ -34,13 +35,19 @@ class _Shared(type):
 
 
 _shared_lock = threading.Lock()
+#: Arguments that are kept to be compared, and are not to be seen.
+_SECRET = ("api_key", "api_keys", "fedapay_webhooks_secret_key", "db_url")
 
 
 def _bound(args: Any, kwargs: Any, *, defaults: bool) -> Dict[str, Any]:
     bound = inspect.signature(Connector.__init__).bind(None, *args, **kwargs)
     if defaults:
         bound.apply_defaults()
-    return {name: value for name, value in bound.arguments.items() if name != "self"}
+    return {
+        name: Secret(repr(value)) if name in _SECRET else value
+        for name, value in bound.arguments.items()
+        if name != "self"
+    }
 
 
 @private_methods

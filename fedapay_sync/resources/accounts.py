@@ -2,6 +2,7 @@
 
 from typing import Optional
 
+from fedapay_sync.common.secret import Key
 from fedapay_sync.models import Account
 from fedapay_sync.models.params.bodies import AccountBody
 from fedapay_sync.resources.mixins import Manageable
@@ -14,7 +15,7 @@ class Accounts(Manageable[Account]):
     model = Account
     body = AccountBody
 
-    def light(self, *, pos_code: Optional[str] = None, api_key: Optional[str] = None) -> Account:
+    def light(self, *, pos_code: Optional[str] = None, api_key: Optional[Key] = None) -> Account:
         """
         Vue réduite du compte de la clé.
 

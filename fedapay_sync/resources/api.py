@@ -3,6 +3,7 @@
 from typing import Callable, Optional
 
 from fedapay_sync.common.frames import private_methods
+from fedapay_sync.common.secret import Key, Secret
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.models.params.identifiers import checked_id
 from fedapay_sync.resources import (
@@ -35,7 +36,7 @@ class Api:
     """
 
     def __init__(
-        self, transport: Transport, key: Callable[[Optional[str]], str], account: Optional[TransactionId] = None
+        self, transport: Transport, key: Callable[[Optional[Key]], Secret], account: Optional[TransactionId] = None
     ) -> None:
         self._transport = transport
         self._key = key

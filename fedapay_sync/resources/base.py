@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Option
 
 from fedapay_sync.common.frames import private, private_methods
 from fedapay_sync.common.masking import safe_repr
+from fedapay_sync.common.secret import Key, Secret
 from fedapay_sync.errors import InvalidArgument, TransactionId
 from fedapay_sync.models import Model
 from fedapay_sync.models.pagination import PagedList
@@ -31,7 +32,7 @@ class Requestor:
     """
 
     transport: Transport
-    key: Callable[[Optional[str]], str]
+    key: Callable[[Optional[Key]], Secret]
     account: Optional[str] = None
 
     def request(
@@ -39,7 +40,7 @@ class Requestor:
         method: str,
         path: str,
         *,
-        api_key: Optional[str],
+        api_key: Optional[Key],
         params: Optional[Params] = None,
         body: Optional[Params] = None,
         headers: Optional[Mapping[str, str]] = None,
@@ -84,7 +85,7 @@ class Resource(Generic[M]):
             )
         return f"/{self.path}/{segment}{more}"
 
-    def _list_page(self, path: str, params: Dict[str, Any], api_key: Optional[str]) -> PagedList[M]:
+    def _list_page(self, path: str, params: Dict[str, Any], api_key: Optional[Key]) -> PagedList[M]:
         response = self._requestor.request("GET", path, api_key=api_key, params=params)
         # One recorded list of logs stands under the singular.
         names = (f"v1/{self.path}", self.model.envelope)

@@ -5,6 +5,7 @@ Creation in batches: each object has a merchant reference, by which it is looked
 from typing import Any, Dict, Generic, Iterable, Optional, Type, TypeVar
 
 from fedapay_sync.common.masking import mask
+from fedapay_sync.common.secret import Key
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.batch import Batch
 from fedapay_sync.models.params.bodies import checked_body
@@ -20,7 +21,7 @@ class BatchCreatable(Resource[M], Generic[M, B]):
     #: What answers a batch: the objects made, and what was refused.
     batch: Type[B]
 
-    def _post_batch(self, items: Iterable[Params], include: Any, api_key: Optional[str]) -> B:
+    def _post_batch(self, items: Iterable[Params], include: Any, api_key: Optional[Key]) -> B:
         bodies = [self._checked_item(number, each) for number, each in enumerate(checked_list(items, self.path))]
         references = [each["merchant_reference"] for each in bodies]
         twice = next((each for each in references if references.count(each) > 1), None)

@@ -11,6 +11,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import mask
+from fedapay_sync.common.secret import Key
 from fedapay_sync.errors import (
     ApiError,
     BadRequest,
@@ -61,7 +62,7 @@ class IdempotentCreatable(Creatable[M]):
     """Has ``POST /{path}`` and ``GET /{path}/merchant/{reference}``."""
 
     def by_merchant_reference(
-        self, reference: str, *, include: Any = None, api_key: Optional[str] = None, **params: Any
+        self, reference: str, *, include: Any = None, api_key: Optional[Key] = None, **params: Any
     ) -> M:
         """
         Lit l'objet qui porte cette référence marchande.
@@ -78,7 +79,7 @@ class IdempotentCreatable(Creatable[M]):
             self._read(self._requestor.request("GET", path, api_key=api_key, params=query)), reference
         )
 
-    def create(self, body: Optional[Params] = None, *, api_key: Optional[str] = None, **attributes: Any) -> M:
+    def create(self, body: Optional[Params] = None, *, api_key: Optional[Key] = None, **attributes: Any) -> M:
         """
         Crée un objet, une seule fois même si une réponse se perd. Rien n'est encore demandé ni versé à personne.
 
@@ -103,7 +104,7 @@ class IdempotentCreatable(Creatable[M]):
         except (BadRequest, Conflict) as refusal:
             return self._adopt_existing(sent, api_key, refusal)
 
-    def create_new(self, sent: Dict[str, Any], *, api_key: Optional[str] = None) -> M:
+    def create_new(self, sent: Dict[str, Any], *, api_key: Optional[Key] = None) -> M:
         """
         Create an object under a reference that is new: one that is taken is refused, not adopted.
 
@@ -143,7 +144,7 @@ class IdempotentCreatable(Creatable[M]):
             "référence (error.merchant_reference), qui le retrouvera s'il existe et ne le créera pas deux fois.",
         )
 
-    def _adopt_existing(self, sent: Dict[str, Any], api_key: Optional[str], refusal: Union[BadRequest, Conflict]) -> M:
+    def _adopt_existing(self, sent: Dict[str, Any], api_key: Optional[Key], refusal: Union[BadRequest, Conflict]) -> M:
         """What an earlier call made under the reference, if FedaPay refuses it for that; else the refusal."""
         if "merchant_reference" not in refusal.errors:
             raise refusal
@@ -156,7 +157,7 @@ class IdempotentCreatable(Creatable[M]):
             raise refusal
         return found
 
-    def _search_by_reference(self, sent: Dict[str, Any], api_key: Optional[str]) -> Tuple[Optional[M], bool]:
+    def _search_by_reference(self, sent: Dict[str, Any], api_key: Optional[Key]) -> Tuple[Optional[M], bool]:
         """What bears the reference, and else whether the last word was that nothing does."""
         transport = self._requestor.transport
         end = transport.clock.monotonic() + _SEARCH_SECONDS
@@ -177,14 +178,14 @@ class IdempotentCreatable(Creatable[M]):
                 break
         return None, absent
 
-    def _find_by_reference(self, sent: Dict[str, Any], api_key: Optional[str]) -> Optional[M]:
+    def _find_by_reference(self, sent: Dict[str, Any], api_key: Optional[Key]) -> Optional[M]:
         try:
             found = self.by_merchant_reference(sent["merchant_reference"], include=sent.get("include"), api_key=api_key)
         except NotFound:
             return None
         return self._check_same(found, sent, api_key)
 
-    def _check_same(self, made: M, sent: Dict[str, Any], api_key: Optional[str]) -> M:
+    def _check_same(self, made: M, sent: Dict[str, Any], api_key: Optional[Key]) -> M:
         """
         That object, once it is certain that it is the one that was sent.
 
@@ -197,7 +198,7 @@ class IdempotentCreatable(Creatable[M]):
             raise reference_taken(asked.reference, getattr(made, "id", None), differing)
         return made
 
-    def differences(self, made: M, asked: Sequence[Asked], api_key: Optional[str]) -> Tuple[str, ...]:
+    def differences(self, made: M, asked: Sequence[Asked], api_key: Optional[Key]) -> Tuple[str, ...]:
         """
         The fields that prove that an object which bears the reference is none of these payments; none if it is one.
 
@@ -224,7 +225,7 @@ class IdempotentCreatable(Creatable[M]):
         """Fields of its kind alone that prove that it is another."""
         return ()
 
-    def _customer_of(self, shown: Dict[str, Any], api_key: Optional[str]) -> Optional[Dict[str, Any]]:
+    def _customer_of(self, shown: Dict[str, Any], api_key: Optional[Key]) -> Optional[Dict[str, Any]]:
         """The customer of an object that shows only their number; None where FedaPay does not show it."""
         number = shown.get("customer_id")
         if number is None:

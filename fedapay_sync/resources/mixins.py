@@ -6,6 +6,7 @@ A resource gives its path, its model and its body, and takes the mixins of the e
 
 from typing import Any, Generic, Optional, Type, TypeVar
 
+from fedapay_sync.common.secret import Key
 from fedapay_sync.errors import InvalidArgument, TransactionId
 from fedapay_sync.models import Model, QueueOptions
 from fedapay_sync.models.pagination import PagedList
@@ -18,7 +19,7 @@ V = TypeVar("V", bound=Model)
 class Retrievable(Resource[M]):
     """Has ``GET /{path}/{id}``."""
 
-    def retrieve(self, id: TransactionId, *, include: Any = None, api_key: Optional[str] = None, **params: Any) -> M:
+    def retrieve(self, id: TransactionId, *, include: Any = None, api_key: Optional[Key] = None, **params: Any) -> M:
         """
         Lit un objet par son identifiant.
 
@@ -48,7 +49,7 @@ class Listable(Resource[M]):
         per_page: Optional[int] = None,
         filters: Optional[Params] = None,
         include: Any = None,
-        api_key: Optional[str] = None,
+        api_key: Optional[Key] = None,
         **params: Any,
     ) -> PagedList[M]:
         """
@@ -76,7 +77,7 @@ class Searchable(Resource[M]):
         per_page: Optional[int] = None,
         filters: Optional[Params] = None,
         include: Any = None,
-        api_key: Optional[str] = None,
+        api_key: Optional[Key] = None,
         **params: Any,
     ) -> PagedList[M]:
         """Cherche un texte ; FedaPay ne dit pas dans quels champs. Voir ``list`` pour le reste."""
@@ -89,7 +90,7 @@ class Searchable(Resource[M]):
 class Creatable(Resource[M]):
     """Has ``POST /{path}``."""
 
-    def create(self, body: Optional[Params] = None, *, api_key: Optional[str] = None, **attributes: Any) -> M:
+    def create(self, body: Optional[Params] = None, *, api_key: Optional[Key] = None, **attributes: Any) -> M:
         """
         Crée un objet.
 
@@ -103,7 +104,7 @@ class Creatable(Resource[M]):
         """
         return self._post(checked_body(self.body, merge_attributes(body, attributes)), api_key)
 
-    def _post(self, body: Params, api_key: Optional[str]) -> M:
+    def _post(self, body: Params, api_key: Optional[Key]) -> M:
         return self._read(self._requestor.request("POST", f"/{self.path}", api_key=api_key, body=body))
 
 
@@ -111,7 +112,7 @@ class Updatable(Resource[M]):
     """Has ``PUT /{path}/{id}``."""
 
     def update(
-        self, id: TransactionId, body: Optional[Params] = None, *, api_key: Optional[str] = None, **attributes: Any
+        self, id: TransactionId, body: Optional[Params] = None, *, api_key: Optional[Key] = None, **attributes: Any
     ) -> M:
         """
         Modifie les attributs donnés et rend le nouvel état de l'objet.
@@ -129,7 +130,7 @@ class Updatable(Resource[M]):
 class Deletable(Resource[M]):
     """Has ``DELETE /{path}/{id}``."""
 
-    def delete(self, id: TransactionId, *, api_key: Optional[str] = None) -> None:
+    def delete(self, id: TransactionId, *, api_key: Optional[Key] = None) -> None:
         """
         Supprime un objet.
 
@@ -147,7 +148,7 @@ class Manageable(Retrievable[M], Listable[M], Creatable[M], Updatable[M], Deleta
 class Subscribable(Resource[M]):
     """Has ``POST /{path}/subscribe``."""
 
-    def subscribe(self, *, api_key: Optional[str] = None) -> QueueOptions:
+    def subscribe(self, *, api_key: Optional[Key] = None) -> QueueOptions:
         """Ouvre une file AMQP où FedaPay publie ; pour qui a un client AMQP, comme l'outil officiel. Inutile sinon."""
         response = self._requestor.request("POST", f"/{self.path}/subscribe", api_key=api_key, body={})
         return read_object(QueueOptions, response)
@@ -159,7 +160,7 @@ class Verifiable(Resource[M], Generic[M, V]):
     #: What answers: the object, and the settings of the account that published it.
     verification: Type[V]
 
-    def verify(self, reference: str, *, api_key: Optional[str] = None) -> V:
+    def verify(self, reference: str, *, api_key: Optional[Key] = None) -> V:
         """Vue publique d'un objet, avec ses réglages, par sa référence."""
         path = self._path_to(reference, "/verify", field="reference")
         return read_object(self.verification, self._requestor.request("GET", path, api_key=api_key))

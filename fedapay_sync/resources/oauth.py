@@ -2,6 +2,7 @@
 
 from typing import Optional
 
+from fedapay_sync.common.secret import Key
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models import OAuthToken
 from fedapay_sync.resources.base import Resource, read_with_text
@@ -13,7 +14,7 @@ class OAuth(Resource[OAuthToken]):
     path = "oauth"
     model = OAuthToken
 
-    def token(self, client_id: str, client_secret: str, *, api_key: Optional[str] = None) -> OAuthToken:
+    def token(self, client_id: str, client_secret: str, *, api_key: Optional[Key] = None) -> OAuthToken:
         """
         Échange les identifiants d'une application contre un jeton d'accès (``client_credentials``).
 

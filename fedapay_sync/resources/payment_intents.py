@@ -2,6 +2,7 @@
 
 from typing import Any, Dict, Optional, Union
 
+from fedapay_sync.common.secret import Key
 from fedapay_sync.enums import MethodesPaiement
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models import PaymentIntent
@@ -28,7 +29,7 @@ class PaymentIntents(Resource[PaymentIntent]):
         *,
         number: Optional[str] = None,
         country: Optional[str] = None,
-        api_key: Optional[str] = None,
+        api_key: Optional[Key] = None,
     ) -> PaymentIntent:
         """
         Invite le client à payer sur son téléphone. Le résultat vient plus tard, sur la transaction.

@@ -2,6 +2,7 @@
 
 from typing import Optional
 
+from fedapay_sync.common.secret import Key
 from fedapay_sync.models import PageVerification, PaymentPage
 from fedapay_sync.models.params.bodies import PageBody
 from fedapay_sync.resources.base import read_object
@@ -16,7 +17,7 @@ class Pages(Manageable[PaymentPage], Verifiable[PaymentPage, PageVerification]):
     body = PageBody
     verification = PageVerification
 
-    def light(self, reference: str, *, api_key: Optional[str] = None) -> PaymentPage:
+    def light(self, reference: str, *, api_key: Optional[Key] = None) -> PaymentPage:
         """Vue publique réduite d'une page, par sa référence."""
         path = self._path_to(reference, "/light", field="reference")
         return read_object(PaymentPage, self._requestor.request("GET", path, api_key=api_key))

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.secret import Key
 from fedapay_sync.errors import (
     ApiError,
     InvalidArgument,
@@ -42,7 +43,7 @@ class Payouts(IdempotentCreatable[Payout], BatchCreatable[Payout, PayoutBatch], 
     batch = PayoutBatch
 
     def create_many(
-        self, payouts: Iterable[Params], *, include: Any = None, api_key: Optional[str] = None
+        self, payouts: Iterable[Params], *, include: Any = None, api_key: Optional[Key] = None
     ) -> PayoutBatch:
         """
         Crée plusieurs dépôts en un appel ; ce que FedaPay refuse est dans ``errors``, le reste est créé.
@@ -55,7 +56,7 @@ class Payouts(IdempotentCreatable[Payout], BatchCreatable[Payout, PayoutBatch], 
         return self._post_batch(payouts, include, api_key)
 
     def start(
-        self, id: TransactionId, *, phone_number: Optional[Mapping[str, str]] = None, api_key: Optional[str] = None
+        self, id: TransactionId, *, phone_number: Optional[Mapping[str, str]] = None, api_key: Optional[Key] = None
     ) -> Payout:
         """
         Envoie un dépôt maintenant.
@@ -74,7 +75,7 @@ class Payouts(IdempotentCreatable[Payout], BatchCreatable[Payout, PayoutBatch], 
         scheduled_at: Union[datetime, str],
         *,
         phone_number: Optional[Mapping[str, str]] = None,
-        api_key: Optional[str] = None,
+        api_key: Optional[Key] = None,
     ) -> Payout:
         """
         Envoie un dépôt plus tard.
@@ -95,7 +96,7 @@ class Payouts(IdempotentCreatable[Payout], BatchCreatable[Payout, PayoutBatch], 
         payouts: Iterable[Union[TransactionId, Payout, Params]],
         *,
         scheduled_at: When = None,
-        api_key: Optional[str] = None,
+        api_key: Optional[Key] = None,
     ) -> List[Payout]:
         """
         Envoie plusieurs dépôts en un appel, maintenant ou plus tard.
@@ -138,7 +139,7 @@ class Payouts(IdempotentCreatable[Payout], BatchCreatable[Payout, PayoutBatch], 
     def _after_doubtful_start(
         self,
         items: List[Dict[str, Any]],
-        api_key: Optional[str],
+        api_key: Optional[Key],
         doubt: Union[OutcomeUnknown, ServerFault, UnreadableAnswer],
     ) -> List[Payout]:
         """The payouts, if they have all left as was asked; never a second start."""

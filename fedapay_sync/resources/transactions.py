@@ -2,6 +2,7 @@
 
 from typing import Any, Iterable, Optional, Union
 
+from fedapay_sync.common.secret import Key
 from fedapay_sync.enums import MethodesPaiement
 from fedapay_sync.errors import Forbidden, InvalidArgument, TransactionId, TransactionIsNotPendingAnymore
 from fedapay_sync.models import (
@@ -36,7 +37,7 @@ class Transactions(
     batch = TransactionBatch
 
     def create_many(
-        self, transactions: Iterable[Params], *, include: Any = None, api_key: Optional[str] = None
+        self, transactions: Iterable[Params], *, include: Any = None, api_key: Optional[Key] = None
     ) -> TransactionBatch:
         """
         Crée plusieurs transactions en un appel ; ce que FedaPay refuse est dans ``errors``, le reste est créé.
@@ -48,13 +49,13 @@ class Transactions(
         """
         return self._post_batch(transactions, include, api_key)
 
-    def token(self, id: TransactionId, *, api_key: Optional[str] = None) -> TransactionToken:
+    def token(self, id: TransactionId, *, api_key: Optional[Key] = None) -> TransactionToken:
         """Donne un jeton de paiement et le lien de la page où le client peut payer."""
         address = self._path_to(id, "/token", field="id_transaction")
         response = self._requestor.request("POST", address, api_key=api_key, body={})
         return read_with_text(TransactionToken, response, "token", "jeton")
 
-    def fees(self, token: str, mode: Union[MethodesPaiement, str], *, api_key: Optional[str] = None) -> Fees:
+    def fees(self, token: str, mode: Union[MethodesPaiement, str], *, api_key: Optional[Key] = None) -> Fees:
         """
         Frais qu'un paiement par cet opérateur coûterait, sans rien demander au client.
 
@@ -68,7 +69,7 @@ class Transactions(
         response = self._requestor.request("GET", "/transactions/fees", api_key=api_key, params=params)
         return read_object(Fees, response)
 
-    def receipt_link(self, id: TransactionId, *, force: bool = False, api_key: Optional[str] = None) -> ReceiptLink:
+    def receipt_link(self, id: TransactionId, *, force: bool = False, api_key: Optional[Key] = None) -> ReceiptLink:
         """
         Donne le lien du reçu d'une transaction payée, valable 24 heures.
 
@@ -79,7 +80,7 @@ class Transactions(
         response = self._requestor.request("POST", self._path_to(id, "/receipt_url"), api_key=api_key, body=body)
         return read_with_text(ReceiptLink, response, "url", "lien")
 
-    def delete(self, id: TransactionId, *, api_key: Optional[str] = None) -> TransactionDeleteStatus:
+    def delete(self, id: TransactionId, *, api_key: Optional[Key] = None) -> TransactionDeleteStatus:
         """
         Annule une transaction encore en attente : son lien ne permet plus de payer.
 

@@ -3,6 +3,7 @@
 from typing import Any, Dict, Optional
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.secret import Key
 from fedapay_sync.errors import ApiError, FedapayError, InvalidArgument, TransactionId, TransportError
 from fedapay_sync.models import Webhook, WebhookSample
 from fedapay_sync.models.params.bodies import WebhookBody
@@ -24,15 +25,15 @@ class Webhooks(Manageable[Webhook]):
     model = Webhook
     body = WebhookBody
 
-    def stub_event(self, event: str, *, api_key: Optional[str] = None) -> WebhookSample:
+    def stub_event(self, event: str, *, api_key: Optional[Key] = None) -> WebhookSample:
         """Fabrique un événement d'exemple, comme ``"transaction.approved"``, sans rien envoyer."""
         return self._sample("/webhooks/stub_event", event, api_key)
 
-    def send_event(self, id: TransactionId, event: str, *, api_key: Optional[str] = None) -> WebhookSample:
+    def send_event(self, id: TransactionId, event: str, *, api_key: Optional[Key] = None) -> WebhookSample:
         """Fait livrer à ce webhook un événement d'exemple, vraiment signé : de quoi éprouver sa réception."""
         return self._sample(self._path_to(id, "/send_event"), event, api_key)
 
-    def _sample(self, path: str, event: str, api_key: Optional[str]) -> WebhookSample:
+    def _sample(self, path: str, event: str, api_key: Optional[Key]) -> WebhookSample:
         if not isinstance(event, str) or not event.strip():
             raise InvalidArgument(
                 "event : un nom d'événement est attendu, comme « transaction.approved ».", field="event"
@@ -40,7 +41,7 @@ class Webhooks(Manageable[Webhook]):
         response = self._requestor.request("POST", path, api_key=api_key, body={"event": event})
         return read_object(WebhookSample, response)
 
-    def _post(self, body: Params, api_key: Optional[str]) -> Webhook:
+    def _post(self, body: Params, api_key: Optional[Key]) -> Webhook:
         """FedaPay may answer 500 to a creation that it made (note of August 2026): look before saying so."""
         try:
             return super()._post(body, api_key)
@@ -51,7 +52,7 @@ class Webhooks(Manageable[Webhook]):
             return found
 
     def update(
-        self, id: TransactionId, body: Optional[Params] = None, *, api_key: Optional[str] = None, **attributes: Any
+        self, id: TransactionId, body: Optional[Params] = None, *, api_key: Optional[Key] = None, **attributes: Any
     ) -> Webhook:
         """Modifie les attributs donnés et rend le nouvel état du webhook."""
         try:
@@ -67,7 +68,7 @@ class Webhooks(Manageable[Webhook]):
                 raise
             return found
 
-    def _find(self, wanted: Dict[str, Any], api_key: Optional[str], doubt: FedapayError) -> Optional[Webhook]:
+    def _find(self, wanted: Dict[str, Any], api_key: Optional[Key], doubt: FedapayError) -> Optional[Webhook]:
         """A webhook that is in all points what was asked for; whether it is this one or an older one is the same."""
         log.warning("creation of a webhook had no answer (%s); looking for it", doubt.code)
         try:

@@ -16,6 +16,7 @@ from requests.auth import AuthBase
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import safe_repr
+from fedapay_sync.common.secret import Key, Secret, held
 from fedapay_sync.errors import ApiError, ConfigError, FedapayError, TransportError
 from fedapay_sync.transport.connections import call_deadline
 from fedapay_sync.transport.encoding import build_headers, build_query, encode_json
@@ -37,11 +38,11 @@ _ATTEMPTS = 4
 class _BearerAuth(AuthBase):
     """Sets the key itself: a header given to requests would lose to a user name in the URL."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: Secret) -> None:
         self._key = key
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._key}"
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         return request
 
 
@@ -54,7 +55,7 @@ class _Request:
     url: str
     headers: Dict[str, str]
     content: Optional[bytes]
-    key: str
+    key: Secret
 
 
 class _Received(NamedTuple):
@@ -108,7 +109,7 @@ class Transport:
         method: str,
         path: str,
         *,
-        key: str,
+        key: Key,
         params: Optional[Mapping[str, Any]] = None,
         body: Optional[Mapping[str, Any]] = None,
         headers: Optional[Mapping[str, str]] = None,
@@ -123,7 +124,8 @@ class Transport:
             OutcomeUnknown: FedaPay may have got the request, its answer was lost.
             ApiError: FedaPay answered something else than a success.
         """
-        if not key.isascii() or not key.isprintable():
+        key = held(key)
+        if not key.reveal().isascii() or not key.reveal().isprintable():
             raise ConfigError("Clé API FedaPay illisible : elle contient des caractères invisibles. La recopier.")
         request = _Request(
             method=method,

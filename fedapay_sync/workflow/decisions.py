@@ -2,7 +2,6 @@
 
 from typing import Optional
 
-from fedapay_sync.common.credentials import account_label
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import mask
 from fedapay_sync.concurrency.notifier import Notifier
@@ -45,7 +44,7 @@ class Decisions:
         """Make that transaction the payment under that reference, as a person has decided."""
         reference, number = checked_reference(merchant_reference), checked_transaction_id(id_transaction)
         key = self._config.checked_key(api_key)
-        environment, account = self._config.environment, account_label(key)
+        environment, account = self._config.environment, key.label
         transaction = self._transactions.retrieve(number, include="currency", api_key=key)
         known = self._store.payments.under_reference(environment, account, reference)
         shown = transaction.to_dict()

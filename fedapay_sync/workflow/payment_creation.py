@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import mask
+from fedapay_sync.common.secret import Secret
 from fedapay_sync.errors import (
     ApiError,
     BadRequest,
@@ -44,7 +45,7 @@ class PaymentCreation:
         self._transactions = transactions
 
     def transaction(
-        self, body: Dict[str, Any], asked: Asked, row: PaymentRecord, key: str, *, is_named: bool
+        self, body: Dict[str, Any], asked: Asked, row: PaymentRecord, key: Secret, *, is_named: bool
     ) -> Transaction:
         """
         The one transaction of that row, made now unless it is there already.
@@ -78,7 +79,7 @@ class PaymentCreation:
             raise
         return self._adopted(created, row, key)
 
-    def _of_known(self, known: Payment, row: PaymentRecord, asked: Asked, key: str) -> Optional[Transaction]:
+    def _of_known(self, known: Payment, row: PaymentRecord, asked: Asked, key: Secret) -> Optional[Transaction]:
         """The transaction of an earlier call with the same reference, or None if FedaPay has none."""
         other = tuple(name for name in ("amount", "currency") if getattr(known, name) != getattr(asked, name))
         if other:
@@ -97,14 +98,14 @@ class PaymentCreation:
             return None
         return self._adopted(found, row, key)
 
-    def _retrieved(self, id_transaction: str, key: str) -> Transaction:
+    def _retrieved(self, id_transaction: str, key: Secret) -> Transaction:
         try:
             return self._transactions.retrieve(id_transaction, api_key=key)
         except FedapayError as error:
             error.id_transaction = public_id(id_transaction)
             raise
 
-    def _found(self, row: PaymentRecord, asked: Sequence[Asked], key: str) -> Optional[Transaction]:
+    def _found(self, row: PaymentRecord, asked: Sequence[Asked], key: Secret) -> Optional[Transaction]:
         """
         What FedaPay has under the reference of that row, if anything.
 
@@ -127,7 +128,7 @@ class PaymentCreation:
         return found
 
     def _found_after(
-        self, refusal: ApiError, row: PaymentRecord, asked: Sequence[Asked], key: str
+        self, refusal: ApiError, row: PaymentRecord, asked: Sequence[Asked], key: Secret
     ) -> Optional[Transaction]:
         """The same after a refusal, which stands where FedaPay cannot say what bears the reference."""
         try:
@@ -137,7 +138,7 @@ class PaymentCreation:
             row.note(PaymentState.unknown)
             raise refusal from None
 
-    def _adopted(self, transaction: Transaction, row: PaymentRecord, key: str) -> Transaction:
+    def _adopted(self, transaction: Transaction, row: PaymentRecord, key: Secret) -> Transaction:
         """Remember whose transaction it is, once it is certain that it is this payment's. The first one counts."""
         others = self._store.payments.of_transaction(row.environment, transaction.id)
         if others is not None and others.merchant_reference != row.reference:

@@ -9,8 +9,8 @@ import hashlib
 import json
 from typing import Any, Mapping, Optional
 
-from fedapay_sync.common.credentials import account_label
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.secret import Secret
 from fedapay_sync.enums import FINAL_STATUSES
 from fedapay_sync.errors import (
     AmountMismatch,
@@ -69,7 +69,7 @@ class Payments:
         contact = number_to_push(setup, client_infos, payment_contact, self._config.environment)
         reference = body.setdefault("merchant_reference", new_reference())
         poll_in = self._reconciler.schedule_first_poll(key)
-        row = PaymentRecord(self._store, self._config.environment, account_label(key), reference, poll_in)
+        row = PaymentRecord(self._store, self._config.environment, key.label, reference, poll_in)
         # What we say where the caller says nothing is sent, but proves nothing.
         asked = Asked.of_body(body, unsaid=() if description else ("description",))
         try:
@@ -93,7 +93,7 @@ class Payments:
         setup: PaiementSetup,
         contact: Optional[str],
         row: PaymentRecord,
-        key: str,
+        key: Secret,
     ) -> FedapayPay:
         """Send the prompt to the payer's phone, if none was sent and there is still something to ask."""
         over = isinstance(transaction.status, str) and transaction.status in FINAL_STATUSES
@@ -119,7 +119,7 @@ class Payments:
         return FedapayPay(transaction, link, intent, intent.status or transaction.status)
 
     def _after_doubtful_push(
-        self, transaction: Transaction, link: TransactionToken, doubt: FedapayError, key: str
+        self, transaction: Transaction, link: TransactionToken, doubt: FedapayError, key: Secret
     ) -> FedapayPay:
         try:
             seen = self._transactions.retrieve(transaction.id, api_key=key)
@@ -132,7 +132,7 @@ class Payments:
             ) from None
         return FedapayPay(seen, link, None, seen.status)
 
-    def _link(self, transaction: Transaction, key: str) -> TransactionToken:
+    def _link(self, transaction: Transaction, key: Secret) -> TransactionToken:
         """FedaPay sends token and link with the creation since 2025; where it does not, they are asked for."""
         if isinstance(transaction.payment_token, str) and transaction.payment_token and transaction.payment_url:
             return TransactionToken(transaction.payment_token, transaction.payment_url)

@@ -2,6 +2,7 @@
 Configuration: read when it is used, and refused with a sentence that says value, expectation and remedy.
 """
 
+import copy
 import pickle
 
 import pytest
@@ -11,6 +12,7 @@ from fedapay_sync.common.config import Config, database_url, read_config
 from fedapay_sync.common.credentials import api_key, api_url, webhook_secrets
 from fedapay_sync.common.env import from_environment
 from fedapay_sync.common.published import SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET
+from fedapay_sync.common.secret import Secret
 from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import ConfigError
 
@@ -76,7 +78,8 @@ def test_the_environment_is_read_at_each_call(monkeypatch):
     monkeypatch.setenv("FEDAPAY_DB_URL", "sqlite:///ailleurs.db")
     second = made(**silent, listen_server_endpoint_name="mien")
 
-    assert (first.api_url, first.api_key, first.webhook_secrets) == (SANDBOX, KEY, (SECRET, "wh_sandbox_old"))
+    secrets = [each.reveal() for each in (first.api_key, *first.webhook_secrets)]
+    assert (first.api_url, secrets) == (SANDBOX, [KEY, SECRET, "wh_sandbox_old"])
     assert (first.endpoint_name, first.db_url) == ("crochets/fedapay", "sqlite:///ici.db")
     assert (second.endpoint_name, second.db_url) == ("mien", "sqlite:///ailleurs.db")
 
@@ -239,7 +242,7 @@ def test_one_further_key_may_be_given_as_a_text():
     """
     settings = made(api_keys="sk_sandbox_autre")
 
-    assert settings.api_keys == ("sk_sandbox_autre",)
+    assert settings.api_keys == (Secret("sk_sandbox_autre"),)
     assert len(settings.accounts) == 2
 
 
@@ -249,12 +252,12 @@ def test_a_key_is_found_again_by_its_fingerprint():
     """
     settings = made(api_keys=["sk_sandbox_autre"])
 
-    assert [settings.keys_by_account[account] for account in settings.accounts] == [KEY, "sk_sandbox_autre"]
+    assert [settings.keys_by_account[account].reveal() for account in settings.accounts] == [KEY, "sk_sandbox_autre"]
     assert "0" * 12 not in settings.keys_by_account
     assert settings.account == settings.accounts[0]
     assert KEY not in settings.account
-    assert settings.checked_key(None) == KEY
-    assert settings.checked_key("sk_sandbox_autre ") == "sk_sandbox_autre"
+    assert settings.checked_key(None) == Secret(KEY)
+    assert settings.checked_key("sk_sandbox_autre ") == Secret("sk_sandbox_autre")
 
 
 @pytest.mark.parametrize(
@@ -506,7 +509,9 @@ def test_a_configuration_shows_no_secret():
     """
     settings = made(api_keys=["sk_sandbox_autre"])
 
-    for each in (settings, pickle.loads(pickle.dumps(settings))):
+    with pytest.raises(TypeError, match="secret"):
+        pickle.dumps(settings)
+    for each in (settings, copy.deepcopy(settings)):
         assert each == settings
         assert KEY not in repr(each)
         assert SECRET not in f"{each}"
@@ -623,7 +628,7 @@ def test_the_emulator_may_be_in_another_container(host):
     """
     settings = made(fedapay_api_url=f"http://{host}:8080", **PUBLISHED)
 
-    assert (settings.api_url, settings.webhook_secrets) == (f"http://{host}:8080", (SANDBOX_WEBHOOK_SECRET,))
+    assert (settings.api_url, settings.webhook_secrets) == (f"http://{host}:8080", (Secret(SANDBOX_WEBHOOK_SECRET),))
 
 
 def test_no_other_key_goes_to_the_emulators_container_in_clear_text():

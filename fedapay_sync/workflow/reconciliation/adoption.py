@@ -5,8 +5,8 @@ A creation whose answer was lost, or has not come yet, may have arrived: what be
 poll, or read because a webhook told of it. The payer is not asked here: the caller of ``pay`` was told to call again.
 """
 
-from fedapay_sync.common.credentials import account_label
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.secret import Secret
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models import Transaction
 from fedapay_sync.models.params.identifiers import checked_reference
@@ -27,7 +27,7 @@ class Adoption:
         self._transactions = api.transactions
         self._policy = policy
 
-    def adopt(self, transaction: Transaction, key: str) -> bool:
+    def adopt(self, transaction: Transaction, key: Secret) -> bool:
         """
         Give the payment of ours that bears its reference that transaction, if it has none yet; false if it has, or if
         the transaction is another.
@@ -35,7 +35,7 @@ class Adoption:
         Raises:
             FedapayError: FedaPay did not say who its payer is.
         """
-        environment, account = self._environment, account_label(key)
+        environment, account = self._environment, key.label
         try:
             reference = checked_reference(transaction.merchant_reference)
         except InvalidArgument:

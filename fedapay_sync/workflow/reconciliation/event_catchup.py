@@ -14,6 +14,7 @@ import threading
 from typing import Callable, Iterator, Optional
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.secret import Secret
 from fedapay_sync.errors import BadRequest, FedapayError
 from fedapay_sync.models import Event
 from fedapay_sync.models.entity import TRANSACTION
@@ -106,7 +107,7 @@ class EventCatchUp:
         self._open = not done
         self._store.event_catchup.finish(environment, done=done, again_in=SHORTEST_OUTAGE if done else _RETRY_AFTER)
 
-    def _take_in(self, key: str, since: float) -> Optional[int]:
+    def _take_in(self, key: Secret, since: float) -> Optional[int]:
         """How many events of that account were new; None if the connector was closed meanwhile."""
         missed = []
         try:
@@ -134,7 +135,7 @@ class EventCatchUp:
         self._confirm(accepted)
         return accepted.new
 
-    def _listed(self, key: str) -> Iterator[Event]:
+    def _listed(self, key: Secret) -> Iterator[Event]:
         """FedaPay's events, newest first, page after page."""
         try:
             first = self._events.list(filters={"object": TRANSACTION}, api_key=key)

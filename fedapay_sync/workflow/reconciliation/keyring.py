@@ -2,7 +2,7 @@
 
 from typing import Dict, Iterable, Optional
 
-from fedapay_sync.common.credentials import account_label
+from fedapay_sync.common.secret import Key, Secret
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.workflow.context import Context
@@ -17,18 +17,18 @@ class Keyring:
         self._config = context.config
         self._store = context.store
         # Keys that were given for one call, by label: in this process they are known until its end.
-        self._given: Dict[str, str] = {}
+        self._given: Dict[str, Secret] = {}
 
-    def by_account(self) -> Dict[str, str]:
+    def by_account(self) -> Dict[str, Secret]:
         """All keys, by the label of their account."""
         return {**self._given, **self._config.keys_by_account}
 
-    def key_for(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> str:
+    def key_for(self, id_transaction: TransactionId, api_key: Optional[Key] = None) -> Secret:
         """The key that the payment was made with: given, known by its label, or the connector's own."""
         transaction_id = checked_transaction_id(id_transaction)
         return self.keys_for([transaction_id], api_key)[transaction_id]
 
-    def keys_for(self, transaction_ids: Iterable[str], api_key: Optional[str]) -> Dict[str, str]:
+    def keys_for(self, transaction_ids: Iterable[str], api_key: Optional[Key]) -> Dict[str, Secret]:
         """The key that each of these payments was made with; one that is given is remembered."""
         if api_key is not None:
             key = self._config.checked_key(api_key)
@@ -41,6 +41,6 @@ class Keyring:
             keys[transaction_id] = configured.get(label, own)
         return keys
 
-    def remember(self, key: str) -> None:
+    def remember(self, key: Secret) -> None:
         """From now on this process can look at payments made with that key."""
-        self._given[account_label(key)] = key
+        self._given[key.label] = key

@@ -11,6 +11,7 @@ import threading
 from typing import Optional
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.secret import Secret
 from fedapay_sync.concurrency.notifier import Notifier, TimerHandle
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.enums import RETRIED_STATUSES
@@ -82,7 +83,7 @@ class Reconciler:
             self._started = True
             self._schedule(_BEGINNING)
 
-    def schedule_first_poll(self, key: str) -> float:
+    def schedule_first_poll(self, key: Secret) -> float:
         """Poll a payment that is touched now, made with that key; in how many seconds that is due."""
         self._keyring.remember(key)
         seconds = self._policy.follow_up_interval(0)
@@ -154,7 +155,7 @@ class Reconciler:
             self._poll(poll, keys[poll.account])
         return gap
 
-    def _poll(self, poll: Poll, key: str) -> None:
+    def _poll(self, poll: Poll, key: Secret) -> None:
         subject = poll.transaction_id or poll.merchant_reference
         try:
             if poll.transaction_id is not None:
@@ -194,7 +195,7 @@ class Reconciler:
 
     # -- a payment that has no transaction yet ------------------------------------------------------------------
 
-    def _adopt(self, poll: Poll, transaction: Transaction, key: str) -> None:
+    def _adopt(self, poll: Poll, transaction: Transaction, key: Secret) -> None:
         """The intent had arrived, if what bears its reference is what was asked."""
         if not self._adoption.adopt(transaction, key):
             self._poll_again(poll)

@@ -6,6 +6,7 @@ What is read goes into the store like any other event; how a payment ended is no
 
 from typing import Optional
 
+from fedapay_sync.common.secret import Key, Secret
 from fedapay_sync.enums import FINAL_STATUSES
 from fedapay_sync.errors import (
     FedapayError,
@@ -33,7 +34,7 @@ class StatusReader:
         self._keyring = keyring
         self._inbox = inbox
 
-    def read(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> Transaction:
+    def read(self, id_transaction: TransactionId, api_key: Optional[Key] = None) -> Transaction:
         """
         Read the transaction; a final state goes into the store like any other event. Where it is the one that a payment
         of ours waits for, it becomes that payment's first.
@@ -52,7 +53,7 @@ class StatusReader:
         self.store_end(transaction)
         return transaction
 
-    def check(self, transaction_id: str, key: str) -> bool:
+    def check(self, transaction_id: str, key: Secret) -> bool:
         """Read the status; true if the payment has ended, and then the store knows it."""
         return has_ended(self.read(transaction_id, key))
 

@@ -8,6 +8,7 @@ import functools
 from typing import Optional
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.secret import Secret
 from fedapay_sync.concurrency.notifier import Notifier, TimerHandle
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import ApiError, NotFound, StoreError, TransportError
@@ -145,7 +146,7 @@ class Deadlines:
         record = self._store.listens.get(self._environment, transaction_id)
         return record is not None and record.is_open
 
-    def _delete(self, transaction_id: str, key: str) -> bool:
+    def _delete(self, transaction_id: str, key: Secret) -> bool:
         """Delete it at FedaPay, so that the timeout is definite; false if it ended otherwise this instant."""
         try:
             self._transactions.delete(transaction_id, api_key=key)

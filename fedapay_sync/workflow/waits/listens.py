@@ -10,7 +10,6 @@ import os
 from typing import Any, Iterable, List, Optional, Union
 
 from fedapay_sync.common.config import DEFAULT_TIMEOUT, timeout_policy
-from fedapay_sync.common.credentials import account_label
 from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
@@ -213,7 +212,6 @@ class Listens:
         given, seconds = checked_ids(ids), checked_timeout(timeout)
         policy = self._config.on_timeout if on_timeout is None else timeout_policy(on_timeout)
         keys = self._keyring.keys_for(map(str, given), api_key)
-        labels = {key: account_label(key) for key in set(keys.values())}
         restart = functools.partial(
             self._begin_one, timeout=max(seconds, RESTART_TIMEOUT), on_timeout=on_timeout, api_key=api_key
         )
@@ -222,7 +220,7 @@ class Listens:
             part = given[start : start + _BATCH]
             records = self._store.listens.open_many(
                 self._config.environment,
-                {str(each): labels[keys[str(each)]] for each in part},
+                {str(each): keys[str(each)].label for each in part},
                 timeout=seconds,
                 delete_at_deadline=policy == OnTimeout.DELETE,
                 owner=self._owner,

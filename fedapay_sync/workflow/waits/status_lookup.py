@@ -3,6 +3,7 @@
 from typing import Optional
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.secret import Key
 from fedapay_sync.enums import RETRIED_STATUSES
 from fedapay_sync.errors import AmountMismatch, ApiError, FedapayError, NotFound, TransactionId, TransportError
 from fedapay_sync.models import Outcome
@@ -23,7 +24,7 @@ class StatusLookup:
         self._statuses = statuses
         self._outcomes = outcomes
 
-    def now(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> Outcome:
+    def now(self, id_transaction: TransactionId, api_key: Optional[Key] = None) -> Outcome:
         """
         How the payment stands now, out of the store, or read at FedaPay where the store does not know its end.
 
@@ -49,7 +50,7 @@ class StatusLookup:
             raise unknown(number, problem) from problem
         return outcome if outcome is not None and outcome.webhooks else still_pending(number)
 
-    def refresh(self, id_transaction: TransactionId, api_key: Optional[str]) -> None:
+    def refresh(self, id_transaction: TransactionId, api_key: Optional[Key]) -> None:
         """
         Read the status once more where what is known of the end may not be the last word: the payer may have tried
         again, or what was told is not what was asked, and FedaPay's API decides.

@@ -9,6 +9,7 @@ import threading
 from typing import Collection, Iterable, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.secret import Secret
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import FedapayError, NotFound, StoreError
@@ -59,7 +60,7 @@ class StatusPolling:
         self._beating = False
 
     def watch(
-        self, waiters: Iterable[Tuple[Waiter, str]], *, unknown: Collection[str], key_was_given: bool, after: float
+        self, waiters: Iterable[Tuple[Waiter, Secret]], *, unknown: Collection[str], key_was_given: bool, after: float
     ) -> None:
         """
         Poll for each of these waiters, with its key, and decide at its deadline.
@@ -84,7 +85,7 @@ class StatusPolling:
         for polled, waiter in joined:
             waiter.timer = self._deadlines.schedule(polled, waiter, waiter.deadline - self._clock.monotonic())
 
-    def resume(self, record: ListenRecord, key: str, after: float) -> None:
+    def resume(self, record: ListenRecord, key: Secret, after: float) -> None:
         """Watch a restored listen: poll after a moment, decide at its deadline."""
         polled = self._poll_from(record.transaction_id, key, first=after)
         # A clock set back must not lengthen the wait.
@@ -108,7 +109,7 @@ class StatusPolling:
             log.warning("listens not released: %s", error)
 
     def _poll_from(
-        self, transaction_id: str, key: str, *, first: float, waiter: Optional[Waiter] = None
+        self, transaction_id: str, key: Secret, *, first: float, waiter: Optional[Waiter] = None
     ) -> PolledTransaction:
         """
         The transaction with that waiter among its waiters, polled from now on if it was not.

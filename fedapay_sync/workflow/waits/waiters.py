@@ -9,6 +9,7 @@ import threading
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.secret import Secret
 from fedapay_sync.concurrency.notifier import Notifier, TimerHandle
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.enums import EventFutureStatus
@@ -137,7 +138,7 @@ class PolledTransaction:
         "waiters",
     )
 
-    def __init__(self, transaction_id: str, key: str, started: float, interval: float) -> None:
+    def __init__(self, transaction_id: str, key: Secret, started: float, interval: float) -> None:
         self.transaction_id = transaction_id
         self.key = key
         self.started = started
@@ -164,7 +165,7 @@ class WaiterRegistry:
         self.has_begun = False
 
     def join(
-        self, transaction_id: str, key: str, interval: float, waiter: Optional[Waiter] = None
+        self, transaction_id: str, key: Secret, interval: float, waiter: Optional[Waiter] = None
     ) -> PolledTransaction:
         """
         The transaction as this process polls it, with that waiter among its waiters.

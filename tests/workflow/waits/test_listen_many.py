@@ -102,7 +102,7 @@ def test_each_is_watched_with_the_key_it_was_made_with(make_connector, emulator,
     shop = make_connector(pace=NEVER, api_keys=[other], clock=clock)
     mine, theirs = pay(shop), pay(shop)
     store = parts_of(shop).store
-    account = next(label for label, key in parts_of(shop).keyring.by_account().items() if key == other)
+    account = next(label for label, key in parts_of(shop).keyring.by_account().items() if key.reveal() == other)
     store.write(
         lambda database: database.execute_sql(
             "UPDATE fp_payment SET account = ? WHERE transaction_id = ?", (account, str(theirs))
@@ -113,7 +113,7 @@ def test_each_is_watched_with_the_key_it_was_made_with(make_connector, emulator,
 
     accounts = {each.transaction_id: each.account for each in open_listens(store)}
     assert accounts == {str(mine): shop._config.account, str(theirs): account}
-    assert parts_of(shop).waits._polled[str(theirs)].key == other
+    assert parts_of(shop).waits._polled[str(theirs)].key.reveal() == other
 
 
 def test_first_looks_are_spread_over_time(make_connector, emulator, clock, eventually):
