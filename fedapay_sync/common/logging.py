@@ -2,11 +2,20 @@
 
 import logging
 import os
+import stat
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Callable, Dict
+from typing import Any, Callable, Dict
 
 from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.errors import ConfigError
+
+#: A log file that has so many bytes is put aside, and so many of these are kept.
+_LOG_BYTES = 5_000_000
+_OLD_LOGS = 5
+# Windows has neither.
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 
 class MaskingFilter(logging.Filter):
@@ -58,15 +67,44 @@ def attach_handlers(*, console: bool, file: bool) -> None:
             logger.setLevel(logging.INFO)
 
 
+class _PrivateFileHandler(RotatingFileHandler):
+    """The log file, and the one that follows it when it is full: for its owner only, and never through a link."""
+
+    def _open(self) -> Any:
+        def private(path: str, flags: int) -> int:
+            return os.open(path, flags | _NOFOLLOW, 0o600)
+
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=private)
+
+
 def _log_file() -> logging.Handler:
     path = Path("logs") / "fedapay_sync.log"
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        # Made private before anything is written to it.
-        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-        return logging.FileHandler(path, encoding="utf-8", delay=True)
+        if path.is_symlink():
+            raise ConfigError(
+                f"Le journal {path} est un lien symbolique : ce qui est écrit irait là où un autre l'a décidé. "
+                "L'enlever, ou laisser save_log_to_file=False."
+            )
+        _make_private(path)
+        return _PrivateFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_OLD_LOGS, encoding="utf-8", delay=True)
     except OSError as error:
         raise ConfigError(
             f"Le journal {path} ne peut pas être écrit ({error.strerror or error}). Lancer le programme dans un "
             "dossier inscriptible, ou laisser save_log_to_file=False."
         ) from None
+
+
+def _make_private(path: Path) -> None:
+    """Make it, or take from others the right to read it, before anything is written to it."""
+    # Not waiting: opening a pipe that nobody reads would never end.
+    descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | _NOFOLLOW | _NONBLOCK, 0o600)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(None, "pas un fichier")
+        # Where others own it, it is theirs to say.
+        if hasattr(os, "fchmod") and found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)

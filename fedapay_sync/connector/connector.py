@@ -72,7 +72,8 @@ class Connector:
         fedapay_webhooks_secret_key: secret des webhooks (``FEDAPAY_AUTH_KEY``) ; plusieurs, séparés par des
             virgules, pendant un changement de secret.
         print_log_to_console: montrer le journal dans le terminal.
-        save_log_to_file: écrire le journal dans ``logs/fedapay_sync.log``.
+        save_log_to_file: écrire le journal dans ``logs/fedapay_sync.log`` ; plein (5 Mo), il est mis de côté, et les
+            cinq derniers sont gardés.
         callback_timeout: attente des callbacks en cours à la fermeture, en secondes.
         db_url: base des paiements en attente (``FEDAPAY_DB_URL``).
         api_key: clé secrète de l'API (``FEDAPAY_API_KEY``).

@@ -613,6 +613,63 @@ def test_c03_the_log_file_is_private_and_masked(make_connector, emulator, tmp_pa
         assert secret not in text
 
 
+@pytest.mark.skipif(os.name == "nt", reason="rights are not in the mode there")
+def test_an_old_log_file_is_closed_to_others(make_connector, tmp_path, package_logger):
+    """
+    One that another version, or a shell, made readable.
+    """
+    path = tmp_path / "logs" / "fedapay_sync.log"
+    path.parent.mkdir()
+    path.write_text("before\n")
+    path.chmod(0o644)
+    make_connector(save_log_to_file=True)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text() == "before\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("target", ["here", "nowhere"])
+def test_a_log_file_that_is_a_link_is_refused(make_connector, tmp_path, package_logger, target):
+    """
+    Whoever planted it would say where customers' data is written, or which file is written over.
+    """
+    (tmp_path / "here").write_text("other\n")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "fedapay_sync.log").symlink_to(tmp_path / target)
+
+    with pytest.raises(ConfigError, match=r"lien symbolique.*save_log_to_file"):
+        make_connector(save_log_to_file=True)
+    assert (tmp_path / "here").read_text() == "other\n" and not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_log_file_that_is_no_file_is_refused(make_connector, tmp_path, package_logger):
+    """
+    At once: a pipe that nobody reads would be waited for.
+    """
+    (tmp_path / "logs").mkdir()
+    os.mkfifo(tmp_path / "logs" / "fedapay_sync.log")
+
+    with pytest.raises(ConfigError, match="ne peut pas être écrit"):
+        make_connector(save_log_to_file=True)
+
+
+def test_a_full_log_file_is_put_aside(make_connector, tmp_path, package_logger):
+    """
+    It does not fill the disk, and the next one is as private.
+    """
+    make_connector(save_log_to_file=True)
+    for number in range(400):
+        logging.getLogger("fedapay_sync").warning("%d %s", number, "mot " * 25_000)
+
+    found = sorted((tmp_path / "logs").iterdir())
+    assert [each.name for each in found] == ["fedapay_sync.log", *(f"fedapay_sync.log.{n}" for n in range(1, 6))]
+    assert sum(each.stat().st_size for each in found) < 31_000_000
+    if os.name != "nt":
+        assert {stat.S_IMODE(each.stat().st_mode) for each in found} == {0o600}
+
+
 def test_c08_nothing_is_printed_unless_asked(make_connector, emulator, capfd, package_logger):
     """
     C8: no access line for each webhook on the program's own output.
