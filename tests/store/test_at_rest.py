@@ -48,6 +48,23 @@ def test_all_files_of_the_database_are_private(make_store, tmp_path, umask):
     assert mode(tmp_path / "shop") == 0o700
 
 
+def test_folders_on_the_way_are_private_and_those_that_were_there_stay_as_they_are(make_store, tmp_path):
+    """
+    Each that we make, and not the last one only.
+    """
+    there = tmp_path / "var"
+    there.mkdir()
+    there.chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        make_store(there / "lib" / "shop" / "data" / "x.db").open()
+    finally:
+        os.umask(before)
+
+    made = [there / "lib", there / "lib" / "shop", there / "lib" / "shop" / "data"]
+    assert [mode(each) for each in (there, *made)] == [0o755, 0o700, 0o700, 0o700]
+
+
 @pytest.mark.parametrize(
     ("found", "left"), [(0o644, 0o600), (0o666, 0o660), (0o640, 0o600), (0o660, 0o660), (0o600, 0o600)]
 )

@@ -45,7 +45,7 @@ def file_of(url: str) -> Path:
 
 def prepare_file(path: Path) -> None:
     """
-    Make folder (0700) and file (0600) where they are missing; SQLite gives its other files the mode of this one.
+    Make folders (0700) and file (0600) where they are missing; SQLite gives its other files the mode of this one.
 
     Raises:
         ConfigError: the folder or the file cannot be made or written, or the file is a link.
@@ -56,7 +56,7 @@ def prepare_file(path: Path) -> None:
             "Mettre Python ou le système à jour."
         )
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folders(path.parent)
         # The lock's too: it would be made, and held, wherever a planted link points.
         for each in (path, Path(f"{path}.lock")):
             if each.is_symlink():
@@ -74,6 +74,13 @@ def prepare_file(path: Path) -> None:
             f"La base {path} ne peut pas être écrite ({error.strerror or error}). Donner un dossier où ce programme "
             "a le droit d'écrire, par exemple FEDAPAY_DB_URL=sqlite:////var/lib/boutique/fedapay.db."
         ) from None
+
+
+def _make_folders(path: Path) -> None:
+    """Make the folder and those above it that are missing, each 0700: ``parents`` gives the mode to the last only."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
 
 
 def _make_private(path: Path) -> None:
