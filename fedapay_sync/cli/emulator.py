@@ -83,6 +83,13 @@ def _number(kind: type, low: float, high: float, expected: str) -> Any:
     help="Port d'écoute ; 0, le défaut, prend un port libre.",
 )
 @click.option("--host", default="127.0.0.1", metavar="ADRESSE", help="Adresse d'écoute (127.0.0.1).")
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NOM",
+    help="Un autre nom sous lequel on l'appelle, comme celui de son conteneur ; peut être répété.",
+)
 @click.option("--webhook-url", metavar="URL", callback=_url, help="Adresse à prévenir des événements.")
 @click.option(
     "--webhook-object",

@@ -1,5 +1,6 @@
 """
-Access control of dashboard, phone and control calls: refuses pages of other sites, and other machines without token.
+Access control of API, dashboard, phone and control calls: refuses pages of other sites, and, but for the API, other
+machines without token.
 
 A page anywhere on the web can make a browser send requests to 127.0.0.1. Its own address betrays it: in ``Origin``,
 or, when it has given its name our address (DNS rebinding), in ``Host``.
@@ -7,11 +8,15 @@ or, when it has given its name our address (DNS rebinding), in ``Host``.
 
 import hmac
 import ipaddress
+import json
 import secrets
-from typing import Mapping, Optional
+from typing import TYPE_CHECKING, FrozenSet, Iterable, Mapping, Optional
 from urllib.parse import urlsplit
 
 from fedapay_sync.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 #: Where a call may carry the token: a header, a word of the query string, a cookie.
 TOKEN_HEADER = "X-Emulateur-Jeton"
@@ -30,10 +35,12 @@ class Access:
 
     Args:
         host: the address that the emulator listens on.
+        allowed: further names under which it may be called, that of its container for example.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, allowed: FrozenSet[str] = frozenset()) -> None:
         self._host = host
+        self._allowed = allowed
         #: None on a loopback address, which no other machine reaches.
         self.token: Optional[str] = None if is_loopback(host) else secrets.token_urlsafe(18)
 
@@ -55,13 +62,38 @@ class Access:
                 field=TOKEN_WORD,
             )
 
-    def _check_origin(self, called: str, origin: Optional[str]) -> None:
+    def check_host(self, called: str) -> None:
+        """
+        Refuse a call under a name that is not ours: that of a page that has given its name our address.
+
+        Raises:
+            Forbidden: a French sentence says which name, and what to do.
+        """
         if not self._is_ours(_hostname(called)):
             raise Forbidden(
                 f"Host : {called[:200]!r} n'est pas un nom de cette machine. Ouvrir l'émulateur par 127.0.0.1 ou "
-                "localhost, ou le lancer avec --host.",
+                "localhost, ou le lancer avec --host, ou avec --allow-host et ce nom (Emulator(allow_hosts=[…])).",
                 field="Host",
             )
+
+    def guard(self, app: "WSGIApplication", prefix: str) -> "WSGIApplication":
+        """The application, where calls to that part of it are answered 403 under a name that is not ours."""
+
+        def guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+            if environ.get("PATH_INFO", "").startswith(prefix):
+                try:
+                    self.check_host(environ.get("HTTP_HOST", ""))
+                except Forbidden as error:
+                    body = json.dumps({"message": str(error), "errors": {}}, ensure_ascii=False).encode("utf-8")
+                    headers = [("Content-Type", "application/json; charset=utf-8"), ("Content-Length", str(len(body)))]
+                    start_response("403 Forbidden", headers)
+                    return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+            return app(environ, start_response)
+
+        return guarded
+
+    def _check_origin(self, called: str, origin: Optional[str]) -> None:
+        self.check_host(called)
         # Absent: no browser, or a page that only reads. A browser names the page that asks, and "null" hides it.
         if origin is not None and origin.lower() not in (f"http://{called.lower()}", f"https://{called.lower()}"):
             raise Forbidden(
@@ -70,7 +102,7 @@ class Access:
             )
 
     def _is_ours(self, name: str) -> bool:
-        if name == self._host.lower() or name == "localhost" or name.endswith(".localhost"):
+        if name in (self._host.lower(), "localhost") or name.endswith(".localhost") or name in self._allowed:
             return True
         try:
             address = ipaddress.ip_address(name)

@@ -2,12 +2,14 @@
 
 import math
 import os
+import re
 from typing import Any, Collection, Dict, FrozenSet, Mapping, Optional, Union
 
 from fedapay_sync.emulator.domain import phone_numbers
 from fedapay_sync.emulator.http import endpoints
 from fedapay_sync.errors import InvalidArgument
 
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_])?\Z")
 #: Kinds of objects that have events.
 OBJECTS = ("transaction", "customer", "payout")
 
@@ -28,6 +30,14 @@ def share(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
         raise _wrong(name, value, "un nombre de 0 à 1, 0 non compris,")
     return float(value)
+
+
+def hosts(name: str, value: Any) -> FrozenSet[str]:
+    """Names of machines, without port."""
+    listed = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    if isinstance(value, str) or not all(isinstance(each, str) and _HOST.match(each) for each in listed):
+        raise _wrong(name, value, "une liste de noms de machine sans port, comme ['emulator'],")
+    return frozenset(each.lower() for each in listed)
 
 
 def yes_no(name: str, value: Any) -> bool:

@@ -61,6 +61,7 @@ class Emulator(EmulatorBase):
         shops: autres boutiques du même émulateur, ``{clé secrète: nom}`` ; chacune a ses transactions, ses clients,
             ses soldes et ses webhooks. Voir ``shop``. La clé ``secret_key`` peut y être, pour donner un nom à la
             première.
+        allow_hosts: autres noms sous lesquels on l'appelle, comme celui de son conteneur, ``["emulator"]``.
         webhook_entity: le réglage du même nom, qui l'emporte sur ``settings``.
 
     Raises:
@@ -93,8 +94,10 @@ class Emulator(EmulatorBase):
         state: Union[str, "os.PathLike[str]", None] = None,
         settings: Optional[Settings] = None,
         shops: Optional[Mapping[str, str]] = None,
+        allow_hosts: Sequence[str] = (),
     ) -> None:
         names = arguments.shops("shops", shops)
+        self._access = Access(host, arguments.hosts("allow_hosts", allow_hosts))
         options = ShopOptions(
             delay=None if delay is None else arguments.seconds("delay", delay),
             objects=arguments.objects("webhook_objects", webhook_objects),
@@ -135,13 +138,14 @@ class Emulator(EmulatorBase):
             context.save_owner()
             self._shops = {each.secret_key: each for each in (self, *others)}
             services = [each._services for each in self._shops.values()]
-            self._access = Access(host)
             pages = split_by_path(ShopRouter(services), LazyApp(WebApp(services, self._access, self).build))
             controls = LazyApp(ControlApi(self, self._access).build)
             site = DispatcherMiddleware(pages, {PREFIX: controls})
             self._middleware = RecordingMiddleware(site, context.faults, most_held=_MOST_HELD)
+            # Outermost: what a page of another site calls uses up no fault, and is not among the requests.
+            guarded = self._access.guard(self._middleware, "/v1")
             self._server = WebServer(
-                self._middleware, host=host, port=port, name="fedapay-emulator", threads=_THREADS, max_body=_MAX_BODY
+                guarded, host=host, port=port, name="fedapay-emulator", threads=_THREADS, max_body=_MAX_BODY
             )
         except BaseException:
             context.file.close()

@@ -624,3 +624,45 @@ def test_every_known_address_has_a_route_of_its_own(address, emulator):
     rule, parts = flask.url_map.bind("127.0.0.1").match(f"/v1/{path}", method=method, return_rule=True)
     assert method in rule.methods
     assert set(parts.values()) <= {"1", "a", "momo_test"}
+
+
+@pytest.mark.parametrize("name", ["evil.example", "127.0.0.1.evil.example", "emulator:80", "192.0.2.7", "", "["])
+def test_the_api_does_not_answer_under_a_name_that_is_not_ours(emulator, name):
+    """
+    A page that has given its name our address reads nothing with the published key, uses up no fault, is no request.
+    """
+    emulator.fail_next("/v1/balances", status=500)
+    url, key = f"{emulator.url}/v1/balances", {"Authorization": f"Bearer {emulator.secret_key}"}
+    refused = requests.get(url, headers={**key, "Host": name}, timeout=10)
+
+    assert refused.status_code == 403 and refused.json()["errors"] == {}
+    assert all(word in refused.json()["message"] for word in ("Host", "127.0.0.1", "--allow-host", "allow_hosts"))
+    assert requests.head(url, headers={**key, "Host": name}, timeout=10).status_code == 403
+    assert emulator.requests == []
+    assert requests.get(url, headers=key, timeout=10).status_code == 500
+    assert requests.get(url, headers=key, timeout=10).status_code == 200
+
+
+def test_the_api_answers_under_the_names_that_are_allowed():
+    """
+    That of its container, in either case; for API, pages and control calls alike.
+    """
+    with Emulator(allow_hosts=["Emulator", "fedapay.boutique.test"]) as emulator:
+        key = {"Authorization": f"Bearer {emulator.secret_key}"}
+        for name in ("emulator:8080", "EMULATOR", "fedapay.boutique.test", "localhost:1", "[::1]:8080", "127.9.9.9"):
+            for path in ("/v1/balances", "/telephone/", "/_emulateur/"):
+                answer = requests.get(emulator.url + path, headers={**key, "Host": name}, timeout=10)
+                assert answer.status_code == 200, (name, path)
+        assert (
+            requests.get(f"{emulator.url}/v1/balances", headers={**key, "Host": "x.test"}, timeout=10).status_code
+            == 403
+        )
+
+
+@pytest.mark.parametrize("names", ["emulator", ["emulator:80"], ["http://emulator"], [""], ["a b"], [7], None])
+def test_what_is_no_list_of_names_is_refused(names):
+    """
+    With an example.
+    """
+    with pytest.raises(InvalidArgument, match=r"allow_hosts=.*\['emulator'\]"):
+        Emulator(allow_hosts=names)

@@ -255,6 +255,19 @@ def test_an_object_is_chosen_by_its_name(receiver):
     assert "transaction, customer, payout" in done.stderr
 
 
+def test_other_names_are_admitted_by_an_option():
+    """
+    As often as there are names; what is no name is refused with an example.
+    """
+    with serving("--allow-host", "emulator", "--allow-host", "fedapay.test") as (_, url):
+        for name, status in (("emulator:80", 200), ("fedapay.test", 200), ("evil.example", 403)):
+            headers = {"Authorization": f"Bearer {SANDBOX_SECRET_KEY}", "Host": name}
+            assert requests.get(url + "/v1/balances", headers=headers, timeout=10).status_code == status
+    done = run("emulator", "--allow-host", "http://emulator")
+    assert done.returncode == 2
+    assert "['emulator']" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_faults_shops_and_time_are_options(tmp_path):
     """
     Asked for at the start, told on stderr, and there from the first call on.

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.emulator.access import TOKEN_WORD, Access, Forbidden
@@ -75,7 +76,8 @@ class WebApp:
 
     def _enter(self) -> None:
         g.locale = "en" if request.args.get("locale") == "en" else "fr"
-        if request.endpoint not in _PUBLIC:
+        # A redirection repeats the name that we were called by, and tells that there is an emulator.
+        if request.endpoint not in _PUBLIC or isinstance(request.routing_exception, RequestRedirect):
             self._access.check(cast(Mapping[str, str], request.headers), request.args, request.cookies)
             g.private = True
 

@@ -344,6 +344,18 @@ def test_a_page_of_a_stranger_neither_sees_nor_presses_the_buttons(headers, api,
     assert len(phone.prompts) == 1
 
 
+def test_a_stranger_is_not_sent_on_to_the_phones(emulator):
+    """
+    The redirection to the address with its slash comes after the guard, too.
+    """
+    asked = {"timeout": 10, "allow_redirects": False}
+    refused = requests.get(f"{emulator.url}/telephone", headers={"Host": "attaquant.example"}, **asked)
+    sent_on = requests.get(f"{emulator.url}/telephone", **asked)
+
+    assert (refused.status_code, refused.headers.get("Location")) == (403, None)
+    assert (sent_on.status_code, sent_on.headers["Location"]) == (308, f"{emulator.url}/telephone/")
+
+
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "127.8.9.10", "desk.localhost", "[::1]"])
 def test_every_name_of_this_machine_opens_the_pages(name, emulator):
     """
