@@ -3,8 +3,7 @@
 import socket
 
 import pytest
-
-from tests.support.raw_server import RawServer, answers
+from support.raw_server import RawServer, answers
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: here\r\n"])
