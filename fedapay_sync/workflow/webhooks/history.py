@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from datetime import datetime, timezone
 from typing import Any, Dict
 
@@ -9,6 +10,11 @@ from fedapay_sync.errors import EventError, InvalidArgument
 from fedapay_sync.models import WebhookHistory
 from fedapay_sync.store import LOCAL, StoredEvent
 from fedapay_sync.store.states import EventKind
+
+#: Read by one thread and not by another, whose stack is deeper, an event would be told here and denied there.
+_DEEPEST = 100
+#: A text, to its end or to that of all, so that nothing is gone through twice; or a bracket.
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def history_of(stored: StoredEvent) -> WebhookHistory:
@@ -52,8 +58,11 @@ def decode(payload: bytes) -> Dict[str, Any]:
     The JSON object in these bytes; of two equal keys the last one counts, as everywhere in Python.
 
     Raises:
-        EventError: they are no JSON object.
+        EventError: they are no JSON object, or one so deep that not every thread could read it.
     """
+    # What is no text of JSON may hold no bracket at all; what may be too deep holds many.
+    if payload.count(b"[") + payload.count(b"{") > _DEEPEST and _depth(payload) > _DEEPEST:
+        raise EventError(f"Événement illisible : plus de {_DEEPEST} listes ou objets l'un dans l'autre.")
     try:
         event = _JSON.decode(payload.decode("utf-8"))
     # A deep nest is a RecursionError, which is no ValueError.
@@ -62,6 +71,18 @@ def decode(payload: bytes) -> Dict[str, Any]:
     if not isinstance(event, dict):
         raise EventError(f"Événement illisible : un objet JSON est attendu, reçu {type(event).__name__}.")
     return event
+
+
+def _depth(payload: bytes) -> int:
+    """How many lists and objects lie in each other, at most."""
+    depth = deepest = 0
+    for found in _TEXT_OR_BRACKET.finditer(payload):
+        if found[0] in (b"[", b"{"):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif found[0] in (b"]", b"}"):
+            depth -= 1
+    return deepest
 
 
 def _refuse(constant: str) -> Any:

@@ -13,6 +13,7 @@ from fedapay_sync.enums import FINAL_STATUSES, PAID_STATUSES, TransactionStatus
 from fedapay_sync.errors import EventError, InvalidArgument
 from fedapay_sync.models import Event, Transaction, WebhookHistory, WebhookTransaction
 from fedapay_sync.workflow.webhooks.event_identity import event_from_transaction, identify
+from fedapay_sync.workflow.webhooks.history import decode
 
 STATUSES = [each.value for each in TransactionStatus]
 STAMP = "2026-10-12T09:15:11.204Z"
@@ -492,3 +493,23 @@ def test_ten_deliveries_of_one_event_are_one_event(name, once):
         entry = {"type": name, "entity": json.dumps(bare), "object": kind, "object_id": 7, "klass": "v1/event"}
         keys.add(identity(Event.from_dict(entry).as_webhook(), body="x").dedup_key)
     assert (len(keys) == 1) == once
+
+
+@pytest.mark.parametrize("brackets", [("[", "]"), ('{"a":', "}")])
+def test_an_event_is_read_to_a_depth_that_every_thread_can_read(brackets):
+    """
+    One that is deeper is set aside, wherever it is read; brackets within a text are no depth.
+    """
+    begin, end = brackets
+    for depth, readable in ((99, True), (100, False), (900, False)):
+        body = b'{"name": "a.b", "x": ' + (begin * depth + "1" + end * depth).encode() + b"}"
+        if readable:
+            assert decode(body)["name"] == "a.b"
+        else:
+            with pytest.raises(EventError, match="100"):
+                decode(body)
+    text = "[{" * 500 + '"' + "\\"
+    assert decode(json.dumps({"name": text}).encode())["name"] == text
+    assert decode(json.dumps({"lines": [{"a": 1}] * 500}).encode())
+    with pytest.raises(EventError):
+        decode(b'{"a": [' * 60 + b'"' + b'\\"' * 100_000)
