@@ -163,6 +163,19 @@ class ListenRepository(Repository):
 
         return self._engine.write(take)
 
+    def is_due(self, environment: str, transaction_id: TransactionId) -> bool:
+        """
+        Whether the listen is still being decided at its deadline; false if a caller has prolonged it, or it has ended.
+        """
+        now = self._clock.now()
+        query = ListenRow.update(state=ListenState.closing).where(
+            ListenRow.environment == environment,
+            ListenRow.transaction_id == str(transaction_id),
+            ListenRow.state == ListenState.closing,
+            ListenRow.deadline <= now + 0.05,
+        )
+        return bool(self._engine.write(query.execute))
+
     def end(
         self,
         environment: str,

@@ -114,7 +114,8 @@ class Deadlines:
         environment, transaction_id = self._environment, record.transaction_id
         try:
             ended = self._statuses.check(transaction_id, polled.key)
-            if not ended and record.delete_at_deadline:
+            # FedaPay's answer took its time: a wait that was prolonged meanwhile keeps its link.
+            if not ended and record.delete_at_deadline and self._store.listens.is_due(environment, transaction_id):
                 ended = not self._delete(transaction_id, polled.key)
             if self._closed:
                 # The waiters were told that they were interrupted: the row is for the process that restores it.

@@ -280,6 +280,29 @@ def test_with_delete_and_a_webhook_of_it_all_waiters_hear_timeout(shop, emulator
     assert shop.finalise(id_transaction, timeout=5).status in (TIMEOUT, CANCELLED)
 
 
+def test_a_wait_prolonged_while_fedapay_is_asked_keeps_its_link(shop, emulator, in_thread, waiting, clock, monkeypatch):
+    """
+    Its caller was told that the link stays payable; the first caller's time is over all the same.
+    """
+    id_transaction = pay(shop)
+    future = in_thread(lambda: shop.finalise(id_transaction, 200, on_timeout="delete"))
+    waiting(shop, id_transaction)
+    statuses, longer = parts_of(shop).statuses, []
+    check = statuses.check
+
+    def answers_slowly(number, key):
+        longer.append(shop.listen(number, 86400))
+        return check(number, key)
+
+    monkeypatch.setattr(statuses, "check", answers_slowly)
+    clock.advance(201)
+
+    assert future.result(10).status == EventFutureStatus.TIMEOUT
+    assert calls(emulator, "DELETE", id_transaction) == []
+    emulator.approve(id_transaction)
+    assert longer[0].result(10).paid
+
+
 def test_a10_a_refused_delete_means_look_again(deaf, emulator, in_thread, waiting, clock):
     """
     A10: approved between the look and the deletion: 403, another look, paid.
