@@ -16,7 +16,7 @@ from typing import Dict, List
 
 import flask
 import waitress
-from support.stored_listens import open_listens
+from support.stored_listens import make_known, open_listens
 
 from fedapay_sync import Connector
 from fedapay_sync.store import Store
@@ -57,6 +57,8 @@ def wait_for(connector: Connector, numbers: List[int]) -> None:
         assert connector.finalise(number, timeout=120).paid
         ended[number] = time.monotonic()
 
+    # As those that pay has made are.
+    make_known(connector._per_process.get().store, numbers)
     threads = [threading.Thread(target=wait, args=(number,)) for number in numbers]
     for thread in threads:
         thread.start()

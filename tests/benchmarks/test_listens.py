@@ -5,6 +5,8 @@ import threading
 import time
 from pathlib import Path
 
+from support.stored_listens import make_known
+
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.config import read_config
 from fedapay_sync.concurrency.commit_listener import CommitListener
@@ -57,6 +59,7 @@ def test_ten_thousand_listens_are_rows_and_heap_entries(make_connector, eventual
     set_up, sizes = [], []
     for turn in range(3):
         connector = make_connector(pace=NEVER, db_url=f"sqlite:///{tmp_path}/{turn}/processes.db")
+        make_known(connector._per_process.get().store, range(1, COUNT + 302))
         connector.listen(1, timeout=86400)
         threads, memory, begun = threading.active_count(), resident(), time.monotonic()
         handles = connector.listen_many(range(2, COUNT + 2), timeout=86400, callback=note)
@@ -147,6 +150,7 @@ def test_ten_thousand_listens_are_restored_at_once(make_connector):
     What this machine does of it; the looks at FedaPay come later, five a second.
     """
     gone = make_connector(pace=NEVER)
+    make_known(gone._per_process.get().store, range(1, COUNT + 1))
     gone.listen_many(range(1, COUNT + 1), timeout=86400)
     gone.close()
     took = []

@@ -11,6 +11,7 @@ import pytest
 import requests
 from load import webhook
 from measures import NUMBERS, SECRET, at_most, milliseconds, ours, percentile
+from support.stored_listens import make_known
 
 from fedapay_sync import sign
 from fedapay_sync.concurrency.commit_listener import POLL_INTERVAL
@@ -52,6 +53,7 @@ def post():
 def woken(connector, numbers, deliver):
     """Seconds from before the commit to the return of finalise, for each of these payments, one after the other."""
     late = []
+    make_known(connector._per_process.get().store, numbers)
     for number in numbers:
         ended = []
 
@@ -136,6 +138,7 @@ def test_waiting_costs_next_to_nothing_and_not_waiting_nothing(shop):
     1.5 % of a core at most while one waits; when nobody waits the store is not asked once.
     """
     number, pause = NUMBERS.take(1)[0], threading.Event()
+    make_known(shop._per_process.get().store, [number])
     listen = shop.listen(number, timeout=60)
     waker = next(each for each in threading.enumerate() if each.name == "fedapay-waker")
     begun, used = time.monotonic(), time.process_time()
