@@ -43,6 +43,11 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, v
                 if deadline.passed:
                     raise requests.ReadTimeout
                 return Reply(response.status_code, _beginning(response))
+    except requests.ConnectionError:
+        # Where this machine was held up, the deadline has cut the line before the socket's own timeout came.
+        if deadline.passed:
+            raise requests.ReadTimeout from None
+        raise
     finally:
         deadline.end()
 

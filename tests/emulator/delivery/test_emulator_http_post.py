@@ -5,8 +5,10 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+import requests
 
 from fedapay_sync.emulator import Emulator
+from fedapay_sync.emulator.delivery import http_post
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
 
@@ -108,3 +110,19 @@ def test_a_receiver_that_hangs_holds_up_neither_a_jump_nor_a_reset_nor_the_stop(
         emulator.stop()
 
         assert emulator.transactions == []
+
+
+def test_a_line_that_is_cut_at_its_deadline_is_a_timeout_too(monkeypatch):
+    """
+    On a machine that was held up, the deadline comes before the socket's own timeout. One that its receiver cuts is
+    none.
+    """
+    monkeypatch.setattr(http_post, "_GRACE", -0.9)
+    with answering() as url, pytest.raises(requests.ReadTimeout):
+        http_post.post(url, b"{}", {}, timeout=1.0, verify=True)
+    monkeypatch.setattr(http_post, "_GRACE", 30.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True).start()
+        with pytest.raises(requests.ConnectionError):
+            http_post.post(url, b"{}", {}, timeout=5.0, verify=True)
