@@ -2,10 +2,11 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from itertools import islice
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 
 from fedapay_sync.common.masking import mask
 from fedapay_sync.errors import (
@@ -19,11 +20,12 @@ from fedapay_sync.errors import (
     ServerFault,
     UnreadableAnswer,
 )
+from fedapay_sync.models.schema.values import MAX_DEPTH, is_deep
 
+#: Attributes of customers that hold their names.
+_NAMES = frozenset({"firstname", "lastname", "full_name"})
 #: Decoded bytes of an answer that are read at most.
 MAX_RESPONSE = 2 * 1024 * 1024
-#: Levels of nesting in an answer that are read at most: deeper, the recursion of later readers would fail.
-MAX_DEPTH = 50
 
 #: What a call that changes nothing leaves to do.
 READ_AGAIN = "Ce n'était qu'une lecture, rien n'a changé : relire plus tard."
@@ -78,7 +80,14 @@ class Response:
 
 
 def parse_response(
-    method: str, path: str, status: int, raw: bytes, *, retry_after: Optional[str], now: float
+    method: str,
+    path: str,
+    status: int,
+    raw: bytes,
+    *,
+    retry_after: Optional[str],
+    now: float,
+    sent: Optional[bytes] = None,
 ) -> Response:
     """
     The answer that these bytes are, or the error that they amount to.
@@ -86,6 +95,7 @@ def parse_response(
     Args:
         raw: the decoded body, or its first ``MAX_RESPONSE`` bytes and some more.
         retry_after: the header of that name.
+        sent: the body of the request; the names in it are not quoted.
 
     Raises:
         ApiError: anything but a success.
@@ -97,7 +107,7 @@ def parse_response(
         if problem:
             raise _unreadable_answer(where, problem, facts)
         return Response(body=body, **facts)
-    complaint = _parse_complaint(body)
+    complaint = _parse_complaint(body, _names_in(sent))
     kind, advice = _ERRORS.get(status, (ApiError, "Vérifier FEDAPAY_API_URL, sinon prévenir FedaPay."))
     if status == 429 or retry_after is not None:
         facts["retry_after"] = _retry_after(retry_after or "", now)
@@ -174,7 +184,7 @@ def decode_body(raw: bytes) -> Tuple[Any, str]:
     except (ValueError, RecursionError):
         html = raw.lstrip()[:1] == b"<"
         return None, "une page HTML au lieu de JSON" if html else "du texte qui n'est pas du JSON"
-    return (None, f"plus de {MAX_DEPTH} niveaux") if _is_deep(body) else (body, "")
+    return (None, f"plus de {MAX_DEPTH} niveaux") if is_deep(body) else (body, "")
 
 
 def _no_constant(name: str) -> Any:
@@ -194,15 +204,6 @@ def _unique_names(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     return made
 
 
-def _is_deep(body: Any) -> bool:
-    """Whether the body nests deeper than we follow. Level by level: recursion is what it protects from."""
-    level: List[Any] = [[body]]
-    for _ in range(MAX_DEPTH + 1):
-        inside = (each for box in level for each in (box.values() if isinstance(box, dict) else box))
-        level = [each for each in inside if isinstance(each, (dict, list))]
-    return bool(level)
-
-
 class _Complaint(NamedTuple):
     """What FedaPay says about an error, masked."""
 
@@ -211,7 +212,7 @@ class _Complaint(NamedTuple):
     errors: Mapping[str, List[str]] = {}
 
 
-def _parse_complaint(body: Any) -> _Complaint:
+def _parse_complaint(body: Any, names: Sequence[str]) -> _Complaint:
     """
     From any shape: ``{message, errors}``, the older ``{error: {code, message, param}}``, OAuth's ``{error: text}``.
     """
@@ -225,17 +226,32 @@ def _parse_complaint(body: Any) -> _Complaint:
         fields = {param: message or "refusé"}
     named = fields if isinstance(fields, dict) else {"": fields} if fields else {}
     return _Complaint(
-        message=_masked_line(message),
-        code=_masked_line(str(code)) if isinstance(code, (str, int)) and not isinstance(code, bool) else "",
-        errors={_masked_line(name): _reasons(why) for name, why in islice(named.items(), _MAX_FIELDS)},
+        message=_masked_line(message, names),
+        code=_masked_line(str(code), names) if isinstance(code, (str, int)) and not isinstance(code, bool) else "",
+        errors={_masked_line(name, names): _reasons(why, names) for name, why in islice(named.items(), _MAX_FIELDS)},
     )
 
 
-def _reasons(why: Any) -> List[str]:
+def _names_in(content: Optional[bytes]) -> List[str]:
+    """The names of people in a body that was sent: no pattern knows them, and FedaPay may quote them."""
+    found: List[str] = []
+    waiting: List[Any] = [json.loads(content)] if content else []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += value.values()
+            texts = [each.strip() for name, each in value.items() if name in _NAMES and isinstance(each, str)]
+            found += [each for each in texts if each]
+    return found
+
+
+def _reasons(why: Any, names: Sequence[str]) -> List[str]:
     """Reasons as texts, however they came."""
     listed = why if isinstance(why, list) else [why]
     return [
-        _masked_line(each if isinstance(each, str) else json.dumps(_masked(each), ensure_ascii=False))
+        _masked_line(each if isinstance(each, str) else json.dumps(_masked(each), ensure_ascii=False), names)
         for each in listed[:_MAX_REASONS]
     ]
 
@@ -249,9 +265,11 @@ def _masked(value: Any) -> Any:
     return mask(value[:_MAX_LOOK]) if isinstance(value, str) else value
 
 
-def _masked_line(text: str) -> str:
-    """A text of FedaPay's on one line, masked, and not too long."""
+def _masked_line(text: str, names: Sequence[str]) -> str:
+    """A text of FedaPay's on one line, masked, without those names, and not too long."""
     looked_at = text[:_MAX_LOOK]
+    for name in names:
+        looked_at = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "***", looked_at, flags=re.IGNORECASE)
     line = mask("".join(each if each.isprintable() else " " for each in looked_at))
     if len(text) > _MAX_LOOK:
         # The cut may have gone through an address or a number, which no rule recognizes any more.

@@ -186,6 +186,7 @@ class Transport:
                 reply.raw,
                 retry_after=reply.retry_after,
                 now=self.clock.now(),
+                sent=request.content,
             )
         except FedapayError as error:
             self._notify_observer(request, attempt, start, reply, error)

@@ -38,10 +38,11 @@ from fedapay_sync.errors import (
     ServerFault,
     UnreadableAnswer,
 )
+from fedapay_sync.models.schema.values import MAX_DEPTH
 from fedapay_sync.resources import PaymentIntents, Transactions
 from fedapay_sync.resources.base import Requestor
 from fedapay_sync.transport.encoding import quote_segment
-from fedapay_sync.transport.responses import MAX_DEPTH, MAX_RESPONSE
+from fedapay_sync.transport.responses import MAX_RESPONSE
 from fedapay_sync.transport.transport import Transport, _Request
 
 BROKEN = {

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from enum import Enum
 from numbers import Real
-from typing import Any, Mapping, NewType
+from typing import Any, List, Mapping, NewType
 
 #: Montant en francs entiers (le XOF et le GNF n'ont pas de centimes).
 Francs = NewType("Francs", int)
@@ -14,6 +14,19 @@ Francs = NewType("Francs", int)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0+)?\Z")
 _FRACTION = re.compile(r"\.(\d+)")
 _READS_Z = sys.version_info >= (3, 11)
+
+
+#: Levels of nesting that are read at most: deeper, the recursion of some readers would fail, and of others not.
+MAX_DEPTH = 50
+
+
+def is_deep(body: Any) -> bool:
+    """Whether the body nests deeper than we follow. Level by level: recursion is what it protects from."""
+    level: List[Any] = [[body]]
+    for _ in range(MAX_DEPTH + 1):
+        inside = (each for box in level for each in (box.values() if isinstance(box, dict) else box))
+        level = [each for each in inside if isinstance(each, (dict, list))]
+    return bool(level)
 
 
 def read_francs(value: Any) -> int:

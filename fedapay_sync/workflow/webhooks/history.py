@@ -2,19 +2,14 @@
 
 import contextlib
 import json
-import re
 from datetime import datetime, timezone
 from typing import Any, Dict
 
 from fedapay_sync.errors import EventError, InvalidArgument
 from fedapay_sync.models import WebhookHistory
+from fedapay_sync.models.schema.values import MAX_DEPTH, is_deep
 from fedapay_sync.store import LOCAL, StoredEvent
 from fedapay_sync.store.states import EventKind
-
-#: Read by one thread and not by another, whose stack is deeper, an event would be told here and denied there.
-_DEEPEST = 100
-#: A text, to its end or to that of all, so that nothing is gone through twice; or a bracket.
-_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def history_of(stored: StoredEvent) -> WebhookHistory:
@@ -26,7 +21,7 @@ def history_of(stored: StoredEvent) -> WebhookHistory:
         "attempt": max(stored.attempts, 1),
         "late": stored.late,
         "known": stored.known,
-        # What FedaPay has not confirmed is believed by nobody.
+        # Until FedaPay has confirmed it, it is no reason to deliver.
         "suspect": stored.suspect or stored.kind == EventKind.unconfirmed,
         "repeats": stored.repeats,
         "source": stored.source,
@@ -60,9 +55,6 @@ def decode(payload: bytes) -> Dict[str, Any]:
     Raises:
         EventError: they are no JSON object, or one so deep that not every thread could read it.
     """
-    # What is no text of JSON may hold no bracket at all; what may be too deep holds many.
-    if payload.count(b"[") + payload.count(b"{") > _DEEPEST and _depth(payload) > _DEEPEST:
-        raise EventError(f"Événement illisible : plus de {_DEEPEST} listes ou objets l'un dans l'autre.")
     try:
         event = _JSON.decode(payload.decode("utf-8"))
     # A deep nest is a RecursionError, which is no ValueError.
@@ -70,19 +62,10 @@ def decode(payload: bytes) -> Dict[str, Any]:
         raise EventError(f"Événement illisible : ce n'est pas du JSON ({type(error).__name__}).") from None
     if not isinstance(event, dict):
         raise EventError(f"Événement illisible : un objet JSON est attendu, reçu {type(event).__name__}.")
+    # Most events have fewer brackets than that, at whatever depth.
+    if payload.count(b"[") + payload.count(b"{") > MAX_DEPTH and is_deep(event):
+        raise EventError(f"Événement illisible : plus de {MAX_DEPTH} listes ou objets l'un dans l'autre.")
     return event
-
-
-def _depth(payload: bytes) -> int:
-    """How many lists and objects lie in each other, at most."""
-    depth = deepest = 0
-    for found in _TEXT_OR_BRACKET.finditer(payload):
-        if found[0] in (b"[", b"{"):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif found[0] in (b"]", b"}"):
-            depth -= 1
-    return deepest
 
 
 def _refuse(constant: str) -> Any:
