@@ -97,7 +97,7 @@ def _log_file() -> logging.Handler:
 
 def _make_private(path: Path) -> None:
     """Make it, or take from others the right to read it, before anything is written to it."""
-    # Not waiting: opening a pipe that nobody reads would never end.
+    # Without blocking: opening a pipe for writing waits for a process that reads it.
     descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | _NOFOLLOW | _NONBLOCK, 0o600)
     try:
         found = os.fstat(descriptor)

@@ -588,7 +588,7 @@ class Connector:
             raise ConfigError(
                 "purge : donner older_than_days=… (un âge en jours) ou customer=… (un paiement), un seul."
             )
-        erased = retention.erase_payment(self._config.environment, str(customer))
+        erased = retention.erase_payment(self._config.environment, str(customer), self._config.accounts)
         if not erased.known:
             raise InvalidArgument(
                 f"customer : cette base ne connaît aucun paiement {mask(customer)!r}.", field="customer"

@@ -61,24 +61,31 @@ class NewEvent:
     @functools.cached_property
     def reference(self) -> Optional[str]:
         """The merchant reference that the object bears."""
+        reference = self.entity.get("merchant_reference")
+        if not isinstance(reference, str):
+            return None
         try:
-            return checked_reference(self.entity.get("merchant_reference"))
+            return checked_reference(reference)
         except InvalidArgument:
             # No payment of ours bears it, and not every database could look for it.
             return None
 
     @functools.cached_property
+    def unconfirmed_key(self) -> str:
+        """The key that it has while it is merely said."""
+        mark = f":{EventKind.unconfirmed}:"
+        return hashlib.sha256(f"{mark}{self.dedup_key}{self.body_sha256}".encode()).hexdigest()
+
     def unconfirmed(self) -> "NewEvent":
         """
         The event as something merely said: it ends nothing, and has a key of its own.
 
         Under the true key it would make the true event, when that comes, a duplicate that no callback is told of.
         """
-        mark = f":{EventKind.unconfirmed}:"
         return dataclasses.replace(
             self,
-            dedup_key=hashlib.sha256(f"{mark}{self.dedup_key}{self.body_sha256}".encode()).hexdigest(),
-            event_key=f"{self.event_key[:130]}{mark}{self.body_sha256[:16]}",
+            dedup_key=self.unconfirmed_key,
+            event_key=f"{self.event_key[:130]}:{EventKind.unconfirmed}:{self.body_sha256[:16]}",
             is_final=False,
             is_paid=False,
             also_known_as=(),

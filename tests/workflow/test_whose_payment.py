@@ -19,6 +19,7 @@ from fedapay_sync import (
     EventFutureStatus,
     FedapayError,
     InvalidArgument,
+    MethodesPaiement,
     NotFound,
     PaiementSetup,
     Pays,
@@ -881,6 +882,35 @@ def test_an_event_may_bear_any_name(shop, told, clock, eventually, name):
     shop.save_webhook(event(number, name=name, amount=1000, currency_id=1))
     all_told(shop, eventually)
     assert [(each.name, each.paid) for each in told] == [(name, True)]
+
+
+def test_a_cancel_and_a_look_read_an_id_as_a_wait_does(make_connector, emulator):
+    shop = make_connector()
+    number = shop.pay(PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test), CLIENT, 500).id_transaction
+    assert shop.finalise(f"00{number}", timeout=0).id_transaction == str(number)
+    assert shop.cancel(f"0{number}").delete_status
+    assert [each.path for each in emulator.requests if each.method == "DELETE"] == [f"/v1/transactions/{number}"]
+
+
+def test_what_is_adopted_with_another_key_is_followed_up_with_it(shop, fedapay):
+    fedapay.shows(900, id=900, amount=5, currency_id=1, status="pending")
+    shop.adopt("CMD-9", 900, api_key="sk_sandbox_other")
+    keys = shop._per_process.get().keyring.by_account()
+    assert "sk_sandbox_other" in [each.reveal() for each in keys.values()]
+
+
+def test_one_customer_is_erased_in_ones_own_account_only(make_shop, clock, eventually):
+    """
+    By whichever writing of the id.
+    """
+    first, second = make_shop(), make_shop(api_key="sk_sandbox_second")
+    number = pay(first).id_transaction
+    tell(first, clock, number, amount=1000, currency_id=1)
+    clock.advance(2 * 86400)
+    for wanted in ("CMD-1", number):
+        with pytest.raises(InvalidArgument):
+            second.purge(customer=wanted)
+    assert first.purge(customer=f"0{number}").bodies == 1
 
 
 # -- ids that nobody knows ---------------------------------------------------------------------------------------------

@@ -134,9 +134,9 @@ def _accept(database: Database, events: List[NewEvent]) -> List[Accepted]:
 
 def _put_off(event: NewEvent, judged: _Judgement, known: _Known, rows: List[EventFacts]) -> Accepted:
     """Store the event as something merely said, until FedaPay's API has said so, too."""
-    is_new = event.unconfirmed.dedup_key not in known.keys
+    is_new = event.unconfirmed_key not in known.keys
     if is_new:
-        rows.append(EventFacts(event.unconfirmed, known=judged.known))
+        rows.append(EventFacts(event.unconfirmed(), known=judged.known))
     return Accepted(is_new, False, to_confirm=event.entity_id)
 
 
@@ -222,7 +222,7 @@ def _read_known(database: Database, events: List[NewEvent]) -> _Known:
     """The caller holds the lock under which all others write: what is read stays true until the commit."""
     known = _Known(set(), set(), set(), {}, {}, {}, set())
     keys = [key for event in events for key in (event.dedup_key, *event.also_known_as)]
-    keys += [event.unconfirmed.dedup_key for event in events if event.is_final and not event.from_api]
+    keys += [event.unconfirmed_key for event in events if event.is_final and not event.from_api]
     # All that was told of these transactions, which is little: which of it says "paid" is decided here.
     paid = [event.entity_id for event in events if event.is_paid]
     final = [event.entity_id for event in events if event.is_final]

@@ -163,20 +163,6 @@ class ListenRepository(Repository):
 
         return self._engine.write(take)
 
-    def is_due(self, environment: str, transaction_id: TransactionId) -> bool:
-        """
-        Whether the listen is still being decided at its deadline; false if a caller has prolonged it, or it has ended.
-        """
-        # As at the beginning of the decision, a hair early is not early.
-        latest = self._clock.now() + 0.05
-        query = ListenRow.update(state=ListenState.closing).where(
-            ListenRow.environment == environment,
-            ListenRow.transaction_id == str(transaction_id),
-            ListenRow.state == ListenState.closing,
-            ListenRow.deadline <= latest,
-        )
-        return bool(self._engine.write(query.execute))
-
     def end(
         self,
         environment: str,

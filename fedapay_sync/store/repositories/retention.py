@@ -1,9 +1,10 @@
 """Retention: erases old bodies of events, and deletes listens and payments that are long over."""
 
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 import peewee
 
+from fedapay_sync.models.params.identifiers import canonical_id
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import LOCAL, Erased, Purged
 from fedapay_sync.store.repositories.repository import Repository
@@ -63,7 +64,7 @@ class RetentionRepository(Repository):
         )
         return Purged(self._delete(ListenRow, ended), self._delete(PaymentRow, over), bodies)
 
-    def erase_payment(self, environment: str, payment: str) -> Erased:
+    def erase_payment(self, environment: str, payment: str, accounts: Optional[Sequence[str]] = None) -> Erased:
         """
         Erase what the payer of one payment has left: the bodies of its events, what else was asked, and the texts of
         failures, which may quote them. Keys, states and sums stay.
@@ -72,15 +73,24 @@ class RetentionRepository(Repository):
 
         Args:
             payment: its merchant reference or the id of its transaction.
+            accounts: what is another account's stays; None for those of all.
         """
+        number = canonical_id(payment)
         one = (PaymentRow.environment == environment) & (
-            (PaymentRow.merchant_reference == payment) | (PaymentRow.transaction_id == payment)
+            (PaymentRow.merchant_reference == payment) | (PaymentRow.transaction_id == number)
         )
+        others: Any = None
+        if accounts is not None:
+            others = one & PaymentRow.account.not_in(list(accounts))
+            one &= PaymentRow.account.in_(list(accounts))
         over = (EventRow.work_state == WorkState.done) | _idle_before(self._clock.now() - _IDLE)
 
         def erase(database: Database) -> Erased:
             rows = list(PaymentRow.select(PaymentRow.transaction_id).where(one).tuples().execute(database))
-            ids = {payment, *(number for (number,) in rows if number is not None)}
+            ids = {number, *(each for (each,) in rows if each is not None)}
+            if others is not None:
+                foreign = PaymentRow.select(PaymentRow.transaction_id).where(others).tuples().execute(database)
+                ids -= {each for (each,) in foreign}
             its = (EventRow.environment == environment) & EventRow.entity_id.in_(ids)
             its &= EventRow.object.in_(("transaction", "payment"))
             PaymentRow.update(traits=None).where(one).execute(database)

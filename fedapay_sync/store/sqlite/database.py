@@ -66,7 +66,7 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
         try:
             with contextlib.closing(sqlite3.connect(path)) as copy:
                 source.backup(copy)
-                # A copy is one file: its log would be forgotten by whoever carries it away.
+                # One file: a -wal beside it would be left behind where the copy is carried elsewhere.
                 copy.execute("PRAGMA journal_mode = DELETE")
                 found = copy.execute("PRAGMA quick_check").fetchone()[0]
             if found != "ok":

@@ -48,9 +48,7 @@ _RETRY_AFTER = 60.0
 class EventCatchUp:
     """The catching up of one connector."""
 
-    def __init__(
-        self, context: Context, api: Api, inbox: Inbox, confirm: Callable[[Accepted], None] = lambda accepted: None
-    ) -> None:
+    def __init__(self, context: Context, api: Api, inbox: Inbox, confirm: Callable[[Accepted], None]) -> None:
         self._config, self._store, self._clock, _ = context
         self._events = api.events
         self._inbox = inbox

@@ -115,7 +115,7 @@ class Deadlines:
         try:
             ended = self._statuses.check(transaction_id, polled.key)
             # FedaPay's answer took its time: a wait that was prolonged meanwhile keeps its link.
-            if not ended and record.delete_at_deadline and self._store.listens.is_due(environment, transaction_id):
+            if not ended and record.delete_at_deadline and self._is_closing(transaction_id):
                 ended = not self._delete(transaction_id, polled.key)
             if self._closed:
                 # The waiters were told that they were interrupted: the row is for the process that restores it.
@@ -141,6 +141,11 @@ class Deadlines:
                 # After the row, so that a thread that wakes finds it as it is told; and even if the row fails.
                 if still_open:
                     self._waits.settle_overdue(polled, functools.partial(unknown, cause=error))
+
+    def _is_closing(self, transaction_id: str) -> bool:
+        """Whether no caller has prolonged the wait since its decision began."""
+        record = self._store.listens.get(self._environment, transaction_id)
+        return record is not None and record.state == ListenState.closing
 
     def _is_open(self, transaction_id: str) -> bool:
         """Whether the store knows no end, even by now."""
