@@ -624,8 +624,12 @@ class Connector:
 
     def close(self) -> None:
         """
-        Ferme : les attentes de ce processus finissent par ``CANCELLED_INTERNALLY`` et restent sur disque, les
-        callbacks en cours ont ``callback_timeout`` secondes, le serveur répond à ce qui est arrivé puis s'arrête.
+        Ferme : le serveur répond à ce qui est arrivé puis s'arrête, les attentes de ce processus finissent par
+        ``CANCELLED_INTERNALLY`` et restent sur disque, les callbacks dus à l'instant sont encore appelés tant qu'un
+        thread est libre, et ceux qui sont en cours ont ``callback_timeout`` secondes.
+
+        Peut être appelée n'importe où et plusieurs fois, par un gestionnaire de signal aussi ; revient au plus cinq
+        secondes après les callbacks.
         """
         runtime = self._per_process.peek()
         if runtime is not None:

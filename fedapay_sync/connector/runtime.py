@@ -2,10 +2,13 @@
 
 import contextlib
 import os
-from typing import Any, Callable, Optional
+import threading
+from typing import Any, Callable, List, Optional
 
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.common.config import Config
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.concurrency.latch import Latch
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.resources.api import Api
 from fedapay_sync.server import WebServer
@@ -35,6 +38,13 @@ from fedapay_sync.workflow.waits.waiters import WaiterRegistry
 from fedapay_sync.workflow.webhooks.inbox import Inbox
 from fedapay_sync.workflow.webhooks.wsgi import Receive, application
 
+log = get_logger(__name__)
+
+#: Closing takes at most so long, in seconds, besides what running callbacks are given.
+_CLOSE_TIMEOUT = 5.0
+#: Of that, webhooks that are being answered have so much.
+_SERVER_GRACE = 3.0
+
 
 class Runtime:
     """What a connector has in one process: connections, threads, leases. Building it opens and starts nothing."""
@@ -50,6 +60,9 @@ class Runtime:
         from fedapay_sync.store import Store
 
         self.pid = os.getpid()
+        self._closers: List[int] = []
+        self._to_close = threading.Lock()
+        self._closed = Latch()
         self.config = config
         self.policy = policy
         self.owner = new_owner()
@@ -116,13 +129,43 @@ class Runtime:
         return self.server
 
     def close(self) -> None:
-        """Answer what runs, end the waits, let callbacks finish, commit, release. Open listens stay on disk."""
+        """
+        Answer what runs, end the waits, let callbacks finish, commit, release. Open listens stay on disk.
+
+        It may come in the midst of any line of any thread, as a signal handler does, and more than once. A thread of
+        its own closes: where the caller was interrupted inside a lock, it waits for that, and we for neither of them
+        longer than we have.
+        """
+        # What this thread was doing goes on after us, and is not waited for.
+        self._closers.append(threading.get_ident())
+        try:
+            threading.Thread(target=self._close, name="fedapay-closing", daemon=True).start()
+        except RuntimeError:
+            # The system has no thread to give, or the interpreter is at its end.
+            self._close()
+        if self._closed.wait(_CLOSE_TIMEOUT):
+            return
+        if self.callbacks.is_idle() or not self._closed.wait(self.config.callback_timeout):
+            log.warning("closing takes long, and goes on by itself")
+
+    def _close(self) -> None:
+        """Once, whoever comes."""
+        if not self._to_close.acquire(blocking=False):
+            return
+        try:
+            self._close_all()
+        except Exception as error:  # edge of a thread
+            log.error("closing failed: %s: %s", type(error).__name__, error)
+        finally:
+            self._closed.open()
+
+    def _close_all(self) -> None:
         with contextlib.ExitStack() as steps:
             # From the last to the first; one that fails keeps none of the others from happening.
             steps.callback(self._retire)
-            steps.callback(self.store.close)
+            steps.callback(self.store.close, self._closers)
             steps.callback(self.notifier.close)
-            steps.callback(self.callbacks.close, self.config.callback_timeout)
+            steps.callback(self.callbacks.close, self.config.callback_timeout, self._closers)
             steps.callback(self.listens.close)
             steps.callback(self.polling.close)
             steps.callback(self.confirmation.close)
@@ -130,17 +173,25 @@ class Runtime:
             steps.callback(self.transport.close)
             steps.callback(self.quick_transport.close)
             if self.server is not None:
-                steps.callback(self.server.stop)
+                steps.callback(self.server.stop, _SERVER_GRACE)
 
     def close_at_exit(self) -> None:
         """At the end of the interpreter: only what needs no new thread. What was answered 200 is on disk anyway."""
-        if self.pid == os.getpid():
+        if self.pid != os.getpid():
+            return
+        if not self._to_close.acquire(blocking=False):
+            # A thread is at it, and dies with the interpreter.
+            self._closed.wait(_CLOSE_TIMEOUT)
+            return
+        try:
             with contextlib.ExitStack() as steps:
                 steps.callback(self.store.close)
                 # A script that simply ends does not cut its callback in the middle.
                 steps.callback(self.callbacks.close, self.config.callback_timeout)
                 if self.server is not None:
                     steps.callback(self.server.stop, 2.0)
+        finally:
+            self._closed.open()
 
     def _erase_old_bodies(self) -> bool:
         """Erase the bodies, and so the personal data, of the next few old rows; true if there are more rows."""

@@ -34,7 +34,8 @@ class _Shared(type):
         return shared
 
 
-_shared_lock = threading.Lock()
+#: Re-entrant: a signal handler may close in the midst of a construction.
+_shared_lock = threading.RLock()
 #: Arguments that are kept to be compared, and are not to be seen.
 _SECRET = ("api_key", "api_keys", "fedapay_webhooks_secret_key", "db_url")
 

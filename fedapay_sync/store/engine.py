@@ -3,8 +3,9 @@
 import contextlib
 import sqlite3
 import threading
+import time
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Collection, Dict, Iterator, List, Optional, Tuple, TypeVar
 
 import peewee
 
@@ -17,8 +18,32 @@ from fedapay_sync.store.writer import Writer
 S = TypeVar("S")
 T = TypeVar("T")
 
-#: How long closing waits for calls that are under way, in seconds.
+#: How long closing waits for calls that are under way, in seconds, and how often it looks.
 _CLOSE_TIMEOUT = 3.0
+_CLOSE_POLL = 0.002
+#: The one key of what is open.
+_OPEN = "connections"
+
+
+class _Connections:
+    """
+    The connections of an open database, closed by the thread that finds them to be closed and unused.
+
+    Without a lock: a thread says that it uses them and then asks whether they are to be closed, and closing looks the
+    other way round, so that one of the two sees the other. A signal handler may come between any two lines.
+    """
+
+    def __init__(self, writing: Connection, reading: Connection) -> None:
+        self.writer, self.reader = Writer(writing), reading
+        #: The threads that use them, once for each use.
+        self.users: List[int] = []
+        self.is_closing = False
+        self._to_close = threading.Lock()
+
+    def close_if_unused(self) -> None:
+        if self.is_closing and not self.users and self._to_close.acquire(blocking=False):
+            self.writer.close()
+            self.reader.close()
 
 
 class Engine:
@@ -31,15 +56,14 @@ class Engine:
 
     def __init__(self, url: str) -> None:
         self._backend = backend_of(url)
-        self._changed = threading.Condition()
-        self._connections: Optional[Tuple[Writer, Connection]] = None
-        self._users = 0
+        # At most one entry: setdefault and pop are done or not, wherever a signal handler comes.
+        self._open: Dict[str, _Connections] = {}
         self._closed = False
 
     @property
     def is_open(self) -> bool:
         """Whether it has been used since it was made or closed."""
-        return self._connections is not None
+        return bool(self._open)
 
     @property
     def path(self) -> Optional[Path]:
@@ -54,20 +78,25 @@ class Engine:
             ConfigError: the file cannot be made or written, or the driver is missing.
             StoreError: it is no database of ours.
         """
-        with self._changed:
-            self._closed = False
+        self._closed = False
         self.write(lambda database: None)
 
-    def close(self) -> None:
+    def close(self, without: Collection[int] = ()) -> None:
         """
         Commit what was handed in and close the database.
 
         A callback that outlives its connector may still say that it is done: a later call opens it for itself alone.
+
+        Args:
+            without: threads whose calls are not waited for, as they wait for this; they close it as they leave.
         """
-        with self._changed:
-            self._closed = True
-            self._changed.wait_for(lambda: not self._users, _CLOSE_TIMEOUT)
-            self._close_if_unused()
+        self._closed = True
+        connections = self._detach()
+        if connections is not None:
+            end = time.monotonic() + _CLOSE_TIMEOUT
+            while set(connections.users).difference(without) and time.monotonic() < end:
+                time.sleep(_CLOSE_POLL)
+            connections.close_if_unused()
 
     def write(self, operation: Callable[[Database], T]) -> T:
         """
@@ -133,22 +162,41 @@ class Engine:
 
     @contextlib.contextmanager
     def _in_use(self) -> Iterator[Tuple[Writer, Connection]]:
-        with self._changed:
-            if self._connections is None:
-                writing, reading = self._backend.connections()
-                self._connections = (Writer(writing), reading)
-            connections = self._connections
-            self._users += 1
+        thread = threading.get_ident()
+        connections = self._connections()
+        connections.users.append(thread)
+        if connections.is_closing:
+            # Closed since they were found: ours are others.
+            self._leave(connections, thread)
+            with self._in_use() as others:
+                yield others
+            return
         try:
-            yield connections
+            yield connections.writer, connections.reader
         finally:
-            with self._changed:
-                self._users -= 1
-                self._changed.notify_all()
-                self._close_if_unused()
+            self._leave(connections, thread)
 
-    def _close_if_unused(self) -> None:
-        if self._closed and not self._users and self._connections is not None:
-            (writer, reader), self._connections = self._connections, None
-            writer.close()
-            reader.close()
+    def _leave(self, connections: _Connections, thread: int) -> None:
+        connections.users.remove(thread)
+        if self._closed:
+            self._detach()
+        connections.close_if_unused()
+
+    def _connections(self) -> _Connections:
+        """Those that are open, or else new ones."""
+        connections = self._open.get(_OPEN)
+        if connections is None:
+            made = _Connections(*self._backend.connections())
+            connections = self._open.setdefault(_OPEN, made)
+            if connections is not made:
+                # Another thread was quicker.
+                made.is_closing = True
+                made.close_if_unused()
+        return connections
+
+    def _detach(self) -> Optional[_Connections]:
+        """Let no further call find the connections; they are closed once unused."""
+        connections = self._open.pop(_OPEN, None)
+        if connections is not None:
+            connections.is_closing = True
+        return connections

@@ -3,8 +3,12 @@ Group commit: the only thread of this process that writes.
 
 A caller hands in a function of the database and waits for its commit. What has gathered meanwhile is committed
 together: on a slow disk that is the difference between 40 and 600 webhooks a second.
+
+No lock here is waited for: a signal handler may close in the midst of any line of a caller, and the writer, which
+holds the file inside its transactions, waits for no other thread.
 """
 
+import contextlib
 import itertools
 import queue
 import sqlite3
@@ -14,6 +18,7 @@ from typing import Any, Callable, List, Optional, Tuple, TypeVar, cast
 import peewee
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.concurrency.latch import Latch
 from fedapay_sync.errors import FedapayError, StoreError
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import ConnectionLost, Database
@@ -31,30 +36,39 @@ PATIENCE = 10.0
 _BATCH = 64
 
 
-class Job:
+class Job(Latch):
     """
     Something to be written, what came of it, and what its caller and the writer agree on: given up, or about to be
-    committed, never both.
+    committed, never both. Open once it is known what came of it.
 
     Args:
         work: gives a result for each thing that it is done to.
         thing: the one of these that is ours.
     """
 
+    __slots__ = ("_committing", "_fate", "_problem", "_value", "given_up", "thing", "work")
+
     def __init__(self, work: Work, thing: Any) -> None:
+        super().__init__()
         self.work = work
         self.thing = thing
         self.given_up = False
-        self.committing = False
+        self._committing = False
+        # Acquired once, by whichever of the two decides first.
+        self._fate = threading.Lock()
         self._value: Any = None
         self._problem: Optional[BaseException] = None
-        # Held until it is known. A bare lock: a Future is a condition, and costs more than the row.
-        self._unknown = threading.Lock()
-        self._unknown.acquire()
 
-    def done(self) -> bool:
-        """Whether it is known what came of it."""
-        return not self._unknown.locked()
+    def give_up(self) -> bool:
+        """The caller waits no longer; false if it is about to be committed."""
+        self.given_up = self._fate.acquire(blocking=False)
+        return self.given_up
+
+    def may_commit(self) -> bool:
+        """Whether the writer may commit it; its caller can give it up no more."""
+        if not self._committing:
+            self._committing = self._fate.acquire(blocking=False)
+        return self._committing
 
     def result(self, timeout: float) -> Any:
         """
@@ -63,9 +77,8 @@ class Job:
         Raises:
             TimeoutError: not in that many seconds.
         """
-        if not self._unknown.acquire(timeout=timeout):
+        if not self.wait(timeout):
             raise TimeoutError
-        self._unknown.release()
         if self._problem is not None:
             raise self._problem
         return self._value
@@ -73,7 +86,7 @@ class Job:
     def end(self, value: Any, problem: Optional[BaseException] = None) -> None:
         """Tell the waiting caller."""
         self._value, self._problem = value, problem
-        self._unknown.release()
+        self.open()
 
 
 _Result = Tuple[Job, Any, Optional[BaseException]]
@@ -89,8 +102,8 @@ class Writer:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._jobs: queue.SimpleQueue[Optional[Job]] = queue.SimpleQueue()
-        self._deciding = threading.Lock()
-        self._closed = False
+        self._closing = False
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="fedapay-writer", daemon=True)
         try:
             self._thread.start()
@@ -126,27 +139,27 @@ class Writer:
 
     def close(self, timeout: float = 3.0) -> None:
         """Write what was handed in, then end."""
-        with self._deciding:
-            self._closed = True
-            self._jobs.put(None)
+        self._closing = True
+        self._jobs.put(None)
         self._thread.join(timeout)
 
     def _submitted(self, job: Job) -> Job:
-        with self._deciding:
-            if self._closed:
-                raise StoreError("La base a été fermée. Rien n'a été confirmé.")
-            self._jobs.put(job)
+        if self._closing:
+            raise _closed()
+        self._jobs.put(job)
+        if self._ended:
+            # Closed since the line above: the writer may have looked for the last time.
+            self._refuse_rest()
         return job
 
     def _awaited(self, job: Job, patience: float) -> Any:
         try:
             return job.result(patience)
         except TimeoutError:
-            with self._deciding:
-                job.given_up = not job.committing
+            # On its way to the disk, only the disk knows the answer, and it comes soon or never.
+            left = 0.0 if job.give_up() else patience
         try:
-            # On its way to the disk: only the disk knows the answer, and it comes soon or never.
-            return job.result(0 if job.given_up else patience)
+            return job.result(left)
         except TimeoutError:
             raise StoreError(
                 f"La base n'a pas répondu en {patience:g} s : un autre programme la tient, ou le disque est "
@@ -154,26 +167,35 @@ class Writer:
             ) from None
 
     def _run(self) -> None:
-        closing = False
-        while not closing:
-            batch, closing = self._next_batch()
+        while not (self._closing and self._jobs.empty()):
+            batch = self._next_batch()
             if batch:
                 self._work(batch)
         self.connection.close()
+        self._ended = True
+        self._refuse_rest()
 
-    def _next_batch(self) -> Tuple[List[Job], bool]:
-        """What is waiting, and whether we are asked to end after it."""
+    def _next_batch(self) -> List[Job]:
+        """What is waiting; nothing where it was only to be seen that we are asked to end."""
         jobs: List[Job] = []
         job = self._jobs.get()
         while job is not None:
             jobs.append(job)
             if len(jobs) >= _BATCH:
-                return jobs, False
+                break
             try:
                 job = self._jobs.get_nowait()
             except queue.Empty:
-                return jobs, False
-        return jobs, True
+                break
+        return jobs
+
+    def _refuse_rest(self) -> None:
+        """Tell those that came too late: called by the writer as it ends, and by each that comes after."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                job = self._jobs.get_nowait()
+                if job is not None:
+                    job.end(None, _closed())
 
     def _work(self, batch: List[Job]) -> None:
         results: List[_Result]
@@ -201,11 +223,8 @@ class Writer:
             values: List[Any] = []
             for todo, group in itertools.groupby(jobs, key=lambda job: job.work):
                 values += todo(db, [job.thing for job in group])
-            with self._deciding:
-                if any(job.given_up for job in jobs):
-                    raise _GivenUp
-                for job in jobs:
-                    job.committing = True
+            if not all(job.may_commit() for job in jobs):
+                raise _GivenUp
             return values
 
         if not jobs:
@@ -219,6 +238,10 @@ class Writer:
                 return [(job, None, error) for job in jobs]
             log.info("a batch of %d failed (%s); committing one by one", len(jobs), type(error).__name__)
             return [result for job in jobs for result in self._commit_all(database, [job])]
+
+
+def _closed() -> StoreError:
+    return StoreError("La base a été fermée. Rien n'a été confirmé.")
 
 
 def _breaks(problem: Optional[BaseException]) -> bool:

@@ -103,7 +103,7 @@ def test_a_link_planted_later_for_the_lock_is_not_followed(make_store, tmp_path)
     """
     store = make_store(tmp_path / "x.db")
     store.open()
-    store._connections[0].connection._close_all()
+    store._connections().writer.connection._close_all()
     lock = tmp_path / "x.db.lock"
     lock.unlink()
     lock.symlink_to(tmp_path / "target")

@@ -8,7 +8,7 @@ delays no webhook.
 
 import inspect
 import threading
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import escape_controls, mask
@@ -28,8 +28,9 @@ LEASE = 60.0
 POLL_INTERVAL = 2.0
 #: Callbacks that run at the same time in one process.
 CONCURRENCY = 4
-#: How long closing waits for the polling thread once nothing runs, in seconds.
+#: How long closing waits for the polling thread once nothing runs, in seconds, and how often it looks what runs.
 _JOIN_TIMEOUT = 1.0
+_CLOSE_SLICE = 0.05
 #: Callbacks that a clock set back has put off too long are looked for so often, in seconds.
 _REPAIR_INTERVAL = 60.0
 #: The chore is done so often, in seconds; the first time soon after the start.
@@ -69,13 +70,14 @@ class CallbackWorker:
         self._running: Dict[int, StoredEvent] = {}
         #: Callbacks that have ended, and whose end the store could not take yet: problem, and whether it is permanent.
         self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[str], bool]] = {}
+        #: The threads of the callbacks that run.
+        self._threads: Dict[int, int] = {}
         self._started = False
-        self._acquiring = False
-        self._this_thread = threading.local()
         self._wake = threading.Event()
         self._pool = DaemonThreadPool("fedapay-callback", CONCURRENCY)
         self._thread: Optional[threading.Thread] = None
         self._closing = False
+        self._has_ended = False
 
     def set(self, kind: str, handler: Optional[Handler]) -> None:
         """Run that handler for owed work of that kind; ``None`` leaves the work to other processes."""
@@ -113,8 +115,7 @@ class CallbackWorker:
 
     def is_idle(self) -> bool:
         """Whether nothing runs here."""
-        with self._lock:
-            return not self._running
+        return not self._running
 
     def has_owed(self) -> bool:
         """Whether work that is due waits for a handler of this process, or runs."""
@@ -122,30 +123,44 @@ class CallbackWorker:
             environment=self._config.environment, accounts=self._config.accounts, kinds=list(self._handlers)
         )
 
-    def close(self, timeout: float) -> bool:
-        """Take nothing new, and wait for what runs; false if something still ran after the timeout, in seconds."""
-        # A callback that closes the connector does not wait for itself.
-        own = int(getattr(self._this_thread, "calling", False))
-        self._wake.set()
+    def close(self, timeout: float, without: Collection[int] = ()) -> bool:
+        """
+        Take once more what is due, as much as there are threads for, and wait for what runs; false if something still
+        ran after the timeout, in seconds.
+
+        Args:
+            without: threads whose callbacks are not waited for: one may have closed the connector, and waits for that.
+        """
+        end = self._clock.monotonic() + timeout
         with self._lock:
             self._closing = True
             thread = self._thread
-            done = self._lock.wait_for(lambda: not self._acquiring and len(self._running) <= own, timeout)
-            left = len(self._running)
+            self._wake.set()
+            while not (done := self._is_over(without)) and (left := end - self._clock.monotonic()) > 0:
+                # In slices: a thread may come to wait for us that did not when we began.
+                self._lock.wait(min(left, _CLOSE_SLICE))
+            running = len(self._running)
         self._wake.set()
         if not done:
-            log.warning("%d callbacks still running at the end; they may run again", left)
-        elif thread is not None and not own:
+            log.warning("%d callbacks still running at the end; they may run again", running)
+        elif thread is not None and not running:
             thread.join(_JOIN_TIMEOUT)
         return done
+
+    def _is_over(self, without: Collection[int]) -> bool:
+        """Whether nothing more is taken here, and nothing runs that is waited for."""
+        has_ended = self._has_ended or self._thread is None
+        return has_ended and all(self._threads.get(number) in without for number in self._running)
 
     def _run(self) -> None:
         failing = False
         beat = self._clock.monotonic()
         # What outlives the closing keeps its lease: elsewhere it would run a second time.
-        while not self._closing or self._running:
+        while not self._has_ended or self._running:
             self._wake.wait(min(POLL_INTERVAL, self._lease / 4))
             self._wake.clear()
+            # Before the look: what was stored before we were closed, by a webhook that was answered, is called.
+            closing = self._closing
             try:
                 self._record_ends_again()
                 if self._clock.monotonic() - beat > self._lease / 4:
@@ -160,6 +175,10 @@ class CallbackWorker:
                 failing = True
             except Exception as error:  # edge of a thread: callbacks must go on being called
                 log.error("looking for owed callbacks failed: %s: %s", type(error).__name__, error)
+            if closing:
+                with self._lock:
+                    self._has_ended = True
+                    self._lock.notify_all()
         self._pool.close()
 
     def _run_housekeeping(self) -> None:
@@ -185,28 +204,22 @@ class CallbackWorker:
         while more:
             with self._lock:
                 busy = list(self._running)
-                self._acquiring = not self._closing and len(busy) < CONCURRENCY
-                if not self._acquiring:
-                    return
-            taken: List[StoredEvent] = []
-            try:
-                taken = self._store.callbacks.acquire(
-                    self._owner,
-                    environment=self._config.environment,
-                    accounts=self._config.accounts,
-                    kinds=list(self._handlers),
-                    lease=self._lease,
-                    limit=CONCURRENCY - len(busy),
-                    busy=busy,
-                )
-            finally:
-                with self._lock:
-                    self._running.update({work.id: work for work in taken})
-                    self._acquiring = False
-                    self._lock.notify_all()
+            if self._has_ended or len(busy) >= CONCURRENCY:
+                return
+            taken = self._store.callbacks.acquire(
+                self._owner,
+                environment=self._config.environment,
+                accounts=self._config.accounts,
+                kinds=list(self._handlers),
+                lease=self._lease,
+                limit=CONCURRENCY - len(busy),
+                busy=busy,
+            )
+            with self._lock:
+                self._running.update({work.id: work for work in taken})
             for work in taken:
                 self._submit(work)
-            more = bool(taken)
+            more = bool(taken) and not self._closing
 
     def _submit(self, work: StoredEvent) -> None:
         try:
@@ -221,7 +234,7 @@ class CallbackWorker:
         kind = work.name if work.source == "local" else "webhook"
         problem: Optional[str] = None
         permanent = is_last(work.attempts)
-        self._this_thread.calling = True
+        self._threads[work.id] = threading.get_ident()
         try:
             if is_beyond_last(work.attempts):
                 # One that takes its process down each time would do so for ever.
@@ -245,8 +258,8 @@ class CallbackWorker:
             with self._lock:
                 self._unrecorded[work.id] = (work, problem, permanent)
         finally:
-            self._this_thread.calling = False
             with self._lock:
+                self._threads.pop(work.id, None)
                 if work.id not in self._unrecorded:
                     self._forget(work)
             self._wake.set()

@@ -157,7 +157,7 @@ def accept_at_once(store, eventually):
         for number, thread in enumerate(threads, 1):
             thread.start()
             # In this order.
-            eventually(lambda number=number: store._connections[0]._jobs.qsize() == number)
+            eventually(lambda number=number: store._connections().writer._jobs.qsize() == number)
         release.set()
         for thread in threads:
             thread.join(20)
