@@ -1,5 +1,6 @@
 """What every test may ask for: an emulator, connectors that are closed again, a clock that obeys, patience."""
 
+import faulthandler
 import os
 import signal
 import socket
@@ -37,6 +38,16 @@ def pytest_xdist_auto_num_workers() -> Optional[int]:
         return None
     ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return ours + 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """End a process that hangs in the cleaning up after a test, which pytest-timeout does not: the others go on."""
+    faulthandler.dump_traceback_later(120, exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
