@@ -50,7 +50,7 @@ def pytest_runtest_teardown() -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
+def eventually(condition: Callable[[], Any], timeout: float = 30.0) -> Any:
     """
     Wait until the condition gives something true, and give that; fail when it does not in time.
     """

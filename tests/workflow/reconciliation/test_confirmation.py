@@ -11,6 +11,8 @@ from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
 NEVER = Pace(first=10_000, factor=2, longest=10_000)
+#: Longer than a clock that goes ten seconds at a time gets while a busy machine answers.
+DAY = 86_400
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_what_fedapay_confirms_is_told_and_ends_the_wait(shop, seen, emulator, t
     The webhook is answered before FedaPay is asked; then it is told once, with what FedaPay says.
     """
     number = pay(shop)
-    handle = shop.listen(number)
+    handle = shop.listen(number, timeout=DAY)
     emulator.approve(number)
 
     tell(shop, number, merchant_reference="SOMEBODY-ELSES")
@@ -98,7 +100,7 @@ def test_a_forged_webhook_makes_no_order_paid(shop, seen, emulator, tell, clock,
     Well signed, but FedaPay says pending: told as suspect and not paid, logged, and the wait goes on.
     """
     number = pay(shop)
-    handle = shop.listen(number)
+    handle = shop.listen(number, timeout=DAY)
     tell(shop, number, status)
     settle(shop, clock, eventually, lambda: seen and quiet(shop))
 
@@ -146,7 +148,7 @@ def test_a_forged_refusal_ends_nothing(shop, seen, emulator, tell, clock, eventu
     Nor does a forged deletion.
     """
     number = pay(shop)
-    handle = shop.listen(number)
+    handle = shop.listen(number, timeout=DAY)
     tell(shop, number, "declined")
     tell(shop, number, "pending", name="transaction.deleted", deleted_at="2026-11-20T10:00:00.000Z")
     settle(shop, clock, eventually, lambda: len(seen) == 2 and quiet(shop))
