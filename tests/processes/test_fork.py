@@ -2,6 +2,7 @@
 Real forks, real signals: what a process was told is on disk, and a child never lives off its parent.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -32,6 +33,8 @@ def in_a_fork(work):
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
+        # A lock that another thread held at the fork is held for ever here: say where, and let the parent go on.
+        faulthandler.dump_traceback_later(60, exit=True)
         try:
             answer = work()
         except BaseException as error:  # edge of a thread: the child must not go on as the test run
