@@ -8,14 +8,15 @@ import logging
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from waitress.channel import HTTPChannel  # type: ignore[import-untyped,unused-ignore]
 from waitress.server import create_server  # type: ignore[import-untyped,unused-ignore]
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.server.request_parser import RequestParser, limit_bodies
+from fedapay_sync.server.admission import Admission
+from fedapay_sync.server.channel import Channel, ConnectionLimits
+from fedapay_sync.server.request_parser import limit_bodies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -30,38 +31,7 @@ _POLL_SECONDS = 0.005
 _ACCEPT_PAUSE = 0.5
 #: From so many bytes on, a part of an answer is sent before the rest of it is there.
 _LARGE = 18_000
-
-
-class _WholeResponseChannel(HTTPChannel):  # type: ignore[misc,unused-ignore]
-    """
-    Sends an answer once it is whole, in one packet, from the loop's thread.
-
-    waitress sends header and body from the thread that made them: twice a system call, and each time a place in the
-    line for the interpreter's lock, which is long where many answers wait for the same commit.
-    """
-
-    parser_class = RequestParser
-
-    def writable(self) -> bool:
-        # What is held back must not be polled for: poll() would come back at once, again and again.
-        held = self.requests and self.total_outbufs_len < self.adj.send_bytes and not self.will_close
-        return bool(super().writable() and not held)
-
-    def service(self) -> None:
-        """Answer a request; the whole answer to one that came before it in the same packet does not wait for this."""
-        if self.total_outbufs_len:
-            self.flush_whole_responses()
-        super().service()
-
-    def flush_whole_responses(self) -> None:
-        """Send now what the client takes of it."""
-        self._flush_exception(self._flush_some, do_close=False)
-
-    def _flush_some(self, do_close: bool = True) -> bool:
-        # The loop sends without the lock, and a worker that says "100 Continue" to the next request sends as well:
-        # the client would get the answer twice.
-        with self.outbuf_lock:
-            return bool(super()._flush_some(do_close))
+_ACCEPTED_AT_ONCE = 32
 
 
 class WaitressServer:
@@ -70,21 +40,26 @@ class WaitressServer:
 
     waitress 3.0 has no graceful stop. This one uses names outside its documented API: thunks given to
     ``trigger.pull_trigger`` (run in the loop's thread), ``active_channels`` and ``_map``, ``channel_class``, and the
-    methods ``accept`` and ``readable`` of the server.
+    methods ``accept``, ``handle_accept`` and ``readable`` of the server.
     """
 
     def __init__(
-        self, app: "WSGIApplication", listener: socket.socket, name: str, threads: int, max_body: int, backlog: int
+        self,
+        app: "WSGIApplication",
+        listener: socket.socket,
+        *,
+        name: str,
+        threads: int,
+        max_body: int,
+        backlog: int,
+        limits: Optional[ConnectionLimits],
     ) -> None:
         try:
             self._waitress: Any = create_server(
                 app,
                 sockets=[listener],
                 threads=threads,
-                connection_limit=200,
                 max_request_header_size=_MAX_HEADERS,
-                channel_timeout=15,
-                cleanup_interval=5,
                 # select() dies in a process with more than 1,024 descriptors.
                 asyncore_use_poll=True,
                 ident=None,
@@ -96,10 +71,13 @@ class WaitressServer:
             raise
         # Before the first client. As an argument, waitress would warn that it may do without it one day.
         self._waitress.adj.send_bytes = _LARGE
+        self._waitress.adj.limits = limits = limits or ConnectionLimits()
         limit_bodies(self._waitress.adj, max_body)
-        self._waitress.channel_class = _WholeResponseChannel
-        self._accepts_from = 0.0
-        self._waitress.accept, self._waitress.readable = self._accept, self._accepts
+        self._waitress.channel_class = Channel
+        self._admission = Admission(limits.places, SYSTEM_CLOCK.monotonic())
+        self._room, self._accepts_from, self._failure = 0, 0.0, ""
+        self._waitress.accept, self._waitress.handle_accept = self._accept, self._accept_some
+        self._waitress.readable = self._accepts
         # A request that waits for a free thread is no news; waitress warns of each.
         self._waitress.task_dispatcher.queue_logger = _queue_log
         self._thread = threading.Thread(target=self._waitress.run, name=name, daemon=True)
@@ -145,25 +123,51 @@ class WaitressServer:
             self._waitress.socket.close()
         self._waitress.trigger.close()
 
+    def _accepts(self) -> bool:
+        """
+        Whether clients may come; asked by the loop before each of its polls.
+
+        The one moment to close connections: after a poll, what it says of a closed one would meet the client that has
+        been given its descriptor.
+        """
+        now = SYSTEM_CLOCK.monotonic()
+        channels = list(self._waitress.active_channels.values())
+        if self._failure:
+            self._admission.lack_descriptors(len(channels), now)
+        self._room = self._admission.review(channels, now)
+        if self._failure and len(self._waitress.active_channels) == len(channels):
+            self._accepts_from = now + _ACCEPT_PAUSE
+            log.error("no connection can be taken for now: %s", self._failure)
+        self._failure = ""
+        return bool(self._waitress.accepting) and self._room > 0 and now >= self._accepts_from
+
+    def _accept_some(self) -> None:
+        """Take in clients; for a moment more than there are places: who has to go is seen when they are here."""
+        accepted = 0
+        while accepted < min(self._room, _ACCEPTED_AT_ONCE) and self._accept_one():
+            accepted += 1
+        if accepted:
+            # Without descriptors accept() fails also where no client is left outside.
+            self._failure = ""
+
+    def _accept_one(self) -> bool:
+        known = len(self._waitress._map)
+        type(self._waitress).handle_accept(self._waitress)
+        return len(self._waitress._map) != known
+
     def _accept(self) -> Any:
-        """A client; None for now where the system has no room for one. waitress would ask, and log, without pause."""
+        """A client; None where there is none, or the system has no room for it."""
         try:
             return type(self._waitress).accept(self._waitress)
         except OSError as error:
-            self._accepts_from = SYSTEM_CLOCK.monotonic() + _ACCEPT_PAUSE
-            log.error("no connection can be taken for now: %s", error)
+            self._failure = str(error)
             return None
-
-    def _accepts(self) -> bool:
-        # waitress first: it closes idle connections here, and so makes room.
-        return bool(type(self._waitress).readable(self._waitress)) and SYSTEM_CLOCK.monotonic() >= self._accepts_from
 
     def _close_listener(self) -> None:
         # Clients in the kernel's queue believe they are connected: closing now would reset them.
-        known = -1
-        while known != len(self._waitress._map):
-            known = len(self._waitress._map)
-            self._waitress.handle_accept()
+        for _ in range(self._waitress.adj.backlog):
+            if not self._accept_one():
+                break
         self._waitress.accepting = False
         self._waitress.del_channel()
         self._waitress.socket.close()

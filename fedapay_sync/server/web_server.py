@@ -1,8 +1,9 @@
 """
 Un serveur HTTP dans un thread : il reçoit les webhooks, et il porte l'émulateur.
 
-Fait pour une machine, et derrière un mandataire (nginx, Caddy) s'il est joignable d'Internet : un client qui
-envoie un octet par seconde garde sa connexion.
+Un client lent n'y arrête personne : une requête doit être entière dix secondes après son premier octet, sa réponse
+lue en trente secondes, et quand les places manquent, la connexion inactive, puis la plus lente, cède la sienne.
+Derrière un mandataire (nginx, Caddy) s'il est joignable d'Internet : il ne parle pas TLS.
 """
 
 import errno
@@ -19,6 +20,7 @@ from fedapay_sync.errors import InvalidArgument, PortUnavailable
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+    from fedapay_sync.server.channel import ConnectionLimits
     from fedapay_sync.server.waitress_server import WaitressServer
 
 log = get_logger(__name__)
@@ -42,6 +44,7 @@ class WebServer:
         name: nom du thread, pour qui lit une liste de threads.
         threads: nombre de requêtes traitées en même temps.
         max_body: taille admise d'un corps, en octets ; au-delà la réponse est 413.
+        limits: nombre de connexions, et secondes laissées à un client pour envoyer une requête et en lire la réponse.
 
     Example:
         >>> def app(environ, start_response):
@@ -61,6 +64,7 @@ class WebServer:
         name: str = "fedapay-web",
         threads: int = 8,
         max_body: int = MAX_BODY,
+        limits: "Optional[ConnectionLimits]" = None,
     ) -> None:
         if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
             raise InvalidArgument(
@@ -74,6 +78,7 @@ class WebServer:
         self._name = name
         self._threads = threads
         self._max_body = max_body
+        self._limits = limits
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._server: Optional[WaitressServer] = None
@@ -121,7 +126,15 @@ class WebServer:
 
             listener = _bind(self._host, self._port)
             self._port = listener.getsockname()[1]
-            self._server = WaitressServer(self._app, listener, self._name, self._threads, self._max_body, _BACKLOG)
+            self._server = WaitressServer(
+                self._app,
+                listener,
+                name=self._name,
+                threads=self._threads,
+                max_body=self._max_body,
+                backlog=_BACKLOG,
+                limits=self._limits,
+            )
         log.info("server %s started on port %d", self._name, self._port)
 
     def stop(self, grace: float = 5.0) -> None:
