@@ -188,7 +188,9 @@ def _is_abandoned(work: _Candidate, owner: str, now: float) -> bool:
     The end of a lease tells it only where nothing better does: a clock that jumps ends the leases of the living, too.
     """
     held_by = work.lease_owner or ""
-    return is_dead(held_by) or (work.run_after <= now and (held_by == owner or not is_alive(held_by)))
+    # Before the first attempt it is the end of a wait, which its owner hears of by itself.
+    is_lost = work.attempts > 0 and held_by == owner
+    return is_dead(held_by) or (work.run_after <= now and (is_lost or not is_alive(held_by)))
 
 
 def _storable(text: str) -> str:

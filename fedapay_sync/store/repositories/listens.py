@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.owner import is_alive
-from fedapay_sync.store.records import Ending, Listen
+from fedapay_sync.store.records import RESTORED_NAME, Ending, Listen
 from fedapay_sync.store.repositories.open_listens import OpenRequest, open_listens
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import (
@@ -17,7 +17,7 @@ from fedapay_sync.store.repositories.rows import (
     stored_event,
 )
 from fedapay_sync.store.repositories.sql import chunks, memoized, placeholders, rows_of
-from fedapay_sync.store.states import OPEN_STATES, ListenState, literals
+from fedapay_sync.store.states import OPEN_STATES, OWED_STATES, ListenState, WorkState, literals
 from fedapay_sync.store.tables import LISTEN_COLUMNS, ListenRow
 
 #: Open, and no process is deciding.
@@ -55,6 +55,16 @@ _FOUNDED = """
 SELECT 1 FROM fp_payment WHERE environment = ? AND transaction_id = ?
 UNION ALL SELECT 1 FROM fp_event WHERE environment = ? AND entity_id = ? AND object = 'transaction'
 """
+#: Ends that were left to the process that waited (``rows.close_listens``).
+_LEFT_TO = f"""
+name = '{RESTORED_NAME}' AND work_state = {literals(WorkState.running)} AND attempts = 0 AND lease_owner = ?
+"""
+_MARK_HEARD = f"""
+UPDATE fp_event SET work_state = {literals(WorkState.done)}, lease_owner = NULL, finished_at = ?
+WHERE entity_id = ? AND environment = ? AND {_LEFT_TO}
+"""
+# In the words of the partial index.
+_EXTEND_ENDS = f"UPDATE fp_event SET run_after = ? WHERE work_state IN ({literals(*OWED_STATES)}) AND {_LEFT_TO}"
 _ENDED_LATELY = "SELECT transaction_id FROM fp_listen WHERE closed_at BETWEEN ? AND ? AND environment = ?"
 
 
@@ -229,12 +239,24 @@ class ListenRepository(Repository):
 
     def extend_leases(self, owner: str, lease: float) -> None:
         """The heartbeat of an owner: it is alive and watches its listens."""
-        query = ListenRow.update(run_after=self._clock.now() + lease).where(
+        until = self._clock.now() + lease
+        query = ListenRow.update(run_after=until).where(
             ListenRow.owner == owner,
             # A decision that is being taken has a lease of its own: its process may be another, and dead.
             ListenRow.state.in_(_UNDECIDED),
         )
-        self._engine.write_soon(query.execute)
+
+        def extend(database: Database) -> None:
+            query.execute(database)
+            # And those that ended lately, until it has heard of their end.
+            database.execute_sql(_EXTEND_ENDS.replace("?", database.param), (until, owner))
+
+        self._engine.write_soon(extend)
+
+    def mark_heard(self, environment: str, transaction_id: TransactionId, owner: str) -> None:
+        """The process that waited has heard of the end: it is not owed to the callback of restored listens."""
+        facts = (self._clock.now(), str(transaction_id), environment, owner)
+        self._engine.write_soon(lambda database: database.execute_sql(_MARK_HEARD.replace("?", database.param), facts))
 
     def release(self, owner: str) -> None:
         """Leave this owner's listens to the process that restores them; they stay open."""

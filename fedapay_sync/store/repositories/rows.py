@@ -13,8 +13,8 @@ from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.owner import is_alive, is_dead
 from fedapay_sync.store.records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
-from fedapay_sync.store.repositories.sql import placeholders
-from fedapay_sync.store.states import EventKind, ListenState, PaymentState
+from fedapay_sync.store.repositories.sql import memoized, placeholders
+from fedapay_sync.store.states import EventKind, ListenState, PaymentState, WorkState, literals
 from fedapay_sync.store.tables import LISTEN_COLUMNS, EventRow, PaymentRow
 
 # Plain SQL where webhooks come in: Peewee's query builder costs fifteen times the statement. And its own "ignore" is
@@ -29,6 +29,13 @@ MAX_ROWS = 50
 #: What makes a stored event, in the order of its fields.
 STORED_EVENT_COLUMNS = tuple(field.name for field in dataclasses.fields(StoredEvent))
 _PAYMENT_COLUMNS = tuple(field.name for field in dataclasses.fields(Payment))
+#: Seconds in which an owner that lives, somewhere out of sight, has heard of an end or renewed its leases.
+_HEARD = 30.0
+# Its attempts tell it from work that a callback worker has acquired, which are one at least.
+_LEASE = f"""
+UPDATE fp_event SET work_state = {literals(WorkState.running)}, lease_owner = ?, run_after = ?
+WHERE dedup_key = ? AND work_state = {literals(WorkState.ready)} AND attempts = 0
+"""
 _LISTEN = f"SELECT {', '.join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment = ? AND transaction_id = ?"
 
 
@@ -118,7 +125,8 @@ def listen_of(row: Dict[str, Any]) -> Listen:
 def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float]], state: ListenState) -> None:
     """
     End listens and, in the same transaction, owe the end of those that were restored to their callback, and wake the
-    waiters of other processes.
+    waiters of other processes. Where it cannot be told from here whether the process that waited lives, the end is its
+    own until its lease is over.
 
     Args:
         ends: the rows of the listens, and when each ends.
@@ -140,7 +148,17 @@ def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float
         [state, *(value for row, now in ends for value in (row["id"], now)), *ids],
     )
     database.notify_listeners()
-    insert_events(database, [EventFacts(_restored_event(row, state, now)) for row, now in ends if _is_owed(row, now)])
+    lives, is_gone = memoized(is_alive), memoized(is_dead)
+    owed, left = [], []
+    for row, now in ends:
+        if row["owed"] or is_abandoned(row, now, lives) or is_gone(row["owner"]):
+            owed.append(_restored_event(row, state, now))
+        elif not lives(row["owner"]):
+            left.append((_restored_event(row, state, now), row["owner"], max(row["run_after"], now + _HEARD)))
+    insert_events(database, [EventFacts(event) for event in (*owed, *(event for event, _, _ in left))])
+    for event, owner, until in left:
+        # That process lives, and says so (``ListenRepository.mark_heard``); or its lease ends, and who restores has it.
+        database.execute_sql(_LEASE.replace("?", param), (owner, until, event.dedup_key))
 
 
 def is_abandoned(row: Mapping[str, Any], now: float, is_alive: Callable[[str], bool]) -> bool:
@@ -150,11 +168,6 @@ def is_abandoned(row: Mapping[str, Any], now: float, is_alive: Callable[[str], b
     Of an owner in sight it tells nothing: a clock that jumps ends the leases of the living, too.
     """
     return row["owner"] is None or (row["run_after"] <= now and not is_alive(row["owner"]))
-
-
-def _is_owed(row: Dict[str, Any], now: float) -> bool:
-    """Whether the end is owed to the callback of restored listens: it was, or the process that waited is gone."""
-    return bool(row["owed"]) or is_abandoned(row, now, is_alive) or is_dead(row["owner"])
 
 
 def _restored_event(row: Dict[str, Any], state: ListenState, now: float) -> NewEvent:

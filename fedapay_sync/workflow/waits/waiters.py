@@ -13,7 +13,7 @@ from fedapay_sync.common.secret import Secret
 from fedapay_sync.concurrency.notifier import Notifier, TimerHandle
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.enums import EventFutureStatus
-from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, TransactionId
+from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, StoreError, TransactionId
 from fedapay_sync.models import Outcome
 from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.context import Context
@@ -43,16 +43,9 @@ class Waiter(WakeEvent):
     """
 
     __slots__ = (
-        "__weakref__",
-        "_callbacks",
-        "_hand_over",
-        "_restart",
-        "_waits",
-        "deadline",
-        "id_transaction",
-        "timer",
+        "__weakref__", "_callbacks", "_hand_over", "_restart", "_waits", "deadline", "id_transaction", "timer",
         "verdict",
-    )
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -127,16 +120,8 @@ class PolledTransaction:
     """
 
     __slots__ = (
-        "due",
-        "interval",
-        "is_being_polled",
-        "key",
-        "started",
-        "timer",
-        "transaction_id",
-        "unfounded",
-        "waiters",
-    )
+        "due", "interval", "is_being_polled", "key", "started", "timer", "transaction_id", "unfounded", "waiters",
+    )  # fmt: skip
 
     def __init__(self, transaction_id: str, key: Secret, started: float, interval: float) -> None:
         self.transaction_id = transaction_id
@@ -157,6 +142,7 @@ class WaiterRegistry:
         self._environment = context.config.environment
         self._store = context.store
         self._clock = context.clock
+        self._owner = context.owner
         self._notifier = notifier
         self._outcomes = outcomes
         self.lock = threading.Lock()
@@ -258,6 +244,7 @@ class WaiterRegistry:
             if any(each not in known and each.verdict is None for each in polled.waiters):
                 return False
             self._release(polled)
+        self._mark_heard(polled.transaction_id)
         return True
 
     def is_polled(self, polled: PolledTransaction) -> bool:
@@ -287,8 +274,17 @@ class WaiterRegistry:
 
     def _part_with(self, waiter: Waiter) -> None:
         """It has its verdict: it leaves, and its threads wake."""
+        if getattr(waiter.verdict, "status", None) != EventFutureStatus.CANCELLED_INTERNALLY:
+            self._mark_heard(str(waiter.id_transaction))
         self.leave(waiter)
         waiter.set()
+
+    def _mark_heard(self, transaction_id: str) -> None:
+        """This process knows the end: another, which does not see whether it lives, is not to tell it."""
+        try:
+            self._store.listens.mark_heard(self._environment, transaction_id, self._owner)
+        except StoreError as error:
+            log.warning("the end of the wait for %s may be told to on_restored, too: %s", transaction_id, error)
 
     def _release(self, polled: PolledTransaction) -> None:
         if self.is_polled(polled):

@@ -8,6 +8,9 @@ from support.stored_listens import open_listens
 
 from fedapay_sync.store.owner import new_owner, retire
 
+#: A process in another container, or on another machine: from here it cannot be told whether it lives.
+ELSEWHERE = "elsewhere:0123456789abcdef:7:7:1"
+
 
 def test_a_listen_is_remembered_by_all(store, second, listen):
     opened = listen(store, 100)
@@ -441,7 +444,7 @@ def test_the_end_of_a_listen_whose_lease_had_ended_is_owed(store, listen, make_e
     """
     Its machine is gone, so that its process cannot be seen, and a webhook is quicker than the next restoration.
     """
-    listen(store, owner="elsewhere:0123456789abcdef:7:7:1")
+    listen(store, owner=ELSEWHERE)
     clock.advance(61)
     store.events.accept(make_event(received_at=clock.now()))
     assert [work.entity_id for work in claim(store, kinds=["local.restored"])] == ["100"]
@@ -457,6 +460,83 @@ def test_the_end_of_a_listen_that_a_living_process_watches_is_not_owed(store, li
     store.events.accept(make_event(received_at=clock.now()))
     retire(owner)
     assert claim(store, kinds=["local.restored"]) == []
+
+
+RESTORED = ["local.restored"]
+
+
+def test_an_end_before_the_lease_of_a_process_out_of_sight_is_over_is_owed_once_it_is(
+    store, second, listen, make_event, claim, clock
+):
+    """
+    Its container was restarted, and the webhook was quicker than the lease: it may live, and may be dead.
+    """
+    listen(store, owner=ELSEWHERE)
+    clock.advance(10)
+    store.events.accept(make_event(received_at=clock.now()))
+    assert claim(store, kinds=RESTORED) == []
+
+    clock.advance(51)
+
+    taken = [*claim(store, "B", kinds=RESTORED), *claim(second, "C", kinds=RESTORED)]
+    assert [work.entity_id for work in taken] == ["100"]
+
+
+@pytest.mark.parametrize("end", [end_by_event, end_by_cancel])
+def test_an_end_that_its_process_has_heard_of_is_owed_to_no_other(store, second, listen, make_event, claim, clock, end):
+    listen(store, owner=ELSEWHERE)
+    end(second, make_event)
+    store.listens.mark_heard("sandbox", "100", ELSEWHERE)
+    store.open()
+    clock.advance(1000)
+    assert claim(second, kinds=RESTORED) == []
+
+
+def test_an_end_is_its_owners_while_that_renews_its_leases(store, second, listen, make_event, claim, clock):
+    """
+    Also where the lease was about to end, and where the decision at the deadline had a shorter one.
+    """
+    listen(store, timeout=50, owner=ELSEWHERE)
+    clock.advance(59)
+    second.events.accept(make_event(received_at=clock.now()))
+    for _ in range(5):
+        clock.advance(20)
+        store.listens.extend_leases(ELSEWHERE, 60)
+        store.open()
+        assert claim(second, kinds=RESTORED) == []
+    clock.advance(61)
+    assert len(claim(second, kinds=RESTORED)) == 1
+
+
+def test_a_process_does_not_tell_itself_as_restored_what_it_waits_for(store, second, listen, make_event, claim, clock):
+    """
+    Its clock jumped, and its callbacks are looked for before its heartbeat.
+    """
+    owner = new_owner()
+    listen(store, owner=ELSEWHERE)
+    second.events.accept(make_event(received_at=clock.now()))
+    store.write(
+        lambda database: database.execute_sql(f"UPDATE fp_event SET lease_owner = '{owner}' WHERE object = 'listen'")
+    )
+    clock.advance(1000)
+    assert claim(store, owner, kinds=RESTORED) == []
+    retire(owner)
+    assert len(claim(store, owner, kinds=RESTORED)) == 1
+
+
+def test_what_was_told_as_restored_is_not_marked_by_an_owner_that_comes_too_late(
+    store, second, listen, make_event, claim, clock
+):
+    """
+    It was frozen for longer than its lease: the callback that runs elsewhere is not taken from there.
+    """
+    listen(store, owner=ELSEWHERE)
+    store.events.accept(make_event(received_at=clock.now()))
+    clock.advance(61)
+    (work,) = claim(second, "B", kinds=RESTORED)
+    store.listens.mark_heard("sandbox", "100", ELSEWHERE)
+    store.open()
+    assert second.callbacks.mark_done(work, "B")
 
 
 def test_what_fedapay_did_not_tell_at_the_deadline_is_not_taken_from_its_owner(store, second, listen, adopt, clock):
