@@ -115,7 +115,7 @@ class ShopServices:
             self._oauth,
             self.payment_intents,
             Currencies(),
-            Events(self.data.events),
+            Events(self.data),
             self.accounts,
             PaymentPages(self.data),
             Invoices(self.data),

@@ -105,6 +105,11 @@ class Settings:
     redirect_succeeds: bool = _guess(
         (False, True), "un webhook auquel un 3xx est répondu est livré", "non dans le guide ; oui selon un développeur"
     )
+    events_order: str = _guess(
+        ("newest", "oldest"),
+        "par quel bout /v1/events commence : le plus récent des événements, ou le plus ancien",
+        "le plus récent dans les listes enregistrées, qui sont d'autres objets ou datent de 2021 et 2022",
+    )
     disable_after: int = _guess(
         (10, 1), "essais sans succès après lesquels un webhook est coupé", "dix dans le guide ; un seul selon un client"
     )

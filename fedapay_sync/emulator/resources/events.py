@@ -8,6 +8,7 @@ from fedapay_sync.emulator.http.errors import or_404
 from fedapay_sync.emulator.http.filters import match
 from fedapay_sync.emulator.http.serializers import Record, pick
 from fedapay_sync.emulator.storage.append_log import AppendLog
+from fedapay_sync.emulator.storage.shop_data import ShopData
 
 
 class LogResource:
@@ -61,6 +62,16 @@ class Events(LogResource):
 
     kind = "event"
     fields = "id type entity object_id account_id created_at updated_at object".split()
+
+    def __init__(self, data: ShopData) -> None:
+        super().__init__(data.events)
+        self._data = data
+
+    def all(self, call: Call) -> Record:
+        found = match(call.query, self._records, self.matches)
+        if self._data.settings.events_order == "oldest":
+            found.reverse()
+        return call.page("v1/events", found, self._serialize)
 
     def matches(self, record: Record, name: str, value: str) -> bool:
         if name == "type":

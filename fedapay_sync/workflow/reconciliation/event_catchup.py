@@ -11,16 +11,17 @@ only the events tell. So they are read once an hour where webhooks are to come i
 """
 
 import threading
-from typing import Callable, Iterator, Optional
+from typing import Callable, Dict, NamedTuple, Optional
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Secret
 from fedapay_sync.errors import BadRequest, FedapayError
-from fedapay_sync.models import Event
+from fedapay_sync.models import Event, PagedList
 from fedapay_sync.models.entity import TRANSACTION
 from fedapay_sync.resources.api import Api
 from fedapay_sync.store import Accepted
 from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.reconciliation.event_list import MOST_PAGES, EventList
 from fedapay_sync.workflow.reconciliation.status_reader import is_transient
 from fedapay_sync.workflow.webhooks.inbox import Inbox
 
@@ -32,8 +33,6 @@ SHORTEST_OUTAGE = 20 * 60.0
 LONGEST_OUTAGE = 30 * 86400.0
 #: FedaPay's clock is not ours, and events do not come in order: read so much further back, in seconds.
 _OVERLAP = 3600.0
-#: Pages read for one account at most.
-_PAGES = 50
 #: Seconds between two pages.
 _GAP = 0.2
 #: Where webhooks are to come in, the events are read so many seconds after the last time at the latest, and a process
@@ -43,6 +42,15 @@ _EVERY = 3600.0
 _LEASE = 600.0
 #: After a failure it is tried again so many seconds later.
 _RETRY_AFTER = 60.0
+#: That the list is in no order is said so often, in seconds.
+_WARN_EVERY = 86400.0
+
+
+class _Found(NamedTuple):
+    """How many events of an account were new, and whether its list has no other that is owed."""
+
+    new: int
+    is_complete: bool
 
 
 class EventCatchUp:
@@ -58,7 +66,7 @@ class EventCatchUp:
         self._checked = False
         self._open = False
         self._every: Optional[float] = None
-        self._ask_at = 0.0
+        self._ask_at = self._warn_at = 0.0
         self._closed = threading.Event()
 
     def check_for_outage(self) -> None:
@@ -95,34 +103,35 @@ class EventCatchUp:
         )
         if since is None:
             return
-        done = False
+        done, again_in = False, _RETRY_AFTER
         try:
             found = [self._take_in(key, since) for key in (self._config.api_key, *self._config.api_keys)]
-            done = None not in found
-            log.info("%d new events read from FedaPay's list", sum(each or 0 for each in found))
+            done = all(each.is_complete for each in found)
+            again_in = SHORTEST_OUTAGE if done else _EVERY
+            log.info("%d new events read from FedaPay's list", sum(each.new for each in found))
         except FedapayError as error:
             log.warning("reading FedaPay's events failed, again later: %s", error)
         self._open = not done
-        self._store.event_catchup.finish(environment, done=done, again_in=SHORTEST_OUTAGE if done else _RETRY_AFTER)
+        self._store.event_catchup.finish(environment, done=done, again_in=again_in)
 
-    def _take_in(self, key: Secret, since: float) -> Optional[int]:
-        """How many events of that account were new; None if the connector was closed meanwhile."""
-        missed = []
+    def _take_in(self, key: Secret, since: float) -> _Found:
+        """Take in what the list of that account has."""
         try:
-            for event in self._listed(key):
-                if event.created_at is not None and event.created_at.timestamp() < since:
-                    break
-                if event.object in (TRANSACTION, None) and event.entity is not None:
-                    missed.append(event)
+            reading = EventList(self._pages_of(key), lambda: not self._closed.wait(_GAP)).read_back_to(since)
         except FedapayError as error:
             if is_transient(error):
                 raise
             # An old key, or a list that is not what we think: asked again it would be the same.
             log.warning("FedaPay's events not read: %s", error)
-        if self._closed.is_set():
-            return None
+            return _Found(0, True)
+        if reading is None or self._closed.is_set():
+            return _Found(0, False)
         # As they happened: of two ends, the one that is stored last counts.
-        return sum(self._is_new(event) for event in reversed(missed))
+        missed = [each for each in reading.events if each.object in (TRANSACTION, None) and each.entity is not None]
+        new = sum(self._is_new(event) for event in missed)
+        if not reading.is_complete:
+            self._warn_of_disorder()
+        return _Found(new, reading.is_complete)
 
     def _is_new(self, event: Event) -> bool:
         try:
@@ -133,17 +142,25 @@ class EventCatchUp:
         self._confirm(accepted)
         return accepted.new
 
-    def _listed(self, key: Secret) -> Iterator[Event]:
-        """FedaPay's events, newest first, page after page."""
-        try:
-            first = self._events.list(filters={"object": TRANSACTION}, api_key=key)
-        except BadRequest as error:
-            log.info("FedaPay refused a filter of its events (%s); asking without", error.code)
-            first = self._events.list(api_key=key)
-        for number, page in enumerate(first.pages(), 1):
-            yield from page.items
-            if number == _PAGES:
-                log.warning("more than %d pages of events; the older ones are left", _PAGES)
-                return
-            if self._closed.wait(_GAP):
-                return
+    def _warn_of_disorder(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._warn_at:
+            self._warn_at = now + _WARN_EVERY
+            log.warning("FedaPay's events are listed in no order: %d pages read, some may be missing", MOST_PAGES)
+
+    def _pages_of(self, key: Secret) -> Callable[[int], PagedList[Event]]:
+        """Reads the pages of that account's list."""
+        filters: Optional[Dict[str, str]] = {"object": TRANSACTION}
+
+        def read(number: int) -> PagedList[Event]:
+            nonlocal filters
+            try:
+                return self._events.list(page=number, filters=filters, api_key=key)
+            except BadRequest as error:
+                if filters is None or number > 1:
+                    raise
+                log.info("FedaPay refused a filter of its events (%s); asking without", error.code)
+                filters = None
+                return read(number)
+
+        return read

@@ -22,6 +22,22 @@ def test_an_event_keeps_what_was_true_then(api, emulator):
     assert all(len(each["id"]) == 20 and each["id"].isalnum() for each in found)
 
 
+def test_the_list_may_begin_with_the_oldest(api, emulator):
+    """
+    On every page; the newest comes first unless told otherwise.
+    """
+    id = api.create(customer=PERSON)["id"]
+    emulator.approve(id)
+
+    def listed():
+        pages = [api("GET", f"/v1/events?per_page=2&page={page}").json()["v1/events"] for page in (1, 2)]
+        return [each["id"] for page in pages for each in page]
+
+    newest_first = listed()
+    emulator.settings.events_order = "oldest"
+    assert len(newest_first) == 3 and listed() == newest_first[::-1]
+
+
 @pytest.mark.parametrize(
     ("query", "types"),
     [

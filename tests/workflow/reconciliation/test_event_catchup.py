@@ -1,5 +1,6 @@
 """After an absence: what happened at FedaPay meanwhile is read from its events, and told once."""
 
+import json
 import threading
 
 import pytest
@@ -165,6 +166,46 @@ def test_many_events_are_read_page_by_page(away, shop, emulator, eventually, clo
     eventually(lambda: len(seen) == 60, timeout=30)
     assert {event.id_transaction for event in seen} == set(ids)
     assert len(lists(emulator)) == 5
+
+
+def test_five_missed_webhooks_are_found_in_a_list_that_begins_with_the_oldest(away, shop, emulator, eventually, clock):
+    """
+    FedaPay's order is not known for certain: the reading goes on from the last page, and no further than it must.
+    """
+    emulator.settings.events_order = "oldest"
+    away(60)
+    missed = [made_elsewhere(emulator) for _ in range(5)]
+    _, seen = shop(restored=True)
+
+    eventually(lambda: len([event for event in seen if event.paid]) == 5, timeout=30)
+
+    assert {event.id_transaction for event in seen if event.paid} == set(missed)
+    assert len(lists(emulator)) <= 4
+
+
+def test_a_list_in_no_order_is_read_again_every_hour_and_said_once_a_day(
+    away, shop, emulator, eventually, clock, caplog
+):
+    """
+    What no page tells is not taken for done.
+    """
+    away(1)
+    stamps = ("2026-01-03T10:00:00Z", "2026-01-01T10:00:00Z", "2026-01-02T10:00:00Z")
+    body = {
+        "v1/events": [{"id": stamp, "created_at": stamp, "object": "transaction"} for stamp in stamps],
+        "meta": {"current_page": 1, "next_page": 2, "per_page": 3, "total_pages": 2, "total_count": 6},
+    }
+    emulator.fail_next(
+        "/v1/events", status=200, body=json.dumps(body).encode(), content_type="application/json", times=1000
+    )
+    connector, _ = shop(restored=True)
+    start = clock.now()
+
+    eventually(lambda: len(lists(emulator)) >= 8 or clock.advance(20), timeout=60)
+
+    assert 3 * HOUR <= clock.now() - start <= 5 * HOUR
+    assert connector._per_process.get().reconciler._catch_up._open
+    assert caplog.text.count("listed in no order") == 1
 
 
 def test_two_processes_that_open_at_once_read_once(away, shop, emulator, eventually, clock):
