@@ -55,7 +55,8 @@ NAMED = {
     "a duplicate re-arms the work": Mutation(
         "ours = is_new and state",
         "ours = (is_new or not database.execute_sql(\"UPDATE fp_event SET work_state = 'ready', \"\n"
-        "        f\"lease_owner = NULL, run_after = 0 WHERE dedup_key = '{event.dedup_key}'\")) and state",
+        "        f\"lease_owner = NULL, run_after = 0 WHERE work_state = 'done' AND \"\n"
+        "        f\"dedup_key = '{event.dedup_key}'\")) and state",
         "done work came again",
     ),
     "done without fencing": Mutation(

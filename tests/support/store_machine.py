@@ -282,7 +282,7 @@ class Deliveries(RuleBasedStateMachine):
         """A clean end after its work, then restoration."""
         while self.held[who]:
             self.finish(who)
-        self.stores[who].listens.release(who)
+        self.stores[who].listens.release(who, waiting={"1", "2", "3", "4"})
         for each in (self.deciding, self.adopted):
             # Released rows are free for all, those that it or another was deciding about among them.
             each.clear()
@@ -385,4 +385,4 @@ def files_in(folder):
 
 if __name__ == "__main__":
     # Run so, it is to say whether it fails: no search for the shortest way to it.
-    run(files_in(sys.argv[1]), settings(SETTINGS, max_examples=100, phases=[Phase.generate]))
+    run(files_in(sys.argv[1]), settings(SETTINGS, max_examples=300, phases=[Phase.generate]))

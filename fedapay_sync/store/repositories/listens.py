@@ -1,11 +1,12 @@
 """Listens: which process waits for which transaction until when, and how that ended."""
 
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.owner import is_alive
-from fedapay_sync.store.records import RESTORED_NAME, Ending, Listen
+from fedapay_sync.store.records import Ending, Listen
+from fedapay_sync.store.repositories.left_ends import settle_left_ends
 from fedapay_sync.store.repositories.open_listens import OpenRequest, open_listens
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import (
@@ -17,7 +18,7 @@ from fedapay_sync.store.repositories.rows import (
     stored_event,
 )
 from fedapay_sync.store.repositories.sql import chunks, memoized, placeholders, rows_of
-from fedapay_sync.store.states import OPEN_STATES, OWED_STATES, ListenState, WorkState, literals
+from fedapay_sync.store.states import OPEN_STATES, ListenState, literals
 from fedapay_sync.store.tables import LISTEN_COLUMNS, ListenRow
 
 #: Open, and no process is deciding.
@@ -55,16 +56,6 @@ _FOUNDED = """
 SELECT 1 FROM fp_payment WHERE environment = ? AND transaction_id = ?
 UNION ALL SELECT 1 FROM fp_event WHERE environment = ? AND entity_id = ? AND object = 'transaction'
 """
-#: Ends that were left to the process that waited (``rows.close_listens``).
-_LEFT_TO = f"""
-name = '{RESTORED_NAME}' AND work_state = {literals(WorkState.running)} AND attempts = 0 AND lease_owner = ?
-"""
-_MARK_HEARD = f"""
-UPDATE fp_event SET work_state = {literals(WorkState.done)}, lease_owner = NULL, finished_at = ?
-WHERE entity_id = ? AND environment = ? AND {_LEFT_TO}
-"""
-# In the words of the partial index.
-_EXTEND_ENDS = f"UPDATE fp_event SET run_after = ? WHERE work_state IN ({literals(*OWED_STATES)}) AND {_LEFT_TO}"
 _ENDED_LATELY = "SELECT transaction_id FROM fp_listen WHERE closed_at BETWEEN ? AND ? AND environment = ?"
 
 
@@ -237,10 +228,15 @@ class ListenRepository(Repository):
         )
         return bool(self._engine.write(query.execute))
 
-    def extend_leases(self, owner: str, lease: float) -> None:
-        """The heartbeat of an owner: it is alive and watches its listens."""
-        until = self._clock.now() + lease
-        query = ListenRow.update(run_after=until).where(
+    def extend_leases(self, owner: str, lease: float, waiting: Collection[str]) -> None:
+        """
+        The heartbeat of an owner: it is alive and watches its listens.
+
+        Args:
+            waiting: the transactions that it still waits for. What was left to it of others, it has heard.
+        """
+        now = self._clock.now()
+        query = ListenRow.update(run_after=now + lease).where(
             ListenRow.owner == owner,
             # A decision that is being taken has a lease of its own: its process may be another, and dead.
             ListenRow.state.in_(_UNDECIDED),
@@ -248,20 +244,25 @@ class ListenRepository(Repository):
 
         def extend(database: Database) -> None:
             query.execute(database)
-            # And those that ended lately, until it has heard of their end.
-            database.execute_sql(_EXTEND_ENDS.replace("?", database.param), (until, owner))
+            settle_left_ends(database, owner, waiting, now, lease)
 
         self._engine.write_soon(extend)
 
-    def mark_heard(self, environment: str, transaction_id: TransactionId, owner: str) -> None:
-        """The process that waited has heard of the end: it is not owed to the callback of restored listens."""
-        facts = (self._clock.now(), str(transaction_id), environment, owner)
-        self._engine.write_soon(lambda database: database.execute_sql(_MARK_HEARD.replace("?", database.param), facts))
+    def release(self, owner: str, waiting: Collection[str]) -> None:
+        """
+        Leave this owner's listens to the process that restores them; they stay open.
 
-    def release(self, owner: str) -> None:
-        """Leave this owner's listens to the process that restores them; they stay open."""
+        Args:
+            waiting: the transactions that it still waited for: it has not heard how they ended.
+        """
+        now = self._clock.now()
         query = ListenRow.update(owner=None, run_after=0).where(ListenRow.owner == owner)
-        self._engine.write(query.execute)
+
+        def leave(database: Database) -> None:
+            query.execute(database)
+            settle_left_ends(database, owner, waiting, now, None)
+
+        self._engine.write(leave)
 
     def acquire_abandoned(
         self,

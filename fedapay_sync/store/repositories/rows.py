@@ -13,8 +13,9 @@ from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.owner import is_alive, is_dead
 from fedapay_sync.store.records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
+from fedapay_sync.store.repositories.left_ends import HEARTBEAT, leave_ends
 from fedapay_sync.store.repositories.sql import memoized, placeholders
-from fedapay_sync.store.states import EventKind, ListenState, PaymentState, WorkState, literals
+from fedapay_sync.store.states import EventKind, ListenState, PaymentState
 from fedapay_sync.store.tables import LISTEN_COLUMNS, EventRow, PaymentRow
 
 # Plain SQL where webhooks come in: Peewee's query builder costs fifteen times the statement. And its own "ignore" is
@@ -29,13 +30,6 @@ MAX_ROWS = 50
 #: What makes a stored event, in the order of its fields.
 STORED_EVENT_COLUMNS = tuple(field.name for field in dataclasses.fields(StoredEvent))
 _PAYMENT_COLUMNS = tuple(field.name for field in dataclasses.fields(Payment))
-#: Seconds in which an owner that lives, somewhere out of sight, has heard of an end or renewed its leases.
-_HEARD = 30.0
-# Its attempts tell it from work that a callback worker has acquired, which are one at least.
-_LEASE = f"""
-UPDATE fp_event SET work_state = {literals(WorkState.running)}, lease_owner = ?, run_after = ?
-WHERE dedup_key = ? AND work_state = {literals(WorkState.ready)} AND attempts = 0
-"""
 _LISTEN = f"SELECT {', '.join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment = ? AND transaction_id = ?"
 
 
@@ -154,11 +148,9 @@ def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float
         if row["owed"] or is_abandoned(row, now, lives) or is_gone(row["owner"]):
             owed.append(_restored_event(row, state, now))
         elif not lives(row["owner"]):
-            left.append((_restored_event(row, state, now), row["owner"], max(row["run_after"], now + _HEARD)))
+            left.append((_restored_event(row, state, now), row["owner"], max(row["run_after"], now + HEARTBEAT)))
     insert_events(database, [EventFacts(event) for event in (*owed, *(event for event, _, _ in left))])
-    for event, owner, until in left:
-        # That process lives, and says so (``ListenRepository.mark_heard``); or its lease ends, and who restores has it.
-        database.execute_sql(_LEASE.replace("?", param), (owner, until, event.dedup_key))
+    leave_ends(database, left)
 
 
 def is_abandoned(row: Mapping[str, Any], now: float, is_alive: Callable[[str], bool]) -> bool:

@@ -97,13 +97,14 @@ class StatusPolling:
         """Settle the waits of this process as interrupted. Their rows stay open, for the process that restores them."""
         # First: a wait that is told that it was interrupted must not find its row decided.
         self._deadlines.close()
+        unheard = self._waits.waited_for()
         self._waits.close()
         self._pool.close()
         if not self._waits.has_begun:
             # No row is ours; and a connector that was never used makes no file by being closed.
             return
         try:
-            self._store.listens.release(self._owner)
+            self._store.listens.release(self._owner, unheard)
         except StoreError as error:
             # They are free anyway once this owner is known to be gone; what else there is to close must be closed.
             log.warning("listens not released: %s", error)
@@ -192,9 +193,9 @@ class StatusPolling:
         return False
 
     def _beat(self) -> None:
-        """Renew the leases of the rows that this process polls for."""
+        """Renew the leases of the rows that this process polls for; once more after the last, whose end was heard."""
         with self._lock:
             self._beating = not self._waits.is_empty()
         if self._beating:
             self._notifier.call_later(LEASE / 3, self._beat)
-            self._store.listens.extend_leases(self._owner, LEASE)
+        self._store.listens.extend_leases(self._owner, LEASE, self._waits.waited_for())

@@ -6,14 +6,14 @@ if no other waiter needs that.
 """
 
 import threading
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Secret
 from fedapay_sync.concurrency.notifier import Notifier, TimerHandle
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.enums import EventFutureStatus
-from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, StoreError, TransactionId
+from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, TransactionId
 from fedapay_sync.models import Outcome
 from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.context import Context
@@ -142,7 +142,6 @@ class WaiterRegistry:
         self._environment = context.config.environment
         self._store = context.store
         self._clock = context.clock
-        self._owner = context.owner
         self._notifier = notifier
         self._outcomes = outcomes
         self.lock = threading.Lock()
@@ -244,7 +243,6 @@ class WaiterRegistry:
             if any(each not in known and each.verdict is None for each in polled.waiters):
                 return False
             self._release(polled)
-        self._mark_heard(polled.transaction_id)
         return True
 
     def is_polled(self, polled: PolledTransaction) -> bool:
@@ -254,6 +252,11 @@ class WaiterRegistry:
     def is_empty(self) -> bool:
         """Whether this process polls nothing."""
         return not self._polled
+
+    def waited_for(self) -> Set[str]:
+        """The transactions of which a waiter here has no verdict yet."""
+        with self.lock:
+            return {key for key, polled in self._polled.items() if any(each.verdict is None for each in polled.waiters)}
 
     def close(self) -> None:
         """Settle every waiter as interrupted, and begin no other."""
@@ -274,17 +277,8 @@ class WaiterRegistry:
 
     def _part_with(self, waiter: Waiter) -> None:
         """It has its verdict: it leaves, and its threads wake."""
-        if getattr(waiter.verdict, "status", None) != EventFutureStatus.CANCELLED_INTERNALLY:
-            self._mark_heard(str(waiter.id_transaction))
         self.leave(waiter)
         waiter.set()
-
-    def _mark_heard(self, transaction_id: str) -> None:
-        """This process knows the end: another, which does not see whether it lives, is not to tell it."""
-        try:
-            self._store.listens.mark_heard(self._environment, transaction_id, self._owner)
-        except StoreError as error:
-            log.warning("the end of the wait for %s may be told to on_restored, too: %s", transaction_id, error)
 
     def _release(self, polled: PolledTransaction) -> None:
         if self.is_polled(polled):

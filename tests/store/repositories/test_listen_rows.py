@@ -143,7 +143,7 @@ def test_a_living_owner_does_not_prolong_the_decision_of_a_dead_one(store, secon
     clock.advance(6)
     assert second.listens.begin_closing("sandbox", "100", 30)
     clock.advance(20)
-    store.listens.extend_leases("A", 60)
+    store.listens.extend_leases("A", 60, ())
     clock.advance(20)
     assert store.listens.begin_closing("sandbox", "100", 30)
 
@@ -196,7 +196,7 @@ def test_only_what_no_process_watches_is_acquired(store, second, listen, adopt, 
     assert adopt(store, "A") == []
     assert adopt(second) == []
     clock.advance(50)
-    store.listens.extend_leases("A", 60)
+    store.listens.extend_leases("A", 60, ())
     store.open()
     clock.advance(50)
     assert adopt(second) == []
@@ -217,7 +217,7 @@ def test_the_listens_of_a_lease_that_ended_are_acquired(store, second, listen, a
 
 def test_released_listens_are_acquired(store, second, listen, adopt):
     listen(store)
-    store.listens.release("A")
+    store.listens.release("A", ())
     assert adopt(second) == ["100"]
 
 
@@ -486,7 +486,7 @@ def test_an_end_before_the_lease_of_a_process_out_of_sight_is_over_is_owed_once_
 def test_an_end_that_its_process_has_heard_of_is_owed_to_no_other(store, second, listen, make_event, claim, clock, end):
     listen(store, owner=ELSEWHERE)
     end(second, make_event)
-    store.listens.mark_heard("sandbox", "100", ELSEWHERE)
+    store.listens.extend_leases(ELSEWHERE, 60, ())
     store.open()
     clock.advance(1000)
     assert claim(second, kinds=RESTORED) == []
@@ -501,11 +501,25 @@ def test_an_end_is_its_owners_while_that_renews_its_leases(store, second, listen
     second.events.accept(make_event(received_at=clock.now()))
     for _ in range(5):
         clock.advance(20)
-        store.listens.extend_leases(ELSEWHERE, 60)
+        store.listens.extend_leases(ELSEWHERE, 60, {"100"})
         store.open()
         assert claim(second, kinds=RESTORED) == []
     clock.advance(61)
     assert len(claim(second, kinds=RESTORED)) == 1
+
+
+def test_an_end_that_a_process_had_not_heard_of_when_it_closed_is_for_the_next(
+    store, second, listen, make_event, claim, clock
+):
+    """
+    At once: it has said that it waits no longer. What it had heard of stays its own.
+    """
+    for number in ("100", "200"):
+        listen(store, number, owner=ELSEWHERE)
+        second.events.accept(make_event(entity_id=number, dedup_key=number.zfill(64), received_at=clock.now()))
+    store.listens.release(ELSEWHERE, {"200"})
+    clock.advance(1000)
+    assert [work.entity_id for work in claim(second, kinds=RESTORED)] == ["200"]
 
 
 def test_a_process_does_not_tell_itself_as_restored_what_it_waits_for(store, second, listen, make_event, claim, clock):
@@ -534,7 +548,7 @@ def test_what_was_told_as_restored_is_not_marked_by_an_owner_that_comes_too_late
     store.events.accept(make_event(received_at=clock.now()))
     clock.advance(61)
     (work,) = claim(second, "B", kinds=RESTORED)
-    store.listens.mark_heard("sandbox", "100", ELSEWHERE)
+    store.listens.extend_leases(ELSEWHERE, 60, ())
     store.open()
     assert second.callbacks.mark_done(work, "B")
 
@@ -545,10 +559,10 @@ def test_what_fedapay_did_not_tell_at_the_deadline_is_not_taken_from_its_owner(s
     """
     listen(store, timeout=60, owner="A")
     clock.advance(60)
-    store.listens.extend_leases("A", 60)
+    store.listens.extend_leases("A", 60, ())
     store.listens.begin_closing("sandbox", "100", 30)
     clock.advance(27)
-    store.listens.extend_leases("A", 60)
+    store.listens.extend_leases("A", 60, ())
     store.listens.end("sandbox", "100", "unknown", only_from=("closing",), lease=30)
     clock.advance(10)
     assert adopt(second) == []
