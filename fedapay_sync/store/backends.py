@@ -7,7 +7,8 @@ from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.postgres.connection import PostgresConnection
 from fedapay_sync.store.postgres.driver import check_driver
 from fedapay_sync.store.postgres.listener import PostgresCommitListener
-from fedapay_sync.store.sqlite.connection import SqliteConnection, file_of, prepare_file
+from fedapay_sync.store.sqlite.connection import SqliteConnection, file_of
+from fedapay_sync.store.sqlite.files import prepare_file
 
 
 class SqliteBackend:

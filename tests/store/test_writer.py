@@ -18,7 +18,8 @@ import pytest
 import fedapay_sync
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store import Store
-from fedapay_sync.store.sqlite.connection import SqliteConnection, file_of, prepare_file
+from fedapay_sync.store.sqlite.connection import SqliteConnection, file_of
+from fedapay_sync.store.sqlite.files import prepare_file
 from fedapay_sync.store.writer import Writer
 
 ROOT = Path(fedapay_sync.__file__).parents[1]
