@@ -143,13 +143,15 @@ def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float
     )
     database.notify_listeners()
     lives, is_gone = memoized(is_alive), memoized(is_dead)
-    owed, left = [], []
+    restored, left = [], []
     for row, now in ends:
-        if row["owed"] or is_abandoned(row, now, lives) or is_gone(row["owner"]):
-            owed.append(_restored_event(row, state, now))
-        elif not lives(row["owner"]):
-            left.append((_restored_event(row, state, now), row["owner"], max(row["run_after"], now + HEARTBEAT)))
-    insert_events(database, [EventFacts(event) for event in (*owed, *(event for event, _, _ in left))])
+        is_owed = row["owed"] or is_abandoned(row, now, lives) or is_gone(row["owner"])
+        if not is_owed and lives(row["owner"]):
+            continue
+        restored.append(_restored_event(row, state, now))
+        if not is_owed:
+            left.append((restored[-1], row["owner"], max(row["run_after"], now + HEARTBEAT)))
+    insert_events(database, [EventFacts(event) for event in restored])
     leave_ends(database, left)
 
 

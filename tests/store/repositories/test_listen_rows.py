@@ -492,6 +492,20 @@ def test_an_end_that_its_process_has_heard_of_is_owed_to_no_other(store, second,
     assert claim(second, kinds=RESTORED) == []
 
 
+def test_ends_are_owed_in_the_order_in_which_they_came(store, listen, make_event, claim, clock):
+    """
+    Also where the first is left to its process for a while, and the second is not.
+    """
+    listen(store, 1, owner=ELSEWHERE)
+    listen(store, 2, owner=ELSEWHERE)
+    store.write(lambda database: database.execute_sql("UPDATE fp_listen SET owner = NULL WHERE transaction_id = '2'"))
+    store.listens.cancel_all("sandbox")
+    clock.advance(61)
+    assert {work.entity_id for work in claim(store, kinds=RESTORED)} == {"1", "2"}
+    query = "SELECT entity_id FROM fp_event WHERE object = 'listen' ORDER BY id"
+    assert [row[0] for row in store.read(lambda database: database.execute_sql(query).fetchall())] == ["1", "2"]
+
+
 def test_an_end_is_its_owners_while_that_renews_its_leases(store, second, listen, make_event, claim, clock):
     """
     Also where the lease was about to end, and where the decision at the deadline had a shorter one.
