@@ -12,6 +12,8 @@ class Connection(abc.ABC):
 
     #: How often it was opened: what a database counts for a connection begins anew with each.
     times_opened = 0
+    #: How often it was noticed that an older copy was put in place of the database; servers see to that themselves.
+    times_replaced = 0
 
     @abc.abstractmethod
     def exclusive(self) -> ContextManager[Database]:

@@ -70,6 +70,12 @@ class Engine:
         """The file that the database is, or None where it is a server."""
         return self._backend.path
 
+    @property
+    def times_replaced(self) -> int:
+        """How often, since it was opened, it was noticed that an older copy was put in place of the database."""
+        connections = self._open.get(_OPEN)
+        return 0 if connections is None else connections.writer.connection.times_replaced
+
     def open(self) -> None:
         """
         Make the database ready and start the writer; nothing if that is done.

@@ -82,6 +82,21 @@ class EventCatchUpRepository(Repository):
 
         return self._engine.write(take)
 
+    def owe(self, environment: str, accounts: Iterable[str]) -> None:
+        """The database is an older one than it was: what FedaPay told since its newest event is to be read again."""
+        query = EventRow.select(peewee.fn.MAX(EventRow.received_at)).where(
+            EventRow.environment == environment, EventRow.account.in_(list(accounts)), EventRow.source != LOCAL
+        )
+
+        def owe(database: Database) -> None:
+            now = self._clock.now()
+            newest = query.scalar(database) or _beginning(database, environment, now)
+            row = lease_row(database, f"events:{environment}")
+            since = min(each for each in (newest, row["since"]) if each is not None)
+            take_lease(database, row, 0, since)
+
+        self._engine.write(owe)
+
     def finish(self, environment: str, *, done: bool, again_in: float) -> None:
         """The reading is done, or is to be tried again; not before so many seconds."""
         changes: Dict[str, Any] = {"since": None} if done else {}

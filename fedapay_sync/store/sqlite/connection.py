@@ -18,8 +18,9 @@ from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.migrations import EMPTIED, migrate
 from fedapay_sync.store.sqlite.database import BUSY_MS, SqliteDatabase, connect
+from fedapay_sync.store.sqlite.file_mark import FileChanging, FileMark, no_checkpoint
 from fedapay_sync.store.sqlite.files import opening
-from fedapay_sync.store.sqlite.lockfile import ProcessLock
+from fedapay_sync.store.sqlite.lockfile import HAS_LOCKS, ProcessLock
 
 log = get_logger(__name__)
 
@@ -55,6 +56,7 @@ class SqliteConnection(Connection):
         self._path = path
         self._beside = beside
         self._process_lock = ProcessLock(path) if writes else None
+        self._mark = FileMark(path, self._process_lock) if self._process_lock is not None and HAS_LOCKS else None
         self._in_use = threading.Lock()
         self._database: Optional[SqliteDatabase] = None
         self._pid = 0
@@ -74,6 +76,10 @@ class SqliteConnection(Connection):
         with self._in_use, self._process_lock.held() if self._process_lock is not None else contextlib.nullcontext():
             try:
                 yield self._opened()
+                if self._mark is not None:
+                    self._mark.leave()
+            except FileChanging:
+                raise
             except BaseException:
                 self._close_database()
                 raise
@@ -81,6 +87,10 @@ class SqliteConnection(Connection):
     def close(self) -> None:
         """Close it; the next use opens it again."""
         with self._in_use:
+            if self._database is not None and self._process_lock is not None:
+                # The last one to close copies the -wal into the file: not into an older copy.
+                with self._process_lock.held(), contextlib.suppress(StoreError, OSError):
+                    self._part_from_replaced()
             self._close_all()
 
     def explain(self, error: BaseException) -> StoreError:
@@ -114,6 +124,7 @@ class SqliteConnection(Connection):
             raise StoreError(
                 f"La base {self._path} a disparu ou a été remplacée. La remettre en place, ou redémarrer le programme."
             )
+        self._part_from_replaced()
         if self._beside is not None and self._beside._times_closed != self._closed_beside:
             # While one stays open, SQLite shares with all of the process what it knows of a file put right since.
             self._close_database()
@@ -146,22 +157,37 @@ class SqliteConnection(Connection):
             self._logs = _logs(self._path)
         return self._database
 
-    def _close_stale(self, found: _Identity) -> None:
+    def _part_from_replaced(self) -> None:
+        """Where an older copy was put in place of the file, close what this process has open of the other content."""
+        if self._mark is None or not self._mark.is_replaced(been_open=self.times_opened > 0):
+            return
+        with no_checkpoint(self._path):
+            self._close_database()
+            self._close_stale(_identity(self._path), always=True)
+        self._mark.go_on()
+        self.times_replaced = self._mark.times_replaced
+
+    def _close_stale(self, found: Optional[_Identity], *, always: bool = False) -> None:
         """
         Close what else this process has open on that file with logs that are gone: SQLite shares between all of its
         connections what it knows of them.
+
+        Args:
+            always: whatever their logs.
 
         Raises:
             StoreError: one of them is in use.
         """
         for each in list(_open.values()):
-            if each._pid != os.getpid() or each._file != found or each._logs in ((), _logs(self._path)):
+            if each._pid != os.getpid() or each._file != found or each._logs == ():
+                continue
+            if not always and each._logs == _logs(self._path):
                 continue
             # Not for long: it may be waiting for us.
             if not each._in_use.acquire(timeout=1.0):
                 raise StoreError(f"La base {self._path} est en train d'être rouverte. Rien n'a été confirmé.")
             try:
-                if each._logs != _logs(self._path):
+                if always or each._logs != _logs(self._path):
                     each._close_database()
             finally:
                 each._in_use.release()

@@ -18,6 +18,10 @@ T = TypeVar("T")
 
 #: How long SQLite waits for a foreign lock, in milliseconds.
 BUSY_MS = 10_000
+#: The row that counts transactions, in a table that SQLite writes for each new row of ours anyway: no page more.
+COUNTER = "fp_transactions"
+_COUNT = f"UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{COUNTER}'"
+_BEGIN_COUNT = f"INSERT INTO sqlite_sequence (name, seq) VALUES ('{COUNTER}', 1)"
 
 
 class SqliteDatabase(peewee.SqliteDatabase, Database):
@@ -28,8 +32,11 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
         connection: sqlite3.Connection = self.connection()
         # Immediate: a transaction that reads first and writes later is refused at once, whatever the busy timeout.
         self.execute_sql("BEGIN IMMEDIATE")
+        changes = connection.total_changes
         try:
             value = work(self)
+            if connection.total_changes != changes and not connection.execute(_COUNT).rowcount:
+                connection.execute(_BEGIN_COUNT)
             self.execute_sql("COMMIT")
             return value
         except BaseException:

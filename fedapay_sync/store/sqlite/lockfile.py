@@ -11,6 +11,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 HAS_LOCKS = fcntl is not None
+#: Bytes that a holder may leave for the next one.
+_LONGEST = 120
 
 
 class ProcessLock:
@@ -41,6 +43,16 @@ class ProcessLock:
             yield
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def read(self) -> bytes:
+        """What the last holder left for the next one, in the file. For the holder; nothing where there are no locks."""
+        return b"" if self._file is None else os.pread(self._file, _LONGEST, 0)
+
+    def write(self, text: bytes) -> None:
+        """Leave that for the next holder."""
+        if self._file is not None:
+            # In one write of one length: a process that is killed leaves the one or the other.
+            os.pwrite(self._file, text.ljust(_LONGEST), 0)
 
     def close(self) -> None:
         """Give the descriptor back."""

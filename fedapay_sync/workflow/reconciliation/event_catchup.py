@@ -67,6 +67,7 @@ class EventCatchUp:
         self._open = False
         self._every: Optional[float] = None
         self._ask_at = self._warn_at = 0.0
+        self._times_replaced = 0
         self._closed = threading.Event()
 
     def check_for_outage(self) -> None:
@@ -88,9 +89,15 @@ class EventCatchUp:
 
     def read(self) -> None:
         """Read what is owed to be read, if no other process does. For a thread that may be held up."""
+        environment, accounts = self._config.environment, self._config.accounts
+        times_replaced = self._store.times_replaced
+        if times_replaced > self._times_replaced:
+            self._store.event_catchup.owe(environment, accounts)
+            self._open = True
+        # Less, where the store was closed and opened again.
+        self._times_replaced = times_replaced
         if not self._open:
             return
-        environment, accounts = self._config.environment, self._config.accounts
         self._open, since = self._store.event_catchup.begin(
             environment,
             accounts,

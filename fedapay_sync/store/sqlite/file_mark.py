@@ -1,0 +1,204 @@
+"""
+Notices an older copy that was put in place of the database file, under a running program or between two.
+
+SQLite does not notice: the file is the same, with another content. It would go on with the pages in its memory and in
+the -wal, confirm what no later reader finds, and copy pages of the -wal among older ones.
+
+Each transaction that changes something counts one (``SqliteDatabase.transact``). The file itself, without the -wal,
+changes by checkpoints alone; whoever writes leaves beside it, in the lock file, how it stood after the last one: size,
+time of change, and how many transactions it held. A file that has changed since is looked at. Fewer transactions than
+the mark says: an older copy. As many or more: a checkpoint, or a copy since the last one, whose differences all lie in
+the -wal.
+"""
+
+import contextlib
+import os
+import sqlite3
+import struct
+import time
+from pathlib import Path
+from typing import Iterator, NamedTuple, Optional, Tuple
+
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.errors import StoreError
+from fedapay_sync.store.migrations import EMPTIED
+from fedapay_sync.store.sqlite.database import COUNTER
+from fedapay_sync.store.sqlite.lockfile import ProcessLock
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+log = get_logger(__name__)
+
+#: A copy that was written to so lately may not be whole yet, in seconds.
+_QUIET = 1.0
+#: What SQLite locks in a file: where the bytes that readers share begin, and how many they are.
+_SHARED = (0x40000002, 510)
+
+
+_CHANGING = (
+    "La base {} est en train d'être remplacée, ou est abîmée. Rien n'a été confirmé ; l'écriture reprendra seule dès "
+    "qu'une copie saine et entière est en place."
+)
+
+
+class FileChanging(StoreError):
+    """The file is not to be used now; what is open stays so, as closing would write into it."""
+
+
+class _Mark(NamedTuple):
+    """How the file stood. The generation is one more after each older copy."""
+
+    generation: int
+    changed_ns: int
+    size: int
+    transactions: int
+
+
+class FileMark:
+    """
+    The mark of one file, as one connection reads and leaves it. Call it while the lock is held.
+
+    Attributes:
+        times_replaced: how often an older copy was noticed here.
+    """
+
+    def __init__(self, path: Path, lock: ProcessLock) -> None:
+        self._path = path
+        self._lock = lock
+        self._generation: Optional[int] = None
+        # As it was last read, or left: the next process reads it, and this one only where it is another.
+        self._mark: Optional[_Mark] = None
+        self._text = b""
+        self.times_replaced = 0
+
+    def is_replaced(self, *, been_open: bool) -> bool:
+        """
+        Whether what this process has open is of another content than the file: an older copy was put in its place.
+        True until :meth:`go_on`.
+
+        Args:
+            been_open: this process has had the file open before.
+
+        Raises:
+            FileChanging: the file is empty, unreadable, or being written.
+        """
+        mark, stood = self._read(), self._stands()
+        if self._generation is None and mark is not None:
+            self._generation = mark.generation
+        if mark is not None and stood != (mark.changed_ns, mark.size):
+            mark = self._look(mark, stood, been_open)
+        return mark is not None and mark.generation != self._generation
+
+    def go_on(self) -> None:
+        """Nothing is open any more of the content that is gone."""
+        self._generation = None if self._mark is None else self._mark.generation
+
+    def leave(self) -> None:
+        """
+        Mark the file as it stands after a transaction.
+
+        Raises:
+            FileChanging: it was replaced during that.
+        """
+        mark, stood = self._mark, self._stands()
+        if mark is not None and stood == (mark.changed_ns, mark.size):
+            return
+        held = transactions_in(self._path)
+        if mark is not None and (held is None or held < mark.transactions):
+            raise FileChanging(_CHANGING.format(self._path))
+        self._generation = self._generation or 0
+        self._write(_Mark(self._generation, *stood, held or 0))
+
+    def _look(self, mark: _Mark, stood: Tuple[int, int], been_open: bool) -> Optional[_Mark]:
+        """The mark for a file that has changed since it was left."""
+        changed_ns, size = stood
+        if not size:
+            if been_open:
+                raise FileChanging(EMPTIED)
+            # A new database in the place of one that is gone: who restarts has decided.
+            return self._write(_Mark(mark.generation, changed_ns, size, 0))
+        held = transactions_in(self._path)
+        if held is not None and held >= mark.transactions:
+            return self._write(_Mark(mark.generation, changed_ns, size, held))
+        if abs(time.time() - changed_ns / 1e9) < _QUIET:
+            raise FileChanging(_CHANGING.format(self._path))
+        if held is None:
+            if been_open:
+                raise FileChanging(_CHANGING.format(self._path))
+            # SQLite says what is wrong with it.
+            return mark
+        log.error(
+            "an older copy was put in place of %s: %d of %d transactions are left; what FedaPay still knows of the "
+            "others is read again",
+            self._path.name, held, mark.transactions,
+        )  # fmt: skip
+        _remove_logs(self._path)
+        self.times_replaced += 1
+        return self._write(_Mark(mark.generation + 1, changed_ns, size, held))
+
+    def _stands(self) -> Tuple[int, int]:
+        found = os.stat(self._path)
+        return found.st_mtime_ns, found.st_size
+
+    def _read(self) -> Optional[_Mark]:
+        text = self._lock.read()
+        if text != self._text:
+            try:
+                self._mark = _Mark(*(int(each) for each in text.split()))
+            except (TypeError, ValueError):
+                self._mark = None
+            self._text = text
+        return self._mark
+
+    def _write(self, mark: _Mark) -> _Mark:
+        self._lock.write(b"%d %d %d %d" % mark)
+        self._mark, self._text = mark, b""
+        return mark
+
+
+def transactions_in(path: Path) -> Optional[int]:
+    """How many transactions the file holds without its -wal; None if it cannot be read."""
+    try:
+        # Immutable: SQLite takes no lock, looks at no -wal and remembers nothing.
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as file:
+            # A checkpoint that was cut leaves a file shorter than it says.
+            file.execute("PRAGMA writable_schema = ON")
+            if not file.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchall():
+                return 0
+            row = file.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (COUNTER,)).fetchone()
+            return 0 if row is None else int(row[0])
+    except (sqlite3.Error, TypeError, ValueError):
+        return None
+
+
+@contextlib.contextmanager
+def no_checkpoint(path: Path) -> Iterator[None]:
+    """
+    Meanwhile connections to that file close without copying their -wal into it, where the system has locks that belong
+    to a descriptor and not to the process. None of this process may be left open at the end.
+    """
+    file = os.open(path, os.O_RDONLY)
+    if hasattr(fcntl, "F_OFD_SETLK"):
+        # As another reader would hold it. SQLite copies only what no other has open.
+        lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, *_SHARED, 0)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+    yield
+    # Not after an error: it would take the locks of what was left open.
+    os.close(file)
+
+
+def _remove_logs(path: Path) -> None:
+    """
+    Remove -wal and -shm: their pages are of the content that is gone.
+
+    The -wal is emptied first: a process that has it open can then copy nothing out of it.
+    """
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            if suffix == "-wal":
+                os.truncate(f"{path}{suffix}", 0)
+            os.unlink(f"{path}{suffix}")

@@ -1,0 +1,199 @@
+"""An older copy is put in place of the SQLite file, as cp does it, under a program that has it open."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+
+import pytest
+from support.shops import is_sound, rows
+
+from fedapay_sync.errors import StoreError
+from fedapay_sync.store import Store
+from fedapay_sync.store.sqlite.connection import file_of
+
+
+@pytest.fixture
+def db_url(sqlite_url):
+    return sqlite_url
+
+
+@pytest.fixture
+def path(db_url):
+    return file_of(db_url)
+
+
+@pytest.fixture
+def tell(make_event):
+    def tell(store, first, last):
+        for number in range(first, last + 1):
+            store.events.accept(make_event(str(number), key=f"event {number}"))
+
+    return tell
+
+
+@pytest.fixture
+def put_back(path, tmp_path):
+    """Puts a copy in place of the file, as ``cp`` does it, by default one that was written long ago."""
+
+    def put_back(copy, *, age=60.0, logs=True):
+        if not logs:
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink()
+        with open(path, "wb") as target:
+            target.write(copy.read_bytes())
+        now = os.stat(path).st_mtime
+        os.utime(path, (now - age, now - age))
+
+    return put_back
+
+
+def checkpointed(path):
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+
+
+def stored(store):
+    return [int(row[0]) for row in rows(store, "SELECT entity_id FROM fp_event ORDER BY id")]
+
+
+@pytest.fixture
+def older(store, path, tmp_path, tell):
+    """A copy with 40 of 100 events, of a store that has more in its file, in its -wal and in memory."""
+    copy = tmp_path / "older.db"
+    tell(store, 1, 40)
+    store.backup(copy)
+    tell(store, 41, 90)
+    checkpointed(path)
+    tell(store, 91, 100)
+    assert stored(store) == list(range(1, 101))
+    return copy
+
+
+def assert_goes_on(store, path, tell, caplog):
+    """Noticed at the first write; what is confirmed from then on is found by a later reader, in a sound file."""
+    tell(store, 201, 203)
+    later = [*range(1, 41), 201, 202, 203]
+    assert stored(store) == later and is_sound(store)
+    assert caplog.text.count("an older copy was put in place") == 1 and store.times_replaced == 1
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        found = other.execute("SELECT entity_id FROM fp_event ORDER BY id").fetchall()
+    assert [int(number) for (number,) in found] == later
+
+
+@pytest.mark.parametrize("logs", [True, False], ids=["-wal left", "-wal removed"])
+def test_an_older_copy_is_noticed_at_the_next_write_and_gone_on_with(store, path, older, put_back, tell, caplog, logs):
+    """
+    Also where the -wal that lies beside it, or is open still, holds pages of the content that is gone.
+    """
+    put_back(older, logs=logs)
+    assert_goes_on(store, path, tell, caplog)
+    store.close()
+    assert is_sound(store) and stored(store) == [*range(1, 41), 201, 202, 203]
+
+
+def test_a_copy_that_is_being_written_is_waited_for(store, path, older, put_back, tell, caplog):
+    """
+    It may not be whole: nothing is confirmed meanwhile.
+    """
+    put_back(older, age=0.0)
+    with pytest.raises(StoreError, match="en train d'être remplacée"):
+        tell(store, 301, 301)
+    put_back(older)
+    assert_goes_on(store, path, tell, caplog)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xa5" * 100_000], ids=["emptied", "garbage"])
+def test_an_emptied_file_confirms_nothing_while_all_of_it_is_in_memory(
+    store, path, older, put_back, tell, caplog, content
+):
+    path.write_bytes(content)
+    os.utime(path, (1, 1))
+    for _ in range(3):
+        with pytest.raises(StoreError, match=r"Rien n'a été confirmé|a été vidée"):
+            tell(store, 301, 301)
+    put_back(older)
+    assert_goes_on(store, path, tell, caplog)
+
+
+def test_two_programs_go_on_with_the_same_older_copy(store, second, path, older, put_back, tell, caplog):
+    """
+    Each parts from what it has in memory; that there was a copy is said once.
+    """
+    tell(second, 101, 101)
+    put_back(older)
+    assert_goes_on(store, path, tell, caplog)
+    tell(second, 204, 204)
+    assert stored(second) == stored(store) == [*range(1, 41), 201, 202, 203, 204]
+    tell(store, 205, 205)
+    assert is_sound(second) and stored(second)[-1] == 205
+
+
+def test_a_copy_put_in_place_between_two_runs_is_noticed_beside_the_wal_of_the_first(
+    store, db_url, path, older, put_back, tell, tmp_path, make_store, caplog
+):
+    """
+    The first was killed: its -wal and its lock file lie there.
+    """
+    killed = tmp_path / "killed"
+    shutil.copytree(path.parent, killed)
+    store.close()
+    for each in killed.iterdir():
+        shutil.copy2(each, path.parent)
+    put_back(older)
+    assert_goes_on(make_store(), path, tell, caplog)
+
+
+def test_a_program_that_ends_copies_nothing_of_its_wal_into_an_older_copy(store, path, older, put_back, make_store):
+    put_back(older)
+    store.close()
+    again = make_store()
+    assert is_sound(again) and stored(again) == list(range(1, 41))
+
+
+def test_a_copy_since_the_last_checkpoint_takes_nothing_away(store, path, tmp_path, put_back, tell, caplog):
+    """
+    All by which it differs lies in the -wal.
+    """
+    tell(store, 1, 40)
+    checkpointed(path)
+    tell(store, 41, 60)
+    store.backup(tmp_path / "copy.db")
+    tell(store, 61, 100)
+    put_back(tmp_path / "copy.db")
+    tell(store, 101, 101)
+    assert stored(store) == list(range(1, 102)) and is_sound(store)
+    assert "older copy" not in caplog.text
+
+
+def test_checkpoints_of_other_programs_are_no_older_copies(store, second, path, tell, caplog):
+    for number in range(1, 30, 3):
+        tell(store, number, number)
+        checkpointed(path)
+        tell(second, number + 1, number + 1)
+        tell(store, number + 2, number + 2)
+    store.close()
+    second.close()
+    tell(second, 31, 31)
+    assert stored(second) == list(range(1, 32)) and "older copy" not in caplog.text
+
+
+def test_a_new_database_in_the_place_of_a_deleted_one_is_no_older_copy(store, db_url, path, older, tell, caplog):
+    store.close()
+    path.unlink()
+    again = Store(db_url)
+    tell(again, 1, 2)
+    checkpointed(path)
+    tell(again, 3, 3)
+    assert stored(again) == [1, 2, 3] and "older copy" not in caplog.text
+    again.close()
+
+
+def test_what_changes_nothing_counts_nothing(store, path, tell):
+    """
+    A transaction that finds nothing to do is no write to the disk.
+    """
+    tell(store, 1, 1)
+    counted = rows(store, "SELECT seq FROM sqlite_sequence WHERE name = 'fp_transactions'")
+    store.write(lambda database: database.execute_sql("UPDATE fp_event SET late = 0 WHERE id < 0"))
+    assert rows(store, "SELECT seq FROM sqlite_sequence WHERE name = 'fp_transactions'") == counted
