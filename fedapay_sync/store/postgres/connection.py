@@ -9,7 +9,8 @@ from typing import Dict, Iterator, Optional
 import peewee
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.errors import StoreError
+from fedapay_sync.common.masking import escape_controls
+from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.migrations import migrate
 from fedapay_sync.store.postgres.database import PostgresDatabase, first_line_of
@@ -121,6 +122,7 @@ class PostgresConnection(Connection):
         if slot.database is None:
             slot.database = self._connected(end)
             if self._writes:
+                _check_encoding(slot.database.encoding(), self._url)
                 again = self.times_opened > 0
                 slot.database.transact(lambda database: migrate(database, again=again), creates_tables=True)
             self.times_opened += 1
@@ -140,3 +142,18 @@ class PostgresConnection(Connection):
                 if time.monotonic() + _RETRY_INTERVAL > patient_until:
                     raise
             threading.Event().wait(_RETRY_INTERVAL)
+
+
+def _check_encoding(encoding: str, url: str) -> None:
+    """
+    Refuse a database that cannot hold every text: a payer's name, or what a callback complains of, may have any letter.
+
+    Raises:
+        ConfigError: its encoding is not UTF-8.
+    """
+    if encoding.upper() not in ("UTF8", "UTF-8", "UNICODE"):
+        raise ConfigError(
+            f"La base {address_of(url)} est en {escape_controls(encoding)}, et ne peut pas garder tous les textes "
+            "(€, œ, ’). Créer une base en UTF8 (CREATE DATABASE boutique ENCODING 'UTF8' TEMPLATE template0), y "
+            "recopier les tables fp_… avec pg_dump et pg_restore s'il y en a, et la donner dans FEDAPAY_DB_URL."
+        )

@@ -125,6 +125,12 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
         """Whether the last of the tables is there, and so all of them."""
         return bool(self.execute_sql("SELECT to_regclass('fp_meta') IS NOT NULL").fetchone()[0])
 
+    def encoding(self) -> str:
+        """In which encoding the server stores texts."""
+        # The server says so as it greets; a pooler may keep it to itself.
+        told = self.connection().info.parameter_status("server_encoding")
+        return str(told or self.execute_sql("SHOW server_encoding").fetchone()[0])
+
     def is_usable(self) -> bool:
         """Whether the server has not hung up while nothing was asked of it."""
         return is_alive(self.connection())

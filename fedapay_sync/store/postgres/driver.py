@@ -54,14 +54,15 @@ def connect(url: str, end: float) -> Any:
     given = psycopg2.extensions.parse_dsn(url)
     settings: Dict[str, Any] = {
         "application_name": "fedapay_sync",
-        "client_encoding": "utf8",
         # A connection on which nothing is asked hears of a vanished server by these only.
         "keepalives_idle": 10,
         "keepalives_interval": 3,
         "keepalives_count": 3,
         **encryption_settings(given),
     }
-    connection = psycopg2.connect(url, async_=1, **{name: settings[name] for name in settings if name not in given})
+    settings = {name: settings[name] for name in settings if name not in given}
+    # Ours whatever the URL says: in another one, some texts could be neither sent nor read.
+    connection = psycopg2.connect(url, async_=1, **{**settings, "client_encoding": "utf8"})
     _connections.add(connection)
     try:
         wait(connection, min(end, time.monotonic() + _CONNECT_TIMEOUT))
