@@ -109,7 +109,14 @@ class EventError(FedapayError):
 
 
 class StoreError(FedapayError):
-    """La base, fichier ou serveur, n'a pas pu garder ou lire ce qui lui était confié ; rien n'a été confirmé."""
+    """
+    La base, fichier ou serveur, n'a pas pu garder ou lire ce qui lui était confié ; rien n'a été confirmé.
+
+    Attributes:
+        permanent: la base refuse cette écriture-là, et la refuserait encore ; le reste n'en souffre pas.
+    """
+
+    permanent: bool = False
 
 
 class PortUnavailable(FedapayError, OSError):

@@ -7,6 +7,8 @@ from typing import Callable, TypeVar
 
 import peewee
 
+from fedapay_sync.errors import FedapayError
+
 T = TypeVar("T")
 
 
@@ -60,3 +62,19 @@ class Database(peewee.Database, abc.ABC):
 
 class ConnectionLost(peewee.OperationalError):
     """The connection broke during a transaction: what became of it is unknown."""
+
+
+#: Classes of PostgreSQL's error codes that are about what is written: data, integrity, a view's check, a limit of its
+#: own, and what a trigger raises. The drivers put some of them among the server's own failures.
+_ROW_CODES = ("22", "23", "44", "54", "P0")
+
+
+def refuses_row(problem: BaseException) -> bool:
+    """Whether the database, or its driver, refuses what was to be written, and would refuse it again."""
+    if isinstance(problem, (peewee.IntegrityError, peewee.DataError)):
+        return True
+    if isinstance(problem, peewee.PeeweeException):
+        # The driver's own error, behind Peewee's.
+        return str(getattr(problem.__context__, "pgcode", None))[:2] in _ROW_CODES
+    # A character that has no bytes, a number that is too large: the driver says so in Python's words.
+    return isinstance(problem, (ValueError, TypeError, ArithmeticError)) and not isinstance(problem, FedapayError)

@@ -21,7 +21,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.latch import Latch
 from fedapay_sync.errors import FedapayError, StoreError
 from fedapay_sync.store.connection import Connection
-from fedapay_sync.store.database import ConnectionLost, Database
+from fedapay_sync.store.database import ConnectionLost, Database, refuses_row
 
 log = get_logger(__name__)
 
@@ -209,7 +209,9 @@ class Writer:
         # Only now, after the commit, does any caller hear of it.
         for job, value, problem in results:
             if problem is not None and not isinstance(problem, FedapayError):
+                refused = refuses_row(problem)
                 problem = self.connection.explain(problem)
+                problem.permanent = refused
             job.end(value, problem)
 
     def _commit_all(self, database: Database, batch: List[Job]) -> List[_Result]:
@@ -246,6 +248,4 @@ def _closed() -> StoreError:
 
 def _breaks(problem: Optional[BaseException]) -> bool:
     """Whether the connection may be in no state to go on, as it is after anything but a row refused."""
-    return isinstance(problem, (peewee.PeeweeException, sqlite3.Error, OSError)) and not isinstance(
-        problem, (peewee.IntegrityError, peewee.DataError)
-    )
+    return isinstance(problem, (peewee.PeeweeException, sqlite3.Error, OSError)) and not refuses_row(problem)

@@ -12,6 +12,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import escape_controls
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.connection import Connection
+from fedapay_sync.store.database import refuses_row
 from fedapay_sync.store.migrations import migrate
 from fedapay_sync.store.postgres.database import PostgresDatabase, first_line_of
 from fedapay_sync.store.postgres.driver import address_of, connect, without_secrets
@@ -44,6 +45,7 @@ _ADVICE = (
     ("slots", "Le serveur n'a plus de connexion libre : augmenter max_connections."),
     ("does not exist", "Créer la base et l'utilisateur, ou corriger FEDAPAY_DB_URL."),
 )
+_REFUSED = "Cette écriture-là est refusée, et le serait encore ; les autres continuent."
 _UNREACHABLE = "Vérifier que le serveur tourne et que ce programme l'atteint ; tout reprendra sans redémarrage."
 
 
@@ -108,7 +110,8 @@ class PostgresConnection(Connection):
     def explain(self, error: BaseException) -> StoreError:
         """The database's own words as an error that says what to do."""
         text = without_secrets(first_line_of(error), self._url)
-        advice = next((advice for sign, advice in _ADVICE if sign in text), _UNREACHABLE)
+        otherwise = _REFUSED if refuses_row(error) else _UNREACHABLE
+        advice = next((advice for sign, advice in _ADVICE if sign in text), otherwise)
         return StoreError(f"La base {address_of(self._url)} a échoué ({text}). Rien n'a été confirmé. {advice}")
 
     def _slot(self) -> _Slot:

@@ -11,11 +11,11 @@ import threading
 from typing import Any, Callable, Collection, Dict, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
-from fedapay_sync.workflow.callbacks.retry_policy import backoff, is_beyond_last, is_last, longest_backoff
+from fedapay_sync.workflow.callbacks.ends import CallbackEnds, text_of
+from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last, is_last, longest_backoff
 from fedapay_sync.workflow.context import Context
 
 log = get_logger(__name__)
@@ -60,6 +60,7 @@ class CallbackWorker:
         chore: Optional[Chore] = None,
     ) -> None:
         self._config, self._store, self._clock, self._owner = context
+        self._ends = CallbackEnds(context)
         self._lease = lease
         self._chore = chore
         # Not at once: a script that ends soon has better things to do.
@@ -247,11 +248,11 @@ class CallbackWorker:
                     close()
                 problem = "the callback returned a coroutine that nobody awaits; delete async from it"
         except PermanentFailure as error:
-            problem, permanent = escape_controls(mask(error)), True
+            problem, permanent = text_of(error), True
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
-            problem = f"{type(error).__name__}: {escape_controls(mask(error))}"
+            problem = f"{type(error).__name__}: {text_of(error)}"
         try:
-            self._record_end(work, problem, permanent)
+            self._ends.record(work, problem, permanent)
         except FedapayError as error:
             # Still ours, and not to be called again while we live: its end is told as soon as the store takes it.
             log.error("the end of the callback of %s could not be stored, trying again: %s", work.event_key, error)
@@ -268,10 +269,11 @@ class CallbackWorker:
         """Tell the store of the ends that it could not take before."""
         for work, problem, permanent in list(self._unrecorded.values()):
             try:
-                self._record_end(work, problem, permanent)
+                self._ends.record(work, problem, permanent)
             except FedapayError:
                 if not self._closing:
-                    raise
+                    # The others are not to wait for this one.
+                    continue
                 # Once its lease has ended it is called again, with the same event key.
                 log.error("the end of the callback of %s was not stored; it will run again", work.event_key)
             with self._lock:
@@ -281,16 +283,3 @@ class CallbackWorker:
         self._running.pop(work.id, None)
         self._unrecorded.pop(work.id, None)
         self._lock.notify_all()
-
-    def _record_end(self, work: StoredEvent, problem: Optional[str], permanent: bool) -> None:
-        if problem is None:
-            if not self._store.callbacks.mark_done(work, self._owner, erase_body=self._config.keep_bodies_days == 0):
-                log.warning("lease lost before the callback of %s ended; it may run twice", work.event_key)
-            return
-        again = None if permanent else backoff(work.attempts)
-        self._store.callbacks.retry_or_park(work, self._owner, error=problem, again_in=again)
-        if again is None:
-            log.error("callback of %s failed %d times and is parked: %s", work.event_key, work.attempts, problem)
-        else:
-            text = "callback of %s failed (attempt %d), again in %.0f s: %s"
-            log.warning(text, work.event_key, work.attempts, again, problem)
