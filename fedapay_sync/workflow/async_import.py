@@ -68,24 +68,34 @@ class AsyncImport:
 
     def _import(self, rows: List[_Row]) -> int:
         count = 0
-        for transaction_id, data, created in rows:
-            # The wait first: if we die here, reading the file again finds the rest.
-            new = self._store.async_import.import_listen(
-                self._config.environment,
-                str(transaction_id),
-                account=self._config.account,
-                timeout=_TIMEOUT,
-                began=_began(created),
-            )
-            for event in _webhooks(transaction_id, data):
-                try:
-                    self._inbox.save(event)
-                except EventError as error:
-                    log.error("a webhook of %s in the asynchronous database cannot be kept: %s", transaction_id, error)
-            count += new
+        for row in rows:
+            try:
+                count += self._import_row(*row)
+            except StoreError as error:
+                if not error.permanent:
+                    raise
+                # An id that is none, for example: those behind it are waits all the same.
+                log.error("a row of the asynchronous database is refused by ours, going on: %s", error)
         if count:
             log.info("%d waits of the asynchronous connector taken over", count)
         return count
+
+    def _import_row(self, transaction_id: Any, data: Any, created: Any) -> bool:
+        """Take one wait over, with its webhooks; whether it is new."""
+        # The wait first: if we die here, reading the file again finds the rest.
+        new = self._store.async_import.import_listen(
+            self._config.environment,
+            str(transaction_id),
+            account=self._config.account,
+            timeout=_TIMEOUT,
+            began=_began(created),
+        )
+        for event in _webhooks(transaction_id, data):
+            try:
+                self._inbox.save(event)
+            except EventError as error:
+                log.error("a webhook of %s in the asynchronous database cannot be kept: %s", transaction_id, error)
+        return new
 
 
 def _webhooks(transaction_id: Any, data: Any) -> List[Mapping[str, Any]]:

@@ -170,6 +170,16 @@ def test_a_row_that_cannot_be_read_is_waited_for_all_the_same(shop, tmp_path, da
     assert len(open_listens(store_of(shop))) == 3
 
 
+def test_a_row_that_our_database_refuses_does_not_hold_up_those_behind_it(shop, numbers, tmp_path):
+    path, store = fill(tmp_path / "processes.db", numbers), store_of(shop)
+    refuse = (
+        f"CREATE TRIGGER refuse BEFORE INSERT ON fp_listen WHEN NEW.transaction_id = '{numbers[0]}' "
+        "BEGIN SELECT RAISE(ABORT, 'refused here'); END"
+    )
+    store.write(lambda database: database.execute_sql(refuse))
+    assert shop.import_async(path) == 2
+
+
 @pytest.mark.parametrize("content", [None, b"", b"not a database, but long enough to look at" * 30])
 def test_what_is_no_such_database_is_refused(shop, tmp_path, content):
     path = tmp_path / "processes.db"

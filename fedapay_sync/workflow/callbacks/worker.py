@@ -190,8 +190,11 @@ class CallbackWorker:
                 log.warning("the clock was set back: owed callbacks brought forward")
                 self._wake.set()
         if self._chore is not None and now >= self._chore_due:
-            # In small pieces: leases and new work come in between.
-            self._chore_due = now + (POLL_INTERVAL if self._chore() else _CHORE_INTERVAL)
+            # Before it is done: one that fails is not done again in each round.
+            self._chore_due = now + _CHORE_INTERVAL
+            if self._chore():
+                # In small pieces: leases and new work come in between.
+                self._chore_due = now + POLL_INTERVAL
 
     def _extend_leases(self) -> None:
         with self._lock:

@@ -15,7 +15,7 @@ from typing import Callable, Dict, NamedTuple, Optional
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Secret
-from fedapay_sync.errors import BadRequest, FedapayError
+from fedapay_sync.errors import BadRequest, FedapayError, StoreError
 from fedapay_sync.models import Event, PagedList
 from fedapay_sync.models.entity import TRANSACTION
 from fedapay_sync.resources.api import Api
@@ -145,6 +145,12 @@ class EventCatchUp:
             accepted = self._inbox.ingest_listed(event.as_webhook())
         except (TypeError, ValueError, ArithmeticError) as error:
             log.warning("event %s cannot be taken in (%s)", event.id, type(error).__name__)
+            return False
+        except StoreError as error:
+            if not error.permanent:
+                raise
+            # Those behind it would wait for it for ever.
+            log.error("event %s is refused by the database, going on with the others: %s", event.id, error)
             return False
         self._confirm(accepted)
         return accepted.new

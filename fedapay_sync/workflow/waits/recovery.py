@@ -57,4 +57,6 @@ class Recovery:
             self.restore()
         except FedapayError as error:
             log.warning("looking for listens to restore failed, again later: %s", error)
-        self._notifier.call_later(_ROUND, self._round)
+        finally:
+            # Nothing that failed may end the rounds.
+            self._notifier.call_later(_ROUND, self._round)

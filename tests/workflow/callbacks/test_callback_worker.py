@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
-from fedapay_sync.errors import ConfigError
+from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.store.owner import new_owner, retire
 from fedapay_sync.workflow.callbacks.retry_policy import MAX_ATTEMPTS, next_round
@@ -627,6 +627,31 @@ def test_the_chore_is_done_a_piece_at_a_time_once_a_day(store, clock, start, eve
     clock.advance(86400)
     callbacks.notify()
     eventually(lambda: len(pieces) == 4)
+
+
+def test_a_chore_that_fails_is_not_done_again_in_each_round(store, clock, start, eventually):
+    """
+    Tomorrow: a row that cannot be erased must not fill the log meanwhile.
+    """
+    tries = []
+
+    def chore():
+        tries.append(clock.monotonic())
+        raise StoreError("no")
+
+    callbacks = start(lambda work: None, chore=chore)
+    clock.advance(61)
+    callbacks.notify()
+    eventually(lambda: tries)
+    for number in range(3):
+        clock.advance(3600)
+        store.events.accept(event(number))
+        callbacks.notify()
+        eventually(is_done(store, number))
+    assert len(tries) == 1
+    clock.advance(86400)
+    callbacks.notify()
+    eventually(lambda: len(tries) == 2)
 
 
 def test_a_thread_that_is_not_to_be_had_is_tried_again(store, start, eventually, monkeypatch):

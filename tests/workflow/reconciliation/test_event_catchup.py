@@ -294,3 +294,24 @@ def test_what_happened_before_the_first_start_is_not_told_by_the_hourly_reading(
     eventually(lambda: lists(emulator) or clock.advance(20), timeout=30)
     eventually(lambda: not absences._open)
     assert connector._per_process.get().store.listens.ending("sandbox", before).events == [] == seen
+
+
+def test_an_event_that_the_database_refuses_does_not_hold_up_those_behind_it(away, shop, emulator, clock, eventually):
+    """
+    The oldest of three: the others are told, and the reading is done.
+    """
+    ids = away()
+    for each in ids:
+        emulator.approve(each)
+    connector, seen = shop()
+    store = connector._per_process.get().store
+    refuse = (
+        f"CREATE TRIGGER refuse BEFORE INSERT ON fp_event WHEN NEW.entity_id = '{ids[0]}' "
+        "BEGIN SELECT RAISE(ABORT, 'refused here'); END"
+    )
+    store.write(lambda database: database.execute_sql(refuse))
+
+    eventually(lambda: len(seen) >= 2 or clock.advance(0.5))
+    assert [event.id_transaction for event in seen] == ids[1:]
+    since = "SELECT since FROM fp_turn WHERE name = 'events:sandbox'"
+    eventually(lambda: store.read(lambda database: database.execute_sql(since).fetchone()) == (None,))

@@ -7,13 +7,16 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.stored_listens import open_listens
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, Outcome, PaiementSetup, Pays, UserData
 from fedapay_sync.errors import ConfigError
+from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
+from fedapay_sync.workflow.waits.recovery import Recovery
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -535,3 +538,26 @@ def test_a_wall_clock_set_forward_takes_no_listen_from_a_living_process(
     assert connector.restore() == 0
     waiter.kill()
     assert connector.restore() == 1
+
+
+def test_a_round_that_fails_is_not_the_last_one():
+    """
+    Whatever went wrong in it, the waits of a process that dies later are looked for all the same.
+    """
+    later, fail = [], []
+
+    def acquire(*_, **__):
+        if fail:
+            raise RuntimeError("can't start new thread")
+        return []
+
+    context = SimpleNamespace(config=SimpleNamespace(environment="sandbox"), store=None, clock=None, owner="A")
+    context.store = SimpleNamespace(listens=SimpleNamespace(acquire_abandoned=acquire))
+    notifier = SimpleNamespace(call_later=lambda seconds, action: later.append(action))
+    reconciler = SimpleNamespace(catch_up=lambda: None)
+    recovery = Recovery(Context(**vars(context)), notifier, None, reconciler)
+    recovery.restore()
+    fail.append(True)
+    with pytest.raises(RuntimeError):
+        later.pop()()
+    assert len(later) == 1
