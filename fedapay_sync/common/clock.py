@@ -6,7 +6,7 @@ import time
 class Clock:
     """
     L'heure d'un connecteur : en UTC pour ce qui est gardé, monotone pour attendre. Une sous-classe, dans un test, la
-    règle.
+    règle ; sans elle, ce qui est gardé dans PostgreSQL suit l'heure du serveur.
 
     Example:
         >>> class Fixe(Clock):

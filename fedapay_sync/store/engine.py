@@ -9,6 +9,7 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, Optional, Tu
 
 import peewee
 
+from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.concurrency.commit_listener import CommitListener
 from fedapay_sync.store.backends import backend_of
 from fedapay_sync.store.connection import Connection
@@ -52,10 +53,11 @@ class Engine:
 
     Args:
         url: ``sqlite:///…`` or ``postgresql://…``
+        clock: that of this machine.
     """
 
-    def __init__(self, url: str) -> None:
-        self._backend = backend_of(url)
+    def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._backend = backend_of(url, clock)
         # At most one entry: setdefault and pop are done or not, wherever a signal handler comes.
         self._open: Dict[str, _Connections] = {}
         self._closed = False
@@ -64,6 +66,15 @@ class Engine:
     def is_open(self) -> bool:
         """Whether it has been used since it was made or closed."""
         return bool(self._open)
+
+    @property
+    def clock(self) -> Clock:
+        """
+        What rows are stamped and leases kept by: the clock of this machine, or that of the server.
+
+        In a transaction it is exact. Before the first one the server's time is not known, and it is the machine's.
+        """
+        return self._backend.clock
 
     @property
     def path(self) -> Optional[Path]:

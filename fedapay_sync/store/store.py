@@ -23,15 +23,16 @@ class Store(Engine):
 
     Args:
         url: ``sqlite:///…`` or ``postgresql://…``
+        clock: that of this machine.
     """
 
     def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        super().__init__(url)
-        self.events = EventRepository(self, clock)
-        self.callbacks = CallbackRepository(self, clock)
-        self.listens = ListenRepository(self, clock)
-        self.payments = PaymentRepository(self, clock)
-        self.polls = PollRepository(self, clock)
-        self.event_catchup = EventCatchUpRepository(self, clock)
-        self.retention = RetentionRepository(self, clock)
-        self.async_import = AsyncImportRepository(self, clock)
+        super().__init__(url, clock)
+        self.events = EventRepository(self)
+        self.callbacks = CallbackRepository(self)
+        self.listens = ListenRepository(self)
+        self.payments = PaymentRepository(self)
+        self.polls = PollRepository(self)
+        self.event_catchup = EventCatchUpRepository(self)
+        self.retention = RetentionRepository(self)
+        self.async_import = AsyncImportRepository(self)

@@ -41,7 +41,7 @@ class Payments:
     """The payments of one connector."""
 
     def __init__(self, context: Context, api: Api, callbacks: CallbackWorker, reconciler: Reconciler) -> None:
-        self._config, self._store, self._clock, _ = context
+        self._config, self._store, _, _ = context
         self._transactions = api.transactions
         self._creation = PaymentCreation(context.store, api.transactions)
         self._intents = api.payment_intents
@@ -159,7 +159,7 @@ class Payments:
                 source=LOCAL,
                 body=body,
                 body_sha256=hashlib.sha256(body).hexdigest(),
-                received_at=self._clock.now(),
+                received_at=self._store.clock.now(),
             )
         )
         self._callbacks.notify()

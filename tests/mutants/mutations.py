@@ -60,8 +60,8 @@ NAMED = {
         "done work came again",
     ),
     "done without fencing": Mutation(
-        "last_error=None, **changes\n        ).where(*_fence(work, owner))",
-        "last_error=None, **changes\n        ).where(EventRow.id == work.id)",
+        "last_error=None, **changes\n            ).where(*_fence(work, owner))",
+        "last_error=None, **changes\n            ).where(EventRow.id == work.id)",
         "a loser finished the winner's row",
     ),
     "the waker does not look at who has just come": Mutation(
@@ -77,8 +77,8 @@ OTHERS = {
         "a loser kept the winner's lease",
     ),
     "a failure without fencing": Mutation(
-        "last_error=_storable(error)[:500],\n        ).where(*_fence(work, owner))",
-        "last_error=_storable(error)[:500],\n        ).where(EventRow.id == work.id)",
+        "last_error=_storable(error)[:500]\n            ).where(*_fence(work, owner))",
+        "last_error=_storable(error)[:500]\n            ).where(EventRow.id == work.id)",
         "a loser finished the winner's row",
     ),
     "work of the dead is left alone": Mutation(

@@ -8,6 +8,7 @@ from typing import Dict, Iterator, Optional
 
 import peewee
 
+from fedapay_sync.common.clock import Clock
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import escape_controls
 from fedapay_sync.errors import ConfigError, StoreError
@@ -70,11 +71,13 @@ class PostgresConnection(Connection):
     A connection to a PostgreSQL server, for one thread at a time. In a forked child it is another.
 
     Args:
+        clock: hears the server's time; see :class:`PostgresDatabase`.
         writes: make the tables at first; otherwise each use is a transaction that only reads.
     """
 
-    def __init__(self, url: str, *, writes: bool = False) -> None:
+    def __init__(self, url: str, clock: Clock, *, writes: bool = False) -> None:
         self._url = url
+        self._clock = clock
         self._writes = writes
         # A child neither uses nor closes its parent's connection; staying in here, nothing collects it either.
         self._slots: Dict[int, _Slot] = {}
@@ -133,7 +136,7 @@ class PostgresConnection(Connection):
         return slot.database
 
     def _connected(self, end: float) -> PostgresDatabase:
-        database = PostgresDatabase(lambda until: connect(self._url, until))
+        database = PostgresDatabase(lambda until: connect(self._url, until), self._clock)
         database.deadline = end
         # One that was never there is a mistake of configuration, or told as one: at once.
         patient_until = min(end, time.monotonic() + _RESTART_TIMEOUT) if self.times_opened else 0.0

@@ -6,8 +6,10 @@ from typing import Any, Callable, Iterator, Optional, TypeVar
 
 import peewee
 
+from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.errors import ConfigError
 from fedapay_sync.store.database import ConnectionLost, Database
+from fedapay_sync.store.postgres.clock import ServerClock
 from fedapay_sync.store.postgres.driver import is_alive, wait
 
 T = TypeVar("T")
@@ -32,14 +34,16 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
 
     Args:
         connect: opens a connection of psycopg2 until that moment of the monotonic clock.
+        clock: a :class:`ServerClock` hears the server's time as each transaction begins; a test may hand in another.
     """
 
     # No caller asks for the id of a new row, and the oldest Peewee adds RETURNING to bound tables only.
     returning_clause = False
 
-    def __init__(self, connect: Callable[[float], Any]) -> None:
+    def __init__(self, connect: Callable[[float], Any], clock: Clock = SYSTEM_CLOCK) -> None:
         super().__init__("fedapay_sync", thread_safe=False, autoconnect=False)
         self._open = connect
+        self._clock = clock if isinstance(clock, ServerClock) else None
         #: What makes a commit wait for the disk where the server is set not to; None until it was asked.
         self._durably: Optional[str] = None
         #: When the thread that uses it stops waiting, on the monotonic clock.
@@ -78,7 +82,7 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
         )
         try:
             # LOCAL and in one message: through a pooler the next transaction may have another connection.
-            self.execute_sql(
+            self._begin(
                 f"BEGIN; SET LOCAL statement_timeout = {_STATEMENT_MS}; SET LOCAL lock_timeout = {_LOCK_MS};"
                 f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}; {self._durably} {lock}"
             )
@@ -97,9 +101,17 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
     @contextlib.contextmanager
     def read_only(self) -> Iterator[None]:
         """A transaction that only reads, so that the limit of its statements is its own. An error leaves it open."""
-        self.execute_sql(f"BEGIN READ ONLY; SET LOCAL statement_timeout = {_STATEMENT_MS}")
+        self._begin(f"BEGIN READ ONLY; SET LOCAL statement_timeout = {_STATEMENT_MS}")
         yield
         self.execute_sql("COMMIT")
+
+    def _begin(self, statements: str) -> None:
+        if self._clock is None:
+            self.execute_sql(statements)
+            return
+        # In the same message, which costs no journey; last, so that the time is that after the wait for the lock.
+        cursor = self.execute_sql(f"{statements}; SELECT extract(epoch FROM clock_timestamp())::float8")
+        self._clock.hear(cursor.fetchone()[0])
 
     def notify_listeners(self) -> None:
         """Wake the listeners of other processes, with the commit. Said twice in a transaction, it is heard once."""

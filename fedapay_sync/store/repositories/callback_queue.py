@@ -39,11 +39,11 @@ class CallbackRepository(Repository):
             kinds: which callbacks this process has: ``webhook``, ``local.payment``, ``local.restored``.
             busy: ids that this process is running already, which no jump of the clock may give it again.
         """
-        now = self._clock.now()
         mine = _wanted(environment, accounts, kinds) & EventRow.id.not_in(list(busy))
 
         def available(database: Database) -> List[_Candidate]:
             """What may be taken now, oldest first. Few rows run at any time; the others are asked for by their hour."""
+            now = self._clock.now()
             running = _candidates().where(_OWED, _RUNNING, EventRow.run_after > 0, mine)
             waiting = _candidates().where(_OWED, _READY, EventRow.run_after <= now, mine)
             waiting = waiting.order_by(EventRow.run_after, EventRow.id).limit(limit)
@@ -55,7 +55,8 @@ class CallbackRepository(Repository):
         def take(database: Database) -> List[StoredEvent]:
             taken = []
             for each in available(database):
-                changes = {"work_state": WorkState.running, "lease_owner": owner, "run_after": now + lease}
+                until = self._clock.now() + lease
+                changes = {"work_state": WorkState.running, "lease_owner": owner, "run_after": until}
                 # A heartbeat since it was read moves run_after: then it is not abandoned after all.
                 won = (
                     EventRow.update(attempts=EventRow.attempts + 1, **changes)
@@ -77,9 +78,14 @@ class CallbackRepository(Repository):
 
     def is_owed(self, *, environment: str, accounts: Iterable[str], kinds: Sequence[str]) -> bool:
         """Whether a callback of those kinds is due now, or runs somewhere."""
-        due = _RUNNING | (EventRow.run_after <= self._clock.now())
-        query = EventRow.select(EventRow.id).where(_OWED, due, _wanted(environment, accounts, kinds)).limit(1)
-        return self._engine.read(lambda database: bool(list(query.tuples().execute(database))))
+        wanted = _wanted(environment, accounts, kinds)
+
+        def find(database: Database) -> bool:
+            due = _RUNNING | (EventRow.run_after <= self._clock.now())
+            query = EventRow.select(EventRow.id).where(_OWED, due, wanted).limit(1)
+            return bool(list(query.tuples().execute(database)))
+
+        return self._engine.read(find)
 
     def repair_after_clock_change(self, longest: Callable[[int], float], lease: float) -> int:
         """
@@ -89,10 +95,10 @@ class CallbackRepository(Repository):
             longest: seconds that a callback may be put off after so many attempts.
             lease: seconds after which running work is free again without a heartbeat.
         """
-        now = self._clock.now()
-        query = _candidates().where(_OWED, EventRow.run_after > now)
 
         def late(database: Database) -> List[Tuple[_Candidate, float]]:
+            now = self._clock.now()
+            query = _candidates().where(_OWED, EventRow.run_after > now)
             found = [_Candidate(*row) for row in query.tuples().execute(database)]
             latest = [now + (lease if each.is_running else longest(each.attempts)) for each in found]
             return [(each, time) for each, time in zip(found, latest) if each.run_after > time]
@@ -109,8 +115,12 @@ class CallbackRepository(Repository):
 
     def extend_lease(self, work: StoredEvent, owner: str, lease: float) -> bool:
         """Say that the callback is still running; false if another process has it by now."""
-        query = EventRow.update(run_after=self._clock.now() + lease).where(*_fence(work, owner))
-        return bool(self._engine.write(query.execute))
+
+        def extend(database: Database) -> int:
+            query = EventRow.update(run_after=self._clock.now() + lease).where(*_fence(work, owner))
+            return int(query.execute(database))
+
+        return bool(self._engine.write(extend))
 
     def mark_done(self, work: StoredEvent, owner: str, *, erase_body: bool = False) -> bool:
         """
@@ -120,20 +130,27 @@ class CallbackRepository(Repository):
             erase_body: forget the body, too. The key stays: the same event is known when it comes again.
         """
         changes: Dict[str, Any] = {"body": b""} if erase_body else {}
-        query = EventRow.update(
-            work_state=WorkState.done, lease_owner=None, finished_at=self._clock.now(), last_error=None, **changes
-        ).where(*_fence(work, owner))
-        return bool(self._engine.write(query.execute))
+
+        def mark(database: Database) -> int:
+            query = EventRow.update(
+                work_state=WorkState.done, lease_owner=None, finished_at=self._clock.now(), last_error=None, **changes
+            ).where(*_fence(work, owner))
+            return int(query.execute(database))
+
+        return bool(self._engine.write(mark))
 
     def retry_or_park(self, work: StoredEvent, owner: str, *, error: str, again_in: Optional[float]) -> bool:
         """The callback failed: run it again after a while, or park it for good if ``again_in`` is ``None``."""
-        query = EventRow.update(
-            work_state=WorkState.dead if again_in is None else WorkState.ready,
-            lease_owner=None,
-            run_after=self._clock.now() + (again_in or 0),
-            last_error=_storable(error)[:500],
-        ).where(*_fence(work, owner))
-        return bool(self._engine.write(query.execute))
+        state = WorkState.dead if again_in is None else WorkState.ready
+
+        def write(database: Database) -> int:
+            run_after = self._clock.now() + (again_in or 0)
+            query = EventRow.update(
+                work_state=state, lease_owner=None, run_after=run_after, last_error=_storable(error)[:500]
+            ).where(*_fence(work, owner))
+            return int(query.execute(database))
+
+        return bool(self._engine.write(write))
 
     def parked(
         self, environment: Optional[str] = None, accounts: Optional[List[str]] = None, event_key: Optional[str] = None

@@ -22,7 +22,7 @@ class EventCatchUpRepository(Repository):
         environment: str,
         accounts: Iterable[str],
         *,
-        before: float,
+        here_for: float,
         shortest: float,
         longest: float,
         lease: float,
@@ -36,22 +36,21 @@ class EventCatchUpRepository(Repository):
         What is owed stays so until :meth:`finish`, whatever comes in meanwhile.
 
         Args:
-            before: since then a process is here; what came before tells whether there was an outage.
+            here_for: seconds since a process is here; what came before tells whether there was an outage.
             shortest: seconds without any event, and without such a reading, that count as an outage.
             longest: seconds after which events are too old to be of use.
             every: without an outage it is owed so many seconds after the last time; None if it is not.
             overlap: so many seconds are read twice, but nothing from before this database was there.
         """
-        now = self._clock.now()
         newest_query = EventRow.select(peewee.fn.MAX(EventRow.received_at)).where(
             EventRow.environment == environment,
             EventRow.account.in_(list(accounts)),
             EventRow.source != LOCAL,
-            EventRow.received_at < before,
         )
 
-        def owed_since(database: Database, read_at: float) -> Optional[float]:
-            heard = max(newest_query.scalar(database) or 0.0, read_at)
+        def owed_since(database: Database, now: float, read_at: float) -> Optional[float]:
+            before = now - here_for
+            heard = max(newest_query.where(EventRow.received_at < before).scalar(database) or 0.0, read_at)
             if now - longest <= heard <= before - shortest:
                 return heard
             if every is None or now - longest <= read_at <= now < read_at + every:
@@ -62,13 +61,13 @@ class EventCatchUpRepository(Repository):
             return read_at if read_at >= now - longest else None
 
         def take(database: Database) -> Tuple[bool, Optional[float]]:
-            row = lease_row(database, f"events:{environment}")
+            now, row = self._clock.now(), lease_row(database, f"events:{environment}")
             beginning = _beginning(database, environment, now)
             # Once done, it is not done again for so long.
             read_at = row["run_after"] - shortest
             since = row["since"]
             if since is None:
-                since = owed_since(database, read_at)
+                since = owed_since(database, now, read_at)
                 if since is None:
                     if every is not None and read_at < now - longest:
                         # For the first time, or after too long: from now on.
@@ -100,10 +99,13 @@ class EventCatchUpRepository(Repository):
     def finish(self, environment: str, *, done: bool, again_in: float) -> None:
         """The reading is done, or is to be tried again; not before so many seconds."""
         changes: Dict[str, Any] = {"since": None} if done else {}
-        query = LeaseRow.update(run_after=self._clock.now() + again_in, **changes).where(
-            LeaseRow.name == f"events:{environment}"
-        )
-        self._engine.write(query.execute)
+
+        def write(database: Database) -> None:
+            LeaseRow.update(run_after=self._clock.now() + again_in, **changes).where(
+                LeaseRow.name == f"events:{environment}"
+            ).execute(database)
+
+        self._engine.write(write)
 
 
 def _beginning(database: Database, environment: str, now: float) -> float:

@@ -1,5 +1,8 @@
 """Events: each fact is stored once, on whichever way it comes and how often."""
 
+from typing import List, Sequence
+
+from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import Accepted, NewEvent
 from fedapay_sync.store.repositories.ingestion import accept_all
 from fedapay_sync.store.repositories.repository import Repository
@@ -20,7 +23,10 @@ class EventRepository(Repository):
         Raises:
             StoreError: not committed; its sender must send it again.
         """
-        return self._engine.write_batched(accept_all, event)
+        return self._engine.write_batched(self._accept_all, event)
+
+    def _accept_all(self, database: Database, events: Sequence[NewEvent]) -> List[Accepted]:
+        return accept_all(database, events, self._clock.now())
 
     def add_local(self, event: NewEvent) -> bool:
         """Store an event of our own, so that its callback is owed; false if it was already."""

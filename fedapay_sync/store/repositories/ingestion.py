@@ -90,13 +90,16 @@ class _Judgement(NamedTuple):
     agrees: Optional[bool] = None
 
 
-def accept_all(database: Database, events: Sequence[NewEvent]) -> List[Accepted]:
+def accept_all(database: Database, events: Sequence[NewEvent], now: float) -> List[Accepted]:
     """
     Store each event once and settle the listen of its transaction with it; what became of each, in their order.
 
     The rows are those that the same events would leave one by one.
+
+    Args:
+        now: what leases are compared with; when an event came is said by the process that took it.
     """
-    return [accepted for group in _independent(events) for accepted in _accept(database, group)]
+    return [accepted for group in _independent(events) for accepted in _accept(database, group, now)]
 
 
 def _independent(events: Sequence[NewEvent]) -> Iterator[List[NewEvent]]:
@@ -114,10 +117,10 @@ def _independent(events: Sequence[NewEvent]) -> Iterator[List[NewEvent]]:
         yield together
 
 
-def _accept(database: Database, events: List[NewEvent]) -> List[Accepted]:
+def _accept(database: Database, events: List[NewEvent], now: float) -> List[Accepted]:
     known = _read_known(database, events)
     rows: List[EventFacts] = []
-    ends: List[Tuple[Dict[str, Any], float]] = []
+    ended: List[Dict[str, Any]] = []
     answers = []
     for event in events:
         judged = _judge(event, known)
@@ -126,9 +129,9 @@ def _accept(database: Database, events: List[NewEvent]) -> List[Accepted]:
         if event.is_final and ((is_new and is_doubtful) or judged.contradicts):
             answers.append(_put_off(event, judged, known, rows))
         else:
-            answers.append(_take(database, event, judged, known, is_new, rows, ends))
+            answers.append(_take(database, event, judged, known, is_new, rows, ended))
     insert_events(database, rows)
-    close_listens(database, ends, ListenState.resolved)
+    close_listens(database, ended, ListenState.resolved, now)
     return answers
 
 
@@ -147,7 +150,7 @@ def _take(
     known: _Known,
     is_new: bool,
     rows: List[EventFacts],
-    ends: List[Tuple[Dict[str, Any], float]],
+    ended: List[Dict[str, Any]],
 ) -> Accepted:
     """Store the event as a fact, and end the wait for its transaction."""
     listen = known.listens.get(_subject(event)) if event.is_final else None
@@ -164,7 +167,7 @@ def _take(
     # Told again it is: the process that was deleting has died meanwhile, or another program did it first.
     ours = is_new and state == ListenState.closing and event.name == "transaction.deleted"
     if listen is not None and state in OPEN_STATES and not ours:
-        ends.append((listen, event.received_at))
+        ended.append(listen)
     suspect = facts is not None and facts.suspect
     return Accepted(facts is not None, event.is_final, facts is not None and late, suspect, taken_back)
 

@@ -91,11 +91,10 @@ class ListenRepository(Repository):
         Args:
             accounts: label of the merchant account of each transaction, by its id.
         """
-        asked = OpenRequest(
-            environment, timeout, delete_at_deadline, owner, lease, self._clock.now(), memoized(is_alive)
-        )
 
         def insert_or_prolong(database: Database) -> Dict[str, Listen]:
+            now = self._clock.now()
+            asked = OpenRequest(environment, timeout, delete_at_deadline, owner, lease, now, memoized(is_alive))
             opened: Dict[str, Listen] = {}
             for ids in chunks(accounts):
                 opened.update(open_listens(database, asked, {each: accounts[each] for each in ids}))
@@ -120,12 +119,11 @@ class ListenRepository(Repository):
         return self._engine.read(lambda database: [row[0] for row in rows_of(database, _ENDED, [environment], ids)])
 
     def ended_lately(self, environment: str, seconds: float) -> List[str]:
-        """All transactions whose listen has ended in the last so many seconds, by the clock of the process that did."""
-        now = self._clock.now()
+        """All transactions whose listen has ended in the last so many seconds."""
 
         def find(database: Database) -> List[str]:
             # Not simply since then: what was ended before the clock was set back would be found again and again.
-            query = _ENDED_LATELY.replace("?", database.param)
+            now, query = self._clock.now(), _ENDED_LATELY.replace("?", database.param)
             found = database.execute_sql(query, (now - seconds, now + seconds, environment))
             return [row[0] for row in found.fetchall()]
 
@@ -144,19 +142,19 @@ class ListenRepository(Repository):
 
         A process that took it and died leaves it to the next after the lease.
         """
-        now = self._clock.now()
-        mine = ListenRow.update(
-            state=ListenState.closing, run_after=now + lease, attempts=ListenRow.attempts + 1
-        ).where(
-            ListenRow.environment == environment,
-            ListenRow.transaction_id == str(transaction_id),
-            # Monotonic and wall clock round differently; a hair early is not early.
-            ListenRow.deadline <= now + 0.05,
-            (ListenRow.state.in_(_UNDECIDED))
-            | ((ListenRow.state == ListenState.closing) & (ListenRow.run_after <= now)),
-        )
 
         def take(database: Database) -> Optional[Listen]:
+            now = self._clock.now()
+            mine = ListenRow.update(
+                state=ListenState.closing, run_after=now + lease, attempts=ListenRow.attempts + 1
+            ).where(
+                ListenRow.environment == environment,
+                ListenRow.transaction_id == str(transaction_id),
+                # Monotonic and wall clock round differently; a hair early is not early.
+                ListenRow.deadline <= now + 0.05,
+                (ListenRow.state.in_(_UNDECIDED))
+                | ((ListenRow.state == ListenState.closing) & (ListenRow.run_after <= now)),
+            )
             if not mine.execute(database):
                 return None
             row = listen_row(database, environment, transaction_id)
@@ -181,9 +179,9 @@ class ListenRepository(Repository):
         Args:
             lease: what is still watched remains its owner's for so long at least, until the owner's next heartbeat.
         """
-        now = self._clock.now()
 
         def close(database: Database) -> bool:
+            now = self._clock.now()
             row = listen_row(database, environment, transaction_id)
             if row is None or row["state"] not in only_from:
                 return False
@@ -192,26 +190,21 @@ class ListenRepository(Repository):
                 ListenRow.update(changes).where(ListenRow.id == row["id"]).execute(database)
                 database.notify_listeners()
             else:
-                close_listens(database, [(row, now)], state)
+                close_listens(database, [row], state, now)
             return True
 
         return self._engine.write(close)
 
     def cancel_all(self, environment: str) -> List[str]:
         """End every listen that is being watched as ``cancelled``, in one commit; the transactions that were."""
-        now = self._clock.now()
-        query = (
-            ListenRow.select()
-            .where(
-                ListenRow.environment == environment, ListenRow.state.in_(OPEN_STATES), ListenRow.closed_at.is_null()
-            )
-            .order_by(ListenRow.id)
-        )
+        watched = ListenRow.state.in_(OPEN_STATES) & ListenRow.closed_at.is_null()
+        query = ListenRow.select().where(ListenRow.environment == environment, watched).order_by(ListenRow.id)
 
         def close(database: Database) -> List[str]:
+            now = self._clock.now()
             rows = list(query.dicts().execute(database))
             for chunk in chunks(rows):
-                close_listens(database, [(row, now) for row in chunk], ListenState.cancelled)
+                close_listens(database, chunk, ListenState.cancelled, now)
             return [row["transaction_id"] for row in rows]
 
         return self._engine.write(close)
@@ -221,12 +214,16 @@ class ListenRepository(Repository):
         Watch an undecided listen no more. It stays ``unknown``: nothing is said about a payment whose status could not
         be read, and an event that comes after all still ends it.
         """
-        query = ListenRow.update(closed_at=self._clock.now(), owner=None).where(
-            ListenRow.environment == environment,
-            ListenRow.transaction_id == str(transaction_id),
-            ListenRow.state == ListenState.unknown,
-        )
-        return bool(self._engine.write(query.execute))
+
+        def close(database: Database) -> bool:
+            query = ListenRow.update(closed_at=self._clock.now(), owner=None).where(
+                ListenRow.environment == environment,
+                ListenRow.transaction_id == str(transaction_id),
+                ListenRow.state == ListenState.unknown,
+            )
+            return bool(query.execute(database))
+
+        return self._engine.write(close)
 
     def extend_leases(self, owner: str, lease: float, waiting: Collection[str]) -> None:
         """
@@ -235,15 +232,14 @@ class ListenRepository(Repository):
         Args:
             waiting: the transactions that it still waits for. What was left to it of others, it has heard.
         """
-        now = self._clock.now()
-        query = ListenRow.update(run_after=now + lease).where(
-            ListenRow.owner == owner,
-            # A decision that is being taken has a lease of its own: its process may be another, and dead.
-            ListenRow.state.in_(_UNDECIDED),
-        )
 
         def extend(database: Database) -> None:
-            query.execute(database)
+            now = self._clock.now()
+            ListenRow.update(run_after=now + lease).where(
+                ListenRow.owner == owner,
+                # A decision that is being taken has a lease of its own: its process may be another, and dead.
+                ListenRow.state.in_(_UNDECIDED),
+            ).execute(database)
             settle_left_ends(database, owner, waiting, now, lease)
 
         self._engine.write_soon(extend)
@@ -255,12 +251,10 @@ class ListenRepository(Repository):
         Args:
             waiting: the transactions that it still waited for: it has not heard how they ended.
         """
-        now = self._clock.now()
-        query = ListenRow.update(owner=None, run_after=0).where(ListenRow.owner == owner)
 
         def leave(database: Database) -> None:
-            query.execute(database)
-            settle_left_ends(database, owner, waiting, now, None)
+            ListenRow.update(owner=None, run_after=0).where(ListenRow.owner == owner).execute(database)
+            settle_left_ends(database, owner, waiting, self._clock.now(), None)
 
         self._engine.write(leave)
 
@@ -281,11 +275,11 @@ class ListenRepository(Repository):
             is_dead: whether an owner is certainly gone, before its lease ends.
             can_watch: whether this program has the key of that fingerprint.
         """
-        now = self._clock.now()
         is_gone, lives, has_key = memoized(is_dead), memoized(is_alive), memoized(can_watch)
 
         def take(database: Database) -> List[Listen]:
             # Inside the transaction no other process takes one of them.
+            now = self._clock.now()
             rows = database.execute_sql(_OF_OTHERS.replace("?", database.param), (environment, owner)).fetchall()
             found = [
                 row

@@ -97,7 +97,7 @@ def _changes_of_existing(
     An open one whose end is known by now is closed at once.
     """
     if row["state"] in OPEN_STATES and final is not None:
-        close_listens(database, [(row, asked.now)], ListenState.resolved)
+        close_listens(database, [row], ListenState.resolved, asked.now)
         row["state"] = ListenState.resolved
         return {}
     lease, term = {"owner": asked.owner, "run_after": asked.now + asked.lease}, asked.term

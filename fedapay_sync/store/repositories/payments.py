@@ -41,9 +41,9 @@ class PaymentRepository(Repository):
         Args:
             traits: what else was asked, as JSON; see :class:`fedapay_sync.models.asked.Asked`.
         """
-        now = self._clock.now()
 
         def add(database: Database) -> Optional[Payment]:
+            now = self._clock.now()
             known = payment_under(database, environment, account, reference)
             if known is not None:
                 return known
@@ -83,24 +83,20 @@ class PaymentRepository(Repository):
         the first in ``poll_in`` seconds; one that failed needs none. With ``only_from``, also false, and nothing
         moved, if it is in another state: of all who try, one succeeds.
         """
-        now = self._clock.now()
-        changes: Dict[str, Any] = {
-            "state": state,
-            "updated_at": now,
-            "run_after": None if state == PaymentState.failed else now + poll_in,
-            "looks": 0,
-            "absent_at": None,
-        }
+        changes: Dict[str, Any] = {"state": state, "looks": 0, "absent_at": None}
         if transaction_id is not None:
             changes.update(transaction_id=str(transaction_id), currency_id=currency_id)
         if traits is not None:
             changes["traits"] = traits
-        query = PaymentRow.update(**changes).where(
+        conditions = [
             *_row(environment, account, reference),
             *([PaymentRow.state.in_(tuple(only_from))] if only_from else []),
-        )
+        ]
 
         def move(database: Database) -> bool:
+            now = self._clock.now()
+            run_after = None if state == PaymentState.failed else now + poll_in
+            query = PaymentRow.update(updated_at=now, run_after=run_after, **changes).where(*conditions)
             moved = bool(query.execute(database))
             if moved and transaction_id is not None:
                 _examine(database, environment, str(transaction_id))
@@ -123,10 +119,11 @@ class PaymentRepository(Repository):
         Make that transaction the payment under that reference, as a person has decided, and the sum that it carries
         the sum that was asked. A row that is there already for another transaction stays as it is, and is returned.
         """
-        now, number = self._clock.now(), str(transaction_id)
+        number = str(transaction_id)
         sums = {"amount": amount, "currency": currency, "currency_id": currency_id, "traits": None}
 
         def write(database: Database) -> Payment:
+            now = self._clock.now()
             there = payment_of(database, environment, number) or payment_under(
                 database, environment, account, reference
             )
@@ -153,7 +150,7 @@ class PaymentRepository(Repository):
         Take what was paid for what was asked, as a person has decided, and tell once that it is paid: that sum is what
         was asked from now on. False if it is no payment of these accounts, or nothing that was told of it is suspect.
         """
-        now, number = self._clock.now(), str(transaction_id)
+        number = str(transaction_id)
 
         def write(database: Database) -> bool:
             payment = payment_of(database, environment, number)
@@ -164,7 +161,7 @@ class PaymentRepository(Repository):
                 return False
             sums = {"amount": amount_shown(shown), "currency": currency_shown(shown)}
             changes = {name: value for name, value in sums.items() if value is not None}
-            PaymentRow.update(accepted_at=now, **changes).where(
+            PaymentRow.update(accepted_at=self._clock.now(), **changes).where(
                 PaymentRow.environment == environment, PaymentRow.transaction_id == number
             ).execute(database)
             return True
@@ -179,9 +176,10 @@ class PaymentRepository(Repository):
         Args:
             accounts: what is another account's stays; None for those of all.
         """
-        now, number = self._clock.now(), str(transaction_id)
+        number = str(transaction_id)
 
         def write(database: Database) -> bool:
+            now = self._clock.now()
             conditions = [PaymentRow.environment == environment, PaymentRow.transaction_id == number]
             if accounts is not None:
                 conditions.append(PaymentRow.account.in_(list(accounts)))
@@ -190,7 +188,7 @@ class PaymentRepository(Repository):
                 return False
             listen = listen_row(database, environment, number)
             if listen is not None and listen["state"] in OPEN_STATES:
-                close_listens(database, [(listen, now)], ListenState.cancelled)
+                close_listens(database, [listen], ListenState.cancelled, now)
                 dropped += 1
             dropped += (
                 EventRow.update(work_state=WorkState.done, lease_owner=None, finished_at=now)

@@ -28,13 +28,14 @@ class PollRepository(Repository):
 
     def next_due(self, environment: str, accounts: Iterable[str]) -> Optional[float]:
         """When the next poll is due; None if there is nothing to poll."""
-        now, labels = self._clock.now(), list(accounts)
-        payments, listens = (
-            table.select(peewee.fn.MIN(table.run_after)).where(*_followed_up(table, environment, labels, now))
-            for table in (PaymentRow, ListenRow)
-        )
+        labels = list(accounts)
 
         def find(database: Database) -> Optional[float]:
+            now = self._clock.now()
+            payments, listens = (
+                table.select(peewee.fn.MIN(table.run_after)).where(*_followed_up(table, environment, labels, now))
+                for table in (PaymentRow, ListenRow)
+            )
             payment, listen = payments.scalar(database), listens.scalar(database)
             if payment is not None and payment > now + _TOO_FAR:
                 payment = now
@@ -54,9 +55,10 @@ class PollRepository(Repository):
             gap: seconds between two polls, whichever processes make them.
             beside_wait: seconds by which a poll is put off while a process waits.
         """
-        now, labels = self._clock.now(), list(accounts)
+        labels = list(accounts)
 
         def take(database: Database) -> Optional[Poll]:
+            now = self._clock.now()
             for poll in _due_payments(database, environment, labels, now):
                 known = poll.transaction_id
                 if known is not None and has_ended_for_good(database, environment, known):
@@ -85,14 +87,17 @@ class PollRepository(Repository):
             absent_at: when FedaPay said first that it does not know the reference.
             failed: it never came into being; ``pay`` may be called again under the same reference.
         """
-        now = self._clock.now()
-        changes: Dict[Any, Any] = {}
-        if poll.merchant_reference is not None:
-            changes[PaymentRow.absent_at] = absent_at
-        if failed:
-            changes.update({PaymentRow.state: PaymentState.failed, PaymentRow.updated_at: now})
-        run_after = None if again_in is None else now + again_in
-        return self._engine.write(lambda database: _reschedule(database, poll, run_after, changes=changes))
+
+        def reschedule(database: Database) -> bool:
+            now = self._clock.now()
+            changes: Dict[Any, Any] = {}
+            if poll.merchant_reference is not None:
+                changes[PaymentRow.absent_at] = absent_at
+            if failed:
+                changes.update({PaymentRow.state: PaymentState.failed, PaymentRow.updated_at: now})
+            return _reschedule(database, poll, None if again_in is None else now + again_in, changes=changes)
+
+        return self._engine.write(reschedule)
 
 
 def _followed_up(table: Any, environment: str, accounts: List[str], now: float) -> List[Any]:

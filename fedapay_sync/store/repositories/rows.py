@@ -116,16 +116,13 @@ def listen_of(row: Dict[str, Any]) -> Listen:
     )
 
 
-def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float]], state: ListenState) -> None:
+def close_listens(database: Database, rows: Sequence[Mapping[str, Any]], state: ListenState, now: float) -> None:
     """
     End listens and, in the same transaction, owe the end of those that were restored to their callback, and wake the
     waiters of other processes. Where it cannot be told from here whether the process that waited lives, the end is its
     own until its lease is over.
-
-    Args:
-        ends: the rows of the listens, and when each ends.
     """
-    if not ends:
+    if not rows:
         return
     final = "NULL"
     if state == ListenState.resolved:
@@ -133,18 +130,16 @@ def close_listens(database: Database, ends: Sequence[Tuple[Dict[str, Any], float
             "(SELECT MAX(fp_event.id) FROM fp_event WHERE entity_id = transaction_id AND is_final = 1 "
             "AND fp_event.environment = fp_listen.environment)"
         )
-    param = database.param
-    times = f"CASE id {f'WHEN {param} THEN {param} ' * len(ends)}END"
-    ids = [row["id"] for row, _ in ends]
+    param, ids = database.param, [row["id"] for row in rows]
     database.execute_sql(
-        f"UPDATE fp_listen SET state = {param}, event_id = {final}, closed_at = {times}, owner = NULL "
+        f"UPDATE fp_listen SET state = {param}, event_id = {final}, closed_at = {param}, owner = NULL "
         f"WHERE id IN {placeholders(database, ids)}",
-        [state, *(value for row, now in ends for value in (row["id"], now)), *ids],
+        [state, now, *ids],
     )
     database.notify_listeners()
     lives, is_gone = memoized(is_alive), memoized(is_dead)
     restored, left = [], []
-    for row, now in ends:
+    for row in rows:
         is_owed = row["owed"] or is_abandoned(row, now, lives) or is_gone(row["owner"])
         if not is_owed and lives(row["owner"]):
             continue
@@ -164,7 +159,7 @@ def is_abandoned(row: Mapping[str, Any], now: float, is_alive: Callable[[str], b
     return row["owner"] is None or (row["run_after"] <= now and not is_alive(row["owner"]))
 
 
-def _restored_event(row: Dict[str, Any], state: ListenState, now: float) -> NewEvent:
+def _restored_event(row: Mapping[str, Any], state: ListenState, now: float) -> NewEvent:
     key = f"{row['environment']}:{row['transaction_id']}:restored:{row['created_at']}"
     return NewEvent(
         dedup_key=hashlib.sha256(key.encode()).hexdigest(),

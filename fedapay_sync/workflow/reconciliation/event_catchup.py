@@ -62,7 +62,7 @@ class EventCatchUp:
         self._inbox = inbox
         self._confirm = confirm
         # What came before was taken in by other processes, or by none.
-        self._here_since = self._clock.now()
+        self._here_since = self._clock.monotonic()
         self._checked = False
         self._open = False
         self._every: Optional[float] = None
@@ -101,7 +101,7 @@ class EventCatchUp:
         self._open, since = self._store.event_catchup.begin(
             environment,
             accounts,
-            before=self._here_since,
+            here_for=self._clock.monotonic() - self._here_since,
             shortest=SHORTEST_OUTAGE,
             longest=LONGEST_OUTAGE,
             lease=_LEASE,

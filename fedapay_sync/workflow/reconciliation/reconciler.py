@@ -146,7 +146,7 @@ class Reconciler:
         """Make the poll that is due, if one is; seconds until the next one may be."""
         environment, keys = self._environment, self._keyring.by_account()
         due = self._store.polls.next_due(environment, keys)
-        wait = _ROUND if due is None else due - self._clock.now()
+        wait = _ROUND if due is None else due - self._store.clock.now()
         if wait > 0:
             return min(wait, _ROUND)
         gap = _GAP * random.uniform(1.0, 1.5)
@@ -185,7 +185,7 @@ class Reconciler:
 
     def _poll_again(self, poll: Poll, *, answered: bool = True, factor: float = 1.0) -> None:
         """Once more after a while, unless this was the last time."""
-        left = poll.since + WATCHED - self._clock.now()
+        left = poll.since + WATCHED - self._store.clock.now()
         if answered and left <= 0:
             log.info("%s is not looked at any more", poll.transaction_id or poll.merchant_reference)
             self._store.polls.finish(poll, again_in=None, absent_at=poll.absent_at)
@@ -203,7 +203,7 @@ class Reconciler:
             self._statuses.store_end(transaction)
 
     def _not_found(self, poll: Poll) -> None:
-        now = self._clock.now()
+        now = self._store.clock.now()
         if poll.absent_at is None or poll.absent_at > now:
             self._store.polls.finish(
                 poll, again_in=max(_ABSENT, self._policy.follow_up_interval(poll.polls)), absent_at=now

@@ -43,7 +43,6 @@ class Deadlines:
     ) -> None:
         self._environment = context.config.environment
         self._store = context.store
-        self._clock = context.clock
         self._transactions = api.transactions
         self._notifier = notifier
         self._statuses = statuses
@@ -98,7 +97,7 @@ class Deadlines:
         Another waiter, here or elsewhere, is asking, and unless its process dies its answer is ours; or the wall
         clock, by which a deadline is stored, goes a little slower than the monotonic one, by which we wait.
         """
-        return record.state == ListenState.closing or record.deadline - self._clock.now() < 1.0
+        return record.state == ListenState.closing or record.deadline - self._store.clock.now() < 1.0
 
     def _settle_one(self, polled: PolledTransaction, waiter: Waiter) -> None:
         """Another wait lasts longer: this one ends, and nothing changes for the other."""

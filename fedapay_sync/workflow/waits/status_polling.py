@@ -89,7 +89,7 @@ class StatusPolling:
         """Watch a restored listen: poll after a moment, decide at its deadline."""
         polled = self._poll_from(record.transaction_id, key, first=after)
         # A clock set back must not lengthen the wait.
-        remaining = min(max(0.0, record.deadline - self._clock.now()), record.timeout)
+        remaining = min(max(0.0, record.deadline - self._store.clock.now()), record.timeout)
         polled.due = max(polled.due, self._clock.monotonic() + remaining)
         self._deadlines.schedule(polled, None, max(remaining, after))
 
@@ -165,7 +165,7 @@ class StatusPolling:
     def _has_ended(self, polled: PolledTransaction) -> bool:
         """Look at the store, and at FedaPay if it is still open there; whether there is nothing more to poll."""
         record = self._store.listens.get(self._environment, polled.transaction_id)
-        now = self._clock.now()
+        now = self._store.clock.now()
         # From here on the payment is followed up like any other (reconciler.py).
         if record is None or not record.is_open:
             return True

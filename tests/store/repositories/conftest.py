@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.store.postgres.clock import ServerClock
 
 _numbers = itertools.count(1)
 
@@ -49,7 +50,7 @@ def make_store(db_url, clock):
     made = []
 
     def make():
-        made.append(Store(db_url, clock))
+        made.append(Store(db_url, ServerClock(clock) if db_url.startswith("postgresql:") else clock))
         return made[-1]
 
     yield make

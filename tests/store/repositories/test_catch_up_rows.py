@@ -6,9 +6,9 @@ HOUR = 3600.0
 
 
 def begin(store, clock, before=None, every=None, overlap=0.0):
-    before = clock.now() if before is None else before
+    here_for = 0.0 if before is None else clock.now() - before
     settings = {"shortest": 1200, "longest": 30 * 24 * HOUR, "lease": 600, "every": every, "overlap": overlap}
-    return store.event_catchup.begin("sandbox", ["shop"], before=before, **settings)
+    return store.event_catchup.begin("sandbox", ["shop"], here_for=here_for, **settings)
 
 
 def test_an_empty_database_had_no_outage(store, clock):
@@ -99,7 +99,7 @@ def test_a_clock_set_back_does_not_put_the_reading_off(store, clock):
     """
     start = clock.now()
     begin(store, clock, start, every=HOUR)
-    clock.wall_ahead -= 48 * HOUR
+    clock.advance(-48 * HOUR)
     owed, since = begin(store, clock, clock.now(), every=HOUR)
     assert owed and since == pytest.approx(clock.now() - HOUR, abs=5)
     store.event_catchup.finish("sandbox", done=True, again_in=1200)

@@ -6,6 +6,7 @@ import uuid
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.store_machine import HeldClock
 
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import Store
@@ -30,6 +31,7 @@ told = st.tuples(
     st.sampled_from(["sandbox", "sandbox", "live"]),
     st.booleans(),
 )
+CLOCK = HeldClock()
 #: What was there before: the state of each transaction's listen, whether it was restored, what was asked for.
 found = st.lists(
     st.tuples(
@@ -43,8 +45,8 @@ found = st.lists(
 
 
 @pytest.fixture
-def new_store(request, db_url, clock):
-    """Stores on databases of their own."""
+def new_store(request, db_url):
+    """Stores on databases of their own, whose clock stands still."""
     made = []
 
     def new():
@@ -52,7 +54,7 @@ def new_store(request, db_url, clock):
             url = db_url.replace(".db", f"{len(made)}.db")
         else:
             url = request.getfixturevalue("postgres_server").schema_url(f"t{uuid.uuid4().hex}")
-        made.append(Store(url, clock))
+        made.append(Store(url, CLOCK))
         return made[-1]
 
     yield new
@@ -126,7 +128,7 @@ def test_together_is_as_one_by_one(new_store, prepare, listen, make_event):
 
         one_by_one = [alone.events.accept(each) for each in events]
 
-        assert together.write(lambda database: accept_all(database, events)) == one_by_one
+        assert together.write(lambda database: accept_all(database, events, CLOCK.now())) == one_by_one
         assert rows(together, EVENTS) == rows(alone, EVENTS)
         assert rows(together, LISTENS) == rows(alone, LISTENS)
 
@@ -206,7 +208,7 @@ def test_more_than_fit_into_one_statement_are_all_stored(store, make_event, list
     for event in events:
         listen(store, event.entity_id, owner=None)
 
-    answers = store.write(lambda database: accept_all(database, events))
+    answers = store.write(lambda database: accept_all(database, events, store.clock.now()))
 
     assert all(answer.new for answer in answers)
     assert [row[2] for row in rows(store, LISTENS)] == ["resolved"] * len(events)

@@ -366,9 +366,9 @@ def test_what_ended_lately_is_found_and_what_ended_long_ago_is_not(store, second
     """
     for number in ("1", "2", "3"):
         listen(store, number)
-    clock.wall_ahead += 3600
+    clock.advance(3600)
     store.listens.end("sandbox", "1", "cancelled")
-    clock.wall_ahead -= 3600
+    clock.advance(-3600)
     store.listens.end("sandbox", "2", "cancelled")
     assert second.listens.ended_lately("sandbox", 5) == ["2"]
     assert second.listens.ended_lately("live", 5) == []
@@ -391,7 +391,7 @@ def test_a_clock_that_jumps_takes_nothing_from_a_living_process(store, second, l
     """
     living = new_owner()
     listen(store, owner=living)
-    clock.wall_ahead += 3600
+    clock.advance(3600)
     assert adopt(second) == []
     listen(second, owner="B", timeout=6000)
     retire(living)
