@@ -43,6 +43,7 @@ class Deadlines:
     ) -> None:
         self._environment = context.config.environment
         self._store = context.store
+        self._clock = context.clock
         self._transactions = api.transactions
         self._notifier = notifier
         self._statuses = statuses
@@ -67,9 +68,10 @@ class Deadlines:
             return
         transaction_id = polled.transaction_id
         try:
+            until = self._clock.monotonic() + GRACE
             record = self._store.listens.begin_closing(self._environment, transaction_id, GRACE)
             if record is not None:
-                self._close(record, polled)
+                self._close(record, polled, until)
             else:
                 record = self._store.listens.get(self._environment, transaction_id)
                 if record is not None and record.is_open and self._is_imminent(record):
@@ -108,13 +110,24 @@ class Deadlines:
             if not (isinstance(error, NotFound) and self._waits.settle_unfounded(polled, error)):
                 waiter.settle(unknown(waiter.id_transaction, error))
 
-    def _close(self, record: ListenRecord, polled: PolledTransaction) -> None:
-        """The decision is ours to make: final, still pending, deleted, or not to be found out."""
+    def _close(self, record: ListenRecord, polled: PolledTransaction, until: float) -> None:
+        """
+        The decision is ours to make: final, still pending, deleted, or not to be found out.
+
+        Args:
+            until: on the monotonic clock, until when no other process may take the decision.
+
+        Raises:
+            StoreError: also where this process stood still for longer than that, and was about to delete.
+        """
         environment, transaction_id = self._environment, record.transaction_id
         try:
             ended = self._statuses.check(transaction_id, polled.key)
             # FedaPay's answer took its time: a wait that was prolonged meanwhile keeps its link.
             if not ended and record.delete_at_deadline and self._is_closing(transaction_id):
+                if self._clock.monotonic() >= until:
+                    # Whoever decides by now may have said that the payment goes on.
+                    raise StoreError("Ce processus est resté arrêté trop longtemps ; l'échéance est reprise.")
                 ended = not self._delete(transaction_id, polled.key)
             if self._closed:
                 # The waiters were told that they were interrupted: the row is for the process that restores it.

@@ -303,6 +303,35 @@ def test_a_wait_prolonged_while_fedapay_is_asked_keeps_its_link(shop, emulator, 
     assert longer[0].result(10).paid
 
 
+def test_a_process_that_stood_still_at_the_deadline_deletes_nothing(
+    shop, emulator, in_thread, waiting, clock, eventually, monkeypatch, caplog
+):
+    """
+    Another decides by then, and may have told its caller that the link stays payable.
+    """
+    id_transaction = pay(shop)
+    future = in_thread(lambda: shop.finalise(id_transaction, 200, on_timeout="delete"))
+    waiting(shop, id_transaction)
+    statuses, store, taken = parts_of(shop).statuses, parts_of(shop).store, []
+    check = statuses.check
+
+    def stands_still(number, key):
+        ended = check(number, key)
+        if not taken:
+            clock.advance(31)
+            taken.append(store.listens.begin_closing("sandbox", number, 3600.0))
+        return ended
+
+    monkeypatch.setattr(statuses, "check", stands_still)
+    clock.advance(201)
+
+    eventually(lambda: "not decided, again soon" in caplog.text)
+    assert taken != [None]
+    with pytest.raises(StatusUnknown):
+        future.result(10)
+    assert calls(emulator, "DELETE", id_transaction) == []
+
+
 def test_a10_a_refused_delete_means_look_again(deaf, emulator, in_thread, waiting, clock):
     """
     A10: approved between the look and the deletion: 403, another look, paid.
