@@ -165,3 +165,40 @@ def test_a_machine_whose_clock_is_ahead_takes_no_callback_from_the_one_that_runs
     end(ahead)
     assert machine.effects() == ["right slow 1", "ahead other 1"]
     assert state(store, "slow") == ("done", 1)
+
+
+@pytest.mark.faults(row=15)
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_a_machine_frozen_before_a_callback_does_not_call_what_another_has_called(
+    machine, accept, request, eventually, database
+):
+    """
+    For longer than its lease, right after it had taken the event.
+    """
+    url = request.getfixturevalue(f"{database}_url")
+    store = accept(url, "event")
+    frozen = machine(url, "frozen", lease=1.0, freezes="before the callback")
+    assert frozen.stdout.readline() == "frozen\n"
+    living = machine(url, "living", lease=1.0)
+    eventually(lambda: state(store, "event") == ("done", 2))
+    thaw(frozen)
+    assert "taken by another process while this one stood still" in end(frozen)
+    end(living)
+    assert machine.effects() == ["living event 2"]
+
+
+@pytest.mark.faults(row=15)
+def test_a_machine_frozen_in_a_callback_is_what_event_key_is_for(machine, accept, postgres_url, eventually):
+    """
+    What no lease can prevent: the other machine calls with the same key, and the one that was frozen says so.
+    """
+    store = accept(postgres_url, "event")
+    frozen = machine(postgres_url, "frozen", lease=1.0, freezes="in the callback")
+    assert frozen.stdout.readline() == "frozen\n"
+    living = machine(postgres_url, "living", lease=1.0)
+    eventually(lambda: state(store, "event") == ("done", 2))
+    thaw(frozen)
+    assert "it ran twice" in end(frozen)
+    end(living)
+    assert machine.effects() == ["frozen event 1", "living event 2"]
+    assert state(store, "event") == ("done", 2)

@@ -122,6 +122,11 @@ class CallbackRepository(Repository):
 
         return bool(self._engine.write(extend))
 
+    def was_taken(self, work: StoredEvent) -> bool:
+        """Whether a process has taken that work since it was acquired: its count of attempts tells."""
+        query = EventRow.select(EventRow.attempts).where(EventRow.id == work.id)
+        return self._engine.read(lambda database: query.scalar(database)) not in (None, work.attempts)
+
     def mark_done(self, work: StoredEvent, owner: str, *, erase_body: bool = False) -> bool:
         """
         Mark the callback as done; false if the lease was lost, and then the row is not ours to touch.

@@ -43,16 +43,24 @@ class CallbackEnds:
 
     def _record(self, work: StoredEvent, problem: Optional[str], permanent: bool) -> None:
         if problem is None:
-            if not self._store.callbacks.mark_done(work, self._owner, erase_body=self._config.keep_bodies_days == 0):
-                log.warning("lease lost before the callback of %s ended; it may run twice", work.event_key)
+            erase = self._config.keep_bodies_days == 0
+            if not self._store.callbacks.mark_done(work, self._owner, erase_body=erase):
+                self._tell_if_taken(work)
             return
         again = None if permanent else backoff(work.attempts)
-        self._store.callbacks.retry_or_park(work, self._owner, error=problem, again_in=again)
-        if again is None:
+        if not self._store.callbacks.retry_or_park(work, self._owner, error=problem, again_in=again):
+            self._tell_if_taken(work)
+        elif again is None:
             log.error("callback of %s failed %d times and is parked: %s", work.event_key, work.attempts, problem)
         else:
             text = "callback of %s failed (attempt %d), again in %.0f s: %s"
             log.warning(text, work.event_key, work.attempts, again, problem)
+
+    def _tell_if_taken(self, work: StoredEvent) -> None:
+        # Not ours to end, for a harmless reason most often: an end that was stored while its answer was lost, a payment
+        # that was forgotten.
+        if self._store.callbacks.was_taken(work):
+            log.warning("%s was taken by another process before its callback ended here: it ran twice", work.event_key)
 
     def _park(self, work: StoredEvent) -> None:
         try:

@@ -15,6 +15,7 @@ from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
 from fedapay_sync.workflow.callbacks.ends import CallbackEnds, text_of
+from fedapay_sync.workflow.callbacks.leases import CallbackLeases, HeldWork
 from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last, is_last, longest_backoff
 from fedapay_sync.workflow.context import Context
 
@@ -61,14 +62,14 @@ class CallbackWorker:
     ) -> None:
         self._config, self._store, self._clock, self._owner = context
         self._ends = CallbackEnds(context)
-        self._lease = lease
+        self._leases = CallbackLeases(context, lease)
         self._chore = chore
         # Not at once: a script that ends soon has better things to do.
         self._chore_due = self._clock.monotonic() + _REPAIR_INTERVAL
         self._repair_due = self._clock.monotonic()
         self._handlers: Dict[str, Handler] = {}
         self._lock = threading.Condition()
-        self._running: Dict[int, StoredEvent] = {}
+        self._running: Dict[int, HeldWork] = {}
         #: Callbacks that have ended, and whose end the store could not take yet: problem, and whether it is permanent.
         self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[str], bool]] = {}
         #: The threads of the callbacks that run.
@@ -158,13 +159,13 @@ class CallbackWorker:
         beat = self._clock.monotonic()
         # What outlives the closing keeps its lease: elsewhere it would run a second time.
         while not self._has_ended or self._running:
-            self._wake.wait(min(POLL_INTERVAL, self._lease / 4))
+            self._wake.wait(min(POLL_INTERVAL, self._leases.seconds / 4))
             self._wake.clear()
             # Before the look: what was stored before we were closed, by a webhook that was answered, is called.
             closing = self._closing
             try:
                 self._record_ends_again()
-                if self._clock.monotonic() - beat > self._lease / 4:
+                if self._clock.monotonic() - beat > self._leases.seconds / 4:
                     self._extend_leases()
                     beat = self._clock.monotonic()
                 self._acquire()
@@ -186,7 +187,7 @@ class CallbackWorker:
         now = self._clock.monotonic()
         if now >= self._repair_due:
             self._repair_due = now + _REPAIR_INTERVAL
-            if self._store.callbacks.repair_after_clock_change(longest_backoff, self._lease):
+            if self._store.callbacks.repair_after_clock_change(longest_backoff, self._leases.seconds):
                 log.warning("the clock was set back: owed callbacks brought forward")
                 self._wake.set()
         if self._chore is not None and now >= self._chore_due:
@@ -199,9 +200,8 @@ class CallbackWorker:
     def _extend_leases(self) -> None:
         with self._lock:
             running = list(self._running.values())
-        for work in running:
-            if not self._store.callbacks.extend_lease(work, self._owner, self._lease):
-                log.warning("lease lost while the callback of %s runs; it may run twice", work.event_key)
+        for held in running:
+            self._leases.extend(held)
 
     def _acquire(self) -> None:
         more = True
@@ -210,29 +210,39 @@ class CallbackWorker:
                 busy = list(self._running)
             if self._has_ended or len(busy) >= CONCURRENCY:
                 return
+            until = self._leases.end()
             taken = self._store.callbacks.acquire(
                 self._owner,
                 environment=self._config.environment,
                 accounts=self._config.accounts,
                 kinds=list(self._handlers),
-                lease=self._lease,
+                lease=self._leases.seconds,
                 limit=CONCURRENCY - len(busy),
                 busy=busy,
             )
+            held = [HeldWork(work, until) for work in taken]
             with self._lock:
-                self._running.update({work.id: work for work in taken})
-            for work in taken:
-                self._submit(work)
+                self._running.update({each.work.id: each for each in held})
+            for each in held:
+                self._submit(each)
             more = bool(taken) and not self._closing
 
-    def _submit(self, work: StoredEvent) -> None:
+    def _submit(self, held: HeldWork) -> None:
+        work = held.work
         try:
-            self._pool.submit(lambda: self._call(work))
+            self._pool.submit(lambda: self._call_if_ours(held))
         except RuntimeError as error:
             # No thread to be had here, now: another process may have one.
             with self._lock:
                 self._running.pop(work.id, None)
             self._store.callbacks.retry_or_park(work, self._owner, error=f"no thread: {error}", again_in=POLL_INTERVAL)
+
+    def _call_if_ours(self, held: HeldWork) -> None:
+        if self._leases.is_ours(held):
+            self._call(held.work)
+        else:
+            with self._lock:
+                self._forget(held.work)
 
     def _call(self, work: StoredEvent) -> None:
         kind = work.name if work.source == "local" else "webhook"

@@ -1,0 +1,85 @@
+"""Leases on acquired callbacks: extended by heartbeats, and looked at before the callback is called."""
+
+import dataclasses
+
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.errors import StoreError
+from fedapay_sync.store import StoredEvent
+from fedapay_sync.workflow.context import Context
+
+log = get_logger(__name__)
+
+
+@dataclasses.dataclass
+class HeldWork:
+    """
+    Acquired work.
+
+    Attributes:
+        until: on the monotonic clock, until when no other process can have taken it.
+        lost: another process has taken it, or its lease cannot be extended.
+    """
+
+    work: StoredEvent
+    until: float
+    lost: bool = False
+
+
+class CallbackLeases:
+    """
+    The leases of one connector's callbacks.
+
+    Args:
+        seconds: how long work is ours without a heartbeat.
+    """
+
+    def __init__(self, context: Context, seconds: float) -> None:
+        self._store, self._clock, self._owner = context.store, context.clock, context.owner
+        self.seconds = seconds
+
+    def end(self) -> float:
+        """Until when what is asked for now will be ours; taken before it is asked for, so never too late."""
+        return self._clock.monotonic() + self.seconds
+
+    def extend(self, held: HeldWork) -> None:
+        """
+        The heartbeat of a callback that runs.
+
+        Raises:
+            StoreError: the database could not take it now.
+        """
+        if held.lost:
+            return
+        try:
+            if not self._extended(held) and self._store.callbacks.was_taken(held.work):
+                held.lost = True
+                log.warning("%s was taken by another process while its callback runs here", held.work.event_key)
+        except StoreError as error:
+            if not error.permanent:
+                raise
+            # Of this row only: the leases of the others are to be extended, too.
+            held.lost = True
+            log.error("the lease on %s cannot be extended: %s", held.work.event_key, error)
+
+    def is_ours(self, held: HeldWork) -> bool:
+        """
+        Whether its callback may be called. Only a process that stood still, or whose machine did, has to ask:
+        meanwhile another may have called it.
+        """
+        if self._clock.monotonic() < held.until:
+            return True
+        try:
+            if self._extended(held):
+                return True
+        except StoreError as error:
+            log.error("whether %s is still ours is not known, not calling back: %s", held.work.event_key, error)
+        else:
+            log.warning("%s was taken by another process while this one stood still", held.work.event_key)
+        return False
+
+    def _extended(self, held: HeldWork) -> bool:
+        until = self.end()
+        if not self._store.callbacks.extend_lease(held.work, self._owner, self.seconds):
+            return False
+        held.until = until
+        return True
