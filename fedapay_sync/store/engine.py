@@ -11,6 +11,7 @@ import peewee
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.concurrency.commit_listener import CommitListener
+from fedapay_sync.errors import FedapayError
 from fedapay_sync.store.backends import backend_of
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import Database
@@ -174,7 +175,10 @@ class Engine:
             try:
                 with reader.exclusive() as database:
                     yield reader.times_opened, database
-            except (peewee.PeeweeException, sqlite3.Error) as error:
+            except FedapayError:
+                raise
+            except (peewee.PeeweeException, sqlite3.Error, ValueError) as error:
+                # A text that no database can hold has no bytes either: the driver says so in Python's words.
                 raise reader.explain(error) from None
 
     @contextlib.contextmanager

@@ -209,9 +209,7 @@ class Writer:
         # Only now, after the commit, does any caller hear of it.
         for job, value, problem in results:
             if problem is not None and not isinstance(problem, FedapayError):
-                refused = refuses_row(problem)
                 problem = self.connection.explain(problem)
-                problem.permanent = refused
             job.end(value, problem)
 
     def _commit_all(self, database: Database, batch: List[Job]) -> List[_Result]:

@@ -113,9 +113,12 @@ class PostgresConnection(Connection):
     def explain(self, error: BaseException) -> StoreError:
         """The database's own words as an error that says what to do."""
         text = without_secrets(first_line_of(error), self._url)
-        otherwise = _REFUSED if refuses_row(error) else _UNREACHABLE
+        refused = refuses_row(error)
+        otherwise = _REFUSED if refused else _UNREACHABLE
         advice = next((advice for sign, advice in _ADVICE if sign in text), otherwise)
-        return StoreError(f"La base {address_of(self._url)} a échoué ({text}). Rien n'a été confirmé. {advice}")
+        return StoreError(
+            f"La base {address_of(self._url)} a échoué ({text}). Rien n'a été confirmé. {advice}", permanent=refused
+        )
 
     def _slot(self) -> _Slot:
         pid = os.getpid()

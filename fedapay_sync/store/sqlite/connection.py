@@ -16,6 +16,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.connection import Connection
+from fedapay_sync.store.database import refuses_row
 from fedapay_sync.store.migrations import EMPTIED, migrate
 from fedapay_sync.store.sqlite.database import BUSY_MS, SqliteDatabase, connect
 from fedapay_sync.store.sqlite.file_mark import FileChanging, FileMark, no_checkpoint
@@ -112,8 +113,8 @@ class SqliteConnection(Connection):
             ("disk I/O", "Le disque ou le dossier a disparu ou refuse : vérifier le stockage."),
         ):
             if sign in text:
-                return StoreError(f"La base locale a échoué ({text}). {advice}")
-        return StoreError(f"La base locale a échoué ({type(error).__name__} : {text}).")
+                return StoreError(f"La base locale a échoué ({text}). {advice}", permanent=refuses_row(error))
+        return StoreError(f"La base locale a échoué ({type(error).__name__} : {text}).", permanent=refuses_row(error))
 
     def _opened(self) -> SqliteDatabase:
         found = _identity(self._path)

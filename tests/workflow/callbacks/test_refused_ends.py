@@ -159,3 +159,14 @@ def test_what_the_database_refuses_for_good_is_told_from_what_it_cannot_do_now(s
     with pytest.raises(StoreError) as refused:
         store.write(lambda database: database.execute_sql(event))
     assert refused.value.permanent
+
+
+@pytest.mark.parametrize("text", ["half \ud83d", "zero \0"])
+def test_a_question_with_a_text_that_no_row_can_have_finds_nothing_or_is_refused(store, text):
+    """
+    SQLite can hold a zero character, PostgreSQL cannot; an error is one of ours.
+    """
+    try:
+        assert store.callbacks.parked(event_key=text) == []
+    except StoreError as error:
+        assert error.permanent
