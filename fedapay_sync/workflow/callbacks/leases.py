@@ -1,6 +1,7 @@
 """Leases on acquired callbacks: extended by heartbeats, and looked at before the callback is called."""
 
 import dataclasses
+from typing import Tuple
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
@@ -16,12 +17,13 @@ class HeldWork:
     Acquired work.
 
     Attributes:
-        until: on the monotonic clock, until when no other process can have taken it.
+        until: until when no other process can have taken it, on the monotonic clock and on the wall clock. While a
+            machine sleeps the first may stand still, and the second may be set: it is over when one of them says so.
         lost: another process has taken it, or its lease cannot be extended.
     """
 
     work: StoredEvent
-    until: float
+    until: Tuple[float, float]
     lost: bool = False
 
 
@@ -37,9 +39,9 @@ class CallbackLeases:
         self._store, self._clock, self._owner = context.store, context.clock, context.owner
         self.seconds = seconds
 
-    def end(self) -> float:
+    def end(self) -> Tuple[float, float]:
         """Until when what is asked for now will be ours; taken before it is asked for, so never too late."""
-        return self._clock.monotonic() + self.seconds
+        return self._clock.monotonic() + self.seconds, self._clock.now() + self.seconds
 
     def extend(self, held: HeldWork) -> None:
         """
@@ -66,7 +68,8 @@ class CallbackLeases:
         Whether its callback may be called. Only a process that stood still, or whose machine did, has to ask:
         meanwhile another may have called it.
         """
-        if self._clock.monotonic() < held.until:
+        monotonic, wall = held.until
+        if self._clock.monotonic() < monotonic and self._clock.now() < wall:
             return True
         try:
             if self._extended(held):

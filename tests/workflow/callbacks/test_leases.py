@@ -72,9 +72,13 @@ def test_in_time_the_store_is_not_asked(store, leases, taken):
     assert leases.is_ours(held)
 
 
-def test_late_and_taken_by_another_it_is_not_ours(store, leases, taken, clock, caplog):
+@pytest.mark.parametrize("which", ["ahead", "wall_ahead"])
+def test_late_and_taken_by_another_it_is_not_ours(store, leases, taken, clock, caplog, which):
+    """
+    A process that was stopped sees it on both clocks, a machine that slept perhaps on its wall clock only.
+    """
     held = HeldWork(taken, leases.end())
-    clock.advance(LEASE + 1)
+    setattr(clock, which, LEASE + 1)
     assert [work.attempts for work in acquire(store, "B")] == [2]
     assert not leases.is_ours(held)
     assert "taken by another process" in caplog.text
