@@ -36,7 +36,19 @@ class Database(peewee.Database, abc.ABC):
 
     @abc.abstractmethod
     def transact(self, work: Callable[["Database"], T], *, creates_tables: bool = False) -> T:
-        """The result of that work, committed; or nothing of it."""
+        """
+        The result of that work, committed; or nothing of it.
+
+        Args:
+            creates_tables: the tables may be missing, or of an earlier version.
+
+        Raises:
+            StoreError: a newer version has made of them what this one cannot work with.
+        """
+
+    @abc.abstractmethod
+    def lock_out_writers(self) -> None:
+        """Let no other connection write until this transaction is over."""
 
     @abc.abstractmethod
     def notify_listeners(self) -> None:

@@ -1,17 +1,22 @@
 """Migrations: from the tables of an earlier version to those of this one, in one transaction."""
 
-from typing import Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import peewee
 
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.tables import SCHEMA_VERSION, TABLES, MetaRow
+from fedapay_sync.store.tables import COMPATIBLE_FROM, SCHEMA_VERSION, TABLES, MetaRow
+
+log = get_logger(__name__)
 
 EMPTIED = (
     "La base a été vidée pendant que ce programme tournait. Remettre une copie en place, ou redémarrer le programme "
     "pour repartir d'une base neuve."
 )
+#: What every transaction that writes begins with, its row for ``check_compatible``.
+COMPATIBILITY = "SELECT schema_version, compatible_from FROM fp_meta"
 #: What leads to each version from the one before: statements that every database accepts. New tables and indexes are
 #: not among them, those are made wherever they are missing.
 STEPS: Tuple[Tuple[int, Sequence[str]], ...] = (
@@ -43,39 +48,63 @@ STEPS: Tuple[Tuple[int, Sequence[str]], ...] = (
             "WHERE fp_payment.environment = fp_event.environment AND fp_payment.transaction_id = fp_event.entity_id)",
         ),
     ),
+    (5, ("ALTER TABLE fp_meta ADD COLUMN compatible_from INTEGER NOT NULL DEFAULT 0",)),
 )
 
 
 def migrate(database: Database, *, again: bool = False) -> None:
     """
-    Make the tables, or lead those that are there to the present version, inside the caller's transaction.
+    Make the tables, or lead those that are there to the present version, inside the caller's transaction. Those of a
+    newer version stay as they are.
 
     Args:
         again: this process has had the database open before.
 
     Raises:
-        StoreError: the tables were made by a newer version of this package, or were there before and are gone.
+        StoreError: a newer version has made tables that this one cannot work with, or the tables are gone.
     """
     stored = _stored_version(database)
     if stored is None and again:
         # New ones, made in silence, would hide that what was confirmed is lost.
         raise StoreError(EMPTIED)
-    if stored is not None and stored > SCHEMA_VERSION:
-        raise StoreError(
-            f"La base a été écrite par une version plus récente de fedapay_sync (schéma {stored}, celui-ci connaît "
-            f"{SCHEMA_VERSION}). Mettre fedapay_sync à jour, ou donner une autre base."
-        )
+    if stored is not None and stored >= SCHEMA_VERSION:
+        check_compatible(database.execute_sql(COMPATIBILITY).fetchone())
+        return
     if stored is not None:
+        # Programs that have it open go on writing. Without this, they and we would each wait for a table of the other.
+        database.lock_out_writers()
+        log.warning(
+            "the database goes from schema %d to %d; programs made for a schema before %d can no longer use it",
+            stored, SCHEMA_VERSION, COMPATIBLE_FROM,
+        )  # fmt: skip
         for version, statements in STEPS:
             for statement in statements if version > stored else ():
                 database.execute_sql(statement)
-    if stored != SCHEMA_VERSION:
-        for table in TABLES:
-            peewee.SchemaManager(table, database).create_all(safe=True)
-    if stored is None:
-        MetaRow.insert(schema_version=SCHEMA_VERSION).execute(database)
-    elif stored < SCHEMA_VERSION:
-        MetaRow.update(schema_version=SCHEMA_VERSION).execute(database)
+    for table in TABLES:
+        peewee.SchemaManager(table, database).create_all(safe=True)
+    write = MetaRow.insert if stored is None else MetaRow.update
+    write(schema_version=SCHEMA_VERSION, compatible_from=COMPATIBLE_FROM).execute(database)
+
+
+def check_compatible(row: Optional[Sequence[Any]]) -> None:
+    """
+    Asked at the start and in each transaction: a newer version may come while this one runs.
+
+    Args:
+        row: what ``COMPATIBILITY`` gives.
+
+    Raises:
+        StoreError: this version cannot work with those tables any more.
+    """
+    if row is None:
+        raise StoreError(EMPTIED)
+    stored, compatible_from = row
+    if compatible_from > SCHEMA_VERSION:
+        raise StoreError(
+            f"La base a été écrite par une version plus récente de fedapay_sync (schéma {stored}, utilisable à partir "
+            f"du schéma {compatible_from} ; celui-ci connaît {SCHEMA_VERSION}). Mettre fedapay_sync à jour et "
+            "redémarrer ce programme, ou donner une autre base."
+        )
 
 
 def _stored_version(database: Database) -> Optional[int]:

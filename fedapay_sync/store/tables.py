@@ -18,7 +18,11 @@ from fedapay_sync.store.states import (
     literals,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+#: The oldest schema whose programs can work with these tables: an older one refuses them. Until 1.0.0 that is the
+#: present one. From then on it stays where it is as long as steps only add: tables, indexes, columns that may be left
+#: out of an INSERT and need not be read, with no other meaning for what is there.
+COMPATIBLE_FROM = 5
 
 
 class Table(peewee.Model):
@@ -196,6 +200,8 @@ class MetaRow(Table):
     """The version of these tables, in one row."""
 
     schema_version = peewee.IntegerField()
+    # The oldest version that can still work with them.
+    compatible_from = peewee.IntegerField()
 
     class Meta:
         """Where the rows live."""

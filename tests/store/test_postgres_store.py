@@ -120,7 +120,7 @@ def test_many_that_start_at_once_make_the_tables_once(make_store):
 
 
 def test_a_database_of_a_newer_version_is_refused_each_time(store, make_store):
-    store.write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99"))
+    store.write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99, compatible_from = 99"))
     for newer in (make_store(), make_store()):
         with pytest.raises(StoreError, match="plus récente"):
             remember(newer)

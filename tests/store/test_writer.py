@@ -390,7 +390,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(store, path):
     """
     Each time, not only the first.
     """
-    store.write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99"))
+    store.write(lambda database: database.execute_sql("UPDATE fp_meta SET schema_version = 99, compatible_from = 99"))
     store.close()
     newer = Store(f"sqlite:///{path}")
     for _ in range(3):

@@ -2,13 +2,14 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, TypeVar
+from typing import Any, Callable, Iterator, Optional, Sequence, TypeVar
 
 import peewee
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.errors import ConfigError
 from fedapay_sync.store.database import ConnectionLost, Database
+from fedapay_sync.store.migrations import COMPATIBILITY, check_compatible
 from fedapay_sync.store.postgres.clock import ServerClock
 from fedapay_sync.store.postgres.driver import is_alive, wait
 
@@ -18,6 +19,9 @@ T = TypeVar("T")
 CHANNEL = "fedapay_sync"
 #: The advisory lock under which the tables are made, so that processes that start together make them once.
 _CREATION_LOCK = 0x0FED_A9A4
+#: What one transaction that writes has at a time, in whichever process.
+_TURN = "LOCK TABLE fp_meta IN EXCLUSIVE MODE"
+_TIME = "extract(epoch FROM clock_timestamp())::float8"
 #: What PostgreSQL itself gives up after, in milliseconds: before the callers that wait for us give up.
 _STATEMENT_MS = 8_000
 _LOCK_MS = 7_000
@@ -75,17 +79,16 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
         if self._durably is None:
             lax = self.execute_sql("SELECT current_setting('synchronous_commit') = 'off'").fetchone()[0]
             self._durably = "SET LOCAL synchronous_commit = on;" if lax else ""
-        lock = (
-            f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})"
-            if creates_tables
-            else "LOCK TABLE fp_meta IN EXCLUSIVE MODE"
-        )
+        lock = f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})" if creates_tables else _TURN
         try:
             # LOCAL and in one message: through a pooler the next transaction may have another connection.
-            self._begin(
+            found = self._begin(
                 f"BEGIN; SET LOCAL statement_timeout = {_STATEMENT_MS}; SET LOCAL lock_timeout = {_LOCK_MS};"
-                f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}; {self._durably} {lock}"
+                f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}; {self._durably} {lock}",
+                "" if creates_tables else COMPATIBILITY,
             )
+            if not creates_tables:
+                check_compatible(found)
             value = work(self)
             if self.execute_sql("COMMIT").statusmessage != "COMMIT":
                 raise peewee.OperationalError("the transaction was rolled back")
@@ -98,6 +101,10 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
                     raise ConnectionLost(first_line_of(error)) from None
             raise
 
+    def lock_out_writers(self) -> None:
+        """Let no other connection write until this transaction is over."""
+        self.execute_sql(_TURN)
+
     @contextlib.contextmanager
     def read_only(self) -> Iterator[None]:
         """A transaction that only reads, so that the limit of its statements is its own. An error leaves it open."""
@@ -105,13 +112,14 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
         yield
         self.execute_sql("COMMIT")
 
-    def _begin(self, statements: str) -> None:
-        if self._clock is None:
-            self.execute_sql(statements)
-            return
+    def _begin(self, statements: str, question: str = "") -> Optional[Sequence[Any]]:
+        """Begin a transaction; the row that the question finds in it, if any."""
         # In the same message, which costs no journey; last, so that the time is that after the wait for the lock.
-        cursor = self.execute_sql(f"{statements}; SELECT extract(epoch FROM clock_timestamp())::float8")
-        self._clock.hear(cursor.fetchone()[0])
+        asked = f", found.* FROM (SELECT 1) AS always LEFT JOIN ({question}) AS found ON true" if question else ""
+        server_time, *found = self.execute_sql(f"{statements}; SELECT {_TIME}{asked}").fetchone()
+        if self._clock is not None:
+            self._clock.hear(server_time)
+        return found if any(each is not None for each in found) else None
 
     def notify_listeners(self) -> None:
         """Wake the listeners of other processes, with the commit. Said twice in a transaction, it is heard once."""

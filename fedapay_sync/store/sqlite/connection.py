@@ -153,7 +153,8 @@ class SqliteConnection(Connection):
                 self._database, self._file, self._pid = connect(self._path), found, os.getpid()
                 _open[id(self)] = self
             if self._process_lock is not None:
-                self._database.transact(lambda database: migrate(database, again=self.times_opened > 0))
+                again = self.times_opened > 0
+                self._database.transact(lambda database: migrate(database, again=again), creates_tables=True)
             self.times_opened += 1
             self._logs = _logs(self._path)
         return self._database

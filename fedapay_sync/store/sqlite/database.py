@@ -12,6 +12,7 @@ import peewee
 
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.database import Database
+from fedapay_sync.store.migrations import COMPATIBILITY, check_compatible
 from fedapay_sync.store.sqlite.lockfile import HAS_LOCKS
 
 T = TypeVar("T")
@@ -34,6 +35,8 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
         self.execute_sql("BEGIN IMMEDIATE")
         changes = connection.total_changes
         try:
+            if not creates_tables:
+                check_compatible(self.execute_sql(COMPATIBILITY).fetchone())
             value = work(self)
             if connection.total_changes != changes and not connection.execute(_COUNT).rowcount:
                 connection.execute(_BEGIN_COUNT)
@@ -44,6 +47,9 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    def lock_out_writers(self) -> None:
+        """Nothing to do: there is one transaction that writes at a time."""
 
     def notify_listeners(self) -> None:
         """Nothing to say: others see the commit itself."""

@@ -1,7 +1,10 @@
 """Two stores on one database, as two processes have them, and events to put into them."""
 
+import contextlib
 import hashlib
 import itertools
+import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +46,27 @@ def make_event():
 @pytest.fixture(params=["sqlite", "postgres"])
 def db_url(request):
     return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+def written_by(db_url):
+    """Make the database as an earlier version of the schema has left it, with these rows."""
+
+    def write(version, rows):
+        dialect = "sqlite" if db_url.startswith("sqlite") else "postgres"
+        schema = Path(__file__).with_name(f"schema_{version}_{dialect}.sql").read_text(encoding="utf-8")
+        if dialect == "sqlite":
+            path = Path(db_url[len("sqlite:///") :])
+            path.parent.mkdir(mode=0o700)
+            path.touch(mode=0o600)
+            with contextlib.closing(sqlite3.connect(path)) as database:
+                database.executescript(schema + ";".join(rows))
+            return
+        psycopg2 = pytest.importorskip("psycopg2")
+        with contextlib.closing(psycopg2.connect(db_url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(schema + ";".join(rows))
+
+    return write
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """From version 3, whose names and keys said what an event is, on both databases."""
 
-import sqlite3
-from pathlib import Path
-
 import pytest
 
 from fedapay_sync.store.states import EventKind
@@ -31,23 +28,9 @@ ROWS = [
 
 
 @pytest.fixture
-def version_3(db_url):
+def version_3(written_by):
     """The database as version 3 has left it."""
-    dialect = "sqlite" if db_url.startswith("sqlite") else "postgres"
-    schema = Path(__file__).with_name(f"schema_3_{dialect}.sql").read_text(encoding="utf-8")
-    if dialect == "sqlite":
-        path = Path(db_url[len("sqlite:///") :])
-        path.parent.mkdir(mode=0o700)
-        path.touch(mode=0o600)
-        database = sqlite3.connect(path)
-        database.executescript(schema + ";".join(ROWS))
-        database.close()
-        return
-    psycopg2 = pytest.importorskip("psycopg2")
-    connection = psycopg2.connect(db_url)
-    with connection, connection.cursor() as cursor:
-        cursor.execute(schema + ";".join(ROWS))
-    connection.close()
+    written_by(3, ROWS)
 
 
 def test_version_3_is_led_over(version_3, make_store, make_event):

@@ -30,7 +30,7 @@ def migrate_and_die(database):
     migrate(database)
     os.kill(os.getpid(), signal.SIGKILL)
 
-connect(pathlib.Path(sys.argv[1])).transact(migrate_and_die)
+connect(pathlib.Path(sys.argv[1])).transact(migrate_and_die, creates_tables=True)
 """
 
 
