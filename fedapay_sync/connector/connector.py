@@ -18,6 +18,7 @@ from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.common.masking import mask
+from fedapay_sync.concurrency.forked_child import before_child_exit
 from fedapay_sync.connector.per_process import PerProcess
 from fedapay_sync.enums import EventFutureStatus, OnTimeout
 from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
@@ -713,6 +714,7 @@ def living(api_url: str) -> List[Connector]:
     return [each for each in list(_living) if each._config.api_url == api_url]
 
 
+@before_child_exit
 @atexit.register
 def _close_at_exit() -> None:
     for connector in list(_living):

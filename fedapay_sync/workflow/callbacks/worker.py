@@ -11,6 +11,7 @@ import threading
 from typing import Any, Callable, Collection, Dict, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.concurrency.forked_child import forked_child_ends
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
@@ -254,7 +255,8 @@ class CallbackWorker:
                 # One that takes its process down each time would do so for ever.
                 raise RuntimeError("every attempt ended with the process that made it")
             handler = self._handlers[kind]
-            returned = handler(work)
+            with forked_child_ends():
+                returned = handler(work)
             if inspect.isawaitable(returned):
                 close = getattr(returned, "close", None)
                 if close is not None:

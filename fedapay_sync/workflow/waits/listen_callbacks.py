@@ -3,6 +3,7 @@
 import functools
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.concurrency.forked_child import forked_child_ends
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound
@@ -56,7 +57,8 @@ class ListenCallbacks:
                 self._call_when_known(waiter, callback)
                 continue
             try:
-                callback(verdict)
+                with forked_child_ends():
+                    callback(verdict)
             except BaseException as error:  # edge of a thread: one program's mistake must not cost the others theirs
                 log.error(
                     "callback of the wait for %s failed: %s: %s", waiter.id_transaction, type(error).__name__, error
