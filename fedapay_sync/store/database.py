@@ -3,7 +3,7 @@
 import abc
 import logging
 from pathlib import Path
-from typing import Callable, TypeVar
+from typing import Callable, Optional, TypeVar
 
 import peewee
 
@@ -66,6 +66,15 @@ class Database(peewee.Database, abc.ABC):
         Raises:
             ConfigError: the file is there already or cannot be written, or the database is none that is a file.
         """
+
+    def maintain(self) -> Optional[float]:
+        """
+        Housekeeping between two transactions of the connection that writes.
+
+        Returns:
+            Seconds until it is to be done again; None: after the next transaction.
+        """
+        return None
 
     @abc.abstractmethod
     def has_tables(self) -> bool:

@@ -104,6 +104,8 @@ class Writer:
         self._jobs: queue.SimpleQueue[Optional[Job]] = queue.SimpleQueue()
         self._closing = False
         self._ended = False
+        # Until the database wants housekeeping, in seconds, if it does without a transaction.
+        self._maintained_in: Optional[float] = None
         self._thread = threading.Thread(target=self._run, name="fedapay-writer", daemon=True)
         try:
             self._thread.start()
@@ -169,16 +171,19 @@ class Writer:
     def _run(self) -> None:
         while not (self._closing and self._jobs.empty()):
             batch = self._next_batch()
-            if batch:
+            if batch or self._maintained_in is not None:
                 self._work(batch)
         self.connection.close()
         self._ended = True
         self._refuse_rest()
 
     def _next_batch(self) -> List[Job]:
-        """What is waiting; nothing where it was only to be seen that we are asked to end."""
+        """What is waiting; nothing where we are asked to end, or the database wants housekeeping."""
         jobs: List[Job] = []
-        job = self._jobs.get()
+        try:
+            job = self._jobs.get(timeout=self._maintained_in)
+        except queue.Empty:
+            return jobs
         while job is not None:
             jobs.append(job)
             if len(jobs) >= _BATCH:
@@ -199,9 +204,11 @@ class Writer:
 
     def _work(self, batch: List[Job]) -> None:
         results: List[_Result]
+        self._maintained_in = None
         try:
             with self.connection.exclusive() as database:
                 results = self._commit_all(database, batch)
+                self._maintained_in = database.maintain()
         except Exception as error:  # edge of a thread: every caller hears of it, and the thread lives on
             results = [(job, None, error) for job in batch]
         if any(_breaks(problem) for _, _, problem in results):

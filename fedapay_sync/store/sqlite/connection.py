@@ -22,6 +22,7 @@ from fedapay_sync.store.sqlite.database import BUSY_MS, SqliteDatabase, connect
 from fedapay_sync.store.sqlite.file_mark import FileChanging, FileMark, no_checkpoint
 from fedapay_sync.store.sqlite.files import opening
 from fedapay_sync.store.sqlite.lockfile import HAS_LOCKS, ProcessLock
+from fedapay_sync.store.sqlite.wal import WalLimiter
 
 log = get_logger(__name__)
 
@@ -58,6 +59,7 @@ class SqliteConnection(Connection):
         self._beside = beside
         self._process_lock = ProcessLock(path) if writes else None
         self._mark = FileMark(path, self._process_lock) if self._process_lock is not None and HAS_LOCKS else None
+        self._wal = WalLimiter(path) if writes else None
         self._in_use = threading.Lock()
         self._database: Optional[SqliteDatabase] = None
         self._pid = 0
@@ -152,6 +154,7 @@ class SqliteConnection(Connection):
                     )
                 self._database, self._file, self._pid = connect(self._path), found, os.getpid()
                 _open[id(self)] = self
+            self._database.wal = self._wal
             if self._process_lock is not None:
                 again = self.times_opened > 0
                 self._database.transact(lambda database: migrate(database, again=again), creates_tables=True)

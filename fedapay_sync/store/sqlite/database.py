@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
-from typing import Callable, TypeVar
+from typing import Callable, Optional, TypeVar
 
 import peewee
 
@@ -14,6 +14,7 @@ from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.migrations import COMPATIBILITY, check_compatible
 from fedapay_sync.store.sqlite.lockfile import HAS_LOCKS
+from fedapay_sync.store.sqlite.wal import WalLimiter
 
 T = TypeVar("T")
 
@@ -27,6 +28,9 @@ _BEGIN_COUNT = f"INSERT INTO sqlite_sequence (name, seq) VALUES ('{COUNTER}', 1)
 
 class SqliteDatabase(peewee.SqliteDatabase, Database):
     """One connection to an SQLite file."""
+
+    #: What keeps the -wal short, on the connection that writes.
+    wal: Optional[WalLimiter] = None
 
     def transact(self, work: Callable[[Database], T], *, creates_tables: bool = False) -> T:
         """The result of that work, committed; or nothing of it."""
@@ -89,6 +93,10 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
         except BaseException:
             path.unlink()
             raise
+
+    def maintain(self) -> Optional[float]:
+        """Keep the -wal short."""
+        return self.wal.limit(self.execute_sql, BUSY_MS) if self.wal is not None else None
 
     def has_tables(self) -> bool:
         """Whether the last of the tables is there, and so all of them."""
