@@ -22,6 +22,8 @@ FULL_LOOKUP_INTERVAL = 2.0
 #: An end is stamped a little before other connections can see it, and by clocks that may differ; in seconds. What this
 #: does not allow for is found by the full lookup.
 _MARGIN = 2.0
+#: The heap of timers is rid of cancelled ones when it has so many, or twice as many as were left the last time.
+_FULL = 1000
 
 
 class Subscriber(Protocol):
@@ -41,7 +43,7 @@ class TimerHandle:
         self.pool = pool
 
     def cancel(self) -> None:
-        """Never run it. The entry stays in the heap until it is due, and costs nothing but its place."""
+        """Never run it. The entry stays in the heap until it is due, or until cancelled ones are most of the heap."""
         self.action = None
 
 
@@ -74,6 +76,7 @@ class Notifier:
         self._subscribers: Dict[str, Tuple[Subscriber, ...]] = {}
         self._fresh: Set[str] = set()
         self._timers: List[Tuple[float, int, TimerHandle]] = []
+        self._full = _FULL
         self._order = itertools.count()
         self._pool = DaemonThreadPool("fedapay-timer", 4)
         self._thread: Optional[threading.Thread] = None
@@ -121,6 +124,11 @@ class Notifier:
             if self._closing:
                 return timer
             entry = (self._clock.monotonic() + seconds, next(self._order), timer)
+            if len(self._timers) >= self._full:
+                # Waits end long before their deadlines: those would stay for hours, or days.
+                self._timers = [each for each in self._timers if each[2].action is not None]
+                heapq.heapify(self._timers)
+                self._full = max(_FULL, 2 * len(self._timers))
             heapq.heappush(self._timers, entry)
             is_next = self._timers[0] is entry
             self._start()

@@ -259,6 +259,21 @@ def test_a_timer_called_off_does_not_come(notifier):
     assert came == []
 
 
+def test_timers_called_off_do_not_gather_until_they_are_due(notifier):
+    """
+    Waits with a deadline in a week end within the hour; what is still to come stays.
+    """
+    came, done = [], threading.Event()
+    for number in range(20_000):
+        if number % 2_000 == 0:
+            notifier.call_later(0.3, lambda number=number: came.append(number), DaemonThreadPool("one", 1))
+        notifier.call_later(7 * 86400, done.set).cancel()
+    assert len(notifier._timers) < 2_000
+    notifier.call_later(0.5, done.set)
+    assert done.wait(5)
+    assert sorted(came) == list(range(0, 20_000, 2_000))
+
+
 @pytest.mark.parametrize("problem", [ValueError, SystemExit, KeyboardInterrupt])
 def test_an_action_that_fails_costs_the_others_nothing(notifier, problem):
     """
