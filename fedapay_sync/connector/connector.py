@@ -573,6 +573,7 @@ class Connector:
 
         Les clés des événements restent pour toujours : répété après des années, un événement est encore reconnu. Ce
         que FedaPay peut encore changer (moins de trois jours), ce qui est dû et ce qui est mis de côté restent aussi.
+        La place libérée est rendue au disque, par petits morceaux (PostgreSQL le fait de lui-même).
 
         Args:
             older_than_days: âge en jours, 0 ou plus.

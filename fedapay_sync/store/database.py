@@ -76,6 +76,16 @@ class Database(peewee.Database, abc.ABC):
         """
         return None
 
+    def prepare_reclaim(self) -> None:
+        """Make ``reclaim`` possible where it is not yet. To be called without a transaction."""
+
+    def reclaim(self) -> bool:
+        """
+        Give a piece of what deleted rows have left free back to the disk; true if there is more. Nothing on a server:
+        PostgreSQL's autovacuum makes the place free for other rows by itself.
+        """
+        return False
+
     @abc.abstractmethod
     def has_tables(self) -> bool:
         """Whether the last of the tables is there, and so all of them."""

@@ -146,6 +146,24 @@ class Engine:
         with self._reading() as (_, database):
             return query(database)
 
+    def reclaim_space(self) -> None:
+        """
+        Give back to the disk what deleted rows have left free, in small pieces: webhooks get their turn in between.
+
+        Raises:
+            StoreError: the disk is full, or another program keeps the database locked. What was deleted is.
+        """
+        with self._in_use() as (writer, _):
+            # It makes the tables.
+            writer.run(lambda database: None)
+            try:
+                with writer.connection.exclusive() as database:
+                    database.prepare_reclaim()
+            except (peewee.PeeweeException, sqlite3.Error) as error:
+                raise writer.connection.explain(error) from None
+            while writer.run(lambda database: database.reclaim()):
+                pass
+
     def backup(self, path: Path) -> None:
         """
         Write all that is committed at this moment into that new file; others go on writing meanwhile.

@@ -39,6 +39,7 @@ class RetentionRepository(Repository):
         Delete listens and payments that ended so many seconds ago, and erase the bodies of events done with before.
 
         Not what is parked, or fails and is tried again: its callback still needs its body. Not what may still change.
+        The space that becomes free is given back to the disk.
         """
         now = self._clock.now()
         cutoff, settled = now - older_than, now - max(older_than, _SETTLED)
@@ -62,7 +63,9 @@ class RetentionRepository(Repository):
             )
             .limit(_BATCH)
         )
-        return Purged(self._delete(ListenRow, ended), self._delete(PaymentRow, over), bodies)
+        purged = Purged(self._delete(ListenRow, ended), self._delete(PaymentRow, over), bodies)
+        self._engine.reclaim_space()
+        return purged
 
     def erase_payment(self, environment: str, payment: str, accounts: Optional[Sequence[str]] = None) -> Erased:
         """
@@ -100,7 +103,9 @@ class RetentionRepository(Repository):
             events, kept = (list(each.tuples().execute(database)) for each in (every, every.where(has_body)))
             return Erased(bool(rows or events), bodies, len(kept))
 
-        return self._engine.write(erase)
+        erased = self._engine.write(erase)
+        self._engine.reclaim_space()
+        return erased
 
     def _last_event(self) -> int:
         query = EventRow.select(peewee.fn.MAX(EventRow.id))

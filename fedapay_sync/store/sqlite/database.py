@@ -10,11 +10,14 @@ from typing import Callable, Optional, TypeVar
 
 import peewee
 
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.migrations import COMPATIBILITY, check_compatible
 from fedapay_sync.store.sqlite.lockfile import HAS_LOCKS
 from fedapay_sync.store.sqlite.wal import WalLimiter
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -24,6 +27,12 @@ BUSY_MS = 10_000
 COUNTER = "fp_transactions"
 _COUNT = f"UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{COUNTER}'"
 _BEGIN_COUNT = f"INSERT INTO sqlite_sequence (name, seq) VALUES ('{COUNTER}', 1)"
+#: Free pages are given back when asked for: at each commit would cost each commit.
+_INCREMENTAL = 2
+#: Pages that are given back in one transaction.
+_PIECE = 500
+#: An old file is written anew for so many free pages at least, and up to so many bytes.
+_WORTH_IT, _LARGE = 256, 100 * 1024 * 1024
 
 
 class SqliteDatabase(peewee.SqliteDatabase, Database):
@@ -60,7 +69,7 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
 
     def data_version(self) -> object:
         """What changes when another connection has committed."""
-        return int(self.execute_sql("PRAGMA data_version").fetchone()[0])
+        return self._pragma("data_version")
 
     def copy_to(self, path: Path) -> None:
         """
@@ -98,6 +107,34 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
         """Keep the -wal short."""
         return self.wal.limit(self.execute_sql, BUSY_MS) if self.wal is not None else None
 
+    def prepare_reclaim(self) -> None:
+        """Write a file anew, once, that was made before files could give pages back; not a very large one."""
+        free, pages = self._pragma("freelist_count"), self._pragma("page_count")
+        if self._pragma("auto_vacuum") == _INCREMENTAL or free < _WORTH_IT:
+            return
+        size = pages * self._pragma("page_size")
+        if size > _LARGE:
+            # It would hold webhooks up for longer than FedaPay waits.
+            log.warning(
+                "%d of %d MB are free in the database and stay in its file; to give them back, stop all programs and "
+                "run: sqlite3 FILE 'PRAGMA auto_vacuum = 2; VACUUM'",
+                size * free / pages / 1e6, size / 1e6,
+            )  # fmt: skip
+            return
+        self.execute_sql(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
+        self.execute_sql("VACUUM")
+
+    def reclaim(self) -> bool:
+        """Give some free pages back; true if there are more."""
+        if self._pragma("auto_vacuum") == _INCREMENTAL and self._pragma("freelist_count"):
+            # To its end: a page goes with each step.
+            self.execute_sql(f"PRAGMA incremental_vacuum({_PIECE})").fetchall()
+            return self._pragma("freelist_count") > 0
+        return False
+
+    def _pragma(self, name: str) -> int:
+        return int(self.execute_sql(f"PRAGMA {name}").fetchone()[0])
+
     def has_tables(self) -> bool:
         """Whether the last of the tables is there, and so all of them."""
         return bool(self.execute_sql("SELECT 1 FROM sqlite_master WHERE name = 'fp_meta'").fetchall())
@@ -110,6 +147,8 @@ def connect(path: Path) -> SqliteDatabase:
     It may move between threads (its holder serialises its use), and opens no transaction by itself.
     """
     journal = "WAL" if HAS_LOCKS or not _has_wal_reset_defect() else "TRUNCATE"
+    # Before anything is in it: later it takes a VACUUM, and to say it again would be to write.
+    made_new = [("auto_vacuum", _INCREMENTAL)] if path.exists() and not os.path.getsize(path) else []
     database = SqliteDatabase(
         # mode=rw: a file that vanished this instant is not made anew.
         f"{path.as_uri()}?mode=rw",
@@ -117,6 +156,7 @@ def connect(path: Path) -> SqliteDatabase:
         pragmas=[
             # First, so that the others wait too.
             ("busy_timeout", BUSY_MS),
+            *made_new,
             ("journal_mode", journal),
             ("synchronous", "FULL"),
             ("foreign_keys", 1),
