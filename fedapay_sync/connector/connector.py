@@ -171,6 +171,7 @@ class Connector:
             AmountMismatch: FedaPay a créé la transaction avec un autre montant ou une autre devise.
             OutcomeUnknown: la réponse s'est perdue ; rappeler ``pay`` avec la même référence.
             ApiError: FedaPay a refusé. ``error.id_transaction`` est donné si la transaction existe déjà.
+            StoreError: la base n'a pas répondu ; rappeler ``pay`` avec la même référence.
 
         Example:
             >>> paiement = connector.pay(setup, client, 1000, merchant_reference="CMD-17")
@@ -202,6 +203,7 @@ class Connector:
         Raises:
             NotFound: FedaPay ne la connaît pas.
             ReferenceTaken: la référence ou la transaction appartient déjà à un autre paiement de cette base.
+            StoreError: la base n'a pas répondu ; rien n'est décidé, recommencer.
         """
         return self._started_runtime().decisions.adopt(merchant_reference, id_transaction, api_key)
 
@@ -213,6 +215,7 @@ class Connector:
 
         Raises:
             InvalidArgument: cette base n'a pas demandé ce paiement, ou rien n'en est suspect.
+            StoreError: la base n'a pas répondu ; rien n'est décidé, recommencer.
         """
         self._started_runtime().decisions.accept(id_transaction)
 
@@ -221,6 +224,7 @@ class Connector:
         Cesse de suivre une transaction : ce qu'un émulateur vidé a laissé, par exemple. Faux s'il n'y avait rien.
 
         Ses attentes finissent par ``CANCELLED``. Les événements que FedaPay a envoyés restent, et restent dus.
+        ``StoreError`` si la base n'a pas répondu : recommencer.
         """
         return self._started_runtime().decisions.forget(id_transaction)
 
@@ -240,6 +244,7 @@ class Connector:
             NotFound: ni cette base ni FedaPay ne connaissent cette transaction.
             StatusUnknown: FedaPay ne répond pas ; montrer « paiement en cours de vérification ».
             AmountMismatch: payé, mais ni le montant ni la devise demandés.
+            StoreError: la base n'a pas répondu ; montrer la même chose.
 
         Example:
             >>> connector.returned({"id": str(paiement.id_transaction), "status": "approved"}).paid
@@ -256,6 +261,7 @@ class Connector:
         Raises:
             NotFound: FedaPay ne connaît pas cette transaction.
             TransportError: FedaPay n'a pas répondu.
+            StoreError: la base n'a pas répondu ; rappeler plus tard.
         """
         return self._started_runtime().statuses.read(id_transaction, api_key)
 
@@ -274,6 +280,7 @@ class Connector:
 
         Raises:
             TransactionIsNotPendingAnymore: elle n'est plus en attente ; lire son statut.
+            StoreError: la base n'a pas répondu, avant l'annulation ou juste après ; lire son statut.
         """
         runtime = self._started_runtime()
         number = checked_transaction_id(id_transaction)
@@ -308,6 +315,7 @@ class Connector:
             NotFound: ni cette base ni FedaPay ne connaissent cette transaction.
             StatusUnknown: FedaPay ne répond pas à l'échéance. Le paiement reste suivi ; rappeler plus tard.
             AmountMismatch: payé, mais ni le montant ni la devise demandés.
+            StoreError: la base n'a pas répondu. Ce n'est pas un résultat : rappeler.
 
         Example:
             >>> resultat = connector.finalise(paiement.id_transaction)
@@ -340,6 +348,7 @@ class Connector:
 
         Raises:
             ConfigError: le callback n'est pas une fonction ordinaire.
+            StoreError: la base n'a pas répondu ; rappeler est sans danger.
         """
         return self._started_runtime().listens.listen(
             id_transaction, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback
@@ -383,11 +392,14 @@ class Connector:
         )
 
     def cancel_listen(self, transaction_id: TransactionId) -> bool:
-        """Met fin à l'attente d'une transaction, partout, sans toucher à la transaction ; faux s'il n'y en a pas."""
+        """
+        Met fin à l'attente d'une transaction, partout, sans toucher à la transaction ; faux s'il n'y en a pas.
+        ``StoreError`` si la base n'a pas répondu : recommencer.
+        """
         return self._started_runtime().listens.cancel(transaction_id)
 
     def cancel_all_listens(self, reason: Optional[str] = None) -> int:
-        """Met fin à toutes les attentes ouvertes et rend leur nombre."""
+        """Met fin à toutes les attentes ouvertes et rend leur nombre ; ``StoreError`` si la base n'a pas répondu."""
         count = self._started_runtime().listens.cancel_all()
         log.info("%d listens cancelled: %s", count, reason or "no reason given")
         return count
@@ -444,6 +456,7 @@ class Connector:
         Raises:
             PortUnavailable: le port est pris.
             ConfigError: le connecteur a été construit sans ``use_listen_server=True``.
+            StoreError: la base ne répond pas ; sans elle, rien ne pourrait être confirmé.
         """
         if not self._config.use_listen_server:
             raise ConfigError(
@@ -526,6 +539,7 @@ class Connector:
 
         Raises:
             ConfigError: aucun callback de reprise n'est défini.
+            StoreError: la base n'a pas répondu ; recommencer.
         """
         if RESTORED_NAME not in self._callbacks:
             raise ConfigError(
@@ -537,7 +551,10 @@ class Connector:
         return runtime.recovery.restore()
 
     def owes_callbacks(self) -> bool:
-        """Vrai si un callback d'ici est dû maintenant, ou en cours : de quoi attendre, dans un test, qu'il ait agi."""
+        """
+        Vrai si un callback d'ici est dû maintenant, ou en cours : de quoi attendre, dans un test, qu'il ait agi.
+        ``StoreError`` si la base n'a pas répondu.
+        """
         runtime = self._per_process.peek()
         return runtime is not None and runtime.callbacks.has_owed()
 
@@ -547,7 +564,7 @@ class Connector:
         """
         Les événements mis de côté : ceux dont le callback a échoué jusqu'au bout, et ceux qui sont illisibles.
 
-        ``last_error`` dit pourquoi.
+        ``last_error`` dit pourquoi. ``StoreError`` si la base n'a pas répondu.
         """
         return [history_of(work) for work in self._parked(self._started_runtime())]
 
@@ -556,6 +573,7 @@ class Connector:
         Rappelle le callback des événements mis de côté, et rend leur nombre.
 
         Ils gardent leur ``event_key``, et ``attempt`` continue. Un événement illisible est relu.
+        ``StoreError`` si la base n'a pas répondu : recommencer, aucun n'est rappelé deux fois.
 
         Args:
             event_key: la clé d'un seul événement ; tous par défaut.
@@ -582,6 +600,7 @@ class Connector:
         Raises:
             ConfigError: ni l'un ni l'autre, les deux, ou ce n'est pas un nombre de jours.
             InvalidArgument: cette base ne connaît pas ce paiement.
+            StoreError: la base n'a pas répondu, ou le disque est plein ; recommencer.
         """
         retention = self._started_runtime().store.retention
         if customer is None and older_than_days is not None:
@@ -604,6 +623,7 @@ class Connector:
 
         Raises:
             ConfigError: le fichier existe ou ne peut pas être écrit, ou la base est un serveur PostgreSQL.
+            StoreError: la base ne peut pas être lue, ou la copie n'est pas saine ; elle est alors effacée.
         """
         self._started_runtime().store.backup(Path(path))
 
@@ -618,7 +638,7 @@ class Connector:
             path: fichier SQLite du connecteur asynchrone, ``processes.db``.
 
         Raises:
-            StoreError: le fichier n'existe pas, ou n'est pas une telle base.
+            StoreError: le fichier n'existe pas, ou n'est pas une telle base ; ou celle d'ici n'a pas répondu.
         """
         return self._started_runtime().async_import.import_file(Path(path))
 

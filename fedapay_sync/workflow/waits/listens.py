@@ -71,11 +71,12 @@ class Listen:
             TimeoutError: rien après ``timeout`` secondes ; l'attente continue, on peut rappeler.
             StatusUnknown: à l'échéance, FedaPay n'a pas répondu.
             AmountMismatch: payé, mais pas ce qui était demandé.
+            StoreError: la base n'a pas répondu. Ce n'est pas un résultat : rappeler.
         """
         return self._listens.result(self._waiter, timeout)
 
     def done(self) -> bool:
-        """Vrai si le résultat est connu."""
+        """Vrai si le résultat est connu ; ``StoreError`` si la base n'a pas répondu."""
         return self._waiter.check() is not None
 
     def add_done_callback(self, callback: OutcomeCallback) -> None:
@@ -92,7 +93,10 @@ class Listen:
         self._listens.callbacks.add_to_known(self._waiter, callback)
 
     def cancel(self) -> bool:
-        """Met fin à l'attente, pour tous ceux qui attendent cette transaction ; faux si elle est déjà finie."""
+        """
+        Met fin à l'attente, pour tous ceux qui attendent cette transaction ; faux si elle est déjà finie.
+        ``StoreError`` si la base n'a pas répondu : recommencer.
+        """
         return self._listens.cancel(self.id_transaction)
 
 
