@@ -29,6 +29,8 @@ DEFAULT_DB_URL = "sqlite:///fedapay_connector_persisted_data/processes.db"
 DEFAULT_PORT = 3000
 #: How long a wait lasts unless said otherwise, in seconds.
 DEFAULT_TIMEOUT = 600.0
+#: Status readings a second, of all processes that share a database.
+DEFAULT_POLL_RATE = 5.0
 _EXAMPLE_SERVER = "postgresql://utilisateur:mot-de-passe@hote:5432/base"
 
 
@@ -42,6 +44,7 @@ class Config:
         api_keys: autres clés API du programme, pour reprendre après un redémarrage les paiements faits avec elles.
         confirm_with_api: relire chez FedaPay ce qu'un webhook dit d'une transaction, avant d'y croire.
         keep_bodies_days: jours pendant lesquels le corps d'un événement traité est gardé ; ``None`` sans limite.
+        poll_rate: lectures de statut par seconde, de tous les processus qui partagent la base.
     """
 
     api_url: str
@@ -57,6 +60,7 @@ class Config:
     api_keys: Tuple[Secret, ...]
     confirm_with_api: bool
     keep_bodies_days: Optional[float]
+    poll_rate: float
     print_log_to_console: bool
     save_log_to_file: bool
 
@@ -119,6 +123,7 @@ def read_config(given: Mapping[str, Any]) -> Config:
         api_keys=tuple(Secret(api_key(each, url, "api_keys")) for each in _as_list(given["api_keys"])),
         confirm_with_api=bool(given["confirm_with_api"]),
         keep_bodies_days=None if keep_days is None else checked_days(keep_days, "keep_bodies_days"),
+        poll_rate=_checked_rate(given["poll_rate"]),
         print_log_to_console=bool(given["print_log_to_console"]),
         save_log_to_file=bool(given["save_log_to_file"]),
     )
@@ -220,6 +225,15 @@ def _checked_seconds(given: Optional[float], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
         raise ConfigError(f"{name}={safe_repr(given)} : un nombre de secondes, 0 ou plus, est attendu.")
     return float(value)
+
+
+def _checked_rate(given: float) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0.01 <= given <= 1000:
+        raise ConfigError(
+            f"poll_rate={safe_repr(given)} : un nombre de lectures par seconde, de 0.01 à 1000, est attendu. Enlever "
+            f"l'argument pour {DEFAULT_POLL_RATE:g} par seconde."
+        )
+    return float(given)
 
 
 def checked_days(given: float, name: str) -> float:

@@ -20,7 +20,7 @@ class DaemonThreadPool:
 
     def __init__(self, name: str, size: int) -> None:
         self._name = name
-        self._size = size
+        self.size = size
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Optional[Action]] = queue.SimpleQueue()
         self._threads = 0
@@ -39,7 +39,7 @@ class DaemonThreadPool:
                 return
             if self._idle > 0:
                 self._idle -= 1
-            elif self._threads < self._size:
+            elif self._threads < self.size:
                 name = f"{self._name}-{self._threads + 1}"
                 try:
                     threading.Thread(target=self._run, name=name, daemon=True).start()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import DEFAULT_PORT, DEFAULT_TIMEOUT, checked_days, read_config
+from fedapay_sync.common.config import DEFAULT_POLL_RATE, DEFAULT_PORT, DEFAULT_TIMEOUT, checked_days, read_config
 from fedapay_sync.common.credentials import require_webhook_secrets
 from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
@@ -85,6 +85,8 @@ class Connector:
         api_keys: autres clés du programme, pour reprendre les paiements faits avec elles.
         keep_bodies_days: jours pendant lesquels le corps d'un événement traité reste dans la base ; ``None`` sans
             limite, 0 pour l'effacer dès qu'il est traité. Sa clé reste : répété, il est reconnu.
+        poll_rate: lectures de statut par seconde, de tous les processus qui partagent la base. Les appels que fait le
+            programme lui-même (``check_status``…) n'y comptent pas.
         observer: fonction appelée avec un ``Exchange`` après chaque appel à FedaPay ; ni clé, ni donnée de client.
         clock: horloge, pour les tests.
         pace: rythme des lectures de statut, pour les tests.
@@ -111,6 +113,7 @@ class Connector:
         confirm_with_api: bool = False,
         api_keys: Sequence[str] = (),
         keep_bodies_days: Optional[float] = 30,
+        poll_rate: float = DEFAULT_POLL_RATE,
         observer: Optional[Observer] = None,
         clock: Clock = SYSTEM_CLOCK,
         pace: Optional[Pace] = None,

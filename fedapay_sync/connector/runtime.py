@@ -25,6 +25,7 @@ from fedapay_sync.workflow.reconciliation.adoption import Adoption
 from fedapay_sync.workflow.reconciliation.confirmation import Confirmation
 from fedapay_sync.workflow.reconciliation.event_catchup import EventCatchUp
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
+from fedapay_sync.workflow.reconciliation.poll_budget import PollBudget
 from fedapay_sync.workflow.reconciliation.polling_policy import PollingPolicy
 from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
@@ -88,14 +89,15 @@ class Runtime:
         self.statuses = StatusReader(quick_api, self.keyring, self.inbox, adoption)
         self.confirmation = Confirmation(context, self.inbox, self.statuses, self.keyring)
         self.handlers = CallbackHandlers(self.inbox, self.confirmation, self.outcomes)
+        self.budget = PollBudget(context, notifier)
         self.waits = WaiterRegistry(context, notifier, self.outcomes)
-        deadlines = Deadlines(context, quick_api, notifier, self.statuses, self.callbacks, self.waits)
-        self.polling = StatusPolling(context, notifier, self.statuses, policy, deadlines, self.waits)
+        deadlines = Deadlines(context, quick_api, notifier, self.statuses, self.callbacks, self.waits, self.budget)
+        self.polling = StatusPolling(context, notifier, self.statuses, policy, deadlines, self.waits, self.budget)
         self.lookup = StatusLookup(context, self.statuses, self.outcomes)
         self.listens = Listens(context, notifier, self.keyring, self.lookup, self.waits, self.polling)
         catch_up = EventCatchUp(context, self.api, self.inbox, self.confirmation.schedule)
         self.reconciler = Reconciler(
-            context, quick_api, notifier, self.keyring, self.statuses, catch_up, adoption, policy
+            context, quick_api, notifier, self.keyring, self.statuses, catch_up, adoption, policy, self.budget
         )
         self.payments = Payments(context, self.api, self.callbacks, self.reconciler)
         self.decisions = Decisions(context, self.api, notifier, self.callbacks, self.statuses, self.reconciler)
@@ -170,6 +172,7 @@ class Runtime:
             steps.callback(self.polling.close)
             steps.callback(self.confirmation.close)
             steps.callback(self.reconciler.close)
+            steps.callback(self.budget.close)
             steps.callback(self.transport.close)
             steps.callback(self.quick_transport.close)
             if self.server is not None:

@@ -13,6 +13,7 @@ from fedapay_sync.store.records import (
     NewEvent,
     Payment,
     Poll,
+    Priority,
     Purged,
     StoredEvent,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "NewEvent",
     "Payment",
     "Poll",
+    "Priority",
     "Purged",
     "Store",
     "StoredEvent",

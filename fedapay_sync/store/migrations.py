@@ -48,6 +48,7 @@ STEPS: Tuple[Tuple[int, Sequence[str]], ...] = (
             "WHERE fp_payment.environment = fp_event.environment AND fp_payment.transaction_id = fp_event.entity_id)",
         ),
     ),
+    # And a table.
     (5, ("ALTER TABLE fp_meta ADD COLUMN compatible_from INTEGER NOT NULL DEFAULT 0",)),
 )
 

@@ -5,7 +5,8 @@ import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
+from enum import IntEnum
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.asked import Asked
@@ -220,6 +221,47 @@ class Payment:
             self.merchant_reference,
             json.loads(self.traits) if self.traits else {},
         )
+
+
+class Priority(IntEnum):
+    """How urgent a reading at FedaPay is; the lower, the sooner."""
+
+    #: A page of a list, which decides many deadlines.
+    listed = 0
+    deadline = 1
+    #: The first one of a payment that has just begun.
+    begun = 2
+    #: A thread or callback waits for the payment.
+    waited = 3
+    followed = 4
+
+
+class Grant(NamedTuple):
+    """
+    Readings that may be made.
+
+    Attributes:
+        slots: in how many seconds each of them.
+        refused: what they are not for, as something else is more urgent.
+    """
+
+    slots: Tuple[float, ...]
+    refused: FrozenSet[Priority]
+
+
+class DuePolls(NamedTuple):
+    """
+    Polls that are due.
+
+    Attributes:
+        begun: first polls of payments that have just begun, by account.
+        followed: all others, by account.
+        next_at: when the next one is due, where none is.
+    """
+
+    begun: Dict[str, int]
+    followed: Dict[str, int]
+    next_at: Optional[float]
 
 
 @dataclass(frozen=True)

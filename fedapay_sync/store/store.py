@@ -9,10 +9,12 @@ from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.store.engine import Engine
 from fedapay_sync.store.repositories.async_import import AsyncImportRepository
 from fedapay_sync.store.repositories.callback_queue import CallbackRepository
+from fedapay_sync.store.repositories.deadlines import DeadlineRepository
 from fedapay_sync.store.repositories.event_catchup import EventCatchUpRepository
 from fedapay_sync.store.repositories.events import EventRepository
 from fedapay_sync.store.repositories.listens import ListenRepository
 from fedapay_sync.store.repositories.payments import PaymentRepository
+from fedapay_sync.store.repositories.poll_budget import PollBudgetRepository
 from fedapay_sync.store.repositories.polls import PollRepository
 from fedapay_sync.store.repositories.retention import RetentionRepository
 
@@ -31,8 +33,10 @@ class Store(Engine):
         self.events = EventRepository(self)
         self.callbacks = CallbackRepository(self)
         self.listens = ListenRepository(self)
+        self.deadlines = DeadlineRepository(self)
         self.payments = PaymentRepository(self)
         self.polls = PollRepository(self)
+        self.poll_budget = PollBudgetRepository(self)
         self.event_catchup = EventCatchUpRepository(self)
         self.retention = RetentionRepository(self)
         self.async_import = AsyncImportRepository(self)

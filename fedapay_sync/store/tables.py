@@ -196,6 +196,27 @@ class LeaseRow(Table):
         table_name = "fp_turn"
 
 
+class BudgetRow(Table):
+    """The budget of status readings of an account: when the next may be made, and what is more urgent than others."""
+
+    id = peewee.BigAutoField(constraints=[_AutoIncrement()])
+    environment = peewee.CharField(16)
+    account = peewee.CharField(32)
+    # The first slot that is not granted yet.
+    free_from = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
+    # Until then a process reads lists to decide deadlines.
+    listed_until = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
+    # Until then deadlines and payments just begun wait for slots; then what a thread waits for.
+    urgent_until = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
+    waited_until = peewee.DoubleField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
+
+    class Meta:
+        """Where the rows live."""
+
+        table_name = "fp_budget"
+        indexes = ((("environment", "account"), True),)
+
+
 class MetaRow(Table):
     """The version of these tables, in one row."""
 
@@ -216,4 +237,4 @@ LISTEN_COLUMNS = (
     "timeout", "delete_at_deadline", "closed_at",
 )  # fmt: skip
 
-TABLES = (EventRow, ListenRow, PaymentRow, LeaseRow, MetaRow)
+TABLES = (EventRow, ListenRow, PaymentRow, LeaseRow, BudgetRow, MetaRow)

@@ -93,7 +93,7 @@ def test_ten_thousand_listens_are_rows_and_heap_entries(make_connector, eventual
 
 def test_ten_thousand_deadlines_come_in_time_and_never_early(eventually):
     """
-    Spread over four seconds; what they do first, the claim in the store, is when they have come.
+    Spread over four seconds; what they do first, the look into the store, is when they have come.
     """
     begun = {}
 
@@ -104,11 +104,17 @@ def test_ten_thousand_deadlines_come_in_time_and_never_early(eventually):
         def listens(self):
             return self
 
-        def begin_closing(self, environment, transaction_id, lease):
+        def get(self, environment, transaction_id):
             begun[transaction_id] = time.monotonic()
 
-        def get(self, environment, transaction_id):
-            return None
+    class Budget:
+        """It has a slot for each."""
+
+        def request(self, reading):
+            assert not reading.prepare()
+
+        def waiting(self, account, priority):
+            return 0
 
     class Nothing:
         """What no deadline comes to here."""
@@ -121,16 +127,17 @@ def test_ten_thousand_deadlines_come_in_time_and_never_early(eventually):
         "listen_server_port": 0, "fedapay_webhooks_secret_key": None, "print_log_to_console": False,
         "save_log_to_file": False, "callback_timeout": 1, "db_url": None, "api_key": "sk_sandbox_bench",
         "host": "127.0.0.1", "on_timeout": "keep", "api_keys": (), "confirm_with_api": False, "keep_bodies_days": None,
+        "poll_rate": 5,
     })  # fmt: skip
     context = Context(config, Rows(), SYSTEM_CLOCK, "A")
-    deadlines = Deadlines(context, Nothing(), notifier, Nothing(), Nothing(), Nothing())
+    deadlines = Deadlines(context, Nothing(), notifier, Nothing(), Nothing(), Nothing(), Budget())
     waiters = {}
     start = time.monotonic() + 1.0
     for number in range(COUNT):
         # Set in another order than they are due.
         due = start + (number * 7919 % COUNT) * 4.0 / COUNT
         waiter = Waiter(Nothing(), number, due, Waiter)
-        polled = PolledTransaction(str(number), "", 0.0, 1.0)
+        polled = PolledTransaction(str(number), config.api_key, 0.0, 1.0)
         polled.waiters = (waiter,)
         waiters[str(number)] = waiter
         notifier.subscribe(str(number), waiter)

@@ -39,6 +39,7 @@ def made(**changes) -> Config:
         "api_keys": (),
         "confirm_with_api": False,
         "keep_bodies_days": 30,
+        "poll_rate": 5,
         **changes,
     }
     return read_config(arguments)
@@ -525,9 +526,30 @@ def test_differences_are_named():
     assert config.differences({"a": 1, "b": 2}, {"b": 2, "c": None, "a": 3, "d": 4}) == ["a", "d"]
 
 
+@pytest.mark.parametrize("rate", [0.01, 5, 2.5, 1000])
+def test_a_rate_passes(rate):
+    assert made(poll_rate=rate).poll_rate == rate
+
+
+@pytest.mark.parametrize("rate", [0, -1, 0.001, 1001, True, None, "5", float("nan"), float("inf")])
+def test_what_is_no_rate_is_refused(rate):
+    """
+    Neither none at all, which would leave every payment unseen, nor a storm.
+    """
+    said = refusal(poll_rate=rate)
+    assert said.startswith("poll_rate=") and "de 0.01 à 1000" in said and "5 par seconde" in said
+
+
 @pytest.mark.parametrize(
     "argument",
-    ["listen_server_endpoint_name", "listen_server_port", "callback_timeout", "on_timeout", "keep_bodies_days"],
+    [
+        "listen_server_endpoint_name",
+        "listen_server_port",
+        "callback_timeout",
+        "on_timeout",
+        "keep_bodies_days",
+        "poll_rate",
+    ],
 )
 @pytest.mark.parametrize("secret", ["sk_live_Zq81", "wh_live_7Qd2 ", "fp_key_live_Ab12?"])
 def test_a_key_pasted_into_the_wrong_argument_is_not_shown(argument, secret):

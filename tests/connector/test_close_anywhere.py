@@ -19,9 +19,9 @@ from types import FrameType
 from typing import Any, Callable, Iterator, List, Set, Tuple
 
 import pytest
-from conftest import CLIENT, SETUP
 
 import fedapay_sync
+from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.connector import runtime
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.emulator import Emulator
@@ -30,6 +30,8 @@ from fedapay_sync.store import Store
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 PACKAGE = str(Path(fedapay_sync.__file__).parent) + os.sep
+SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
+CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
 #: What a write goes through until it is on disk.
 SUBMIT_PATH = ("store/writer.py", "store/engine.py", "concurrency/latch.py")
 Line = Tuple[str, int]
@@ -164,9 +166,10 @@ def test_a_process_that_closes_in_its_handler_ends_and_leaves_the_file_to_others
     script = textwrap.dedent(
         """
         import signal, sys
-        from conftest import CLIENT, SETUP
-        from fedapay_sync import Connector
+        from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
         url, key, db_url = sys.argv[1:]
+        setup = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
+        client = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
         shop = Connector(fedapay_api_url=url, api_key=key, db_url=db_url)
         going = True
 
@@ -178,7 +181,7 @@ def test_a_process_that_closes_in_its_handler_ends_and_leaves_the_file_to_others
         signal.signal(signal.SIGTERM, stop)
         print("ready", flush=True)
         while going:
-            payment = shop.pay(SETUP, CLIENT, 500)
+            payment = shop.pay(setup, client, 500)
             shop.listen(payment.id_transaction, 60)
             print(payment.id_transaction, flush=True)
         shop.close()
@@ -188,7 +191,7 @@ def test_a_process_that_closes_in_its_handler_ends_and_leaves_the_file_to_others
     for round_ in range(3):
         process = subprocess.Popen(
             [sys.executable, "-c", script, emulator.url, emulator.secret_key, db_url],
-            stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path(PACKAGE).parent)},
         )  # fmt: skip
         for _ in range(1 + round_):
             assert process.stdout.readline()

@@ -1,14 +1,14 @@
 """
 Reconciles payments with FedaPay: polls each from its intent to its end, also those that no thread waits for.
 
-Payments that are not over are due from time to time, and any process that has their key polls them, one poll at a
-time. What is found goes into the store like any other event. No payer is asked for money here, nothing is deleted,
-and no wait is made longer or shorter.
+Payments that are not over are due from time to time, and any process that has their key polls them, within the budget
+of status readings. What is found goes into the store like any other event. No payer is asked for money here, nothing is
+deleted, and no wait is made longer or shorter.
 """
 
-import random
 import threading
-from typing import Optional
+from collections import Counter
+from typing import List, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Secret
@@ -18,18 +18,19 @@ from fedapay_sync.enums import RETRIED_STATUSES
 from fedapay_sync.errors import FedapayError, NotFound
 from fedapay_sync.models import Transaction
 from fedapay_sync.resources.api import Api
-from fedapay_sync.store import WATCHED, Poll
+from fedapay_sync.store import WATCHED, Poll, Priority
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.adoption import Adoption
 from fedapay_sync.workflow.reconciliation.event_catchup import EventCatchUp
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
+from fedapay_sync.workflow.reconciliation.poll_budget import PollBudget, Reading
 from fedapay_sync.workflow.reconciliation.polling_policy import PollingPolicy
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader, has_ended, is_transient
 
 log = get_logger(__name__)
 
-#: Seconds between two polls, of all processes together.
-_GAP = 0.2
+#: Polls for which a process asks for slots at the same time.
+_AT_ONCE = 5
 #: A poll belongs to the process that acquired it for so long, in seconds.
 _LEASE = 30.0
 #: A process looks at the store at least so often for what others have left, in seconds.
@@ -57,6 +58,7 @@ class Reconciler:
         catch_up: EventCatchUp,
         adoption: Adoption,
         policy: PollingPolicy,
+        budget: PollBudget,
     ) -> None:
         self._environment = context.config.environment
         self._store = context.store
@@ -68,9 +70,11 @@ class Reconciler:
         self._catch_up = catch_up
         self._adoption = adoption
         self._policy = policy
-        # One thread, so that polls come one after the other; of its own, so that a FedaPay that does not answer
-        # holds up nothing else.
+        self._budget = budget
+        # Threads of its own, so that a FedaPay that does not answer holds up nothing else; and one for the rounds.
         self._pool = DaemonThreadPool("fedapay-followup", 1)
+        self._readers = DaemonThreadPool("fedapay-poll", _AT_ONCE)
+        self._requested: Counter[Tuple[str, Priority]] = Counter()
         self._lock = threading.Lock()
         self._timer: Optional[TimerHandle] = None
         self._due = 0.0
@@ -88,7 +92,7 @@ class Reconciler:
         self._keyring.remember(key)
         seconds = self._policy.follow_up_interval(0)
         self._started = True
-        self._schedule(seconds + _GAP)
+        self._schedule(seconds)
         return seconds
 
     def catch_up(self) -> None:
@@ -105,6 +109,7 @@ class Reconciler:
                 self._timer.cancel()
         self._catch_up.close()
         self._pool.close()
+        self._readers.close()
 
     # -- one round ----------------------------------------------------------------------------------------------
 
@@ -118,13 +123,13 @@ class Reconciler:
                 self._timer.cancel()
             self._due = due
             try:
-                self._timer = self._notifier.call_later(seconds, lambda: self._pool.submit(self._round))
+                self._timer = self._notifier.call_later(seconds, self._round, self._pool)
             except RuntimeError as error:
                 # No thread to be had, as at the end of the interpreter: another process may have one.
                 log.info("payments are not followed up here: %s", error)
 
     def _round(self) -> None:
-        """At most one poll; then another round."""
+        """Ask for slots for what is due; then another round."""
         with self._lock:
             self._timer = None
             if self._closed:
@@ -136,24 +141,52 @@ class Reconciler:
                 if self._policy.has_receiver:
                     self._catch_up.expect_webhooks()
                 self._catch_up.read()
-                pause = self._poll_if_due()
+                pause = self._request_due()
         except FedapayError as error:
             log.warning("following up payments failed, again later: %s", error)
         finally:
             self._schedule(pause)
 
-    def _poll_if_due(self) -> float:
-        """Make the poll that is due, if one is; seconds until the next one may be."""
-        environment, keys = self._environment, self._keyring.by_account()
-        due = self._store.polls.next_due(environment, keys)
-        wait = _ROUND if due is None else due - self._store.clock.now()
-        if wait > 0:
-            return min(wait, _ROUND)
-        gap = _GAP * random.uniform(1.0, 1.5)
-        poll = self._store.polls.acquire(environment, keys, lease=_LEASE, gap=gap, beside_wait=_BESIDE_WAIT)
-        if poll is not None:
-            self._poll(poll, keys[poll.account])
-        return gap
+    def _request_due(self) -> float:
+        """Ask for slots for the polls that are due; seconds until more may be."""
+        due = self._store.polls.due(self._environment, self._keyring.by_account(), most=_AT_ONCE)
+        for priority, counts in ((Priority.begun, due.begun), (Priority.followed, due.followed)):
+            for account, count in counts.items():
+                # Beyond these, the next round comes when one of them is made.
+                for _ in range(min(count, _AT_ONCE - self._requested[account, priority])):
+                    self._request(account, priority)
+        if due.next_at is None:
+            return _ROUND
+        return min(max(0.0, due.next_at - self._store.clock.now()), _ROUND)
+
+    def _request(self, account: str, priority: Priority) -> None:
+        """Ask for a slot; what is polled is what is most urgent when it comes, here and in other processes."""
+        taken: List[Poll] = []
+        with self._lock:
+            self._requested[account, priority] += 1
+
+        def acquire() -> bool:
+            poll = None
+            try:
+                poll = self._store.polls.acquire(self._environment, [account], lease=_LEASE, beside_wait=_BESIDE_WAIT)
+            finally:
+                if poll is None:
+                    self._requested_less(account, priority, again_in=_ROUND)
+            taken.extend([poll] if poll else [])
+            return poll is not None
+
+        def make() -> None:
+            try:
+                self._poll(taken[0], self._keyring.by_account()[account])
+            finally:
+                self._requested_less(account, priority, again_in=0.0)
+
+        self._budget.request(Reading(priority, account, make, self._readers, acquire))
+
+    def _requested_less(self, account: str, priority: Priority, again_in: float) -> None:
+        with self._lock:
+            self._requested[account, priority] -= 1
+        self._schedule(again_in)
 
     def _poll(self, poll: Poll, key: Secret) -> None:
         subject = poll.transaction_id or poll.merchant_reference

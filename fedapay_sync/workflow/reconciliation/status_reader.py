@@ -49,9 +49,13 @@ class StatusReader:
                 "l'identifiant tel que pay l'a rendu ; si c'est le cas, prévenir FedaPay.",
                 id_transaction=id_transaction,
             )
+        self.take_in(transaction, key)
+        return transaction
+
+    def take_in(self, transaction: Transaction, key: Secret) -> None:
+        """The same for a transaction that was read already, alone or in a list."""
         self._adoption.adopt(transaction, key)
         self.store_end(transaction)
-        return transaction
 
     def check(self, transaction_id: str, key: Secret) -> bool:
         """Read the status; true if the payment has ended, and then the store knows it."""

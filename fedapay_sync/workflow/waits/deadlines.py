@@ -1,7 +1,8 @@
 """
 Decides a wait at its deadline: FedaPay is asked before anything is called a timeout.
 
-One process decides for all, under a lease; the decision is a row, and every waiter reads it there.
+One process decides for all, under a lease; the decision is a row, and every waiter reads it there. FedaPay is asked
+within the budget of status readings; many deadlines are decided by its list.
 """
 
 import functools
@@ -14,10 +15,13 @@ from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import ApiError, NotFound, StoreError, TransportError
 from fedapay_sync.resources.api import Api
 from fedapay_sync.store import Listen as ListenRecord
+from fedapay_sync.store import Priority
 from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.reconciliation.poll_budget import PollBudget, Reading
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader, has_ended
+from fedapay_sync.workflow.waits.deadline_lists import DeadlineLists
 from fedapay_sync.workflow.waits.outcomes import still_pending, unknown
 from fedapay_sync.workflow.waits.waiters import PolledTransaction, Waiter, WaiterRegistry
 
@@ -25,6 +29,8 @@ log = get_logger(__name__)
 
 #: The answer at the deadline comes at most so much later, in seconds.
 GRACE = 30.0
+#: What has no slot by then, in seconds before the grace ends, is told to be unknown.
+_LAST_MOMENT = 1.0
 #: Where the database fails at a deadline, it is asked again after so many seconds.
 _RETRY_AFTER = 5.0
 
@@ -40,6 +46,7 @@ class Deadlines:
         statuses: StatusReader,
         callbacks: CallbackWorker,
         waits: WaiterRegistry,
+        budget: PollBudget,
     ) -> None:
         self._environment = context.config.environment
         self._store = context.store
@@ -51,6 +58,8 @@ class Deadlines:
         self._waits = waits
         # Not on the threads of status polls: many of those must not hold up a deadline.
         self._pool = DaemonThreadPool("fedapay-deadline", 16)
+        self._budget = budget
+        self._lists = DeadlineLists(context, api, notifier, statuses, callbacks, budget, self._pool)
         self._closed = False
 
     def schedule(self, polled: PolledTransaction, waiter: Optional[Waiter], seconds: float) -> TimerHandle:
@@ -62,9 +71,67 @@ class Deadlines:
         self._closed = True
         self._pool.close()
 
-    def decide(self, polled: PolledTransaction, waiter: Optional[Waiter]) -> None:
-        """The deadline has come, unless the wait is over."""
-        if self._closed or (waiter is not None and (waiter.verdict is not None or waiter not in polled.waiters)):
+    def decide(
+        self, polled: PolledTransaction, waiter: Optional[Waiter], priority: Priority = Priority.deadline
+    ) -> None:
+        """The deadline has come, unless the wait is over: it is decided when there is a slot to ask FedaPay."""
+        if self._is_over(polled, waiter):
+            return
+        is_late = priority != Priority.deadline
+        reading = Reading(
+            priority,
+            polled.key.label,
+            functools.partial(self._decide, polled, waiter),
+            self._pool,
+            functools.partial(self._is_to_be_decided, polled, waiter),
+            float("inf") if is_late else self._clock.monotonic() + GRACE - _LAST_MOMENT,
+            functools.partial(self._give_up, polled, waiter),
+        )
+        self._budget.request(reading)
+        self._lists.consider(polled.key)
+
+    def _is_over(self, polled: PolledTransaction, waiter: Optional[Waiter]) -> bool:
+        return self._closed or (waiter is not None and (waiter.verdict is not None or waiter not in polled.waiters))
+
+    def _is_to_be_decided(self, polled: PolledTransaction, waiter: Optional[Waiter]) -> bool:
+        """Whether FedaPay is to be asked. The wait may have ended while its reading had no slot."""
+        if self._is_over(polled, waiter):
+            return False
+        transaction_id = polled.transaction_id
+        try:
+            record = self._store.listens.get(self._environment, transaction_id)
+        except StoreError:
+            # Said, and tried again, where it is decided.
+            return True
+        if record is not None and record.is_open:
+            return True
+        self._notifier.notify(transaction_id)
+        if waiter is not None:
+            self._notifier.unsubscribe(transaction_id, waiter)
+        return False
+
+    def _give_up(self, polled: PolledTransaction, waiter: Optional[Waiter]) -> None:
+        """No slot within the grace: FedaPay could not be asked. The payment stays watched."""
+        transaction_id = polled.transaction_id
+        if not self._is_to_be_decided(polled, waiter):
+            return
+        log.info("status of %s not read within the grace, still watched", transaction_id)
+        try:
+            if self._store.listens.begin_closing(self._environment, transaction_id, GRACE) is not None:
+                self._store.listens.end(
+                    self._environment,
+                    transaction_id,
+                    ListenState.unknown,
+                    only_from=(ListenState.closing,),
+                    lease=GRACE,
+                )
+        finally:
+            self._waits.settle_overdue(polled, unknown)
+            self._notifier.notify(transaction_id)
+
+    def _decide(self, polled: PolledTransaction, waiter: Optional[Waiter]) -> None:
+        """Ask FedaPay, under a lease, and end the wait."""
+        if self._is_over(polled, waiter):
             return
         transaction_id = polled.transaction_id
         try:

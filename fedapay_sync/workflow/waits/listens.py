@@ -29,7 +29,7 @@ from fedapay_sync.workflow.waits.deadlines import GRACE
 from fedapay_sync.workflow.waits.listen_callbacks import RESTART_TIMEOUT, ListenCallbacks
 from fedapay_sync.workflow.waits.outcomes import unknown
 from fedapay_sync.workflow.waits.status_lookup import StatusLookup
-from fedapay_sync.workflow.waits.status_polling import LEASE, SPACING, StatusPolling
+from fedapay_sync.workflow.waits.status_polling import LEASE, StatusPolling
 from fedapay_sync.workflow.waits.waiters import OutcomeCallback, Waiter, WaiterRegistry
 
 log = get_logger(__name__)
@@ -237,7 +237,6 @@ class Listens:
                 [(each, keys[str(each.id_transaction)]) for each in still_open],
                 unknown={number for number, record in records.items() if not record.known},
                 key_was_given=api_key is not None,
-                after=start * SPACING,
             )
             for each in begun:
                 if not records[str(each.id_transaction)].is_open:

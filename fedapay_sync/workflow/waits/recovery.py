@@ -8,7 +8,7 @@ from fedapay_sync.errors import FedapayError
 from fedapay_sync.store.owner import is_dead
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
-from fedapay_sync.workflow.waits.status_polling import LEASE, SPACING, StatusPolling
+from fedapay_sync.workflow.waits.status_polling import LEASE, StatusPolling
 
 log = get_logger(__name__)
 
@@ -34,8 +34,8 @@ class Recovery:
         )
         accounts = {each.account for each in adopted}
         keys = {each: self._config.keys_by_account.get(each, self._config.api_key) for each in accounts}
-        for place, record in enumerate(adopted):
-            self._polling.resume(record, keys[record.account], after=place * SPACING)
+        for record in adopted:
+            self._polling.resume(record, keys[record.account])
         if adopted:
             log.info("%d listens restored", len(adopted))
         if not self._going_round:

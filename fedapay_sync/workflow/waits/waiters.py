@@ -121,6 +121,7 @@ class PolledTransaction:
 
     __slots__ = (
         "due", "interval", "is_being_polled", "key", "started", "timer", "transaction_id", "unfounded", "waiters",
+        "was_polled",
     )  # fmt: skip
 
     def __init__(self, transaction_id: str, key: Secret, started: float, interval: float) -> None:
@@ -132,6 +133,7 @@ class PolledTransaction:
         self.waiters: Tuple[Waiter, ...] = ()
         self.timer: Optional[TimerHandle] = None
         self.is_being_polled = False
+        self.was_polled = False
         self.unfounded: Optional[NotFound] = None
 
 

@@ -13,4 +13,6 @@ CREATE INDEX IF NOT EXISTS "paymentrow_transaction_id" ON "fp_payment" ("transac
 CREATE UNIQUE INDEX IF NOT EXISTS "paymentrow_environment_account_merchant_reference" ON "fp_payment" ("environment", "account", "merchant_reference");
 CREATE INDEX IF NOT EXISTS fp_payment_due ON fp_payment (run_after) WHERE run_after IS NOT NULL;
 CREATE TABLE IF NOT EXISTS "fp_turn" ("name" VARCHAR(80) NOT NULL PRIMARY KEY, "run_after" REAL NOT NULL, "since" REAL);
+CREATE TABLE IF NOT EXISTS "fp_budget" ("id" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, "environment" VARCHAR(16) NOT NULL, "account" VARCHAR(32) NOT NULL, "free_from" REAL NOT NULL DEFAULT 0, "listed_until" REAL NOT NULL DEFAULT 0, "urgent_until" REAL NOT NULL DEFAULT 0, "waited_until" REAL NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX IF NOT EXISTS "budgetrow_environment_account" ON "fp_budget" ("environment", "account");
 CREATE TABLE IF NOT EXISTS "fp_meta" ("schema_version" INTEGER NOT NULL, "compatible_from" INTEGER NOT NULL);

@@ -87,7 +87,7 @@ def shape(path):
         database.close()
 
 
-def test_a_database_of_version_1_loses_nothing(old, make_store, tmp_path):
+def test_a_written_by_1_loses_nothing(old, make_store, tmp_path):
     """
     Every row is there as it was, and the tables are those that a new database has.
     """
@@ -112,7 +112,7 @@ def test_open_payments_of_version_1_are_followed_up(old, make_store, clock):
     store, polls = make_store(), []
     for _ in range(20):
         clock.advance(1)
-        poll = store.polls.acquire("sandbox", [ACCOUNT], lease=1000, gap=0.1, beside_wait=60)
+        poll = store.polls.acquire("sandbox", [ACCOUNT], lease=1000, beside_wait=60)
         polls += [poll] if poll else []
 
     ours = [poll.merchant_reference for poll in polls if poll.merchant_reference]

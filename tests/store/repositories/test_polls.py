@@ -21,8 +21,8 @@ def payment(store):
     return make
 
 
-def claim(store, *, accounts=("shop",), lease=30.0, gap=0.0, beside_wait=60.0):
-    return store.polls.acquire("sandbox", accounts, lease=lease, gap=gap, beside_wait=beside_wait)
+def claim(store, *, accounts=("shop",), lease=30.0, beside_wait=60.0):
+    return store.polls.acquire("sandbox", accounts, lease=lease, beside_wait=beside_wait)
 
 
 def test_a_payment_is_due_a_while_after_it_was_touched(store, payment, clock):
@@ -44,14 +44,17 @@ def test_a_poll_is_of_one_process_at_a_time_and_of_another_when_that_dies(store,
     assert claim(second).polls == 2
 
 
-def test_all_processes_together_keep_the_gap(store, second, payment, clock):
+def test_a_payment_that_has_just_begun_is_polled_before_all_that_has_gathered(store, second, payment, clock):
     for number in range(3):
         payment(number)
+    clock.advance(100)
+    payment(7, "shop")
     clock.advance(61)
-    assert claim(store, gap=0.2) is not None
-    assert claim(second, gap=0.2) is None
-    clock.advance(0.25)
-    assert claim(second, gap=0.2) is not None
+    due = second.polls.due("sandbox", ["shop"], most=2)
+    assert (dict(due.begun), dict(due.followed), due.next_at) == ({"shop": 1}, {"shop": 2}, None)
+    assert [claim(store).transaction_id for _ in range(4)] == ["107", "100", "101", "102"]
+    assert claim(store) is None
+    assert second.polls.due("sandbox", ["shop"], most=2).next_at > clock.now()
 
 
 def test_the_process_that_polled_says_when_the_next_poll_is_due(store, payment, clock):
@@ -175,7 +178,7 @@ def test_a_clock_set_back_holds_up_no_poll(store, payment, clock):
     payment(1)
     payment(2)
     clock.advance(61)
-    assert claim(store, gap=0.2) is not None
+    assert claim(store) is not None
     clock.advance(-24 * HOUR)
     assert store.polls.next_due("sandbox", ["shop"]) <= clock.now()
     assert {claim(store).transaction_id, claim(store).transaction_id} == {"101", "102"}

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from support.stored_listens import open_listens
+from support.stored_listens import make_known, open_listens
 
 from fedapay_sync import EventFutureStatus, InvalidArgument, MethodesPaiement, PaiementSetup, Pays, StoreError, UserData
 from fedapay_sync.store import NewEvent
@@ -120,7 +120,7 @@ def test_first_looks_are_spread_over_time(make_connector, emulator, clock, event
     """
     Five a second: FedaPay is not stormed by a program that begins to wait for all it has.
     """
-    shop = make_connector(clock=clock, pace=Pace(first=1.0, factor=1000, longest=1000))
+    shop = make_connector(clock=clock, pace=Pace(first=1.0, factor=1000, longest=1000), poll_rate=5)
     ids = [pay(shop) for _ in range(20)]
     shop.listen_many(ids, timeout=10_000)
     before = len([each for each in emulator.requests if each.method == "GET"])
@@ -212,3 +212,26 @@ def test_an_end_by_another_process_reaches_one_among_many_at_once(make_connector
     parts_of(other).store.events.accept(event)
     eventually(lambda: told, timeout=1.5)
     assert [outcome.id_transaction for outcome in told] == [1234]
+
+
+def test_hundreds_of_equal_deadlines_are_decided_by_the_list_within_the_budget(make_connector, emulator, eventually):
+    """
+    One by one they would take 24 seconds; those that were paid are told as paid.
+    """
+    shop, told = make_connector(pace=NEVER, poll_rate=5), []
+    ids = [
+        shop.api.transactions.create({"amount": 500, "currency": {"iso": "XOF"}, "description": "x"}).id
+        for _ in range(120)
+    ]
+    make_known(parts_of(shop).store, ids)
+    for each in ids[::10]:
+        emulator.approve(each)
+    before = len(emulator.requests)
+    shop.listen_many(ids, timeout=0.5, callback=told.append)
+
+    eventually(lambda: len(told) == len(ids), timeout=25)
+
+    assert {outcome.id_transaction for outcome in told if outcome.paid} == set(ids[::10])
+    assert all(outcome.status == EventFutureStatus.TIMEOUT for outcome in told if not outcome.paid)
+    asked = [each.path for each in emulator.requests[before:]]
+    assert "/v1/transactions" in asked and len(asked) <= 40

@@ -229,7 +229,7 @@ def test_c07_restore_does_not_storm_fedapay(orphans, reborn, emulator, clock, ev
     C7: the first looks are spread over time: five a second, not all at once.
     """
     orphans(40)
-    connector, _ = reborn(clock=clock, pace=NEVER)
+    connector, _ = reborn(clock=clock, pace=NEVER, poll_rate=5)
     before = len(gets(emulator))
     connector.restore()
     clock.advance(0.5)
