@@ -91,9 +91,12 @@ class SqliteConnection(Connection):
         """Close it; the next use opens it again."""
         with self._in_use:
             if self._database is not None and self._process_lock is not None:
-                # The last one to close copies the -wal into the file: not into an older copy.
+                # The last one to close copies the -wal into the file: not into an older copy, nor into half of one.
                 with self._process_lock.held(), contextlib.suppress(StoreError, OSError):
-                    self._part_from_replaced()
+                    try:
+                        self._part_from_replaced()
+                    except FileChanging:
+                        self._close_without_checkpoint()
             self._close_all()
 
     def explain(self, error: BaseException) -> StoreError:
@@ -166,33 +169,48 @@ class SqliteConnection(Connection):
         """Where an older copy was put in place of the file, close what this process has open of the other content."""
         if self._mark is None or not self._mark.is_replaced(been_open=self.times_opened > 0):
             return
-        with no_checkpoint(self._path):
-            self._close_database()
-            self._close_stale(_identity(self._path), always=True)
+        self._close_without_checkpoint()
         self._mark.go_on()
         self.times_replaced = self._mark.times_replaced
 
-    def _close_stale(self, found: Optional[_Identity], *, always: bool = False) -> None:
+    def _close_without_checkpoint(self) -> None:
+        """
+        Close all that this process has open of the file, and write nothing into it.
+
+        Raises:
+            StoreError: something of it is in use.
+        """
+        found = _identity(self._path)
+        others = [each for each in list(_open.values()) if each._pid == os.getpid() and each._file == found]
+        with contextlib.ExitStack() as held:
+            for each in others:
+                if each is not self:
+                    each._take(self._path)
+                    held.callback(each._in_use.release)
+            with no_checkpoint(self._path):
+                for each in others:
+                    each._close_database()
+
+    def _take(self, path: Path) -> None:
+        """Hold it for another that opens the file anew."""
+        # Not for long: it may be waiting for that one.
+        if not self._in_use.acquire(timeout=1.0):
+            raise StoreError(f"La base {path} est en train d'être rouverte. Rien n'a été confirmé.")
+
+    def _close_stale(self, found: _Identity) -> None:
         """
         Close what else this process has open on that file with logs that are gone: SQLite shares between all of its
         connections what it knows of them.
-
-        Args:
-            always: whatever their logs.
 
         Raises:
             StoreError: one of them is in use.
         """
         for each in list(_open.values()):
-            if each._pid != os.getpid() or each._file != found or each._logs == ():
+            if each._pid != os.getpid() or each._file != found or each._logs in ((), _logs(self._path)):
                 continue
-            if not always and each._logs == _logs(self._path):
-                continue
-            # Not for long: it may be waiting for us.
-            if not each._in_use.acquire(timeout=1.0):
-                raise StoreError(f"La base {self._path} est en train d'être rouverte. Rien n'a été confirmé.")
+            each._take(self._path)
             try:
-                if always or each._logs != _logs(self._path):
+                if each._logs != _logs(self._path):
                     each._close_database()
             finally:
                 each._in_use.release()

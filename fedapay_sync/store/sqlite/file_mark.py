@@ -32,7 +32,7 @@ except ImportError:  # Windows
 
 log = get_logger(__name__)
 
-#: A copy that was written to so lately may not be whole yet, in seconds.
+#: What was written to so lately may be in the midst of a copy, or of another program's checkpoint, in seconds.
 _QUIET = 1.0
 #: What SQLite locks in a file: where the bytes that readers share begin, and how many they are.
 _SHARED = (0x40000002, 510)
@@ -123,13 +123,16 @@ class FileMark:
         held = transactions_in(self._path)
         if held is not None and held >= mark.transactions:
             return self._write(_Mark(mark.generation, changed_ns, size, held))
-        if abs(time.time() - changed_ns / 1e9) < _QUIET:
+        is_changing = abs(time.time() - changed_ns / 1e9) < _QUIET
+        if been_open and (is_changing or held is None):
             raise FileChanging(_CHANGING.format(self._path))
         if held is None:
-            if been_open:
-                raise FileChanging(_CHANGING.format(self._path))
             # SQLite says what is wrong with it.
             return mark
+        if is_changing:
+            # At the start no caller waits for long, and an error would end the program.
+            time.sleep(_QUIET)
+            return self._look(mark, self._stands(), been_open)
         log.error(
             "an older copy was put in place of %s: %d of %d transactions are left; what FedaPay still knows of the "
             "others is read again",
@@ -154,7 +157,9 @@ class FileMark:
         return self._mark
 
     def _write(self, mark: _Mark) -> _Mark:
-        self._lock.write(b"%d %d %d %d" % mark)
+        # Without it an older copy may go unnoticed; for that, what was committed is not to be refused.
+        with contextlib.suppress(OSError):
+            self._lock.write(b"%d %d %d %d" % mark)
         self._mark, self._text = mark, b""
         return mark
 
@@ -181,14 +186,16 @@ def no_checkpoint(path: Path) -> Iterator[None]:
     to a descriptor and not to the process. None of this process may be left open at the end.
     """
     file = os.open(path, os.O_RDONLY)
-    if hasattr(fcntl, "F_OFD_SETLK"):
-        # As another reader would hold it. SQLite copies only what no other has open.
-        lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, *_SHARED, 0)
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
-    yield
-    # Not after an error: it would take the locks of what was left open.
-    os.close(file)
+    try:
+        if hasattr(fcntl, "F_OFD_SETLK"):
+            # As another reader would hold it. SQLite copies only what no other has open.
+            lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, *_SHARED, 0)
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+        yield
+    finally:
+        # It takes the locks of any connection that is left open with it.
+        os.close(file)
 
 
 def _remove_logs(path: Path) -> None:

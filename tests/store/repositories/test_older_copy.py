@@ -1,6 +1,7 @@
 """An older copy is put in place of the SQLite file, as cp does it, under a program that has it open."""
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
@@ -149,6 +150,48 @@ def test_a_program_that_ends_copies_nothing_of_its_wal_into_an_older_copy(store,
     store.close()
     again = make_store()
     assert is_sound(again) and stored(again) == list(range(1, 41))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xa5" * 100_000], ids=["emptied", "garbage"])
+def test_a_program_that_ends_writes_nothing_into_what_is_no_database(store, path, older, content):
+    path.write_bytes(content)
+    store.close()
+    assert path.read_bytes() == content
+
+
+def test_at_the_start_a_copy_that_is_being_written_is_waited_for_without_an_error(
+    store, path, older, put_back, make_store, tell, caplog
+):
+    store.close()
+    put_back(older, age=0.0)
+    assert_goes_on(make_store(), path, tell, caplog)
+
+
+def test_a_mark_that_cannot_be_left_refuses_no_commit(store, path, older, tell, monkeypatch):
+    """
+    On a full disk a line more may be too much.
+    """
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    checkpointed(path)
+    monkeypatch.setattr(os, "pwrite", full)
+    tell(store, 101, 102)
+    monkeypatch.undo()
+    tell(store, 103, 103)
+    assert stored(store) == list(range(1, 104))
+
+
+def test_a_file_that_is_compacted_is_no_older_copy(store, path, older, tell, caplog):
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("DELETE FROM fp_event WHERE id > 10")
+        other.commit()
+        other.execute("VACUUM")
+    checkpointed(path)
+    tell(store, 201, 201)
+    assert stored(store) == [*range(1, 11), 201] and is_sound(store)
+    assert "older copy" not in caplog.text
 
 
 def test_a_copy_since_the_last_checkpoint_takes_nothing_away(store, path, tmp_path, put_back, tell, caplog):
