@@ -1,5 +1,6 @@
 """The database file under a running shop: moved away, deleted, emptied, damaged. Not in the matrix, but bad input."""
 
+import contextlib
 import sqlite3
 import time
 
@@ -97,3 +98,28 @@ def test_a_damaged_file_is_refused_until_a_sound_copy_stands_in_its_place(shop, 
     assert rows(store, "SELECT count(*) FROM fp_event") == [(4,)] and is_sound(store)
     store.close()
     assert shop.starts == 1
+
+
+def test_an_older_copy_under_a_running_shop_is_noticed_and_gone_on_with(shop, running, tmp_path, eventually):
+    """
+    What is confirmed from then on is there, in a sound file, also after a kill; the rest was lost with the file.
+    """
+    copy = tmp_path / "older.db"
+    with contextlib.closing(sqlite3.connect(running)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+        for number in range(2, 40):
+            assert shop.deliver(number) == 200
+        source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert shop.deliver(40) == 200
+    running.write_bytes(copy.read_bytes())
+
+    # Refused while the copy may still be being written.
+    eventually(lambda: shop.deliver(100) == 200)
+    assert shop.deliver(101) == 200
+    assert "an older copy was put in place" in shop.said()
+    eventually(lambda: shop.told()[100] == shop.told()[101] == 1)
+    shop.kill()
+
+    store = Store(f"sqlite:///{running}")
+    assert rows(store, "SELECT entity_id FROM fp_event ORDER BY id") == [("1",), ("100",), ("101",)] and is_sound(store)
+    store.close()

@@ -107,3 +107,37 @@ def test_a_clock_set_back_does_not_put_the_reading_off(store, clock):
     assert begin(store, clock, start, every=HOUR) == (False, None)
     clock.advance(1.1 * HOUR)
     assert begin(store, clock, start, every=HOUR)[0]
+
+
+def test_after_an_older_copy_what_came_since_its_newest_event_is_owed(store, second, make_event, clock):
+    """
+    However short the time, whoever was there, and whenever the last reading was; until it is done.
+    """
+    newest = clock.now()
+    store.events.accept(make_event(received_at=newest))
+    store.event_catchup.finish("sandbox", done=True, again_in=1200)
+    clock.advance(60)
+    assert begin(second, clock, newest - HOUR) == (False, None)
+
+    store.event_catchup.owe("sandbox", ["shop"])
+
+    assert begin(second, clock, newest - HOUR) == (True, newest)
+    assert begin(store, clock, newest - HOUR) == (True, None)
+    store.event_catchup.finish("sandbox", done=True, again_in=1200)
+    assert begin(second, clock, newest - HOUR) == (False, None)
+
+
+def test_what_was_owed_before_an_older_copy_is_read_from_there(store, make_event, clock):
+    first = clock.now()
+    store.events.accept(make_event(received_at=first))
+    clock.advance(HOUR)
+    assert begin(store, clock) == (True, first)
+    store.events.accept(make_event(received_at=clock.now()))
+    store.event_catchup.owe("sandbox", ["shop"])
+    assert begin(store, clock) == (True, first)
+
+
+def test_an_older_copy_without_events_is_read_from_its_beginning(store, clock):
+    store.event_catchup.owe("sandbox", ["shop"])
+    owed, since = begin(store, clock)
+    assert owed and clock.now() - 61 <= since <= clock.now()

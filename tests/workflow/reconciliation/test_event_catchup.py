@@ -1,12 +1,16 @@
 """After an absence: what happened at FedaPay meanwhile is read from its events, and told once."""
 
+import contextlib
 import json
+import os
+import sqlite3
 import threading
 
 import pytest
 import requests
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.store.sqlite.connection import file_of
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
@@ -206,6 +210,40 @@ def test_a_list_in_no_order_is_read_again_every_hour_and_said_once_a_day(
     assert 3 * HOUR <= clock.now() - start <= 5 * HOUR
     assert connector._per_process.get().reconciler._catch_up._open
     assert caplog.text.count("listed in no order") == 1
+
+
+def test_what_an_older_copy_of_the_database_has_lost_is_read_again(shop, emulator, clock, eventually, db_url, tmp_path):
+    """
+    Put in place of the file while the shop runs. What FedaPay still knows comes back; nothing is to be done for it.
+    """
+    connector, seen = shop()
+    emulator.webhook_url = connector.webhook_url
+    path = file_of(db_url)
+
+    def pay():
+        number = made_elsewhere(emulator)
+        eventually(lambda: [event for event in seen if event.id_transaction == number and event.paid])
+        return number
+
+    def stored():
+        store = connector._per_process.get().store
+        query = "SELECT DISTINCT entity_id FROM fp_event WHERE name = 'transaction.approved'"
+        return {int(row[0]) for row in store.read(lambda database: database.execute_sql(query).fetchall())}
+
+    kept = pay()
+    connector.backup(tmp_path / "older.db")
+    lost = {pay() for _ in range(3)}
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    lost.add(pay())
+    with open(path, "wb") as file:
+        file.write((tmp_path / "older.db").read_bytes())
+    os.utime(path, (1, 1))
+
+    new = pay()
+    eventually(lambda: stored() >= lost or clock.advance(1.0))
+
+    assert stored() == {kept, new, *lost}
 
 
 def test_two_processes_that_open_at_once_read_once(away, shop, emulator, eventually, clock):
