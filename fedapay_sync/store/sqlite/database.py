@@ -123,12 +123,15 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
             return
         self.execute_sql(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
         self.execute_sql("VACUUM")
+        self.execute_sql(_COUNT)
 
     def reclaim(self) -> bool:
         """Give some free pages back; true if there are more."""
         if self._pragma("auto_vacuum") == _INCREMENTAL and self._pragma("freelist_count"):
             # To its end: a page goes with each step.
             self.execute_sql(f"PRAGMA incremental_vacuum({_PIECE})").fetchall()
+            # It changes no row, and yet which page holds what.
+            self.execute_sql(_COUNT)
             return self._pragma("freelist_count") > 0
         return False
 
