@@ -148,7 +148,7 @@ def test_what_the_database_refuses_for_good_is_told_from_what_it_cannot_do_now(s
     store.open()
     event = "UPDATE fp_event SET work_state = 'nonsense'"
     for statement, parameters, permanent in [
-        ("INSERT INTO fp_meta VALUES (NULL)", (), True),
+        ("INSERT INTO fp_meta (schema_version) VALUES (NULL)", (), True),
         ("SELECT " + ("%s" if store.dialect == "postgres" else "?"), ("\ud800",), True),
         ("SELECT * FROM fp_nowhere", (), False),
     ]:
