@@ -29,8 +29,16 @@ _OTHER_KEYS = (
     f"{TESTS}/store/repositories/test_other_keys.py::test_two_processes_that_take_it_at_once_store_it_once[postgres]",
 )
 
+_BUDGET = (
+    *_PYTEST,
+    "-k",
+    "sqlite",
+    f"{TESTS}/store/repositories/test_deadlines.py",
+    f"{TESTS}/store/repositories/test_poll_budget.py",
+)
+
 #: What a copy of the package is put to: arguments of Python, with the folder that it may use.
-TRIALS = {"machine": _MACHINE, "notifier": _NOTIFIER, "other keys": _OTHER_KEYS}
+TRIALS = {"machine": _MACHINE, "notifier": _NOTIFIER, "other keys": _OTHER_KEYS, "budget": _BUDGET}
 
 
 class Mutation(NamedTuple):
@@ -124,6 +132,15 @@ OTHERS = {
         "SELECT 1",
         "test_two_processes_that_take_it_at_once_store_it_once",
         "other keys",
+    ),
+    "a list decides what is due later": Mutation(
+        "AND deadline <= ? AND transaction_id", "AND ? > 0 AND transaction_id", "test_deadlines.py", "budget"
+    ),
+    "an idle hour is read up in one second": Mutation(
+        "start = max(free_from, now - _SAVED)", "start = free_from", "test_poll_budget.py", "budget"
+    ),
+    "what is urgent keeps nothing back": Mutation(
+        'changes.update(_claimed(row, "urgent_until", now, _CLAIM))', "pass", "test_poll_budget.py", "budget"
     ),
 }
 

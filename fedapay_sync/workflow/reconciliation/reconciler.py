@@ -35,6 +35,8 @@ _AT_ONCE = 5
 _LEASE = 30.0
 #: A process looks at the store at least so often for what others have left, in seconds.
 _ROUND = 30.0
+#: Where another process has taken what was due, more is looked for after so many seconds.
+_AFTER_OTHERS = 1.0
 #: A process begins so many seconds after its connector came into use.
 _BEGINNING = 5.0
 #: While a wait is open for a payment, the polls of that wait are enough; asked again so many seconds later.
@@ -171,7 +173,7 @@ class Reconciler:
                 poll = self._store.polls.acquire(self._environment, [account], lease=_LEASE, beside_wait=_BESIDE_WAIT)
             finally:
                 if poll is None:
-                    self._requested_less(account, priority, again_in=_ROUND)
+                    self._requested_less(account, priority, again_in=_AFTER_OTHERS)
             taken.extend([poll] if poll else [])
             return poll is not None
 
