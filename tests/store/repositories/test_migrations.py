@@ -87,7 +87,7 @@ def shape(path):
         database.close()
 
 
-def test_a_written_by_1_loses_nothing(old, make_store, tmp_path):
+def test_a_database_of_version_1_loses_nothing(old, make_store, tmp_path):
     """
     Every row is there as it was, and the tables are those that a new database has.
     """

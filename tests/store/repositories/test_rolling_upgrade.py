@@ -35,7 +35,7 @@ def versions(store):
     return rows(store, "SELECT schema_version, compatible_from FROM fp_meta")
 
 
-def test_a_written_by_4_says_which_programs_it_is_for(written_by, make_store, caplog):
+def test_a_database_of_version_4_says_which_programs_it_is_for(written_by, make_store, caplog):
     """
     Until 1.0.0 a migration is one way, and the log says so; what was owed is owed.
     """
