@@ -14,6 +14,9 @@ log = get_logger(__name__)
 
 #: How often this process looks for listens whose process has died since, in seconds.
 _ROUND = 20.0
+#: Where more than these are restored at once, the first is polled so many seconds later: all are watched by then.
+_FEW = 30
+_FIRST_POLL = 1.0
 
 
 class Recovery:
@@ -34,8 +37,9 @@ class Recovery:
         )
         accounts = {each.account for each in adopted}
         keys = {each: self._config.keys_by_account.get(each, self._config.api_key) for each in accounts}
+        first = _FIRST_POLL if len(adopted) > _FEW else 0.0
         for record in adopted:
-            self._polling.resume(record, keys[record.account])
+            self._polling.resume(record, keys[record.account], first)
         if adopted:
             log.info("%d listens restored", len(adopted))
         if not self._going_round:

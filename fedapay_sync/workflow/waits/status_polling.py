@@ -86,9 +86,9 @@ class StatusPolling:
         for polled, waiter in joined:
             waiter.timer = self._deadlines.schedule(polled, waiter, waiter.deadline - self._clock.monotonic())
 
-    def resume(self, record: ListenRecord, key: Secret) -> None:
-        """Watch a restored listen: poll when there is a slot, decide at its deadline."""
-        polled = self._poll_from(record.transaction_id, key, first=0.0, has_begun=False)
+    def resume(self, record: ListenRecord, key: Secret, first: float) -> None:
+        """Watch a restored listen: poll from then on, in that many seconds, and decide at its deadline."""
+        polled = self._poll_from(record.transaction_id, key, first=first, has_begun=False)
         # A clock set back must not lengthen the wait.
         remaining = min(max(0.0, record.deadline - self._store.clock.now()), record.timeout)
         polled.due = max(polled.due, self._clock.monotonic() + remaining)
