@@ -13,6 +13,7 @@ the -wal.
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import struct
 import time
@@ -135,8 +136,8 @@ class FileMark:
             return self._look(mark, self._stands(), been_open)
         log.error(
             "an older copy was put in place of %s: %d of %d transactions are left; what FedaPay still knows of the "
-            "others is read again",
-            self._path.name, held, mark.transactions,
+            "others is read again; what lay in the -wal is kept in %s",
+            self._path.name, held, mark.transactions, kept_wal(self._path).name,
         )  # fmt: skip
         _remove_logs(self._path)
         self.times_replaced += 1
@@ -198,14 +199,26 @@ def no_checkpoint(path: Path) -> Iterator[None]:
         os.close(file)
 
 
+def kept_wal(path: Path) -> Path:
+    """Where the -wal of the content that is gone is kept: only a person can tell whether it came with the copy."""
+    return Path(f"{path}-wal.replaced")
+
+
 def _remove_logs(path: Path) -> None:
     """
     Remove -wal and -shm: their pages are of the content that is gone.
 
     The -wal is emptied first: a process that has it open can then copy nothing out of it.
     """
-    for suffix in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            if suffix == "-wal":
-                os.truncate(f"{path}{suffix}", 0)
-            os.unlink(f"{path}{suffix}")
+    wal = Path(f"{path}-wal")
+    with contextlib.suppress(FileNotFoundError):
+        # A full disk is no reason to refuse what comes.
+        with contextlib.suppress(OSError):
+            if wal.stat().st_size:
+                kept_wal(path).unlink(missing_ok=True)
+                # With its mode, which is that of the file.
+                shutil.copy(wal, kept_wal(path))
+        os.truncate(wal, 0)
+        wal.unlink()
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{path}-shm")

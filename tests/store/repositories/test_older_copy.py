@@ -89,6 +89,8 @@ def test_an_older_copy_is_noticed_at_the_next_write_and_gone_on_with(store, path
     """
     put_back(older, logs=logs)
     assert_goes_on(store, path, tell, caplog)
+    kept = path.with_name(path.name + "-wal.replaced")
+    assert kept.exists() is logs and (not logs or kept.stat().st_mode & 0o777 == 0o600)
     store.close()
     assert is_sound(store) and stored(store) == [*range(1, 41), 201, 202, 203]
 
