@@ -20,8 +20,10 @@ from fedapay_sync.store.writer import Writer
 S = TypeVar("S")
 T = TypeVar("T")
 
-#: How long closing waits for calls that are under way, in seconds, and how often it looks.
+#: How long closing waits for calls that are under way, in seconds; the same where one of them is our caller's, which a
+#: signal handler has interrupted; and how often it looks.
 _CLOSE_TIMEOUT = 3.0
+_INTERRUPTED_TIMEOUT = 0.5
 _CLOSE_POLL = 0.002
 #: The one key of what is open.
 _OPEN = "connections"
@@ -111,7 +113,9 @@ class Engine:
         self._closed = True
         connections = self._detach()
         if connections is not None:
-            end = time.monotonic() + _CLOSE_TIMEOUT
+            # One that was interrupted while it reads keeps the others from reading until it goes on.
+            is_interrupted = not set(connections.users).isdisjoint(without)
+            end = time.monotonic() + (_INTERRUPTED_TIMEOUT if is_interrupted else _CLOSE_TIMEOUT)
             while set(connections.users).difference(without) and time.monotonic() < end:
                 time.sleep(_CLOSE_POLL)
             connections.close_if_unused()
