@@ -5,6 +5,7 @@ A shop that works steadily ends where it stood after the beginning: memory, desc
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -28,6 +29,7 @@ LEFT = 0.25
 #: Timers that were called off stay for a while, so many at most.
 TIMER = "fedapay_sync.concurrency.notifier.TimerHandle"
 TIMERS = 1100
+POOLED = r"fedapay-[a-z]+-\d+"
 
 
 @pytest.fixture
@@ -76,5 +78,7 @@ def test_after_steady_work_a_shop_takes_what_it_took_after_its_beginning(shop, d
     assert after["objects"].get(TIMER, 0) <= TIMERS
     assert after["resident"] - before["resident"] <= GROWTH
     assert after["descriptors"] <= before["descriptors"]
-    assert set(after["threads"]) <= set(before["threads"])
+    # A pool starts a thread when it has use for one: numbered, up to its size, and each number once.
+    assert len(set(after["threads"])) == len(after["threads"])
+    assert {each for each in after["threads"] if not re.fullmatch(POOLED, each)} <= set(before["threads"])
     assert after["wal"] <= LIMIT
