@@ -251,7 +251,13 @@ def _closed_for_fork(connection: SqliteConnection) -> bool:
     """Close it for the time of a fork, if it is free now or soon."""
     if not connection._in_use.acquire(timeout=_FORK_WAIT):
         return False
-    connection._close_all()
+    others = [each for each in list(_open.values()) if each is not connection and each._file == connection._file]
+    # The last one to close copies the -wal into the file, which may be an older copy by now.
+    with contextlib.ExitStack() as unwritten:
+        if not others:
+            with contextlib.suppress(OSError):
+                unwritten.enter_context(no_checkpoint(connection._path))
+        connection._close_all()
     _held_during_fork.append(connection)
     return True
 

@@ -37,6 +37,8 @@ log = get_logger(__name__)
 _QUIET = 1.0
 #: What SQLite locks in a file: where the bytes that readers share begin, and how many they are.
 _SHARED = (0x40000002, 510)
+#: How a file is opened to read it with its -wal; and alone, where SQLite takes no lock and remembers nothing.
+_WITH_WAL, _ALONE = "mode=ro", "mode=ro&immutable=1"
 
 
 _CHANGING = (
@@ -73,6 +75,8 @@ class FileMark:
         # As it was last read, or left: the next process reads it, and this one only where it is another.
         self._mark: Optional[_Mark] = None
         self._text = b""
+        # How the file stood when a checkpoint was last found to have been cut.
+        self._cut: Optional[Tuple[int, int]] = None
         self.times_replaced = 0
 
     def is_replaced(self, *, been_open: bool) -> bool:
@@ -89,7 +93,7 @@ class FileMark:
         mark, stood = self._read(), self._stands()
         if self._generation is None and mark is not None:
             self._generation = mark.generation
-        if mark is not None and stood != (mark.changed_ns, mark.size):
+        if mark is not None and stood not in ((mark.changed_ns, mark.size), self._cut):
             mark = self._look(mark, stood, been_open)
         return mark is not None and mark.generation != self._generation
 
@@ -105,11 +109,13 @@ class FileMark:
             FileChanging: it was replaced during that.
         """
         mark, stood = self._mark, self._stands()
-        if mark is not None and stood == (mark.changed_ns, mark.size):
+        if mark is not None and stood in ((mark.changed_ns, mark.size), self._cut):
             return
         held = transactions_in(self._path)
         if mark is not None and (held is None or held < mark.transactions):
-            raise FileChanging(_CHANGING.format(self._path))
+            if not self._is_cut(held, mark, stood):
+                raise FileChanging(_CHANGING.format(self._path))
+            return
         self._generation = self._generation or 0
         self._write(_Mark(self._generation, *stood, held or 0))
 
@@ -124,16 +130,20 @@ class FileMark:
         held = transactions_in(self._path)
         if held is not None and held >= mark.transactions:
             return self._write(_Mark(mark.generation, changed_ns, size, held))
-        is_changing = abs(time.time() - changed_ns / 1e9) < _QUIET
-        if been_open and (is_changing or held is None):
-            raise FileChanging(_CHANGING.format(self._path))
-        if held is None:
-            # SQLite says what is wrong with it.
+        if self._is_cut(held, mark, stood):
             return mark
+        is_changing = abs(time.time() - changed_ns / 1e9) < _QUIET
+        if is_changing and been_open:
+            raise FileChanging(_CHANGING.format(self._path))
         if is_changing:
             # At the start no caller waits for long, and an error would end the program.
             time.sleep(_QUIET)
             return self._look(mark, self._stands(), been_open)
+        if held is None or not _is_whole(self._path, _ALONE):
+            if been_open:
+                raise FileChanging(_CHANGING.format(self._path))
+            # SQLite says what is wrong with it.
+            return mark
         log.error(
             "an older copy was put in place of %s: %d of %d transactions are left; what FedaPay still knows of the "
             "others is read again; what lay in the -wal is kept in %s",
@@ -142,6 +152,17 @@ class FileMark:
         _remove_logs(self._path)
         self.times_replaced += 1
         return self._write(_Mark(mark.generation + 1, changed_ns, size, held))
+
+    def _is_cut(self, held: Optional[int], mark: _Mark, stood: Tuple[int, int]) -> bool:
+        """
+        Whether the file is no older copy, but in the midst of a checkpoint that was cut, by a kill, a power cut, a full
+        disk or a reader. SQLite makes it whole with the next one.
+        """
+        # Its counter may be unreadable or missing then, but never less: it is written as a whole.
+        if held or not _is_whole(self._path, _WITH_WAL, mark.transactions):
+            return False
+        self._cut = stood
+        return True
 
     def _stands(self) -> Tuple[int, int]:
         found = os.stat(self._path)
@@ -168,16 +189,28 @@ class FileMark:
 def transactions_in(path: Path) -> Optional[int]:
     """How many transactions the file holds without its -wal; None if it cannot be read."""
     try:
-        # Immutable: SQLite takes no lock, looks at no -wal and remembers nothing.
-        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as file:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?{_ALONE}", uri=True)) as file:
             # A checkpoint that was cut leaves a file shorter than it says.
             file.execute("PRAGMA writable_schema = ON")
-            if not file.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchall():
-                return 0
-            row = file.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (COUNTER,)).fetchone()
-            return 0 if row is None else int(row[0])
+            return _counted(file)
     except (sqlite3.Error, TypeError, ValueError):
         return None
+
+
+def _is_whole(path: Path, how: str, transactions: int = 0) -> bool:
+    """Whether the file, alone or with its -wal, is sound, and holds so many transactions: half of a copy is neither."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as file:
+            return _counted(file) >= transactions and file.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+    except (sqlite3.Error, TypeError, ValueError):
+        return False
+
+
+def _counted(file: sqlite3.Connection) -> int:
+    if not file.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchall():
+        return 0
+    row = file.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (COUNTER,)).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 @contextlib.contextmanager

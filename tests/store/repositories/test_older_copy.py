@@ -257,3 +257,44 @@ def test_what_changes_nothing_counts_nothing(store, path, tell):
     counted = rows(store, "SELECT seq FROM sqlite_sequence WHERE name = 'fp_transactions'")
     store.write(lambda database: database.execute_sql("UPDATE fp_event SET late = 0 WHERE id < 0"))
     assert rows(store, "SELECT seq FROM sqlite_sequence WHERE name = 'fp_transactions'") == counted
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3, 5, 8, 13, 21])
+@pytest.mark.parametrize("open_still", [True, False], ids=["running", "restarted"])
+def test_a_checkpoint_that_was_cut_takes_nothing_away(store, db_url, path, tell, tmp_path, caplog, pages, open_still):
+    """
+    The first one of a database, which holds nothing without its -wal: a kill or a full disk leaves some pages of it.
+    """
+    tell(store, 1, 60)
+    before, wal = path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
+    if not open_still:
+        store.close()
+    whole = tmp_path / "whole.db"
+    whole.write_bytes(before)
+    whole.with_name("whole.db-wal").write_bytes(wal)
+    checkpointed(whole)
+    with open(path, "r+b") as file:
+        file.write(whole.read_bytes()[: 4096 * pages] + before[4096 * pages :])
+        file.truncate(max(len(before), 4096 * pages))
+    if not open_still:
+        path.with_name(path.name + "-wal").write_bytes(wal)
+    again = store if open_still else Store(db_url)
+    tell(again, 61, 62)
+    assert stored(again) == list(range(1, 63)) and is_sound(again)
+    assert again.times_replaced == 0 and "older copy" not in caplog.text
+    again.close()
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT count(*) FROM fp_event").fetchone()[0] == 62
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_fork_writes_nothing_of_the_wal_into_an_older_copy(store, path, older, put_back, tell, caplog):
+    """
+    Connections are closed for the time of a fork, and the last one to close would.
+    """
+    put_back(older)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert_goes_on(store, path, tell, caplog)
