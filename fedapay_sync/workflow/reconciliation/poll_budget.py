@@ -215,8 +215,8 @@ class PollBudget:
     def _is_needed(self, reading: Reading) -> bool:
         try:
             return reading.prepare()
-        except StoreError as error:
-            log.warning("reading not prepared: %s", error)
+        except Exception as error:  # edge of a thread: the place that it was given must come back
+            log.warning("reading not prepared: %s: %s", type(error).__name__, error)
             return False
 
     def _make(self, reading: Reading) -> None:
@@ -231,9 +231,10 @@ class PollBudget:
             self._running[reading.pool] -= 1
             if self._closed:
                 return
-            line = self._lines[reading.account]
-            if line.timer is None and any(line.waiting.values()):
-                self._ask_in(0.0, reading.account, line)
+            # Of any account: they share the pools.
+            for account, line in self._lines.items():
+                if line.timer is None and any(line.waiting.values()):
+                    self._ask_in(0.0, account, line)
 
     def _give_up(self, account: str) -> None:
         """Give up what has waited too long."""

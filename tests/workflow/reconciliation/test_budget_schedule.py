@@ -133,3 +133,34 @@ def test_after_it_is_closed_nothing_is_read(world, process, ask, made):
     ask(2, Priority.waited)
     world.run(10.0)
     assert made == []
+
+
+def test_a_place_that_is_free_again_is_for_any_account(world, process, pool, made):
+    """
+    The readings of one account held them all when the other asked.
+    """
+    notifier = HeldNotifier(world, pool)
+    budget = PollBudget(Context(process.config, process.store, world, "A"), notifier)
+    for place in range(pool.size):
+        budget.request(Reading(Priority.deadline, "one", lambda place=place: made.append(place), pool))
+    world.run(5.0)
+    budget.request(Reading(Priority.deadline, "other", lambda: made.append("other"), pool))
+    world.run(5.0)
+    assert len(notifier.held) == pool.size and not made
+    while notifier.held:
+        notifier.held.pop()()
+    world.run(5.0)
+    while notifier.held:
+        notifier.held.pop()()
+    assert "other" in made
+
+
+def test_a_reading_that_cannot_be_prepared_gives_its_place_back(world, process, pool, made, ask):
+    def fail():
+        raise OSError("no file")
+
+    for place in range(2 * pool.size):
+        ask(place, Priority.waited, prepare=fail)
+    ask("next", Priority.waited)
+    world.run(10.0)
+    assert made == ["next"]
