@@ -84,7 +84,8 @@ class SqliteConnection(Connection):
             except FileChanging:
                 raise
             except BaseException:
-                self._close_database()
+                with self._unwritten():
+                    self._close_database()
                 raise
 
     def close(self) -> None:
@@ -173,6 +174,19 @@ class SqliteConnection(Connection):
         self._mark.go_on()
         self.times_replaced = self._mark.times_replaced
 
+    @contextlib.contextmanager
+    def _unwritten(self) -> Iterator[None]:
+        """
+        Meanwhile this connection closes without writing. The last one to close copies the -wal into the file, which may
+        be an older copy by now, or half of one.
+        """
+        is_last = not any(each is not self and each._file == self._file for each in list(_open.values()))
+        with contextlib.ExitStack() as held:
+            if is_last and self._database is not None:
+                with contextlib.suppress(OSError):
+                    held.enter_context(no_checkpoint(self._path))
+            yield
+
     def _close_without_checkpoint(self) -> None:
         """
         Close all that this process has open of the file, and write nothing into it.
@@ -251,12 +265,7 @@ def _closed_for_fork(connection: SqliteConnection) -> bool:
     """Close it for the time of a fork, if it is free now or soon."""
     if not connection._in_use.acquire(timeout=_FORK_WAIT):
         return False
-    others = [each for each in list(_open.values()) if each is not connection and each._file == connection._file]
-    # The last one to close copies the -wal into the file, which may be an older copy by now.
-    with contextlib.ExitStack() as unwritten:
-        if not others:
-            with contextlib.suppress(OSError):
-                unwritten.enter_context(no_checkpoint(connection._path))
+    with connection._unwritten():
         connection._close_all()
     _held_during_fork.append(connection)
     return True

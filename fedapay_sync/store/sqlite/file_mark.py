@@ -113,9 +113,8 @@ class FileMark:
             return
         held = transactions_in(self._path)
         if mark is not None and (held is None or held < mark.transactions):
-            if not self._is_cut(held, mark, stood):
-                raise FileChanging(_CHANGING.format(self._path))
-            return
+            # Or a checkpoint of ours was cut: that is told by the next look, when the file has been quiet for a while.
+            raise FileChanging(_CHANGING.format(self._path))
         self._generation = self._generation or 0
         self._write(_Mark(self._generation, *stood, held or 0))
 
@@ -130,8 +129,6 @@ class FileMark:
         held = transactions_in(self._path)
         if held is not None and held >= mark.transactions:
             return self._write(_Mark(mark.generation, changed_ns, size, held))
-        if self._is_cut(held, mark, stood):
-            return mark
         is_changing = abs(time.time() - changed_ns / 1e9) < _QUIET
         if is_changing and been_open:
             raise FileChanging(_CHANGING.format(self._path))
@@ -139,6 +136,8 @@ class FileMark:
             # At the start no caller waits for long, and an error would end the program.
             time.sleep(_QUIET)
             return self._look(mark, self._stands(), been_open)
+        if self._is_cut(held, mark, stood):
+            return mark
         if held is None or not _is_whole(self._path, _ALONE):
             if been_open:
                 raise FileChanging(_CHANGING.format(self._path))
