@@ -19,7 +19,7 @@ from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import refuses_row
 from fedapay_sync.store.migrations import EMPTIED, migrate
 from fedapay_sync.store.sqlite.database import BUSY_MS, SqliteDatabase, connect
-from fedapay_sync.store.sqlite.file_mark import FileChanging, FileMark, no_checkpoint
+from fedapay_sync.store.sqlite.file_mark import FileChanging, FileMark, no_checkpoint, transactions_in
 from fedapay_sync.store.sqlite.files import opening
 from fedapay_sync.store.sqlite.lockfile import HAS_LOCKS, ProcessLock
 from fedapay_sync.store.sqlite.wal import WalLimiter
@@ -162,6 +162,8 @@ class SqliteConnection(Connection):
             if self._process_lock is not None:
                 again = self.times_opened > 0
                 self._database.transact(lambda database: migrate(database, again=again), creates_tables=True)
+                if not transactions_in(self._path):
+                    self._database.write_schema()
             self.times_opened += 1
             self._logs = _logs(self._path)
         return self._database

@@ -107,6 +107,15 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
         """Keep the -wal short."""
         return self.wal.limit(self.execute_sql, BUSY_MS) if self.wal is not None else None
 
+    def write_schema(self) -> None:
+        """
+        Copy the -wal into the file where it holds the tables themselves: from then on the file can be read alone, also
+        where a reader lets through a part of a checkpoint, or a kill cuts it.
+        """
+        # On a full disk the next checkpoint does it.
+        with contextlib.suppress(peewee.OperationalError):
+            self.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def prepare_reclaim(self) -> None:
         """Write a file anew, once, that was made before files could give pages back; not a very large one."""
         free, pages = self._pragma("freelist_count"), self._pragma("page_count")
@@ -124,6 +133,7 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
         self.execute_sql(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
         self.execute_sql("VACUUM")
         self.execute_sql(_COUNT)
+        self.write_schema()
 
     def reclaim(self) -> bool:
         """Give some free pages back; true if there are more."""

@@ -12,6 +12,7 @@ from support.shops import is_sound, rows
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import Store
 from fedapay_sync.store.sqlite.connection import file_of
+from fedapay_sync.store.sqlite.database import SqliteDatabase
 
 
 @pytest.fixture
@@ -259,12 +260,30 @@ def test_what_changes_nothing_counts_nothing(store, path, tell):
     assert rows(store, "SELECT seq FROM sqlite_sequence WHERE name = 'fp_transactions'") == counted
 
 
+def test_a_reader_during_the_first_checkpoint_refuses_nothing(store, path, tell):
+    """
+    It lets through a part of it, which without the -wal would be no database.
+    """
+    store.open()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        for first in range(1, 1201, 100):
+            # A snapshot in the midst of the -wal, now and then a newer one.
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM fp_event").fetchall()
+            tell(store, first, first + 99)
+            reader.execute("COMMIT")
+    assert stored(store) == list(range(1, 1201))
+
+
 @pytest.mark.parametrize("pages", [1, 2, 3, 5, 8, 13, 21])
 @pytest.mark.parametrize("open_still", [True, False], ids=["running", "restarted"])
-def test_a_checkpoint_that_was_cut_takes_nothing_away(store, db_url, path, tell, tmp_path, caplog, pages, open_still):
+def test_a_checkpoint_that_was_cut_takes_nothing_away(
+    store, db_url, path, tell, tmp_path, caplog, monkeypatch, pages, open_still
+):
     """
     The first one of a database, which holds nothing without its -wal: a kill or a full disk leaves some pages of it.
     """
+    monkeypatch.setattr(SqliteDatabase, "write_schema", lambda database: None)
     tell(store, 1, 60)
     before, wal = path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
     if not open_still:
