@@ -113,16 +113,19 @@ class EventCatchUp:
         done, again_in = False, _RETRY_AFTER
         try:
             found = [self._take_in(key, since) for key in (self._config.api_key, *self._config.api_keys)]
-            done = all(each.is_complete for each in found)
-            again_in = SHORTEST_OUTAGE if done else _EVERY
-            log.info("%d new events read from FedaPay's list", sum(each.new for each in found))
+            read = [each for each in found if each is not None]
+            if len(read) == len(found):
+                done = all(each.is_complete for each in read)
+                # A list in no order is read again with the next one; one that closing has interrupted, soon.
+                again_in = SHORTEST_OUTAGE if done else _EVERY
+            log.info("%d new events read from FedaPay's list", sum(each.new for each in read))
         except FedapayError as error:
             log.warning("reading FedaPay's events failed, again later: %s", error)
         self._open = not done
         self._store.event_catchup.finish(environment, done=done, again_in=again_in)
 
-    def _take_in(self, key: Secret, since: float) -> _Found:
-        """Take in what the list of that account has."""
+    def _take_in(self, key: Secret, since: float) -> Optional[_Found]:
+        """Take in what the list of that account has; None if the connector was closed meanwhile."""
         try:
             reading = EventList(self._pages_of(key), lambda: not self._closed.wait(_GAP)).read_back_to(since)
         except FedapayError as error:
@@ -132,7 +135,7 @@ class EventCatchUp:
             log.warning("FedaPay's events not read: %s", error)
             return _Found(0, True)
         if reading is None or self._closed.is_set():
-            return _Found(0, False)
+            return None
         # As they happened: of two ends, the one that is stored last counts.
         missed = [each for each in reading.events if each.object in (TRANSACTION, None) and each.entity is not None]
         new = sum(self._is_new(event) for event in missed)

@@ -89,6 +89,26 @@ def test_an_absence_of_an_hour_is_read_up_on(away, shop, emulator, clock, eventu
     assert connector._per_process.get().store.listens.ending("sandbox", ids[0]).events == events
 
 
+def test_a_reading_that_closing_interrupts_is_made_again_soon(away, shop, emulator, clock, eventually):
+    """
+    By the next process, after a minute: not with the next one that is due, in an hour.
+    """
+    (missed,) = away(1)
+    emulator.approve(missed)
+    first, _ = shop()
+    catch_up = first._per_process.get().reconciler._catch_up
+    catch_up.check_for_outage()
+    catch_up._closed.set()
+    first._per_process.get().store.open()
+    catch_up.read()
+    assert lists(emulator)
+    first.close()
+
+    clock.advance(61)
+    _, seen = shop(restored=True)
+    eventually(lambda: [event for event in seen if event.paid])
+
+
 def test_two_ends_come_in_as_they_happened(away, shop, emulator, eventually, clock):
     """
     FedaPay lists the newest first; of two refusals the last one counts.
