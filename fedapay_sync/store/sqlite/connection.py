@@ -179,12 +179,13 @@ class SqliteConnection(Connection):
     @contextlib.contextmanager
     def _unwritten(self) -> Iterator[None]:
         """
-        Meanwhile this connection closes without writing. The last one to close copies the -wal into the file, which may
-        be an older copy by now, or half of one.
+        Meanwhile this connection closes without writing, if the file is not as it was left: the last one to close
+        copies the -wal into it, and it may be an older copy by now, or half of one.
         """
         is_last = not any(each is not self and each._file == self._file for each in list(_open.values()))
+        mark = self._mark if self._beside is None else self._beside._mark
         with contextlib.ExitStack() as held:
-            if is_last and self._database is not None:
+            if is_last and self._database is not None and mark is not None and not mark.is_as_left():
                 with contextlib.suppress(OSError):
                     held.enter_context(no_checkpoint(self._path))
             yield

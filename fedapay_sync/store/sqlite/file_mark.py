@@ -5,10 +5,10 @@ SQLite does not notice: the file is the same, with another content. It would go 
 the -wal, confirm what no later reader finds, and copy pages of the -wal among older ones.
 
 Each transaction that changes something counts one (``SqliteDatabase.transact``). The file itself, without the -wal,
-changes by checkpoints alone; whoever writes leaves beside it, in the lock file, how it stood after the last one: size,
-time of change, and how many transactions it held. A file that has changed since is looked at. Fewer transactions than
-the mark says: an older copy. As many or more: a checkpoint, or a copy since the last one, whose differences all lie in
-the -wal.
+changes by checkpoints alone; each writing connection leaves beside it, in the lock file, how it stood after the last
+one: size, time of change, and how many transactions it held. A file that has changed since is looked at. Fewer
+transactions than the mark says: an older copy. As many or more: a checkpoint, or a copy since the last one, whose
+differences all lie in the -wal.
 """
 
 import contextlib
@@ -97,6 +97,12 @@ class FileMark:
             mark = self._look(mark, stood, been_open)
         return mark is not None and mark.generation != self._generation
 
+    def is_as_left(self) -> bool:
+        """Whether the file stands as the last transaction left it, as far as this connection knows."""
+        with contextlib.suppress(OSError):
+            return self._mark is not None and self._stands() in ((self._mark.changed_ns, self._mark.size), self._cut)
+        return False
+
     def go_on(self) -> None:
         """Nothing is open any more of the content that is gone."""
         self._generation = None if self._mark is None else self._mark.generation
@@ -108,9 +114,9 @@ class FileMark:
         Raises:
             FileChanging: it was replaced during that.
         """
-        mark, stood = self._mark, self._stands()
-        if mark is not None and stood in ((mark.changed_ns, mark.size), self._cut):
+        if self.is_as_left():
             return
+        mark, stood = self._mark, self._stands()
         held = transactions_in(self._path)
         if mark is not None and (held is None or held < mark.transactions):
             # Or a checkpoint of ours was cut: that is told by the next look, when the file has been quiet for a while.
