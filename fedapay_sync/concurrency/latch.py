@@ -24,13 +24,13 @@ class Latch:
         return self._is_open
 
     def open(self) -> None:
-        """Let through whoever waits, and whoever will; the caller sees to it that this comes once."""
+        """End every ``wait``, those that run and those to come. To be called once."""
         self._is_open = True
         self._closed.release()
 
     def wait(self, seconds: float) -> bool:
         """Block until it is open, or for so long; whether it is open."""
         if not self._is_open and self._closed.acquire(timeout=seconds):
-            # For the next who waits.
+            # For the next waiting thread.
             self._closed.release()
         return self._is_open

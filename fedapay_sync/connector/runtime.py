@@ -134,11 +134,11 @@ class Runtime:
         """
         Answer what runs, end the waits, let callbacks finish, commit, release. Open listens stay on disk.
 
-        It may come in the midst of any line of any thread, as a signal handler does, and more than once. A thread of
-        its own closes: where the caller was interrupted inside a lock, it waits for that, and we for neither of them
-        longer than we have.
+        A signal handler may call it in the midst of any line of any thread, and more than once. A thread of its own
+        closes, and the caller waits for that thread for a bounded time: where the handler has interrupted a line that
+        holds a lock, the closing thread gets that lock only once the handler has returned.
         """
-        # What this thread was doing goes on after us, and is not waited for.
+        # The call that this thread was interrupted in goes on after this one, so closing does not wait for it.
         self._closers.append(threading.get_ident())
         try:
             threading.Thread(target=self._close, name="fedapay-closing", daemon=True).start()
@@ -151,12 +151,12 @@ class Runtime:
             log.warning("closing takes long, and goes on by itself")
 
     def _close(self) -> None:
-        """Once, whoever comes."""
+        """The body of a closing thread; of several, the first one closes."""
         if not self._to_close.acquire(blocking=False):
             return
         try:
             self._close_all()
-        except Exception as error:  # edge of a thread
+        except Exception as error:  # edge of a thread: callers of close() wait for its end
             log.error("closing failed: %s: %s", type(error).__name__, error)
         finally:
             self._closed.open()

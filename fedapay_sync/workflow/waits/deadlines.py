@@ -193,7 +193,7 @@ class Deadlines:
             # FedaPay's answer took its time: a wait that was prolonged meanwhile keeps its link.
             if not ended and record.delete_at_deadline and self._is_closing(transaction_id):
                 if self._clock.monotonic() >= until:
-                    # Whoever decides by now may have said that the payment goes on.
+                    # Another process decides by now, and may have told its caller that the payment goes on.
                     raise StoreError("Ce processus est resté arrêté trop longtemps ; l'échéance est reprise.")
                 ended = not self._delete(transaction_id, polled.key)
             if self._closed:
