@@ -40,6 +40,13 @@ def pytest_xdist_auto_num_workers() -> Optional[int]:
     return ours + 2
 
 
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """The limit of every day is none for a test that is marked as long: it has twenty minutes."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(1200))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Iterator[None]:
     """End a process that hangs in the cleaning up after a test, which pytest-timeout does not: the others go on."""

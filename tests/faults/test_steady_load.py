@@ -20,7 +20,6 @@ from fedapay_sync.store.sqlite.wal import LIMIT
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.long,
-    pytest.mark.timeout(1200),
     pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="/proc"),
 ]
 
