@@ -21,11 +21,12 @@ def shop(emulator, db_url, free_port, tmp_path):
 
 
 def change(db_url, *statements):
-    """As another program does it."""
+    """As the migration of another version does it: on PostgreSQL in its turn, or it deadlocks with who writes."""
     if db_url.startswith("sqlite"):
         connection = sqlite3.connect(db_url[len("sqlite:///") :])
     else:
         connection = pytest.importorskip("psycopg2").connect(db_url)
+        statements = ("LOCK TABLE fp_meta IN EXCLUSIVE MODE", *statements)
     with closing(connection), closing(connection.cursor()) as cursor:
         for statement in statements:
             cursor.execute(statement)
