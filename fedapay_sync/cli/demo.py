@@ -1,7 +1,6 @@
 """``fedapay-sync demo``: a complete payment between an emulator and a connector of this process."""
 
 import tempfile
-import threading
 from pathlib import Path
 
 import click
@@ -9,6 +8,7 @@ import click
 from fedapay_sync.cli import demo_page
 from fedapay_sync.cli.progress import ProgressPrinter, francs, make_printable
 from fedapay_sync.common.countries import SANDBOX_GOOD_NUMBER
+from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.emulator import Emulator
 from fedapay_sync.enums import MethodesPaiement, Pays
@@ -57,7 +57,7 @@ def _play(folder: Path, progress: ProgressPrinter) -> Outcome:
 
 
 def _pay_and_wait(connector: Connector, fedapay: Emulator, progress: ProgressPrinter) -> Outcome:
-    asked, paid = threading.Event(), threading.Event()
+    asked, paid = WakeEvent(), WakeEvent()
 
     def on_webhook(event: WebhookHistory) -> None:
         # The first webhook may come before the answer to our own call; the lines keep their order.

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import threading
 import webbrowser
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 
 from fedapay_sync.cli.progress import ProgressPrinter, francs
 from fedapay_sync.common.countries import SANDBOX_GOOD_NUMBER
+from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.emulator import Emulator
 from fedapay_sync.enums import Pays, TypesPaiement
@@ -42,8 +42,8 @@ class _Shop:
 
     def __init__(self, progress: ProgressPrinter) -> None:
         self._progress = progress
-        self._back = threading.Event()
-        self._paid = threading.Event()
+        self._back = WakeEvent()
+        self._paid = WakeEvent()
         self.server = WebServer(self, name="fedapay-demo-shop")
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -143,6 +143,6 @@ def _has_screen() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _wait(event: threading.Event, seconds: float) -> bool:
+def _wait(event: WakeEvent, seconds: float) -> bool:
     """In slices: on Windows a long wait cannot be interrupted by Ctrl-C."""
     return any(event.wait(0.2) for _ in range(int(seconds / 0.2) + 1))

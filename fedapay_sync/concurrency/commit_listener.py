@@ -1,7 +1,8 @@
 """Tells the waker thread that another connection may have committed; this one polls, PostgreSQL's listens."""
 
-import threading
 from typing import Callable, Optional
+
+from fedapay_sync.concurrency.wake_event import WakeEvent
 
 #: The store is asked so often whether another connection has committed, in seconds.
 POLL_INTERVAL = 0.05
@@ -19,7 +20,7 @@ class CommitListener:
     def __init__(self, version: Callable[[], object], interval: float = POLL_INTERVAL) -> None:
         self._version = version
         self._interval = interval
-        self._wake = threading.Event()
+        self._wake = WakeEvent()
 
     @property
     def interval(self) -> float:

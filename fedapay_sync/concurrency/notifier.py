@@ -13,6 +13,7 @@ from typing import Callable, Dict, Iterable, List, Optional, Protocol, Set, Tupl
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.commit_listener import CommitListener
+from fedapay_sync.concurrency.daemon_thread import start_daemon
 from fedapay_sync.concurrency.thread_pool import Action, DaemonThreadPool
 
 log = get_logger(__name__)
@@ -151,10 +152,8 @@ class Notifier:
 
     def _start(self) -> None:
         if self._thread is None and not self._closing:
-            thread = threading.Thread(target=self._run, name="fedapay-waker", daemon=True)
-            thread.start()
-            # Only now: where the system has no thread to give, the next caller that needs it tries again.
-            self._thread = thread
+            # Where the system has no thread to give, the next caller that needs it tries again.
+            self._thread = start_daemon(self._run, "fedapay-waker")
 
     def _run(self) -> None:
         seen: object = None

@@ -5,6 +5,7 @@ import threading
 from typing import Callable, Optional
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.concurrency.daemon_thread import start_daemon
 
 log = get_logger(__name__)
 
@@ -42,7 +43,7 @@ class DaemonThreadPool:
             elif self._threads < self.size:
                 name = f"{self._name}-{self._threads + 1}"
                 try:
-                    threading.Thread(target=self._run, name=name, daemon=True).start()
+                    start_daemon(self._run, name)
                     self._threads += 1
                 except RuntimeError:
                     # No further thread to be had: the threads that exist will come to it.

@@ -8,8 +8,9 @@ from typing import Any, Callable, List, Optional
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.common.config import Config
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.concurrency.latch import Latch
+from fedapay_sync.concurrency.daemon_thread import start_daemon
 from fedapay_sync.concurrency.notifier import Notifier
+from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.resources.api import Api
 from fedapay_sync.server import WebServer
 from fedapay_sync.store.owner import new_owner, retire
@@ -63,7 +64,7 @@ class Runtime:
         self.pid = os.getpid()
         self._closers: List[int] = []
         self._to_close = threading.Lock()
-        self._closed = Latch()
+        self._closed = WakeEvent()
         self.config = config
         self.policy = policy
         self.owner = new_owner()
@@ -141,7 +142,7 @@ class Runtime:
         # The call that this thread was interrupted in goes on after this one, so closing does not wait for it.
         self._closers.append(threading.get_ident())
         try:
-            threading.Thread(target=self._close, name="fedapay-closing", daemon=True).start()
+            start_daemon(self._close, "fedapay-closing")
         except RuntimeError:
             # The system has no thread to give, or the interpreter is at its end.
             self._close()
@@ -159,7 +160,7 @@ class Runtime:
         except Exception as error:  # edge of a thread: callers of close() wait for its end
             log.error("closing failed: %s: %s", type(error).__name__, error)
         finally:
-            self._closed.open()
+            self._closed.set()
 
     def _close_all(self) -> None:
         with contextlib.ExitStack() as steps:
@@ -194,7 +195,7 @@ class Runtime:
                 if self.server is not None:
                     steps.callback(self.server.stop, 2.0)
         finally:
-            self._closed.open()
+            self._closed.set()
 
     def _erase_old_bodies(self) -> bool:
         """Erase the bodies, and so the personal data, of the next few old rows; true if there are more rows."""

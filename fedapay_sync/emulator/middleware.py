@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, NamedTuple
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
+from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.emulator.faults.faults import Faults
 from fedapay_sync.server.web_server import hang_up
 
@@ -79,7 +80,7 @@ class RecordingMiddleware:
         self._lock = threading.Lock()
         self._requests: Deque[ApiRequest] = deque(maxlen=_KEPT)
         self._numbers = itertools.count(1)
-        self._stopping = threading.Event()
+        self._stopping = WakeEvent()
 
     @property
     def requests(self) -> List[ApiRequest]:

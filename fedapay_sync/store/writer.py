@@ -18,7 +18,8 @@ from typing import Any, Callable, List, Optional, Tuple, TypeVar, cast
 import peewee
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.concurrency.latch import Latch
+from fedapay_sync.concurrency.daemon_thread import start_daemon
+from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import FedapayError, StoreError
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import ConnectionLost, Database, refuses_row
@@ -36,10 +37,10 @@ PATIENCE = 10.0
 _BATCH = 64
 
 
-class Job(Latch):
+class Job(WakeEvent):
     """
     Something to be written, what came of it, and what its caller and the writer agree on: given up, or about to be
-    committed, never both. Open once it is known what came of it.
+    committed, never both. Set once it is known what came of it.
 
     Args:
         work: gives a result for each thing that it is done to.
@@ -86,7 +87,7 @@ class Job(Latch):
     def end(self, value: Any, problem: Optional[BaseException] = None) -> None:
         """Tell the waiting caller."""
         self._value, self._problem = value, problem
-        self.open()
+        self.set()
 
 
 _Result = Tuple[Job, Any, Optional[BaseException]]
@@ -106,9 +107,8 @@ class Writer:
         self._ended = False
         # Until the database wants housekeeping, in seconds, if it does without a transaction.
         self._maintained_in: Optional[float] = None
-        self._thread = threading.Thread(target=self._run, name="fedapay-writer", daemon=True)
         try:
-            self._thread.start()
+            self._thread = start_daemon(self._run, "fedapay-writer")
         except RuntimeError as error:
             raise StoreError(f"Le thread d'écriture de la base ne peut pas démarrer ({error}).") from None
 

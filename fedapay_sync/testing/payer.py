@@ -5,6 +5,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Deque, List, Optional, Set, Union
 
+from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Payer:
         self._lock = threading.Lock()
         self._plans: Deque[str] = deque()
         self._ignored: Set[int] = set()
-        self._closed = threading.Event()
+        self._closed = WakeEvent()
         self._thread: Optional[threading.Thread] = None
 
     def agrees(self, id: Union[int, str, None] = None) -> Optional[int]:

@@ -5,7 +5,6 @@ What may be repeated is decided here and nowhere else: a connection that never o
 failed on the way or was answered 429, 502, 503 or 504. A POST that may have arrived is never repeated blindly.
 """
 
-import threading
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -17,6 +16,7 @@ from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import safe_repr
 from fedapay_sync.common.secret import Key, Secret, held
+from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import ApiError, ConfigError, FedapayError, TransportError
 from fedapay_sync.transport.connections import call_deadline
 from fedapay_sync.transport.encoding import build_headers, build_query, encode_json
@@ -98,7 +98,7 @@ class Transport:
         self._budget = budget
         #: What the time of a call, and of what is built of calls, is measured by.
         self.clock = clock
-        self._closed = threading.Event()
+        self._closed = WakeEvent()
         #: Waits that many seconds, less if the transport is closed meanwhile.
         self.pause: Callable[[float], object] = self._wait if pause is None else pause
         self._observer = checked_observer(observer)
@@ -167,7 +167,7 @@ class Transport:
 
     def release(self) -> None:
         """The same for the calls under way; those that come later are as patient as ever."""
-        ended, self._closed = self._closed, threading.Event()
+        ended, self._closed = self._closed, WakeEvent()
         ended.set()
         self._sessions.close()
 

@@ -27,13 +27,14 @@ from fedapay_sync.connector.connector import Connector
 from fedapay_sync.emulator import Emulator
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import Store
+from fedapay_sync.store.writer import Job
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
 PACKAGE = str(Path(fedapay_sync.__file__).parent) + os.sep
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
 #: What a write goes through until it is on disk.
-SUBMIT_PATH = ("store/writer.py", "store/engine.py", "concurrency/latch.py")
+SUBMIT_PATH = ("store/writer.py", "store/engine.py", "concurrency/wake_event.py")
 Line = Tuple[str, int]
 
 
@@ -60,12 +61,17 @@ class Stopper:
 
     def _stop(self, frame: FrameType, event: str, argument: Any) -> Any:
         line = (frame.f_code.co_filename[len(PACKAGE) :], frame.f_lineno)
-        if not self.line[1] and event == "line" and line not in self._done:
+        if not self.line[1] and event == "line" and line not in self._done and not is_another_wait(frame):
             self.line = line
             self._done.add(line)
             # Python traces nothing that a tracing function calls.
             self._action()
         return self._stop
+
+
+def is_another_wait(frame: FrameType) -> bool:
+    """Whether it is a line of ``WakeEvent``, but not on the way of a write."""
+    return frame.f_code.co_filename.endswith("wake_event.py") and not isinstance(frame.f_locals.get("self"), Job)
 
 
 def take_and_wait(shop: Connector, emulator: Emulator) -> None:

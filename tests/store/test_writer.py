@@ -423,7 +423,7 @@ def test_the_files_are_private_whatever_the_umask(store, path):
 def test_closing_commits_what_was_handed_in(writer, path):
     futures = [writer.submit(insert(number)) for number in range(1, 201)]
     writer.close()
-    assert all(future.is_open for future in futures)
+    assert all(future.is_set() for future in futures)
     assert len(values(path)) == 200
 
 

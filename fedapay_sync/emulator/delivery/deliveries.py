@@ -65,7 +65,7 @@ class Deliveries:
     @property
     def attempts(self) -> List[Delivery]:
         """Every attempt, oldest first."""
-        with self._changed:
+        with self._data.lock:
             return [delivery for delivery, _ in self._log]
 
     def send(self, webhook_id: int, event: str, object_id: int, body: bytes) -> None:
@@ -90,7 +90,7 @@ class Deliveries:
 
     def clear(self) -> None:
         """Forget the queues and the attempts; the jobs are gone with the records."""
-        with self._changed:
+        with self._data.lock:
             for queue in self._queues.values():
                 queue.ready.clear()
                 queue.held = []
@@ -99,7 +99,7 @@ class Deliveries:
 
     def wait(self, timeout: float) -> None:
         """Return when no job is left, or raise TimeoutError."""
-        with self._changed:
+        with self._data.lock:
             if not self._changed.wait_for(lambda: len(self._jobs) == 0, timeout):
                 raise TimeoutError(
                     f"Après {timeout:g} s, {len(self._jobs)} webhook(s) de l'émulateur ne sont pas livrés. "
@@ -107,7 +107,7 @@ class Deliveries:
                 )
 
     def start(self) -> None:
-        with self._changed:
+        with self._data.lock:
             if self._run:
                 return
             self._starts += 1
@@ -120,7 +120,7 @@ class Deliveries:
                     self._plan(job, max(0.0, job["due"] - self._data.now()))
 
     def stop(self) -> None:
-        with self._changed:
+        with self._data.lock:
             self._run = 0
             threads = [each for queue in self._queues.values() for each in queue.threads]
         # A receiver that does not answer holds its thread until the timeout; that thread ends by itself.
@@ -132,7 +132,7 @@ class Deliveries:
 
     def _notify(self) -> None:
         """Wake ``wait``: the state file has refused jobs, which no longer exist."""
-        with self._changed:
+        with self._data.lock:
             self._changed.notify_all()
 
     def _add(self, **job: Any) -> None:
@@ -148,7 +148,7 @@ class Deliveries:
             self._timers.call_later(seconds, lambda: self._due(job, run))
 
     def _due(self, job: Record, run: int) -> None:
-        with self._changed:
+        with self._data.lock:
             if run == self._run:
                 self._dispatch(job)
 
@@ -194,7 +194,7 @@ class Deliveries:
             self._release_held(queue, queue.held, run)
 
     def _release_held(self, queue: _EndpointQueue, held: List[Record], run: int) -> None:
-        with self._changed:
+        with self._data.lock:
             if run == self._run and queue.held is held:
                 queue.held = []
                 self._enqueue(*reversed(held))
@@ -216,7 +216,7 @@ class Deliveries:
     def _work(self, queue: _EndpointQueue) -> None:
         """Thread: send what waits in the queue, until it is empty."""
         while True:
-            with self._changed:
+            with self._data.lock:
                 run = self._run
                 if not run or not queue.ready:
                     queue.threads.remove(threading.current_thread())
@@ -226,7 +226,7 @@ class Deliveries:
                 self._attempt(job, run)
 
     def _attempt(self, job: Record, run: int) -> None:
-        with self._changed:
+        with self._data.lock:
             kept = self._jobs.get(job["id"])
             # A pause ends a batch. The job is gone, or another, when the state file refused the event or this attempt.
             if run != self._run or kept is None or kept["attempt"] != job["attempt"]:
@@ -236,7 +236,7 @@ class Deliveries:
         # A job for an endpoint that is disabled or deleted is dropped.
         delivery = self._sender.attempt(job, endpoint) if endpoint.get("enabled") else None
         # In one step: a caller that sees the delivery may count on what follows from it.
-        with self._changed:
+        with self._data.lock:
             if delivery is not None:
                 self._log.append((delivery, job))
             try:
@@ -248,7 +248,7 @@ class Deliveries:
 
     def _settle(self, job: Record, delivery: Optional[Delivery]) -> None:
         """Write down the result of an attempt, and plan the next one."""
-        with self._changed:
+        with self._data.lock:
             wait, again = 0.0, None
             with self._data.atomic():
                 if self._jobs.get(job["id"]) is None:

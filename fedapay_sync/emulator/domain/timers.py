@@ -25,13 +25,15 @@ class Timers:
         self._heap: List[Tuple[float, int, Callable[[], object]]] = []
         self._stops: List[float] = []
         self._order = itertools.count()
-        self._changed = threading.Condition()
+        # Entered itself, not as the condition: Ctrl-C on the way into a condition leaves its lock locked for ever.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._thread: Optional[threading.Thread] = None
         self._acting = False
 
     def call_later(self, seconds: float, action: Callable[[], object], *, stop: bool = False) -> None:
         """Run ``action`` in the timer thread, ``seconds`` from now; ``stop``: no jump of the clock passes it by."""
-        with self._changed:
+        with self._lock:
             due = self._clock.monotonic() + seconds
             heapq.heappush(self._heap, (due, next(self._order), action))
             if stop:
@@ -40,20 +42,20 @@ class Timers:
 
     def next_stop(self) -> Optional[float]:
         """When the next action is due that no jump of the clock passes by."""
-        with self._changed:
+        with self._lock:
             while self._stops and self._stops[0] <= self._clock.monotonic():
                 heapq.heappop(self._stops)
             return self._stops[0] if self._stops else None
 
     def start(self) -> None:
-        with self._changed:
+        with self._lock:
             # A forked child inherits the Thread object, but not the running thread.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="fedapay-emulator-timers", daemon=True)
                 self._thread.start()
 
     def stop(self) -> None:
-        with self._changed:
+        with self._lock:
             thread, self._thread = self._thread, None
             self._changed.notify_all()
         if thread is not None and thread is not threading.current_thread():
@@ -61,14 +63,14 @@ class Timers:
 
     def catch_up(self) -> None:
         """After the clock has jumped: return when all that is due has been done. Never under a lock of actions."""
-        with self._changed:
+        with self._lock:
             self._changed.notify_all()
             if self._thread is not threading.current_thread():
                 self._changed.wait_for(lambda: not (self._thread and (self._acting or self._is_due())), _PATIENCE)
 
     def clear(self) -> None:
         """Forget all actions."""
-        with self._changed:
+        with self._lock:
             self._heap.clear()
             self._stops.clear()
 
@@ -87,7 +89,7 @@ class Timers:
                 log.exception("emulator timer failed")
 
     def _next(self) -> Optional[Callable[[], object]]:
-        with self._changed:
+        with self._lock:
             self._acting = False
             self._changed.notify_all()
             while self._thread is threading.current_thread():

@@ -11,8 +11,10 @@ import threading
 from typing import Any, Callable, Collection, Dict, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.concurrency.daemon_thread import start_daemon
 from fedapay_sync.concurrency.forked_child import forked_child_ends
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
+from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
 from fedapay_sync.workflow.callbacks.ends import CallbackEnds, text_of
@@ -69,14 +71,15 @@ class CallbackWorker:
         self._chore_due = self._clock.monotonic() + _REPAIR_INTERVAL
         self._repair_due = self._clock.monotonic()
         self._handlers: Dict[str, Handler] = {}
-        self._lock = threading.Condition()
+        self._lock = threading.RLock()  # entered itself: Ctrl-C on the way into a condition would leave it locked
+        self._changed = threading.Condition(self._lock)
         self._running: Dict[int, HeldWork] = {}
         #: Callbacks that have ended, and whose end the store could not take yet: problem, and whether it is permanent.
         self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[str], bool]] = {}
         #: The threads of the callbacks that run.
         self._threads: Dict[int, int] = {}
         self._started = False
-        self._wake = threading.Event()
+        self._wake = WakeEvent()
         self._pool = DaemonThreadPool("fedapay-callback", CONCURRENCY)
         self._thread: Optional[threading.Thread] = None
         self._closing = False
@@ -102,14 +105,11 @@ class CallbackWorker:
             return
         with self._lock:
             if self._thread is None and not self._closing:
-                thread = threading.Thread(target=self._run, name="fedapay-callbacks", daemon=True)
                 try:
-                    thread.start()
+                    self._thread = start_daemon(self._run, "fedapay-callbacks")
                 except RuntimeError as error:
                     # The caller has stored an event, and must be able to acknowledge it.
                     log.error("no thread for the callbacks, trying again with the next event: %s", error)
-                else:
-                    self._thread = thread
 
     def notify(self) -> None:
         """There may be new work."""
@@ -141,7 +141,7 @@ class CallbackWorker:
             self._wake.set()
             while not (done := self._is_over(without)) and (left := end - self._clock.monotonic()) > 0:
                 # In slices: a thread may come to wait for us that did not when we began.
-                self._lock.wait(min(left, _CLOSE_SLICE))
+                self._changed.wait(min(left, _CLOSE_SLICE))
             running = len(self._running)
         self._wake.set()
         if not done:
@@ -181,7 +181,7 @@ class CallbackWorker:
             if closing:
                 with self._lock:
                     self._has_ended = True
-                    self._lock.notify_all()
+                    self._changed.notify_all()
         self._pool.close()
 
     def _run_housekeeping(self) -> None:
@@ -195,8 +195,7 @@ class CallbackWorker:
             # Before it is done: one that fails is not done again in each round.
             self._chore_due = now + _CHORE_INTERVAL
             if self._chore():
-                # In small pieces: leases and new work come in between.
-                self._chore_due = now + POLL_INTERVAL
+                self._chore_due = now + POLL_INTERVAL  # in small pieces: leases and new work come in between
 
     def _extend_leases(self) -> None:
         with self._lock:
@@ -287,8 +286,7 @@ class CallbackWorker:
                 self._ends.record(work, problem, permanent)
             except FedapayError:
                 if not self._closing:
-                    # The others are not to wait for this one.
-                    continue
+                    continue  # the others are not to wait for this one
                 # Once its lease has ended it is called again, with the same event key.
                 log.error("the end of the callback of %s was not stored; it will run again", work.event_key)
             with self._lock:
@@ -297,4 +295,4 @@ class CallbackWorker:
     def _forget(self, work: StoredEvent) -> None:
         self._running.pop(work.id, None)
         self._unrecorded.pop(work.id, None)
-        self._lock.notify_all()
+        self._changed.notify_all()

@@ -10,11 +10,11 @@ switched the webhook off. A payment of ours is polled by itself (``reconciler.py
 only the events tell. So they are read once an hour where webhooks are to come in.
 """
 
-import threading
 from typing import Callable, Dict, NamedTuple, Optional
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Secret
+from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import BadRequest, FedapayError, StoreError
 from fedapay_sync.models import Event, PagedList
 from fedapay_sync.models.entity import TRANSACTION
@@ -68,7 +68,7 @@ class EventCatchUp:
         self._every: Optional[float] = None
         self._ask_at = self._warn_at = 0.0
         self._times_replaced = 0
-        self._closed = threading.Event()
+        self._closed = WakeEvent()
 
     def check_for_outage(self) -> None:
         """There may have been an outage: the first time, see whether there was."""
