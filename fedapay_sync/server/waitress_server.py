@@ -27,6 +27,8 @@ _queue_log.setLevel(logging.ERROR)
 
 _MAX_HEADERS = 16_384
 _POLL_SECONDS = 0.005
+#: Seconds that the loop is given for what is to be done between two of its polls, which are milliseconds apart.
+_LOOP_PATIENCE = 5.0
 #: Where the system has no descriptor left for a client, it is asked again after so many seconds.
 _ACCEPT_PAUSE = 0.5
 #: From so many bytes on, a part of an answer is sent before the rest of it is there.
@@ -198,7 +200,10 @@ class WaitressServer:
 
         if self._thread.is_alive():
             self._waitress.trigger.pull_trigger(run)
+            end = SYSTEM_CLOCK.monotonic() + _LOOP_PATIENCE
             while not done.wait(0.2) and self._thread.is_alive():
-                pass
+                if SYSTEM_CLOCK.monotonic() > end:
+                    log.error("the loop of the web server hangs, and is left behind")
+                    return
         if not done.is_set():
             run()

@@ -20,7 +20,7 @@ class Demo:
         clean = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
         self.process = subprocess.Popen(
             [*COMMAND, *options],
-            env={**clean, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1", **environment},
+            env={**clean, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -43,8 +43,11 @@ class Demo:
         return found and found[1]
 
     def finish(self):
-        """Its last words on the other stream, and its code."""
+        """Its last words on the other stream, and its code. One that hangs says where, and is aborted."""
+        abort = threading.Timer(60, self.process.send_signal, [signal.SIGABRT])
+        abort.start()
         complaints = self.process.stderr.read()
+        abort.cancel()
         code = self.process.wait(30)
         self._reader.join(10)
         return code, complaints
@@ -140,7 +143,7 @@ def test_without_a_screen_or_if_one_wants_nothing_is_opened(demo, eventually, op
     running.process.send_signal(signal.SIGINT)
     code, complaints = running.finish()
 
-    assert code == 1
+    assert code == 1, complaints
     assert "Traceback" not in complaints
     assert not opened.exists()
     assert list((tmp_path / "tmp").iterdir()) == []

@@ -59,7 +59,7 @@ class Timers:
             thread, self._thread = self._thread, None
             self._changed.notify_all()
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(_PATIENCE)
 
     def catch_up(self) -> None:
         """After the clock has jumped: return when all that is due has been done. Never under a lock of actions."""

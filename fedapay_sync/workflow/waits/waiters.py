@@ -5,6 +5,7 @@ A settled waiter has left: it is subscribed to nothing, no timer runs for it, an
 if no other waiter needs that.
 """
 
+import contextlib
 import threading
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
 
@@ -13,7 +14,7 @@ from fedapay_sync.common.secret import Secret
 from fedapay_sync.concurrency.notifier import Notifier, TimerHandle
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.enums import EventFutureStatus
-from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, TransactionId
+from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, StoreError, TransactionId
 from fedapay_sync.models import Outcome
 from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.context import Context
@@ -184,13 +185,20 @@ class WaiterRegistry:
     def check(self, waiter: Waiter) -> Verdict:
         """Settle the waiter if the store knows the end of its transaction by now; its verdict."""
         if waiter.verdict is None:
-            try:
-                found: Verdict = self._outcomes.of(waiter.id_transaction)
-            except AmountMismatch as error:
-                found = error
+            found = self._look(waiter)
             if found is not None:
                 self.settle(waiter, found)
+        elif isinstance(waiter.verdict, Outcome) and waiter.verdict.status == EventFutureStatus.CANCELLED_INTERNALLY:
+            # Closing reads no store, as it must not wait. Who is told of it looks whether the end had come before.
+            with contextlib.suppress(StoreError):
+                waiter.verdict = self._look(waiter) or waiter.verdict
         return waiter.verdict
+
+    def _look(self, waiter: Waiter) -> Verdict:
+        try:
+            return self._outcomes.of(waiter.id_transaction)
+        except AmountMismatch as error:
+            return error
 
     def settle(self, waiter: Waiter, verdict: End) -> None:
         """Give the waiter its verdict, unless it has one."""

@@ -716,6 +716,31 @@ def test_cancel_future_event_ends_one_wait_for_all(shop, emulator, in_thread, wa
     assert futures[2].result(5).status == CANCELLED
 
 
+@pytest.mark.parametrize("by_callback", [False, True])
+def test_an_end_that_was_stored_just_before_closing_is_told(
+    shop, emulator, in_thread, waiting, eventually, monkeypatch, by_callback
+):
+    """
+    The thread that waits had no time to hear of it.
+    """
+    id_transaction, outcomes = pay(shop), []
+    services = shop._per_process.get()
+    look = services.outcomes.of
+    monkeypatch.setattr(services.outcomes, "of", lambda id: look(id) if services.waits._closed else None)
+    if by_callback:
+        shop.listen(id_transaction, callback=outcomes.append)
+    else:
+        in_thread(lambda: outcomes.append(shop.finalise(id_transaction)))
+    waiting(shop, id_transaction)
+    emulator.approve(id_transaction)
+    emulator.wait_for_deliveries()
+    assert outcomes == []
+    shop.close()
+
+    (outcome,) = eventually(lambda: outcomes)
+    assert outcome.status == RESOLVED and outcome.paid
+
+
 def test_a03_closing_interrupts_waits_and_keeps_their_rows(shop, make_connector, emulator, in_thread, waiting):
     """
     A3: CANCELLED_INTERNALLY, not CANCELLED, and the next process finds the listen.
