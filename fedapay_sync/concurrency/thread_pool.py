@@ -2,7 +2,8 @@
 
 import queue
 import threading
-from typing import Callable, Optional
+import time
+from typing import Callable, Collection, List, Optional
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.daemon_thread import start_daemon
@@ -10,6 +11,7 @@ from fedapay_sync.concurrency.daemon_thread import start_daemon
 log = get_logger(__name__)
 
 Action = Callable[[], None]
+_SLICE = 0.1
 
 
 class DaemonThreadPool:
@@ -25,6 +27,7 @@ class DaemonThreadPool:
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Optional[Action]] = queue.SimpleQueue()
         self._threads = 0
+        self._started: List[threading.Thread] = []
         self._idle = 0
         self._closed = False
 
@@ -43,7 +46,7 @@ class DaemonThreadPool:
             elif self._threads < self.size:
                 name = f"{self._name}-{self._threads + 1}"
                 try:
-                    start_daemon(self._run, name)
+                    self._started.append(start_daemon(self._run, name))
                     self._threads += 1
                 except RuntimeError:
                     # No further thread to be had: the threads that exist will come to it.
@@ -58,6 +61,26 @@ class DaemonThreadPool:
             for _ in range(self._threads):
                 self._jobs.put(None)
             self._threads = 0
+
+    @property
+    def is_over(self) -> bool:
+        """After ``close``: whether the last action has ended."""
+        return not any(each.is_alive() for each in self._started)
+
+    def join(self, timeout: float, without: Collection[int] = ()) -> bool:
+        """
+        After ``close``, wait for the actions that are left; false if one still ran after the timeout, in seconds.
+
+        Args:
+            without: threads that are not waited for.
+        """
+        end = time.monotonic() + timeout
+        while (left := [each for each in self._started if each.is_alive() and each.ident not in without]) and (
+            seconds := end - time.monotonic()
+        ) > 0:
+            # In slices: a thread may come to wait for us that did not when we began.
+            left[0].join(min(seconds, _SLICE))
+        return not left
 
     def _run(self) -> None:
         while (action := self._jobs.get()) is not None:

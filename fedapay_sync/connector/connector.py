@@ -651,7 +651,7 @@ class Connector:
         """
         Ferme : le serveur répond à ce qui est arrivé puis s'arrête, les attentes de ce processus finissent par
         ``CANCELLED_INTERNALLY`` et restent sur disque, les callbacks dus à l'instant sont encore appelés tant qu'un
-        thread est libre, et ceux qui sont en cours ont ``callback_timeout`` secondes.
+        thread est libre, et ceux qui sont en cours, ceux de ``listen`` aussi, ont ``callback_timeout`` secondes.
 
         Peut être appelée n'importe où et plusieurs fois, par un gestionnaire de signal aussi ; revient au plus cinq
         secondes après les callbacks.

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import threading
+import time
 from typing import Any, Callable, List, Optional
 
 from fedapay_sync.common.clock import Clock
@@ -148,7 +149,8 @@ class Runtime:
             self._close()
         if self._closed.wait(_CLOSE_TIMEOUT):
             return
-        if self.callbacks.is_idle() or not self._closed.wait(self.config.callback_timeout):
+        is_idle = self.callbacks.is_idle() and self.listens.callbacks.is_over
+        if is_idle or not self._closed.wait(self.config.callback_timeout):
             log.warning("closing takes long, and goes on by itself")
 
     def _close(self) -> None:
@@ -163,12 +165,14 @@ class Runtime:
             self._closed.set()
 
     def _close_all(self) -> None:
+        end = time.monotonic() + self.config.callback_timeout
         with contextlib.ExitStack() as steps:
             # From the last to the first; one that fails keeps none of the others from happening.
             steps.callback(self._retire)
             steps.callback(self.store.close, self._closers)
             steps.callback(self.notifier.close)
-            steps.callback(self.callbacks.close, self.config.callback_timeout, self._closers)
+            steps.callback(lambda: self.listens.callbacks.join(end - time.monotonic(), self._closers))
+            steps.callback(lambda: self.callbacks.close(end - time.monotonic(), self._closers))
             steps.callback(self.listens.close)
             steps.callback(self.polling.close)
             steps.callback(self.confirmation.close)
@@ -191,7 +195,9 @@ class Runtime:
             with contextlib.ExitStack() as steps:
                 steps.callback(self.store.close)
                 # A script that simply ends does not cut its callback in the middle.
+                steps.callback(self.listens.callbacks.join, _CLOSE_TIMEOUT)
                 steps.callback(self.callbacks.close, self.config.callback_timeout)
+                steps.callback(self.listens.close)
                 if self.server is not None:
                     steps.callback(self.server.stop, 2.0)
         finally:

@@ -10,7 +10,7 @@ import threading
 import pytest
 import requests
 
-COMMAND = [sys.executable, "-m", "fedapay_sync.cli", "demo", "--page"]
+COMMAND = [sys.executable, "-X", "faulthandler", "-m", "fedapay_sync.cli", "demo", "--page"]
 
 
 class Demo:
@@ -20,7 +20,7 @@ class Demo:
         clean = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
         self.process = subprocess.Popen(
             [*COMMAND, *options],
-            env={**clean, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **environment},
+            env={**clean, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,6 +1,7 @@
 """Calls the functions that were given to a wait: each once, with the wait's end, on a thread of a pool."""
 
 import functools
+from typing import Collection
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.forked_child import forked_child_ends
@@ -35,6 +36,16 @@ class ListenCallbacks:
     def close(self) -> None:
         """Call nothing new but what has been handed over."""
         self._pool.close()
+
+    @property
+    def is_over(self) -> bool:
+        """After ``close``: whether nothing runs any more."""
+        return self._pool.is_over
+
+    def join(self, timeout: float, without: Collection[int] = ()) -> None:
+        """After ``close``, wait so many seconds, at most, for what runs in other threads than these."""
+        if not self._pool.join(timeout, without):
+            log.warning("a callback of a wait still runs at the end, and is left behind")
 
     def _hand_over(self, waiter: Waiter) -> None:
         """Call the functions soon, if the wait has ended; the thread that notifies has others to notify."""

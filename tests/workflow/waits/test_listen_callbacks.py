@@ -1,6 +1,7 @@
 """``listen(id, callback=…)``: told once, on another thread, and never with a guess."""
 
 import threading
+import time
 
 import pytest
 
@@ -162,6 +163,61 @@ def test_another_amount_is_told_as_not_paid(shop, emulator, told, eventually):
     emulator.approve(number)
     (outcome,) = eventually(lambda: told.outcomes)
     assert not outcome.paid and "50000 XOF" in outcome.reason
+
+
+def test_closing_waits_for_callbacks_that_run_and_for_those_in_line(make_connector, emulator, eventually):
+    """
+    As it does for those of events: what has begun is not cut in the middle.
+    """
+    shop = make_connector(callback_timeout=20)
+    begun, may_end, ended = threading.Semaphore(0), threading.Event(), []
+
+    def work(outcome):
+        begun.release()
+        may_end.wait(20)
+        ended.append(outcome.id_transaction)
+
+    for number in [pay(shop) for _ in range(6)]:
+        shop.listen(number, callback=work)
+        emulator.approve(number)
+    assert all(begun.acquire(timeout=10) for _ in range(4))
+    closing = threading.Thread(target=shop.close)
+    closing.start()
+    assert not closing.join(0.3) and closing.is_alive()
+    may_end.set()
+    closing.join(10)
+    assert not closing.is_alive() and len(ended) == 6
+
+
+def test_a_callback_that_never_returns_is_left_behind_after_callback_timeout(make_connector, emulator, caplog):
+    shop = make_connector(callback_timeout=0.3)
+    began, release, number = threading.Event(), threading.Event(), pay(shop)
+    shop.listen(number, callback=lambda outcome: began.set() or release.wait(30))
+    emulator.approve(number)
+    assert began.wait(10)
+    start = time.monotonic()
+    shop.close()
+    assert time.monotonic() - start < 4
+    assert "a callback of a wait still runs" in caplog.text
+    release.set()
+
+
+def test_a_callback_may_close_its_connector(make_connector, emulator, eventually):
+    """
+    Nobody waits for the one that waits.
+    """
+    shop = make_connector(callback_timeout=30)
+    took, number = [], pay(shop)
+
+    def close(outcome):
+        start = time.monotonic()
+        shop.close()
+        took.append(time.monotonic() - start)
+
+    shop.listen(number, callback=close)
+    emulator.approve(number)
+    eventually(lambda: took)
+    assert took[0] < 4
 
 
 def test_cancelling_and_closing_are_told(shop, make_connector, told, eventually):
