@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import urllib.parse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from fedapay_sync.common.credentials import (
@@ -153,7 +154,7 @@ def timeout_policy(value: Union[OnTimeout, str]) -> OnTimeout:
 
 def database_url(given: Optional[str] = None) -> str:
     """
-    The URL of a database that outlives this process.
+    The URL of a database that outlives this process; that of a file names it by its absolute path.
 
     Raises:
         ConfigError: in memory, or a kind of database that this version does not know.
@@ -178,7 +179,20 @@ def database_url(given: Optional[str] = None) -> str:
             "sqlite:///dossier/base.db (chemin relatif) ou sqlite:////var/lib/boutique/base.db (absolu), ou un "
             f"serveur PostgreSQL, {_EXAMPLE_SERVER}."
         )
-    return url
+    return _absolute(url)
+
+
+def _absolute(url: str) -> str:
+    """The same file, wherever the program goes from here: a daemon changes its folder."""
+    name, mark, query = url[len("sqlite:///") :].partition("?")
+    try:
+        path = str(Path(urllib.parse.unquote(name, errors="surrogateescape")).expanduser().absolute())
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(
+            f"{DB_URL}={mask(url)} : le chemin est relatif, et le dossier d'où il part n'existe plus ({error}). Donner "
+            "un chemin absolu, par exemple sqlite:////var/lib/boutique/base.db."
+        ) from None
+    return f"sqlite:///{urllib.parse.quote(path, errors='surrogateescape')}{mark}{query}"
 
 
 def _checked_server_url(url: str) -> str:

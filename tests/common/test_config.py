@@ -3,7 +3,10 @@ Configuration: read when it is used, and refused with a sentence that says value
 """
 
 import copy
+import os
 import pickle
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -15,6 +18,7 @@ from fedapay_sync.common.published import SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SE
 from fedapay_sync.common.secret import Secret
 from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import ConfigError
+from fedapay_sync.store.sqlite.connection import file_of
 
 SANDBOX = "https://sandbox-api.fedapay.com"
 LIVE = "https://api.fedapay.com"
@@ -58,7 +62,7 @@ def test_what_is_not_given_has_a_default():
     settings = made()
 
     assert (settings.host, settings.port, settings.endpoint_name) == ("127.0.0.1", 3000, "webhooks")
-    assert settings.db_url == "sqlite:///fedapay_connector_persisted_data/processes.db"
+    assert file_of(settings.db_url) == Path.cwd() / "fedapay_connector_persisted_data" / "processes.db"
     assert (settings.callback_timeout, settings.on_timeout) == (10.0, "keep")
     assert (settings.use_listen_server, settings.print_log_to_console, settings.save_log_to_file) == (False,) * 3
     assert (settings.environment, settings.api_keys) == ("sandbox", ())
@@ -72,17 +76,17 @@ def test_the_environment_is_read_at_each_call(monkeypatch):
     monkeypatch.setenv("FEDAPAY_API_KEY", f"  {KEY}\n")
     monkeypatch.setenv("FEDAPAY_AUTH_KEY", f"{SECRET}, wh_sandbox_old ,")
     monkeypatch.setenv("FEDAPAY_ENDPOINT_NAME", "/crochets/fedapay/")
-    monkeypatch.setenv("FEDAPAY_DB_URL", "sqlite:///ici.db")
+    monkeypatch.setenv("FEDAPAY_DB_URL", "sqlite:////ici.db")
     silent = {"fedapay_api_url": None, "api_key": None, "fedapay_webhooks_secret_key": None}
 
     first = made(**silent)
-    monkeypatch.setenv("FEDAPAY_DB_URL", "sqlite:///ailleurs.db")
+    monkeypatch.setenv("FEDAPAY_DB_URL", "sqlite:////ailleurs.db")
     second = made(**silent, listen_server_endpoint_name="mien")
 
     secrets = [each.reveal() for each in (first.api_key, *first.webhook_secrets)]
     assert (first.api_url, secrets) == (SANDBOX, [KEY, SECRET, "wh_sandbox_old"])
-    assert (first.endpoint_name, first.db_url) == ("crochets/fedapay", "sqlite:///ici.db")
-    assert (second.endpoint_name, second.db_url) == ("mien", "sqlite:///ailleurs.db")
+    assert (first.endpoint_name, first.db_url) == ("crochets/fedapay", "sqlite:////ici.db")
+    assert (second.endpoint_name, second.db_url) == ("mien", "sqlite:////ailleurs.db")
 
 
 @pytest.mark.parametrize("value", ["", "  ", "\t"])
@@ -350,11 +354,32 @@ def test_an_unknown_database_is_refused_without_its_password(url):
 
 
 def test_a_database_file_passes():
-    """
-    Relative, absolute, and from the environment unless given.
-    """
-    assert database_url("sqlite:///a/b.db") == "sqlite:///a/b.db"
     assert database_url("sqlite:////var/lib/b.db") == "sqlite:////var/lib/b.db"
+    assert database_url("sqlite:////var/lib/b.db?mode=rw") == "sqlite:////var/lib/b.db?mode=rw"
+
+
+@pytest.mark.parametrize("name", ["b.db", "a/b.db", "é ?#%.db", b"\xff.db"])
+def test_a_relative_path_is_made_absolute_at_once(name, tmp_path, monkeypatch):
+    """
+    From the folder in which the program is now, not from the one to which it goes as a daemon.
+    """
+    monkeypatch.chdir(tmp_path)
+    url = database_url(f"sqlite:///{quote(name)}")
+    monkeypatch.chdir("/")
+
+    assert url.startswith("sqlite:////")
+    assert file_of(url) == tmp_path / os.fsdecode(name)
+
+
+def test_a_relative_path_from_a_folder_that_is_gone_is_refused(tmp_path, monkeypatch):
+    """
+    With what to do, and not with an error of the system's.
+    """
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    assert all(word in refusal(db_url="sqlite:///b.db") for word in ("FEDAPAY_DB_URL", "chemin absolu"))
 
 
 @pytest.mark.parametrize(
@@ -417,7 +442,7 @@ def test_a_nul_in_a_database_url_is_refused(url):
     said = refusal(db_url=url)
 
     assert all(word in said for word in ("FEDAPAY_DB_URL", "%00", "%25")) and "depasse" not in said
-    assert database_url("sqlite:///a%2500.db") == "sqlite:///a%2500.db"
+    assert file_of(database_url("sqlite:///a%2500.db")).name == "a%00.db"
 
 
 @pytest.mark.parametrize("port", [0, 1, 3000, 65535])

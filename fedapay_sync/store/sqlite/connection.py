@@ -38,7 +38,7 @@ _open: Dict[int, "SqliteConnection"] = {}
 
 def file_of(url: str) -> Path:
     """The file that a ``sqlite:///`` URL names."""
-    path = urllib.parse.unquote(url[len("sqlite:///") :].partition("?")[0])
+    path = urllib.parse.unquote(url[len("sqlite:///") :].partition("?")[0], errors="surrogateescape")
     return Path(path).expanduser().absolute()
 
 
