@@ -8,6 +8,7 @@ from fedapay_sync.common.clock import Clock
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.connector.shared import FedapayConnector
 from fedapay_sync.enums import (
+    CallbackMode,
     EventFutureStatus,
     MethodesPaiement,
     Monnaies,
@@ -106,6 +107,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequest",
     "Balance",
+    "CallbackMode",
     "Clock",
     "ConfigError",
     "Conflict",

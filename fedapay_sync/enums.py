@@ -104,6 +104,17 @@ class OnTimeout(_StrEnum):
     DELETE = "delete"
 
 
+class CallbackMode(_StrEnum):
+    """Où courent les callbacks de ce qu'un processus reçoit."""
+
+    #: Dans ce processus, sur des threads à part.
+    HERE = "here"
+    #: Dans les processus qui appellent ``run`` ; celui-ci paie, attend et reçoit.
+    WORKER = "worker"
+    #: Dans le thread qui a reçu l'événement, avant qu'il ne revienne.
+    INLINE = "inline"
+
+
 class Environment(_StrEnum):
     """Environnement FedaPay : rien n'est partagé entre les deux."""
 

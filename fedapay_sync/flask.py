@@ -8,6 +8,7 @@ Example:
 from typing import TYPE_CHECKING
 
 from fedapay_sync.connector.connector import Connector
+from fedapay_sync.connector.working import FirstRequest
 from fedapay_sync.workflow.webhooks.wsgi import blueprint as _blueprint
 
 if TYPE_CHECKING:
@@ -27,4 +28,4 @@ def blueprint(connector: Connector, path: str = "/webhooks/fedapay", name: str =
         ConfigError: le connecteur n'a pas de secret de webhook.
     """
     connector.wsgi_app(path)  # refuses now, and not at the first webhook, if there is no secret
-    return _blueprint(connector.receive, path, name)
+    return _blueprint(connector.receive, path, name, on_request=FirstRequest(connector.start))

@@ -20,6 +20,7 @@ _COMMANDS: Dict[str, Tuple[str, str]] = {
     "parked": (".maintenance", "Montrer les événements mis de côté."),
     "purge": (".maintenance", "Effacer ce qui est fini depuis longtemps."),
     "replay": (".maintenance", "Rappeler le callback des événements mis de côté."),
+    "worker": (".worker", "Appeler les callbacks d'un programme."),
 }
 
 _HEADINGS = {"Commands": "Commandes"}

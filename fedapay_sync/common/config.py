@@ -22,7 +22,7 @@ from fedapay_sync.common.credentials import (
 from fedapay_sync.common.env import API_KEY, DB_URL, ENDPOINT_NAME, from_environment
 from fedapay_sync.common.masking import mask, safe_repr
 from fedapay_sync.common.secret import Key, Secret
-from fedapay_sync.enums import OnTimeout
+from fedapay_sync.enums import CallbackMode, OnTimeout
 from fedapay_sync.errors import ConfigError
 
 DEFAULT_ENDPOINT_NAME = "webhooks"
@@ -41,6 +41,7 @@ class Config:
     Configuration complète et contrôlée d'un connecteur.
 
     Attributes:
+        callbacks: où courent les callbacks.
         callback_timeout: attente des callbacks en cours à la fermeture, en secondes.
         api_keys: autres clés API du programme, pour reprendre après un redémarrage les paiements faits avec elles.
         confirm_with_api: relire chez FedaPay ce qu'un webhook dit d'une transaction, avant d'y croire.
@@ -56,6 +57,7 @@ class Config:
     host: str
     port: int
     db_url: str
+    callbacks: CallbackMode
     callback_timeout: float
     on_timeout: OnTimeout
     api_keys: Tuple[Secret, ...]
@@ -119,6 +121,7 @@ def read_config(given: Mapping[str, Any]) -> Config:
         host=given["host"],
         port=_checked_port(given["listen_server_port"]),
         db_url=database_url(given["db_url"]),
+        callbacks=_checked_mode(given["callbacks"]),
         callback_timeout=_checked_seconds(given["callback_timeout"], "callback_timeout"),
         on_timeout=timeout_policy(given["on_timeout"]),
         api_keys=tuple(Secret(api_key(each, url, "api_keys")) for each in _as_list(given["api_keys"])),
@@ -149,6 +152,16 @@ def timeout_policy(value: Union[OnTimeout, str]) -> OnTimeout:
         raise ConfigError(
             f"on_timeout={safe_repr(value)} : « keep » (garder le lien payable, par défaut) ou « delete » "
             "(annuler la transaction à l'échéance) est attendu."
+        ) from None
+
+
+def _checked_mode(value: Union[CallbackMode, str]) -> CallbackMode:
+    try:
+        return CallbackMode(value)
+    except ValueError:
+        raise ConfigError(
+            f"callbacks={safe_repr(value)} : « here » (sur des threads de ce processus, par défaut), « worker » (dans "
+            "des processus qui appellent run) ou « inline » (dans le thread qui reçoit) est attendu."
         ) from None
 
 

@@ -7,6 +7,7 @@ partagée du processus, ``FedapayConnector``, en est une sous-classe (``shared.p
 
 import atexit
 import os
+import threading
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
@@ -20,7 +21,8 @@ from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.common.masking import mask
 from fedapay_sync.concurrency.forked_child import before_child_exit
 from fedapay_sync.connector.per_process import PerProcess
-from fedapay_sync.enums import EventFutureStatus, OnTimeout
+from fedapay_sync.connector.working import Event, FirstRequest, work_until_stopped
+from fedapay_sync.enums import CallbackMode, EventFutureStatus, OnTimeout
 from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
 from fedapay_sync.models import (
     FedapayPay,
@@ -75,6 +77,9 @@ class Connector:
         print_log_to_console: montrer le journal dans le terminal.
         save_log_to_file: écrire le journal dans ``logs/fedapay_sync.log`` ; plein (5 Mo), il est mis de côté, et les
             cinq derniers sont gardés.
+        callbacks: où courent les callbacks : ``"here"``, sur des threads de ce processus ; ``"worker"``, dans des
+            processus qui appellent ``run`` (celui-ci paie, attend et reçoit) ; ``"inline"``, dans le thread qui a reçu
+            l'événement, avant qu'il ne revienne (tests, CGI, hébergement sans threads).
         callback_timeout: attente des callbacks en cours à la fermeture, en secondes.
         db_url: base des paiements en attente (``FEDAPAY_DB_URL``).
         api_key: clé secrète de l'API (``FEDAPAY_API_KEY``).
@@ -107,6 +112,7 @@ class Connector:
         callback_timeout: Optional[float] = 10,
         db_url: Optional[str] = None,
         *,
+        callbacks: Union[CallbackMode, str] = CallbackMode.HERE,
         api_key: Optional[str] = None,
         host: str = "127.0.0.1",
         on_timeout: Union[OnTimeout, str] = OnTimeout.KEEP,
@@ -124,13 +130,14 @@ class Connector:
         self._expects_webhooks = False
         checked = checked_observer(observer)
         self._per_process = PerProcess(lambda: self._build_runtime(clock, pace, checked))
+        self._running = threading.Lock()
         attach_handlers(console=self._config.print_log_to_console, file=self._config.save_log_to_file)
         _living.add(self)
 
     @property
     def api(self) -> "Api":
         """Toutes les ressources de FedaPay, appel par appel : ``connector.api.payouts.create(...)``."""
-        return self._started_runtime().api
+        return self._per_process.get().api
 
     # -- payer --------------------------------------------------------------------------------------------------
 
@@ -229,7 +236,7 @@ class Connector:
         Ses attentes finissent par ``CANCELLED``. Les événements que FedaPay a envoyés restent, et restent dus.
         ``StoreError`` si la base n'a pas répondu : recommencer.
         """
-        return self._started_runtime().decisions.forget(id_transaction)
+        return self._per_process.get().decisions.forget(id_transaction)
 
     def returned(self, query: Union[Mapping[str, Any], str]) -> Outcome:
         """
@@ -275,7 +282,7 @@ class Connector:
         Raises:
             NotFound: aucune transaction ne la porte.
         """
-        return self._started_runtime().api.transactions.by_merchant_reference(merchant_id, api_key=api_key)
+        return self._per_process.get().api.transactions.by_merchant_reference(merchant_id, api_key=api_key)
 
     def cancel(self, id_transaction: TransactionId, api_key: Optional[str] = None) -> TransactionDeleteStatus:
         """
@@ -399,11 +406,11 @@ class Connector:
         Met fin à l'attente d'une transaction, partout, sans toucher à la transaction ; faux s'il n'y en a pas.
         ``StoreError`` si la base n'a pas répondu : recommencer.
         """
-        return self._started_runtime().listens.cancel(transaction_id)
+        return self._per_process.get().listens.cancel(transaction_id)
 
     def cancel_all_listens(self, reason: Optional[str] = None) -> int:
         """Met fin à toutes les attentes ouvertes et rend leur nombre ; ``StoreError`` si la base n'a pas répondu."""
-        count = self._started_runtime().listens.cancel_all()
+        count = self._per_process.get().listens.cancel_all()
         log.info("%d listens cancelled: %s", count, reason or "no reason given")
         return count
 
@@ -504,7 +511,7 @@ class Connector:
             SignatureError: signature absente, illisible, fausse ou hors du délai de 300 s.
             ConfigError: aucun secret de webhook n'est configuré, ou le corps n'est pas en octets.
         """
-        self._receiving_runtime().inbox.verify(payload, signature)
+        self._per_process.get().inbox.verify(payload, signature)
         return True
 
     def save_webhook(self, event: Union[Mapping[str, Any], str, bytes]) -> None:
@@ -527,10 +534,56 @@ class Connector:
             path: chemin des webhooks ; ``None`` si l'application est montée à leur adresse.
         """
         require_webhook_secrets(self._config.webhook_secrets, "rien ne pourrait être vérifié")
-        self._receiving_runtime()
-        return WebhookApp(self.receive, path)
+        self._expects_webhooks = True
+        return WebhookApp(self.receive, path, on_request=FirstRequest(self.start))
 
-    # -- reprendre et fermer ------------------------------------------------------------------------------------
+    # -- travailler et reprendre --------------------------------------------------------------------------------
+
+    def start(self) -> int:
+        """
+        Commence le travail de ce processus : rappeler les callbacks dus, suivre les paiements, et reprendre, une fois,
+        les attentes d'un processus disparu ; rend leur nombre.
+
+        Construire un connecteur, enregistrer un callback ou monter la route des webhooks n'ouvre et ne démarre rien. Le
+        travail commence ici, ou à la première méthode qui paie, attend ou reçoit, ou à la première requête de
+        l'application où le connecteur est monté. À appeler après un ``fork``, jamais avant.
+
+        Raises:
+            StoreError: la base n'a pas répondu ; recommencer.
+        """
+        runtime = self._started_runtime()
+        if not runtime.works or RESTORED_NAME not in self._callbacks:
+            return 0
+        return runtime.restore_once()
+
+    def run(self, stop: Optional[Event] = None) -> None:
+        """
+        Travaille jusqu'à SIGTERM, SIGINT (Ctrl-C) ou ``stop``, puis ferme : une ligne sous systemd, ou la commande
+        ``fedapay-sync worker``.
+
+        Avec ``callbacks="worker"``, c'est ici que courent les callbacks. Si la base ne répond pas au début, réessaie.
+
+        Args:
+            stop: un ``threading.Event`` ; à donner hors du thread principal, qui seul reçoit les signaux.
+
+        Raises:
+            ConfigError: aucun callback n'est enregistré, ou ``run`` tourne déjà.
+        """
+        if not self._callbacks:
+            raise ConfigError(
+                "run : aucun callback n'est enregistré, il n'y aurait rien à faire. Appeler d'abord on_webhook, "
+                "on_payment ou on_restored."
+            )
+        if not self._running.acquire(blocking=False):
+            raise ConfigError("run : ce connecteur travaille déjà dans un autre thread. Un seul appel suffit.")
+        try:
+            runtime = self._per_process.get()
+            runtime.works = True
+            self._give_callbacks(runtime)
+            work_until_stopped(self.start, lambda: runtime.is_closed, stop)
+        finally:
+            self._running.release()
+            self.close()
 
     def restore(self) -> int:
         """
@@ -550,8 +603,10 @@ class Connector:
                 "on_restored (ou set_on_persited_listening_processes_loading_finished_callback)."
             )
         runtime = self._started_runtime()
-        runtime.async_import.import_own()
-        return runtime.recovery.restore()
+        if not runtime.works:
+            log.info("restoring is left to the worker processes")
+            return 0
+        return runtime.restore()
 
     def owes_callbacks(self) -> bool:
         """
@@ -569,7 +624,7 @@ class Connector:
 
         ``last_error`` dit pourquoi. ``StoreError`` si la base n'a pas répondu.
         """
-        return [history_of(work) for work in self._parked(self._started_runtime())]
+        return [history_of(work) for work in self._parked(self._per_process.get())]
 
     def replay(self, event_key: Optional[str] = None) -> int:
         """
@@ -581,10 +636,11 @@ class Connector:
         Args:
             event_key: la clé d'un seul événement ; tous par défaut.
         """
-        runtime = self._started_runtime()
+        runtime = self._per_process.get()
         parked = self._parked(runtime, event_key)
         count = sum(runtime.store.callbacks.replay(work, next_round(work.attempts)) for work in parked)
-        runtime.callbacks.notify()
+        if runtime.has_begun:
+            runtime.callbacks.notify()
         return count
 
     def purge(self, older_than_days: Optional[float] = None, *, customer: Optional[TransactionId] = None) -> Purged:
@@ -605,7 +661,7 @@ class Connector:
             InvalidArgument: cette base ne connaît pas ce paiement.
             StoreError: la base n'a pas répondu, ou le disque est plein ; recommencer.
         """
-        retention = self._started_runtime().store.retention
+        retention = self._per_process.get().store.retention
         if customer is None and older_than_days is not None:
             return retention.purge(checked_days(older_than_days, "older_than_days") * 86400)
         if customer is None or older_than_days is not None:
@@ -628,7 +684,7 @@ class Connector:
             ConfigError: le fichier existe ou ne peut pas être écrit, ou la base est un serveur PostgreSQL.
             StoreError: la base ne peut pas être lue, ou la copie n'est pas saine ; elle est alors effacée.
         """
-        self._started_runtime().store.backup(Path(path))
+        self._per_process.get().store.backup(Path(path))
 
     def import_async(self, path: Union[str, "os.PathLike[str]"]) -> int:
         """
@@ -643,7 +699,7 @@ class Connector:
         Raises:
             StoreError: le fichier n'existe pas, ou n'est pas une telle base ; ou celle d'ici n'a pas répondu.
         """
-        return self._started_runtime().async_import.import_file(Path(path))
+        return self._per_process.get().async_import.import_file(Path(path))
 
     # -- fermer -------------------------------------------------------------------------------------------------------
 
@@ -686,9 +742,12 @@ class Connector:
         warn_without_threads()
         policy = PollingPolicy(pace, has_receiver=self._expects_webhooks)
         runtime = Runtime(self._config, clock, policy, observer)
-        for kind, callback in self._callbacks.items():
-            runtime.set_callback(kind, callback)
+        self._give_callbacks(runtime)
         return runtime
+
+    def _give_callbacks(self, runtime: "Runtime") -> None:
+        for kind, callback in self._callbacks.items() if runtime.works else ():
+            runtime.set_callback(kind, callback)
 
     def _started_runtime(self) -> "Runtime":
         """This process's runtime, with owed callbacks being looked for and payments being followed up."""
@@ -709,7 +768,7 @@ class Connector:
     def _set_callback(self, kind: str, callback: Callable[[Any], Any], name: str) -> None:
         check_callback(callback, name)
         self._callbacks[kind] = callback
-        self._per_process.get().set_callback(kind, callback)
+        self._give_callbacks(self._per_process.get())
 
     # -- les noms du connecteur asynchrone ----------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.daemon_thread import start_daemon
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.concurrency.wake_event import WakeEvent
+from fedapay_sync.enums import CallbackMode
 from fedapay_sync.resources.api import Api
 from fedapay_sync.server import WebServer
 from fedapay_sync.store.owner import new_owner, retire
@@ -63,13 +64,18 @@ class Runtime:
         from fedapay_sync.store import Store
 
         self.pid = os.getpid()
+        #: Whether callbacks are called here, and payments followed up.
+        self.works = config.callbacks != CallbackMode.WORKER
+        self.has_begun = False
+        self._restoring = threading.RLock()
+        self._restored_at_start = 0
         self._closers: List[int] = []
         self._to_close = threading.Lock()
         self._closed = WakeEvent()
         self.config = config
         self.policy = policy
         self.owner = new_owner()
-        self.store = store = Store(config.db_url, clock)
+        self.store = store = Store(config.db_url, clock, kept_open=False)
         context = Context(config, store, clock, self.owner)
         self.transport = Transport(config.api_url, clock=clock, observer=observer)
         self.api = Api(self.transport, config.checked_key)
@@ -108,9 +114,30 @@ class Runtime:
         self.server: Optional[WebServer] = None
 
     def start(self) -> None:
-        """Look for owed callbacks and follow payments up from now on."""
-        self.callbacks.start()
-        self.reconciler.start()
+        """Begin what is this process's to do: from now on its database stays open, and its callbacks are called."""
+        if self.is_closed:
+            # What comes while it closes, a callback's call or a last webhook, begins nothing new.
+            return
+        self.has_begun = True
+        self.store.keep_open()
+        if self.works:
+            self.callbacks.start()
+            self.reconciler.start()
+
+    def restore(self) -> int:
+        """Take over the waits of processes that are gone; how many that were, those of ``restore_once`` included."""
+        with self._restoring:
+            self.async_import.import_own()
+            restored = self.recovery.restore()
+            return self._restored_at_start + restored
+
+    def restore_once(self) -> int:
+        """The same as the work begins, where it is not done yet."""
+        with self._restoring:
+            if not self.recovery.has_begun:
+                self.async_import.import_own()
+                self._restored_at_start = self.recovery.restore()
+            return self._restored_at_start
 
     def set_callback(self, kind: str, callback: Callable[[Any], Any]) -> None:
         """Call that function for owed work of that kind."""
@@ -152,6 +179,11 @@ class Runtime:
         is_idle = self.callbacks.is_idle() and self.listens.callbacks.is_over
         if is_idle or not self._closed.wait(self.config.callback_timeout):
             log.warning("closing takes long, and goes on by itself")
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is closed, or being closed."""
+        return self._to_close.locked()
 
     def _close(self) -> None:
         """The body of a closing thread; of several, the first one closes."""

@@ -57,13 +57,14 @@ class Engine:
     Args:
         url: ``sqlite:///…`` or ``postgresql://…``
         clock: that of this machine.
+        kept_open: whether it stays open after a use; if not, until ``keep_open`` or ``open``, each use closes it again.
     """
 
-    def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK, *, kept_open: bool = True) -> None:
         self._backend = backend_of(url, clock)
         # At most one entry: setdefault and pop are done or not, wherever a signal handler comes.
         self._open: Dict[str, _Connections] = {}
-        self._closed = False
+        self._kept_open = kept_open
 
     @property
     def is_open(self) -> bool:
@@ -98,8 +99,12 @@ class Engine:
             ConfigError: the file cannot be made or written, or the driver is missing.
             StoreError: it is no database of ours.
         """
-        self._closed = False
+        self.keep_open()
         self.write(lambda database: None)
+
+    def keep_open(self) -> None:
+        """Once it is used, stay open until ``close``."""
+        self._kept_open = True
 
     def close(self, without: Collection[int] = ()) -> None:
         """
@@ -110,7 +115,7 @@ class Engine:
         Args:
             without: threads whose calls are not waited for, as they wait for this; they close it as they leave.
         """
-        self._closed = True
+        self._kept_open = False
         connections = self._detach()
         if connections is not None:
             # One that was interrupted while it reads keeps the others from reading until it goes on.
@@ -221,7 +226,7 @@ class Engine:
 
     def _leave(self, connections: _Connections, thread: int) -> None:
         connections.users.remove(thread)
-        if self._closed:
+        if not self._kept_open:
             self._detach()
         connections.close_if_unused()
 

@@ -28,8 +28,8 @@ class Store(Engine):
         clock: that of this machine.
     """
 
-    def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        super().__init__(url, clock)
+    def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK, *, kept_open: bool = True) -> None:
+        super().__init__(url, clock, kept_open=kept_open)
         self.events = EventRepository(self)
         self.callbacks = CallbackRepository(self)
         self.listens = ListenRepository(self)

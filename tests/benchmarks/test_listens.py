@@ -127,7 +127,7 @@ def test_ten_thousand_deadlines_come_in_time_and_never_early(eventually):
         "listen_server_port": 0, "fedapay_webhooks_secret_key": None, "print_log_to_console": False,
         "save_log_to_file": False, "callback_timeout": 1, "db_url": None, "api_key": "sk_sandbox_bench",
         "host": "127.0.0.1", "on_timeout": "keep", "api_keys": (), "confirm_with_api": False, "keep_bodies_days": None,
-        "poll_rate": 5,
+        "poll_rate": 5, "callbacks": "here",
     })  # fmt: skip
     context = Context(config, Rows(), SYSTEM_CLOCK, "A")
     deadlines = Deadlines(context, Nothing(), notifier, Nothing(), Nothing(), Nothing(), Budget())

@@ -44,6 +44,7 @@ def made(**changes) -> Config:
         "confirm_with_api": False,
         "keep_bodies_days": 30,
         "poll_rate": 5,
+        "callbacks": "here",
         **changes,
     }
     return read_config(arguments)

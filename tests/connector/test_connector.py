@@ -29,6 +29,7 @@ from fedapay_sync import (
     signature,
 )
 from fedapay_sync.errors import ConfigError, InvalidArgument, PortUnavailable, SignatureError
+from fedapay_sync.store.sqlite.connection import file_of
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -176,13 +177,13 @@ def test_the_defaults_of_the_page(settings, monkeypatch):
     """
     plain = Connector()._config
     assert (plain.endpoint_name, plain.port, plain.host) == ("webhooks", 3000, "127.0.0.1")
-    assert plain.db_url == "sqlite:///fedapay_connector_persisted_data/processes.db"
+    assert file_of(plain.db_url) == Path.cwd() / "fedapay_connector_persisted_data" / "processes.db"
     monkeypatch.setenv("FEDAPAY_ENDPOINT_NAME", "encaissements")
-    monkeypatch.setenv("FEDAPAY_DB_URL", "sqlite:///ailleurs/x.db")
+    monkeypatch.setenv("FEDAPAY_DB_URL", "sqlite:////ailleurs/x.db")
     changed = Connector()._config
-    assert (changed.endpoint_name, changed.db_url) == ("encaissements", "sqlite:///ailleurs/x.db")
-    given = Connector(listen_server_endpoint_name="a/b", db_url="sqlite:///y.db", listen_server_port=8080)._config
-    assert (given.endpoint_name, given.db_url, given.port) == ("a/b", "sqlite:///y.db", 8080)
+    assert (changed.endpoint_name, changed.db_url) == ("encaissements", "sqlite:////ailleurs/x.db")
+    given = Connector(listen_server_endpoint_name="a/b", db_url="sqlite:////y.db", listen_server_port=8080)._config
+    assert (given.endpoint_name, given.db_url, given.port) == ("a/b", "sqlite:////y.db", 8080)
 
 
 def test_b01_the_workflow_of_the_page(shared, emulator, eventually):

@@ -27,6 +27,7 @@ CALLS = {
     "cancel_listen": lambda shop, number: shop.cancel_listen(number),
     "cancel_all_listens": lambda shop, number: shop.cancel_all_listens(),
     "start_webhook_server": lambda shop, number: shop.start_webhook_server(),
+    "start": lambda shop, number: shop.start(),
     "save_webhook": lambda shop, number: shop.save_webhook(EVENT),
     "restore": lambda shop, number: shop.restore(),
     "owes_callbacks": lambda shop, number: shop.owes_callbacks(),
@@ -39,8 +40,8 @@ CALLS = {
 ALSO = {"receive", "import_async"}
 #: What needs no database.
 WITHOUT = {
-    "close", "get_transaction_by_merchant_reference", "on_payment", "on_restored", "on_webhook", "verify_signature",
-    "wsgi_app",
+    "close", "get_transaction_by_merchant_reference", "on_payment", "on_restored", "on_webhook", "run",
+    "verify_signature", "wsgi_app",
 }  # fmt: skip
 
 

@@ -173,6 +173,7 @@ class Process:
             "listen_server_port": 0, "fedapay_webhooks_secret_key": None, "print_log_to_console": False,
             "save_log_to_file": False, "callback_timeout": 1, "db_url": db_url, "api_key": KEY, "host": "127.0.0.1",
             "on_timeout": "keep", "api_keys": (), "confirm_with_api": False, "keep_bodies_days": None, "poll_rate": 5,
+            "callbacks": "here",
         })  # fmt: skip
         self.config = config
         self.store = Store(db_url, world)

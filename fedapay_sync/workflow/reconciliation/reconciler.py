@@ -93,8 +93,8 @@ class Reconciler:
         """Poll a payment that is touched now, made with that key; in how many seconds that is due."""
         self._keyring.remember(key)
         seconds = self._policy.follow_up_interval(0)
-        self._started = True
-        self._schedule(seconds)
+        if self._started:
+            self._schedule(seconds)
         return seconds
 
     def catch_up(self) -> None:

@@ -48,6 +48,11 @@ class Recovery:
             self._notifier.call_later(_ROUND, self._round)
         return len(adopted)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether this process restores, now and from time to time."""
+        return self._going_round
+
     def _can_watch(self, account: str) -> bool:
         if account in self._config.keys_by_account:
             return True

@@ -76,15 +76,26 @@ class WebhookApp:
         receive: prend le corps brut et la signature, et ne rend la main que quand l'événement est sur disque.
         path: chemin des webhooks, par exemple ``webhooks`` ; ``None`` si l'application est déjà montée à sa place.
         otherwise: application qui répond aux autres chemins ; 404 par défaut.
+        on_request: appelée à chaque requête, de l'autre application aussi.
     """
 
-    def __init__(self, receive: Receive, path: Optional[str] = None, otherwise: Optional[WSGI] = None) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        path: Optional[str] = None,
+        otherwise: Optional[WSGI] = None,
+        *,
+        on_request: Optional[Callable[[], object]] = None,
+    ) -> None:
         self._receive = receive
+        self._on_request = on_request
         self._refusals = RefusalLog()
         self._path = None if path is None else path.strip("/")
         self._otherwise = otherwise
 
     def __call__(self, environ: Dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if self._on_request is not None:
+            self._on_request()
         if self._path is not None and str(environ.get("PATH_INFO", "")).strip("/") != self._path:
             if self._otherwise is not None:
                 return self._otherwise(environ, start_response)
@@ -127,12 +138,16 @@ def _sent(reply: Reply, environ: Dict[str, Any], start_response: StartResponse) 
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
 
 
-def blueprint(receive: Receive, path: str, name: str = "fedapay") -> "flask.Blueprint":
-    """A Flask blueprint with the one route."""
+def blueprint(
+    receive: Receive, path: str, name: str = "fedapay", *, on_request: Optional[Callable[[], object]] = None
+) -> "flask.Blueprint":
+    """A Flask blueprint with the one route; ``on_request`` is called at each request of the whole application."""
     import flask  # lazily: a script that only pays needs no web framework
 
     made = flask.Blueprint(name, __name__)
     refusals = RefusalLog()
+    if on_request is not None:
+        made.before_app_request(_without_answer(on_request))
 
     @made.post("/" + path.strip("/"))
     def webhooks() -> "flask.Response":
@@ -147,6 +162,15 @@ def blueprint(receive: Receive, path: str, name: str = "fedapay") -> "flask.Blue
         return flask.Response(reply.body, status=reply.status, headers=reply.headers)
 
     return made
+
+
+def _without_answer(action: Callable[[], object]) -> Callable[[], None]:
+    """The same action, whose result Flask does not take for an answer."""
+
+    def act() -> None:
+        action()
+
+    return act
 
 
 def application(receive: Receive, path: str) -> "flask.Flask":

@@ -214,9 +214,10 @@ def test_nothing_runs_before_the_first_use_and_no_database_is_made(make_connecto
     Neither by a constructor nor by a program that only asks FedaPay.
     """
     connector = make_connector()
-    assert not parts_of(connector).reconciler._started
     connector.api.currencies.list()
     reconciler = parts_of(connector).reconciler
+    assert not reconciler._started
+    connector.start()
     assert reconciler._started
     reconciler._round()
     assert not parts_of(connector).store.is_open and not Path(db_url[len("sqlite:///") :]).exists()
@@ -305,6 +306,7 @@ def test_an_intent_that_was_paid_meanwhile_is_told_at_once(shop, emulator, passe
     parts_of(connector).store.payments.add_intent(
         "sandbox", connector._config.account, "CMD-1", amount=500, currency="XOF"
     )
+    connector.start()
     connector.api.transactions.create(
         {"amount": 500, "currency": {"iso": "XOF"}, "description": "x", "merchant_reference": "CMD-1"}
     )
