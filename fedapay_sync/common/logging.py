@@ -5,7 +5,7 @@ import os
 import stat
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.errors import ConfigError
@@ -16,6 +16,9 @@ _OLD_LOGS = 5
 # Windows has neither.
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+
+
+_TRACEBACK = "fedapay_sync_traceback"
 
 
 class MaskingFilter(logging.Filter):
@@ -32,6 +35,9 @@ class MaskingFilter(logging.Filter):
             record.exc_text = _block(logging.Formatter().formatException(record.exc_info))
             # A formatter shows exc_text as well; one that looks at exc_info itself would show the secret.
             record.exc_info = None
+        traceback = record.__dict__.pop(_TRACEBACK, None)
+        if traceback is not None:
+            record.exc_text = _block(traceback)
         if record.stack_info:
             record.stack_info = _block(record.stack_info)
         return True
@@ -39,6 +45,11 @@ class MaskingFilter(logging.Filter):
 
 def _block(text: str) -> str:
     return "\n".join("    " + escape_controls(line) for line in mask(text).split("\n"))
+
+
+def with_traceback(text: Optional[str]) -> Dict[str, Any]:
+    """What a record has to be given as ``extra``, so that a traceback that was written before stands under it."""
+    return {} if text is None else {_TRACEBACK: text}
 
 
 def get_logger(name: str) -> logging.Logger:

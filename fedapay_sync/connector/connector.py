@@ -6,6 +6,7 @@ partagée du processus, ``FedapayConnector``, en est une sous-classe (``shared.p
 """
 
 import atexit
+import functools
 import os
 import threading
 import weakref
@@ -451,7 +452,8 @@ class Connector:
     def _on_restored_pair(self, callback: FinalCallback) -> FinalCallback:
         """Appelle cette fonction, avec ``(status, webhooks)``, à la fin de chaque attente reprise."""
         check_callback(callback, "Le callback de reprise")
-        self._set_callback(RESTORED_NAME, lambda outcome: callback(*outcome), "Le callback de reprise")
+        unpacked = functools.wraps(callback)(lambda outcome: callback(*outcome))
+        self._set_callback(RESTORED_NAME, unpacked, "Le callback de reprise")
         return callback
 
     # -- recevoir les webhooks ----------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ class Runtime:
 
     def set_callback(self, kind: str, callback: Callable[[Any], Any]) -> None:
         """Call that function for owed work of that kind."""
-        self.callbacks.set(kind, self.handlers.handler_for(kind, callback))
+        self.callbacks.set(kind, self.handlers.handler_for(kind, callback), callback)
 
     def serve(self, receive: Receive) -> WebServer:
         """Start the integrated webhook server; the one that runs if it does."""

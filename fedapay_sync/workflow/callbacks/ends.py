@@ -1,12 +1,14 @@
 """Records how callbacks ended: done, to be retried, or parked; also where the database refuses that end itself."""
 
-from typing import Optional
+import inspect
+from typing import Any, NamedTuple, Optional
 
-from fedapay_sync.common.logging import get_logger
-from fedapay_sync.common.masking import escape_controls, mask
+from fedapay_sync.common.logging import get_logger, with_traceback
+from fedapay_sync.common.tracebacks import text_of
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import StoredEvent
-from fedapay_sync.workflow.callbacks.retry_policy import backoff
+from fedapay_sync.workflow.callbacks.program_code import program_traceback
+from fedapay_sync.workflow.callbacks.retry_policy import backoff, is_first, is_last
 from fedapay_sync.workflow.context import Context
 
 log = get_logger(__name__)
@@ -15,46 +17,83 @@ log = get_logger(__name__)
 _REFUSED = "the database refused to store how the callback ended; the log of that moment says why"
 
 
+class PermanentFailure(Exception):
+    """What a handler raises when trying again would not help: the event is parked at once."""
+
+
+class Failure(NamedTuple):
+    """
+    How a callback failed, without the exception, whose frames would stay in memory.
+
+    Attributes:
+        problem: one line, masked; stored.
+        permanent: whether another attempt would not help.
+        traceback: masked; None except for the first failure of an event.
+    """
+
+    problem: str
+    permanent: bool
+    traceback: Optional[str] = None
+
+
+def failure_of(work: StoredEvent, error: BaseException) -> Failure:
+    """The failure of a callback that raised."""
+    traceback = program_traceback(error) if is_first(work.attempts) else None
+    if isinstance(error, PermanentFailure):
+        return Failure(text_of(error), True, traceback)
+    return Failure(f"{type(error).__name__}: {text_of(error)}", is_last(work.attempts), traceback)
+
+
+def failure_of_returned(work: StoredEvent, returned: Any) -> Optional[Failure]:
+    """The failure of a callback that returned that; None if it did not fail."""
+    if not inspect.isawaitable(returned):
+        return None
+    close = getattr(returned, "close", None)
+    if close is not None:
+        close()
+    problem = "the callback returned a coroutine that nobody awaits; delete async from it"
+    return Failure(problem, is_last(work.attempts))
+
+
 class CallbackEnds:
     """The ends of one connector's callbacks."""
 
     def __init__(self, context: Context) -> None:
         self._config, self._store, _, self._owner = context
 
-    def record(self, work: StoredEvent, problem: Optional[str], permanent: bool) -> None:
+    def record(self, work: StoredEvent, failure: Optional[Failure]) -> None:
         """
         Mark the callback as done, or retry it after its backoff, or park it.
-
-        Args:
-            problem: why it failed; None if it did not.
-            permanent: whether another attempt would not help.
 
         Raises:
             StoreError: the database could not take it now; tried again, it may.
         """
         try:
-            self._record(work, problem, permanent)
+            self._record(work, failure)
         except StoreError as error:
             if not error.permanent:
                 raise
             # Tried again it would be refused again, and the events behind this one would wait for ever.
-            log.error("the end of the callback of %s is refused by the database, parking it: %s", work.event_key, error)
+            text = "the end of the callback of %s is refused by the database, parking it: %s"
+            log.error(text, work.event_key, error, extra=with_traceback(failure and failure.traceback))
             self._park(work)
 
-    def _record(self, work: StoredEvent, problem: Optional[str], permanent: bool) -> None:
-        if problem is None:
+    def _record(self, work: StoredEvent, failure: Optional[Failure]) -> None:
+        if failure is None:
             erase = self._config.keep_bodies_days == 0
             if not self._store.callbacks.mark_done(work, self._owner, erase_body=erase):
                 self._tell_if_taken(work)
             return
-        again = None if permanent else backoff(work.attempts)
+        problem, traceback = failure.problem, with_traceback(failure.traceback)
+        again = None if failure.permanent else backoff(work.attempts)
         if not self._store.callbacks.retry_or_park(work, self._owner, error=problem, again_in=again):
             self._tell_if_taken(work)
         elif again is None:
-            log.error("callback of %s failed %d times and is parked: %s", work.event_key, work.attempts, problem)
+            text = "callback of %s failed %d times and is parked: %s"
+            log.error(text, work.event_key, work.attempts, problem, extra=traceback)
         else:
             text = "callback of %s failed (attempt %d), again in %.0f s: %s"
-            log.warning(text, work.event_key, work.attempts, again, problem)
+            log.warning(text, work.event_key, work.attempts, again, problem, extra=traceback)
 
     def _tell_if_taken(self, work: StoredEvent) -> None:
         # Not ours to end, for a harmless reason most often: an end that was stored while its answer was lost, a payment
@@ -69,11 +108,3 @@ class CallbackEnds:
             if not error.permanent:
                 raise
             log.error("%s cannot even be parked: once its lease has ended it runs again: %s", work.event_key, error)
-
-
-def text_of(error: BaseException) -> str:
-    """What a failure says of itself, as it may stand on record and in the log: masked, on one line."""
-    try:
-        return escape_controls(mask(error))
-    except BaseException as broken:  # the program's own class: what it does in its __str__ is the program's
-        return f"(its text raises {type(broken).__name__})"

@@ -9,6 +9,11 @@ MAX_ATTEMPTS = 30
 ROUND = MAX_ATTEMPTS + 1
 
 
+def is_first(attempts: int) -> bool:
+    """Whether it is the first attempt of its round."""
+    return attempts % ROUND == 1
+
+
 def is_last(attempts: int) -> bool:
     """Whether nothing is tried after so many attempts."""
     return attempts % ROUND in (MAX_ATTEMPTS, 0)

@@ -6,20 +6,20 @@ runs, and marks them done, or puts them back for a retry. Callbacks run on threa
 delays no webhook.
 """
 
-import inspect
 import threading
 from typing import Any, Callable, Collection, Dict, Optional, Tuple
 
-from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.logging import get_logger, with_traceback
 from fedapay_sync.concurrency.daemon_thread import start_daemon
 from fedapay_sync.concurrency.forked_child import forked_child_ends
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
-from fedapay_sync.workflow.callbacks.ends import CallbackEnds, text_of
+from fedapay_sync.workflow.callbacks.ends import CallbackEnds, Failure, failure_of, failure_of_returned
 from fedapay_sync.workflow.callbacks.leases import CallbackLeases, HeldWork
-from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last, is_last, longest_backoff
+from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last, longest_backoff
+from fedapay_sync.workflow.callbacks.taken_threads import TakenThreads
 from fedapay_sync.workflow.context import Context
 
 log = get_logger(__name__)
@@ -41,10 +41,6 @@ _REPAIR_INTERVAL = 60.0
 _CHORE_INTERVAL = 86400.0
 
 Chore = Callable[[], bool]
-
-
-class PermanentFailure(Exception):
-    """What a handler raises when trying again would not help: the event is parked at once."""
 
 
 class CallbackWorker:
@@ -70,14 +66,14 @@ class CallbackWorker:
         # Not at once: a script that ends soon has better things to do.
         self._chore_due = self._clock.monotonic() + _REPAIR_INTERVAL
         self._repair_due = self._clock.monotonic()
-        self._handlers: Dict[str, Handler] = {}
+        #: By kind: what is called, and the program's function in it.
+        self._handlers: Dict[str, Tuple[Handler, Callable[..., Any]]] = {}
         self._lock = threading.RLock()  # entered itself: Ctrl-C on the way into a condition would leave it locked
         self._changed = threading.Condition(self._lock)
         self._running: Dict[int, HeldWork] = {}
-        #: Callbacks that have ended, and whose end the store could not take yet: problem, and whether it is permanent.
-        self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[str], bool]] = {}
-        #: The threads of the callbacks that run.
-        self._threads: Dict[int, int] = {}
+        #: Callbacks that have ended, and whose end the store could not take yet.
+        self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[Failure]]] = {}
+        self._calls = TakenThreads(self._clock, CONCURRENCY, "callbacks")
         self._started = False
         self._wake = WakeEvent()
         self._pool = DaemonThreadPool("fedapay-callback", CONCURRENCY)
@@ -85,12 +81,17 @@ class CallbackWorker:
         self._closing = False
         self._has_ended = False
 
-    def set(self, kind: str, handler: Optional[Handler]) -> None:
-        """Run that handler for owed work of that kind; ``None`` leaves the work to other processes."""
+    def set(self, kind: str, handler: Optional[Handler], function: Optional[Callable[..., Any]] = None) -> None:
+        """
+        Run that handler for owed work of that kind; ``None`` leaves the work to other processes.
+
+        Args:
+            function: the program's, which the handler calls, for the log.
+        """
         if handler is None:
             self._handlers.pop(kind, None)
         else:
-            self._handlers[kind] = handler
+            self._handlers[kind] = handler, function or handler
             if self._started:
                 self.notify()
 
@@ -153,7 +154,7 @@ class CallbackWorker:
     def _is_over(self, without: Collection[int]) -> bool:
         """Whether nothing more is taken here, and nothing runs that is waited for."""
         has_ended = self._has_ended or self._thread is None
-        return has_ended and all(self._threads.get(number) in without for number in self._running)
+        return has_ended and all(self._calls.thread_of(number) in without for number in self._running)
 
     def _run(self) -> None:
         failing = False
@@ -165,6 +166,7 @@ class CallbackWorker:
             # Before the look: what was stored before we were closed, by a webhook that was answered, is called.
             closing = self._closing
             try:
+                self._calls.look(waiting=self._count_waiting())
                 self._record_ends_again()
                 if self._clock.monotonic() - beat > self._leases.seconds / 4:
                     self._extend_leases()
@@ -196,6 +198,11 @@ class CallbackWorker:
             self._chore_due = now + _CHORE_INTERVAL
             if self._chore():
                 self._chore_due = now + POLL_INTERVAL  # in small pieces: leases and new work come in between
+
+    def _count_waiting(self) -> int:
+        """Acquired callbacks that have no thread yet."""
+        with self._lock:
+            return sum(self._calls.thread_of(each) is None and each not in self._unrecorded for each in self._running)
 
     def _extend_leases(self) -> None:
         with self._lock:
@@ -246,44 +253,37 @@ class CallbackWorker:
 
     def _call(self, work: StoredEvent) -> None:
         kind = work.name if work.source == "local" else "webhook"
-        problem: Optional[str] = None
-        permanent = is_last(work.attempts)
-        self._threads[work.id] = threading.get_ident()
         try:
             if is_beyond_last(work.attempts):
                 # One that takes its process down each time would do so for ever.
                 raise RuntimeError("every attempt ended with the process that made it")
-            handler = self._handlers[kind]
+            handler, function = self._handlers[kind]
+            self._calls.begin(work.id, function, work.event_key)
             with forked_child_ends():
                 returned = handler(work)
-            if inspect.isawaitable(returned):
-                close = getattr(returned, "close", None)
-                if close is not None:
-                    close()
-                problem = "the callback returned a coroutine that nobody awaits; delete async from it"
-        except PermanentFailure as error:
-            problem, permanent = text_of(error), True
+            failure = failure_of_returned(work, returned)
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
-            problem = f"{type(error).__name__}: {text_of(error)}"
+            failure = failure_of(work, error)
         try:
-            self._ends.record(work, problem, permanent)
+            self._ends.record(work, failure)
         except FedapayError as error:
             # Still ours, and not to be called again while we live: its end is told as soon as the store takes it.
-            log.error("the end of the callback of %s could not be stored, trying again: %s", work.event_key, error)
+            text = "the end of the callback of %s could not be stored, trying again: %s"
+            log.error(text, work.event_key, error, extra=with_traceback(failure and failure.traceback))
             with self._lock:
-                self._unrecorded[work.id] = (work, problem, permanent)
+                self._unrecorded[work.id] = (work, failure and failure._replace(traceback=None))
         finally:
             with self._lock:
-                self._threads.pop(work.id, None)
+                self._calls.end(work.id)
                 if work.id not in self._unrecorded:
                     self._forget(work)
             self._wake.set()
 
     def _record_ends_again(self) -> None:
         """Tell the store of the ends that it could not take before."""
-        for work, problem, permanent in list(self._unrecorded.values()):
+        for work, failure in list(self._unrecorded.values()):
             try:
-                self._ends.record(work, problem, permanent)
+                self._ends.record(work, failure)
             except FedapayError:
                 if not self._closing:
                     continue  # the others are not to wait for this one

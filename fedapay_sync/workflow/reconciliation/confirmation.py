@@ -16,8 +16,8 @@ from fedapay_sync.enums import PAID_STATUSES
 from fedapay_sync.errors import FedapayError, InvalidArgument, NotFound
 from fedapay_sync.models import Transaction
 from fedapay_sync.store import Accepted, StoredEvent
+from fedapay_sync.workflow.callbacks.ends import PermanentFailure
 from fedapay_sync.workflow.callbacks.retry_policy import ROUND
-from fedapay_sync.workflow.callbacks.worker import PermanentFailure
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader

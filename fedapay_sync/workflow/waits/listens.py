@@ -119,7 +119,7 @@ class Listens:
         self._lookup = lookup
         self._waits = waits
         self._polling = polling
-        self.callbacks = ListenCallbacks(notifier)
+        self.callbacks = ListenCallbacks(context.clock, notifier)
 
     def listen(self, id_transaction: TransactionId, timeout: float = DEFAULT_TIMEOUT, **asked: Any) -> Listen:
         """Begin to wait, without blocking; see :meth:`listen_many`."""

@@ -16,7 +16,8 @@ from fedapay_sync.errors import EventError
 from fedapay_sync.signature import verify
 from fedapay_sync.store import Accepted, NewEvent, StoredEvent
 from fedapay_sync.store.states import EventKind, WorkState
-from fedapay_sync.workflow.callbacks.worker import CallbackWorker, PermanentFailure
+from fedapay_sync.workflow.callbacks.ends import PermanentFailure
+from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.webhooks.event_identity import Identity, event_from_transaction, identify
 from fedapay_sync.workflow.webhooks.history import decode

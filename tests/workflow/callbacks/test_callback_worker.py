@@ -19,9 +19,10 @@ from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.store.owner import new_owner, retire
+from fedapay_sync.workflow.callbacks.ends import PermanentFailure
 from fedapay_sync.workflow.callbacks.retry_policy import MAX_ATTEMPTS, next_round
 from fedapay_sync.workflow.callbacks.validation import check_callback
-from fedapay_sync.workflow.callbacks.worker import CallbackWorker, PermanentFailure
+from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 
 CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)

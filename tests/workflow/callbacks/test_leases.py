@@ -11,7 +11,7 @@ import pytest
 
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import NewEvent, Store
-from fedapay_sync.workflow.callbacks.ends import CallbackEnds
+from fedapay_sync.workflow.callbacks.ends import CallbackEnds, Failure
 from fedapay_sync.workflow.callbacks.leases import CallbackLeases, HeldWork
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
@@ -155,8 +155,8 @@ def test_an_end_that_was_stored_just_before_the_heartbeat_is_no_loss(store, leas
 
 def test_an_end_that_was_stored_while_its_answer_was_lost_is_no_loss(store, clock, taken, caplog):
     ends = CallbackEnds(context(store, clock))
-    ends.record(taken, None, False)
-    ends.record(taken, None, False)
+    ends.record(taken, None)
+    ends.record(taken, None)
     assert caplog.text == ""
 
 
@@ -173,9 +173,9 @@ def test_a_callback_that_another_has_taken_is_told_once(store, leases, taken, cl
     for _ in range(3):
         leases.extend(held)
     assert held.lost and caplog.text.count("taken by another process") == 1
-    for problem in (None, "ValueError: no"):
+    for failure in (None, Failure("ValueError: no", permanent=False)):
         caplog.clear()
-        CallbackEnds(context(store, clock)).record(taken, problem, False)
+        CallbackEnds(context(store, clock)).record(taken, failure)
         assert caplog.text.count("it ran twice") == 1 and "again in" not in caplog.text
 
 

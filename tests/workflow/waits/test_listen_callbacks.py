@@ -139,12 +139,12 @@ def test_without_an_answer_at_the_deadline_the_callback_is_told_later(shop, emul
 
 def test_a_callback_that_fails_disturbs_nobody(shop, emulator, told, eventually, caplog):
     """
-    It is noted, and the others are called.
+    It is noted with file and line, masked, and the others are called.
     """
     number, other = pay(shop), pay(shop)
 
     def fail(outcome):
-        raise SystemExit(3)
+        raise SystemExit("sk_live_abcdefgh\nto john@example.com")
 
     handle = shop.listen(number, callback=fail)
     handle.add_done_callback(told)
@@ -153,6 +153,50 @@ def test_a_callback_that_fails_disturbs_nobody(shop, emulator, told, eventually,
     emulator.approve(other)
 
     eventually(lambda: len(told.outcomes) == 2 and "SystemExit" in caplog.text)
+    (record,) = [each for each in caplog.records if "SystemExit" in each.getMessage()]
+    lines = record.exc_text.split("\n")
+    assert record.getMessage().endswith("failed: SystemExit: sk_live_***\\nto ***@***")
+    assert lines[1] == f'      File "{__file__}", line {fail.__code__.co_firstlineno + 1}, in {shown_name(fail)}'
+    assert lines[-1] == "    SystemExit: sk_live_***\\nto ***@***"
+
+
+def shown_name(function):
+    return getattr(function.__code__, "co_qualname", function.__name__)
+
+
+def test_callbacks_that_never_return_are_named_once_all_threads_are_taken(shop, emulator, clock, eventually, caplog):
+    """
+    With the transaction and the line; and it is said when one has returned, and those in line are called.
+    """
+    running, may_end, called = threading.Semaphore(0), threading.Semaphore(0), []
+
+    def hang(outcome):
+        called.append(outcome.id_transaction)
+        running.release() or may_end.acquire()
+
+    # One that stays open: as long as there is one, a clock that jumps is noticed.
+    shop.listen(pay(shop))
+    numbers = [pay(shop) for _ in range(5)]
+    try:
+        for number in numbers:
+            shop.listen(number, callback=hang)
+            emulator.approve(number)
+        for _ in range(4):
+            assert running.acquire(timeout=20)
+        clock.advance(5)
+        eventually(lambda: "callbacks of waits are taken" in caplog.text)
+        for number in called:
+            assert f"hang for transaction {number}, running for " in caplog.text
+        assert caplog.text.count(f"at {__file__}:{hang.__code__.co_firstlineno + 2}") == 4
+
+        may_end.release()
+        assert running.acquire(timeout=20)
+        clock.advance(2)
+        eventually(lambda: "callbacks of waits are free again" in caplog.text)
+        assert sorted(called) == sorted(numbers)
+    finally:
+        for _ in numbers:
+            may_end.release()
 
 
 def test_another_amount_is_told_as_not_paid(shop, emulator, told, eventually):
