@@ -27,6 +27,7 @@ from fedapay_sync.enums import CallbackMode, EventFutureStatus, OnTimeout
 from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
 from fedapay_sync.models import (
     FedapayPay,
+    Health,
     Outcome,
     PaiementSetup,
     PaymentHistory,
@@ -617,6 +618,20 @@ class Connector:
         """
         runtime = self._per_process.peek()
         return runtime is not None and runtime.callbacks.has_owed()
+
+    def health(self) -> Health:
+        """
+        Dit comment va ce connecteur, en deux secondes au plus, base absente comprise : pour une page de surveillance.
+
+        Ne démarre rien et ne demande rien à FedaPay. ``problems`` dit en français ce qui ne va pas : la base ne répond
+        pas, ou un callback est dû depuis plus de cinq minutes. Des événements mis de côté sont comptés, sans plus.
+
+        Example:
+            >>> etat = connector.health()
+            >>> etat.ok, etat.problems, etat.parked
+            (True, (), 0)
+        """
+        return self._per_process.get().health.check()
 
     # -- entretenir la base -------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from fedapay_sync.workflow.callback_handlers import CallbackHandlers
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.decisions import Decisions
+from fedapay_sync.workflow.health import HealthCheck
 from fedapay_sync.workflow.payments import Payments
 from fedapay_sync.workflow.reconciliation.adoption import Adoption
 from fedapay_sync.workflow.reconciliation.confirmation import Confirmation
@@ -107,6 +108,7 @@ class Runtime:
         self.reconciler = Reconciler(
             context, quick_api, notifier, self.keyring, self.statuses, catch_up, adoption, policy, self.budget
         )
+        self.health = HealthCheck(context, self.reconciler, (self.transport, self.quick_transport))
         self.payments = Payments(context, self.api, self.callbacks, self.reconciler)
         self.decisions = Decisions(context, self.api, notifier, self.callbacks, self.statuses, self.reconciler)
         self.recovery = Recovery(context, notifier, self.polling, self.reconciler)

@@ -20,6 +20,7 @@ from fedapay_sync.models.base import Model
 from fedapay_sync.models.currency import Currency
 from fedapay_sync.models.customer import Customer, PhoneNumber
 from fedapay_sync.models.event import Event, WebhookHistory, WebhookTransaction
+from fedapay_sync.models.health import Health, OwedCallbacks
 from fedapay_sync.models.invoice import Invoice, InvoiceVerification
 from fedapay_sync.models.log import Log, QueueOptions
 from fedapay_sync.models.oauth import OAuthToken
@@ -58,6 +59,7 @@ __all__ = [
     "EventResponse",
     "FedapayPay",
     "Fees",
+    "Health",
     "Invoice",
     "InvoiceVerification",
     "ListMeta",
@@ -67,6 +69,7 @@ __all__ = [
     "Model",
     "OAuthToken",
     "Outcome",
+    "OwedCallbacks",
     "PageVerification",
     "PagedList",
     "PaiementSetup",

@@ -12,6 +12,7 @@ from fedapay_sync.store.repositories.callback_queue import CallbackRepository
 from fedapay_sync.store.repositories.deadlines import DeadlineRepository
 from fedapay_sync.store.repositories.event_catchup import EventCatchUpRepository
 from fedapay_sync.store.repositories.events import EventRepository
+from fedapay_sync.store.repositories.health import HealthRepository
 from fedapay_sync.store.repositories.listens import ListenRepository
 from fedapay_sync.store.repositories.payments import PaymentRepository
 from fedapay_sync.store.repositories.poll_budget import PollBudgetRepository
@@ -38,5 +39,6 @@ class Store(Engine):
         self.polls = PollRepository(self)
         self.poll_budget = PollBudgetRepository(self)
         self.event_catchup = EventCatchUpRepository(self)
+        self.health = HealthRepository(self)
         self.retention = RetentionRepository(self)
         self.async_import = AsyncImportRepository(self)

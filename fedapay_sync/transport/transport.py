@@ -103,6 +103,8 @@ class Transport:
         self.pause: Callable[[float], object] = self._wait if pause is None else pause
         self._observer = checked_observer(observer)
         self._sessions = Sessions(base_url)
+        #: When FedaPay answered last, whatever its status, in seconds since 1970.
+        self.last_answer_at: Optional[float] = None
 
     def request(
         self,
@@ -211,6 +213,7 @@ class Transport:
                 with session.send(
                     prepared, proxies=session.proxies, timeout=timeout, allow_redirects=False, stream=True
                 ) as response:
+                    self.last_answer_at = self.clock.now()
                     return _Received(response.status_code, _read_body(response), response.headers.get("Retry-After"))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             problem = transport_error(request.method, request.path, error, self._base_url)

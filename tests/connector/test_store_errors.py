@@ -38,9 +38,9 @@ CALLS = {
 }
 #: ``receive`` is ``save_webhook`` after a signature; ``import_async`` names the other file first.
 ALSO = {"receive", "import_async"}
-#: What needs no database.
+#: What needs no database, or says itself that there is none.
 WITHOUT = {
-    "close", "get_transaction_by_merchant_reference", "on_payment", "on_restored", "on_webhook", "run",
+    "close", "get_transaction_by_merchant_reference", "health", "on_payment", "on_restored", "on_webhook", "run",
     "verify_signature", "wsgi_app",
 }  # fmt: skip
 

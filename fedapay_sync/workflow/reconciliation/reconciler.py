@@ -83,6 +83,11 @@ class Reconciler:
         self._started = False
         self._closed = False
 
+    @property
+    def is_working(self) -> bool:
+        """Whether payments are followed up in this process."""
+        return self._started and not self._closed
+
     def start(self) -> None:
         """Begin, soon; nothing if that is done."""
         if not self._started:
