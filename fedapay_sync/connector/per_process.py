@@ -71,7 +71,7 @@ class PerProcess(Generic[C]):
         _dropped.append((runtime, connector))
         # Where the system has no thread to give, the next connector that is dropped, or the exit, closes this one too.
         with contextlib.suppress(RuntimeError):
-            # Not a Thread: its start waits for a lock that the interrupted line may hold.
+            # Not a Thread: its start takes a lock of threading's, and waits for the new thread.
             _thread.start_new_thread(_start_closing, ())
 
 
