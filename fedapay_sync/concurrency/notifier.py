@@ -166,8 +166,9 @@ class Notifier:
                 due = self._take_due()
                 has_subscribers = bool(self._subscribers)
                 fresh, self._fresh = self._fresh, set()
-            for timer in due:
-                self._submit(timer)
+            while due:
+                # None is kept while this thread sleeps: it may hold a connector that the program has let go of.
+                self._submit(due.pop(0))
             if has_subscribers:
                 try:
                     # The version before the lookup: what is committed in between shows as a change next time.

@@ -88,5 +88,7 @@ class DaemonThreadPool:
                 action()
             except BaseException as error:  # edge of a thread: one failed action must not cost the others theirs
                 log.error("%s: an action failed: %s: %s", self._name, type(error).__name__, error)
+            # Not kept until the next one comes: it may hold a connector that the program has let go of.
+            del action
             with self._lock:
                 self._idle += 1

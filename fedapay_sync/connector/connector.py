@@ -5,13 +5,12 @@ Une façade : chaque méthode dit ce qu'elle promet et passe la main à un servi
 partagée du processus, ``FedapayConnector``, en est une sous-classe (``shared.py``).
 """
 
-import atexit
 import functools
 import os
 import threading
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, Optional, Sequence, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import DEFAULT_POLL_RATE, DEFAULT_PORT, DEFAULT_TIMEOUT, checked_days, read_config
@@ -20,7 +19,7 @@ from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.common.masking import mask
-from fedapay_sync.concurrency.forked_child import before_child_exit
+from fedapay_sync.connector.functions import Functions, Observer, WeakConnector
 from fedapay_sync.connector.per_process import PerProcess
 from fedapay_sync.connector.working import Event, FirstRequest, work_until_stopped
 from fedapay_sync.enums import CallbackMode, EventFutureStatus, OnTimeout
@@ -39,7 +38,7 @@ from fedapay_sync.models import (
 from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.models.params.waits import id_of_return
 from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, Purged, StoredEvent
-from fedapay_sync.transport.exchange import Exchange, checked_observer
+from fedapay_sync.transport.exchange import checked_observer
 from fedapay_sync.workflow.callbacks.retry_policy import next_round
 from fedapay_sync.workflow.callbacks.validation import check_callback
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace, PollingPolicy
@@ -58,7 +57,6 @@ OutcomeCallback = Callable[[Outcome], Any]
 PaymentCallback = Callable[[PaymentHistory], Any]
 WebhookCallback = Callable[[WebhookHistory], Any]
 FinalCallback = Callable[[EventFutureStatus, Optional[List[WebhookHistory]]], Any]
-Observer = Callable[[Exchange], object]
 
 
 @private_methods
@@ -68,6 +66,10 @@ class Connector:
 
     Sûr entre threads, entre processus qui partagent la base, et après un ``fork``. La construction n'ouvre rien et
     ne démarre rien. Un argument absent est lu dans l'environnement au moment de la construction.
+
+    Celui que le programme ne garde plus ferme de lui-même ses threads, sa base et ses connexions ; ses fonctions ne
+    sont ensuite plus appelées. Le gardent : l'application où il est monté, son serveur de webhooks jusqu'à ``close``,
+    une attente gardée ou dont un callback est encore à appeler, un callback en cours.
 
     Args:
         fedapay_api_url: adresse de l'API (``FEDAPAY_API_URL``).
@@ -128,10 +130,9 @@ class Connector:
     ) -> None:
         # By name, and before there is another local: each setting is written once here, once in Config.
         self._config = read_config(locals())
-        self._callbacks: Dict[str, Callable[[Any], Any]] = {}
+        self._callbacks = Functions(checked_observer(observer))
         self._expects_webhooks = False
-        checked = checked_observer(observer)
-        self._per_process = PerProcess(lambda: self._build_runtime(clock, pace, checked))
+        self._per_process = PerProcess(self, lambda connector: connector._build_runtime(clock, pace))
         self._running = threading.Lock()
         attach_handlers(console=self._config.print_log_to_console, file=self._config.save_log_to_file)
         _living.add(self)
@@ -461,7 +462,8 @@ class Connector:
 
     def start_webhook_server(self) -> None:
         """
-        Démarre le serveur de webhooks dans un thread ; sans effet s'il tourne déjà.
+        Démarre le serveur de webhooks dans un thread ; sans effet s'il tourne déjà. Il tourne jusqu'à ``close``, aussi
+        quand le programme ne garde pas le connecteur.
 
         Sans effet aussi dans le premier des deux processus de ``flask run --debug`` (ou ``manage.py runserver``) :
         il ne fait que surveiller les fichiers, et c'est le second qui sert.
@@ -583,7 +585,7 @@ class Connector:
             runtime = self._per_process.get()
             runtime.works = True
             self._give_callbacks(runtime)
-            work_until_stopped(self.start, lambda: runtime.is_closed, stop)
+            work_until_stopped(self.start, lambda: runtime.is_closing, stop)
         finally:
             self._running.release()
             self.close()
@@ -736,10 +738,11 @@ class Connector:
             runtime.close()
             self._per_process.forget(runtime)
 
-    def _close_at_exit(self) -> None:
-        runtime = self._per_process.peek()
-        if runtime is not None:
-            runtime.close_at_exit()
+    def __del__(self) -> None:
+        # Comes in any thread, inside any lock; after a construction that has failed, too.
+        per_process = vars(self).get("_per_process")
+        if per_process is not None:
+            per_process.drop(self)
 
     def __enter__(self) -> "Connector":
         return self
@@ -753,18 +756,18 @@ class Connector:
 
     # -- the runtime of this process ----------------------------------------------------------------------------
 
-    def _build_runtime(self, clock: Clock, pace: Optional[Pace], observer: Optional[Observer]) -> "Runtime":
+    def _build_runtime(self, clock: Clock, pace: Optional[Pace]) -> "Runtime":
         from fedapay_sync.connector.runtime import Runtime
 
         warn_without_threads()
         policy = PollingPolicy(pace, has_receiver=self._expects_webhooks)
-        runtime = Runtime(self._config, clock, policy, observer)
+        runtime = Runtime(self._config, clock, policy, WeakConnector(self, self._callbacks))
         self._give_callbacks(runtime)
         return runtime
 
     def _give_callbacks(self, runtime: "Runtime") -> None:
-        for kind, callback in self._callbacks.items() if runtime.works else ():
-            runtime.set_callback(kind, callback)
+        for kind in self._callbacks if runtime.works else ():
+            runtime.set_callback(kind)
 
     def _started_runtime(self) -> "Runtime":
         """This process's runtime, with owed callbacks being looked for and payments being followed up."""
@@ -805,17 +808,10 @@ class Connector:
     shutdown_cleanup = close
 
 
-#: Weakly: the exit hook must not keep a forgotten connector alive.
+#: Weakly: this list must not keep a forgotten connector alive.
 _living: "weakref.WeakSet[Connector]" = weakref.WeakSet()
 
 
 def living(api_url: str) -> List[Connector]:
     """The connectors of this process that talk to that address."""
     return [each for each in list(_living) if each._config.api_url == api_url]
-
-
-@before_child_exit
-@atexit.register
-def _close_at_exit() -> None:
-    for connector in list(_living):
-        connector._close_at_exit()

@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from typing import Any, Callable, List, Optional
+from typing import List, Optional
 
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.common.config import Config
@@ -12,11 +12,11 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.daemon_thread import start_daemon
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.concurrency.wake_event import WakeEvent
+from fedapay_sync.connector.functions import WeakConnector
 from fedapay_sync.enums import CallbackMode
 from fedapay_sync.resources.api import Api
 from fedapay_sync.server import WebServer
 from fedapay_sync.store.owner import new_owner, retire
-from fedapay_sync.transport.exchange import Exchange
 from fedapay_sync.transport.transport import Transport
 from fedapay_sync.workflow.async_import import AsyncImport
 from fedapay_sync.workflow.callback_handlers import CallbackHandlers
@@ -59,7 +59,7 @@ class Runtime:
         config: Config,
         clock: Clock,
         policy: PollingPolicy,
-        observer: Optional[Callable[[Exchange], object]] = None,
+        connector: WeakConnector,
     ) -> None:
         # Lazily: peewee is loaded where a database is opened, not by an import.
         from fedapay_sync.store import Store
@@ -74,6 +74,8 @@ class Runtime:
         self._to_close = threading.Lock()
         self._closed = WakeEvent()
         self.config = config
+        self._connector = connector
+        observer = connector.observer
         self.policy = policy
         self.owner = new_owner()
         self.store = store = Store(config.db_url, clock, kept_open=False)
@@ -89,7 +91,7 @@ class Runtime:
             ended_lately=lambda seconds: store.listens.ended_lately(config.environment, seconds),
             clock=clock,
         )
-        self.callbacks = CallbackWorker(context, chore=self._erase_old_bodies)
+        self.callbacks = CallbackWorker(context, chore=self._erase_old_bodies, hold=connector.hold)
         self._erased_to = 0
         self.inbox = Inbox(context, notifier, self.callbacks)
         self.keyring = Keyring(context)
@@ -103,7 +105,9 @@ class Runtime:
         deadlines = Deadlines(context, quick_api, notifier, self.statuses, self.callbacks, self.waits, self.budget)
         self.polling = StatusPolling(context, notifier, self.statuses, policy, deadlines, self.waits, self.budget)
         self.lookup = StatusLookup(context, self.statuses, self.outcomes)
-        self.listens = Listens(context, notifier, self.keyring, self.lookup, self.waits, self.polling)
+        self.listens = Listens(
+            context, notifier, self.keyring, self.lookup, self.waits, self.polling, hold=connector.hold
+        )
         catch_up = EventCatchUp(context, self.api, self.inbox, self.confirmation.schedule)
         self.reconciler = Reconciler(
             context, quick_api, notifier, self.keyring, self.statuses, catch_up, adoption, policy, self.budget
@@ -117,7 +121,7 @@ class Runtime:
 
     def start(self) -> None:
         """Begin what is this process's to do: from now on its database stays open, and its callbacks are called."""
-        if self.is_closed:
+        if self.is_closing:
             # What comes while it closes, a callback's call or a last webhook, begins nothing new.
             return
         self.has_begun = True
@@ -141,9 +145,10 @@ class Runtime:
                 self._restored_at_start = self.recovery.restore()
             return self._restored_at_start
 
-    def set_callback(self, kind: str, callback: Callable[[Any], Any]) -> None:
-        """Call that function for owed work of that kind."""
-        self.callbacks.set(kind, self.handlers.handler_for(kind, callback), callback)
+    def set_callback(self, kind: str) -> None:
+        """Call the connector's function of that kind for owed work."""
+        handler = self.handlers.handler_for(kind, self._connector.callback(kind))
+        self.callbacks.set(kind, handler, lambda: self._connector.function(kind))
 
     def serve(self, receive: Receive) -> WebServer:
         """Start the integrated webhook server; the one that runs if it does."""
@@ -176,16 +181,26 @@ class Runtime:
         except RuntimeError:
             # The system has no thread to give, or the interpreter is at its end.
             self._close()
+        self._wait_until_closed()
+
+    def close_dropped(self) -> None:
+        """Close in this thread, after the program has let go of the connector; ``api`` may still be in use."""
+        self._close()
+        self._wait_until_closed()
+        self.transport.forget()
+        self.quick_transport.forget()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it is being closed, or is closed."""
+        return self._to_close.locked()
+
+    def _wait_until_closed(self) -> None:
         if self._closed.wait(_CLOSE_TIMEOUT):
             return
         is_idle = self.callbacks.is_idle() and self.listens.callbacks.is_over
         if is_idle or not self._closed.wait(self.config.callback_timeout):
             log.warning("closing takes long, and goes on by itself")
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it is closed, or being closed."""
-        return self._to_close.locked()
 
     def _close(self) -> None:
         """The body of a closing thread; of several, the first one closes."""
@@ -223,7 +238,7 @@ class Runtime:
             return
         if not self._to_close.acquire(blocking=False):
             # A thread is at it, and dies with the interpreter.
-            self._closed.wait(_CLOSE_TIMEOUT)
+            self._wait_until_closed()
             return
         try:
             with contextlib.ExitStack() as steps:

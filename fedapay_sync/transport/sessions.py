@@ -78,6 +78,10 @@ class Sessions:
             session.close()
             self._local.session = self._local.settings = None
 
+    def forget(self) -> None:
+        """Close the connections of all threads of this process, each as soon as no call uses it."""
+        self._local = threading.local()
+
     def _bundle(self) -> Tuple[Optional[str], Any]:
         """The file of certificates that the environment names, and what changes when that file does."""
         path = next(filter(None, map(from_environment, _BUNDLES)), None) if self._is_secure else None

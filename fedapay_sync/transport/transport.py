@@ -173,6 +173,11 @@ class Transport:
         ended.set()
         self._sessions.close()
 
+    def forget(self) -> None:
+        """The same, and close the connections of all threads as soon as no call uses them."""
+        self.release()
+        self._sessions.forget()
+
     def _wait(self, seconds: float) -> None:
         self._closed.wait(seconds)
 

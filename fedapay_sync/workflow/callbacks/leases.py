@@ -1,7 +1,7 @@
 """Leases on acquired callbacks: extended by heartbeats, and looked at before the callback is called."""
 
 import dataclasses
-from typing import Tuple
+from typing import Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
@@ -20,11 +20,13 @@ class HeldWork:
         until: until when no other process can have taken it, on the monotonic clock and on the wall clock. While a
             machine sleeps the first may stand still, and the second may be set: it is over when one of them says so.
         lost: another process has taken it, or its lease cannot be extended.
+        holder: what must not be collected before the callback has ended.
     """
 
     work: StoredEvent
     until: Tuple[float, float]
     lost: bool = False
+    holder: Optional[object] = None
 
 
 class CallbackLeases:

@@ -13,7 +13,7 @@ _CALLERS = (
     "fedapay_sync.workflow.callbacks.",
     "fedapay_sync.workflow.callback_handlers",
     "fedapay_sync.workflow.waits.listen_callbacks",
-    "fedapay_sync.connector.connector",
+    "fedapay_sync.connector.",
 )
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")

@@ -17,8 +17,9 @@ from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
 from fedapay_sync.workflow.callbacks.ends import CallbackEnds, Failure, failure_of, failure_of_returned
+from fedapay_sync.workflow.callbacks.housekeeping import Chore, Housekeeping
 from fedapay_sync.workflow.callbacks.leases import CallbackLeases, HeldWork
-from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last, longest_backoff
+from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last
 from fedapay_sync.workflow.callbacks.taken_threads import TakenThreads
 from fedapay_sync.workflow.context import Context
 
@@ -35,12 +36,6 @@ CONCURRENCY = 4
 #: How long closing waits for the polling thread once nothing runs, in seconds, and how often it looks what runs.
 _JOIN_TIMEOUT = 1.0
 _CLOSE_SLICE = 0.05
-#: Callbacks that a clock set back has put off too long are looked for so often, in seconds.
-_REPAIR_INTERVAL = 60.0
-#: The chore is done so often, in seconds; the first time soon after the start.
-_CHORE_INTERVAL = 86400.0
-
-Chore = Callable[[], bool]
 
 
 class CallbackWorker:
@@ -50,6 +45,7 @@ class CallbackWorker:
     Args:
         lease: seconds that acquired work is ours without a heartbeat.
         chore: a small piece of housekeeping, done once a day; true if there is more of it.
+        hold: gives what must not be collected while a callback runs; None once it is, and then no work is taken.
     """
 
     def __init__(
@@ -58,16 +54,15 @@ class CallbackWorker:
         *,
         lease: float = LEASE,
         chore: Optional[Chore] = None,
+        hold: Callable[[], Optional[object]] = object,
     ) -> None:
         self._config, self._store, self._clock, self._owner = context
         self._ends = CallbackEnds(context)
         self._leases = CallbackLeases(context, lease)
-        self._chore = chore
-        # Not at once: a script that ends soon has better things to do.
-        self._chore_due = self._clock.monotonic() + _REPAIR_INTERVAL
-        self._repair_due = self._clock.monotonic()
-        #: By kind: what is called, and the program's function in it.
-        self._handlers: Dict[str, Tuple[Handler, Callable[..., Any]]] = {}
+        self._housekeeping = Housekeeping(context, lease, POLL_INTERVAL, chore)
+        self._hold = hold
+        #: By kind: what is called, and what gives the program's function in it.
+        self._handlers: Dict[str, Tuple[Handler, Callable[[], Any]]] = {}
         self._lock = threading.RLock()  # entered itself: Ctrl-C on the way into a condition would leave it locked
         self._changed = threading.Condition(self._lock)
         self._running: Dict[int, HeldWork] = {}
@@ -81,17 +76,17 @@ class CallbackWorker:
         self._closing = False
         self._has_ended = False
 
-    def set(self, kind: str, handler: Optional[Handler], function: Optional[Callable[..., Any]] = None) -> None:
+    def set(self, kind: str, handler: Optional[Handler], function: Optional[Callable[[], Any]] = None) -> None:
         """
         Run that handler for owed work of that kind; ``None`` leaves the work to other processes.
 
         Args:
-            function: the program's, which the handler calls, for the log.
+            function: gives the program's, which the handler calls, for the log.
         """
         if handler is None:
             self._handlers.pop(kind, None)
         else:
-            self._handlers[kind] = handler, function or handler
+            self._handlers[kind] = handler, function or (lambda: handler)
             if self._started:
                 self.notify()
 
@@ -172,7 +167,8 @@ class CallbackWorker:
                     self._extend_leases()
                     beat = self._clock.monotonic()
                 self._acquire()
-                self._run_housekeeping()
+                if self._housekeeping.run():
+                    self._wake.set()
                 failing = False
             except FedapayError as error:
                 if not failing:
@@ -185,19 +181,6 @@ class CallbackWorker:
                     self._has_ended = True
                     self._changed.notify_all()
         self._pool.close()
-
-    def _run_housekeeping(self) -> None:
-        now = self._clock.monotonic()
-        if now >= self._repair_due:
-            self._repair_due = now + _REPAIR_INTERVAL
-            if self._store.callbacks.repair_after_clock_change(longest_backoff, self._leases.seconds):
-                log.warning("the clock was set back: owed callbacks brought forward")
-                self._wake.set()
-        if self._chore is not None and now >= self._chore_due:
-            # Before it is done: one that fails is not done again in each round.
-            self._chore_due = now + _CHORE_INTERVAL
-            if self._chore():
-                self._chore_due = now + POLL_INTERVAL  # in small pieces: leases and new work come in between
 
     def _count_waiting(self) -> int:
         """Acquired callbacks that have no thread yet."""
@@ -215,7 +198,8 @@ class CallbackWorker:
         while more:
             with self._lock:
                 busy = list(self._running)
-            if self._has_ended or len(busy) >= CONCURRENCY:
+            holder = self._hold()
+            if self._has_ended or holder is None or len(busy) >= CONCURRENCY:
                 return
             until = self._leases.end()
             taken = self._store.callbacks.acquire(
@@ -227,7 +211,7 @@ class CallbackWorker:
                 limit=CONCURRENCY - len(busy),
                 busy=busy,
             )
-            held = [HeldWork(work, until) for work in taken]
+            held = [HeldWork(work, until, holder=holder) for work in taken]
             with self._lock:
                 self._running.update({each.work.id: each for each in held})
             for each in held:
@@ -258,7 +242,7 @@ class CallbackWorker:
                 # One that takes its process down each time would do so for ever.
                 raise RuntimeError("every attempt ended with the process that made it")
             handler, function = self._handlers[kind]
-            self._calls.begin(work.id, function, work.event_key)
+            self._calls.begin(work.id, function(), work.event_key)
             with forked_child_ends():
                 returned = handler(work)
             failure = failure_of_returned(work, returned)

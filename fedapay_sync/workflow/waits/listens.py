@@ -7,7 +7,7 @@ webhook in this process or another, a status read at FedaPay, a cancel.
 
 import functools
 import os
-from typing import Any, Iterable, List, Optional, Union
+from typing import Any, Callable, Iterable, List, Optional, Union
 
 from fedapay_sync.common.config import DEFAULT_TIMEOUT, timeout_policy
 from fedapay_sync.common.frames import private_methods
@@ -49,9 +49,11 @@ class Listen:
         id_transaction: transaction attendue.
     """
 
-    __slots__ = ("__weakref__", "_listens", "_waiter")
+    __slots__ = ("__weakref__", "_holder", "_listens", "_waiter")
 
-    def __init__(self, listens: "Listens", waiter: Waiter) -> None:
+    def __init__(self, listens: "Listens", waiter: Waiter, holder: Optional[object] = None) -> None:
+        # The connector: without it nothing would look any more how the wait ends.
+        self._holder = holder
         self._listens = listens
         self._waiter = waiter
 
@@ -90,7 +92,7 @@ class Listen:
             ConfigError: ce n'est pas une fonction ordinaire.
         """
         check_callback(callback, "Le callback de l'attente")
-        self._listens.callbacks.add_to_known(self._waiter, callback)
+        self._listens.callbacks.add_to_known(self._waiter, self._listens.holding(callback))
 
     def cancel(self) -> bool:
         """
@@ -111,6 +113,8 @@ class Listens:
         lookup: StatusLookup,
         waits: WaiterRegistry,
         polling: StatusPolling,
+        *,
+        hold: Callable[[], Optional[object]] = object,
     ) -> None:
         self._config, self._store, self._clock, self._owner = context
         self._pid = os.getpid()
@@ -119,6 +123,7 @@ class Listens:
         self._lookup = lookup
         self._waits = waits
         self._polling = polling
+        self._hold = hold
         self.callbacks = ListenCallbacks(context.clock, notifier)
 
     def listen(self, id_transaction: TransactionId, timeout: float = DEFAULT_TIMEOUT, **asked: Any) -> Listen:
@@ -128,7 +133,7 @@ class Listens:
 
     def listen_many(self, ids: Iterable[TransactionId], timeout: float = DEFAULT_TIMEOUT, **asked: Any) -> List[Listen]:
         """Begin to wait for each of these, without blocking."""
-        return [Listen(self, waiter) for waiter in self._begin(ids, timeout, **asked)]
+        return [Listen(self, waiter, self._hold()) for waiter in self._begin(ids, timeout, **asked)]
 
     def finalise(
         self,
@@ -197,6 +202,10 @@ class Listens:
             self._notifier.notify(each)
         return len(ended)
 
+    def holding(self, callback: OutcomeCallback) -> OutcomeCallback:
+        """That function, which keeps the connector alive until it has been called."""
+        return functools.partial(_call_holding, self._hold(), callback)
+
     def close(self) -> None:
         """Call no further callback but what has been handed over."""
         self.callbacks.close()
@@ -245,9 +254,13 @@ class Listens:
         # Only now: if the store fails in the midst, a caller that tries again has nothing called twice.
         if callback is not None:
             for each in waiters:
-                self.callbacks.add(each, callback)
+                self.callbacks.add(each, self.holding(callback))
         return waiters
 
     def _begin_one(self, id_transaction: TransactionId, **asked: Any) -> Waiter:
         (waiter,) = self._begin([id_transaction], **asked)
         return waiter
+
+
+def _call_holding(holder: Optional[object], callback: OutcomeCallback, outcome: Outcome) -> Any:
+    return callback(outcome)
