@@ -84,7 +84,8 @@ def told(event):
     with open(said, "a") as file:
         file.write(f"{event.id_transaction} {event.name} {event.paid} {event.late}\\n")
 
-print(connector.api.currencies.list().items[0].id, flush=True)
+connector.start()
+print("started", flush=True)
 sys.stdin.read()
 connector.close()
 """

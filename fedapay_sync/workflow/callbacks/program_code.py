@@ -1,6 +1,7 @@
 """The program's functions as the log names them: which one it is, where it stands, and where it failed."""
 
 import functools
+import inspect
 import os
 import sys
 from typing import Any, List, Tuple
@@ -12,6 +13,7 @@ from fedapay_sync.common.tracebacks import masked_traceback
 _CALLERS = (
     "fedapay_sync.workflow.callbacks.",
     "fedapay_sync.workflow.callback_handlers",
+    "fedapay_sync.workflow.waits.listens",
     "fedapay_sync.workflow.waits.listen_callbacks",
     "fedapay_sync.connector.",
 )
@@ -27,6 +29,7 @@ def program_traceback(error: BaseException) -> str:
 def name_of(function: Any) -> str:
     """Module and qualified name of a function, a method, or an object that is called."""
     try:
+        function = inspect.unwrap(function)
         while isinstance(function, functools.partial):
             function = function.func
         named = function if hasattr(function, "__qualname__") else type(function)

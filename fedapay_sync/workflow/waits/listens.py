@@ -204,7 +204,7 @@ class Listens:
 
     def holding(self, callback: OutcomeCallback) -> OutcomeCallback:
         """That function, which keeps the connector alive until it has been called."""
-        return functools.partial(_call_holding, self._hold(), callback)
+        return functools.update_wrapper(functools.partial(_call_holding, self._hold(), callback), callback)
 
     def close(self) -> None:
         """Call no further callback but what has been handed over."""

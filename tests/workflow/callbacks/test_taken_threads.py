@@ -183,7 +183,7 @@ def test_callbacks_that_never_return_are_named_with_the_line_they_stand_at(store
     for number in range(CONCURRENCY + 1):
         accept(store, number)
     worker = CallbackWorker(Context(CONFIG, store, clock, "A"))
-    worker.set("webhook", lambda event: hang(event), hang)
+    worker.set("webhook", lambda event: hang(event), lambda: hang)
     worker.notify()
     try:
         for _ in range(CONCURRENCY):
