@@ -19,7 +19,7 @@ from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.common.masking import mask
-from fedapay_sync.connector.functions import Functions, Observer, WeakConnector
+from fedapay_sync.connector.functions import Around, Functions, Observer, WeakConnector
 from fedapay_sync.connector.per_process import PerProcess
 from fedapay_sync.connector.working import Event, FirstRequest, work_until_stopped
 from fedapay_sync.enums import CallbackMode, EventFutureStatus, OnTimeout
@@ -36,11 +36,11 @@ from fedapay_sync.models import (
     WebhookHistory,
 )
 from fedapay_sync.models.params.identifiers import checked_transaction_id
-from fedapay_sync.models.params.waits import id_of_return
+from fedapay_sync.models.params.waits import checked_timeout, id_of_return
 from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, Purged, StoredEvent
 from fedapay_sync.transport.exchange import checked_observer
 from fedapay_sync.workflow.callbacks.retry_policy import next_round
-from fedapay_sync.workflow.callbacks.validation import check_callback
+from fedapay_sync.workflow.callbacks.validation import check_callback, checked_around
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace, PollingPolicy
 from fedapay_sync.workflow.webhooks.history import history_of
 from fedapay_sync.workflow.webhooks.wsgi import WebhookApp
@@ -96,6 +96,8 @@ class Connector:
             limite, 0 pour l'effacer dès qu'il est traité. Sa clé reste : répété, il est reconnu.
         poll_rate: lectures de statut par seconde, de tous les processus qui partagent la base. Les appels que fait le
             programme lui-même (``check_status``…) n'y comptent pas.
+        around_callback: fonction qui rend un gestionnaire de contexte, fait pour chaque appel d'un callback : le contexte
+            de l'application, les connexions de sa base.
         observer: fonction appelée avec un ``Exchange`` après chaque appel à FedaPay ; ni clé, ni donnée de client.
         clock: horloge, pour les tests.
         pace: rythme des lectures de statut, pour les tests.
@@ -124,13 +126,14 @@ class Connector:
         api_keys: Sequence[str] = (),
         keep_bodies_days: Optional[float] = 30,
         poll_rate: float = DEFAULT_POLL_RATE,
+        around_callback: Optional[Around] = None,
         observer: Optional[Observer] = None,
         clock: Clock = SYSTEM_CLOCK,
         pace: Optional[Pace] = None,
     ) -> None:
         # By name, and before there is another local: each setting is written once here, once in Config.
         self._config = read_config(locals())
-        self._callbacks = Functions(checked_observer(observer))
+        self._callbacks = Functions(checked_observer(observer), checked_around(around_callback))
         self._expects_webhooks = False
         self._per_process = PerProcess(self, lambda connector: connector._build_runtime(clock, pace))
         self._running = threading.Lock()
@@ -574,21 +577,40 @@ class Connector:
         Raises:
             ConfigError: aucun callback n'est enregistré, ou ``run`` tourne déjà.
         """
-        if not self._callbacks:
-            raise ConfigError(
-                "run : aucun callback n'est enregistré, il n'y aurait rien à faire. Appeler d'abord on_webhook, "
-                "on_payment ou on_restored."
-            )
+        self._require_callbacks("run")
         if not self._running.acquire(blocking=False):
             raise ConfigError("run : ce connecteur travaille déjà dans un autre thread. Un seul appel suffit.")
         try:
-            runtime = self._per_process.get()
-            runtime.works = True
-            self._give_callbacks(runtime)
-            work_until_stopped(self.start, lambda: runtime.is_closing, stop)
+            runtime = self._working_runtime()
+
+            def begin() -> None:
+                self.start()
+                runtime.worker_processes.begin_to_beat()
+
+            work_until_stopped(begin, lambda: runtime.is_closing, stop)
         finally:
             self._running.release()
             self.close()
+
+    def run_owed(self, timeout: float = 60) -> int:
+        """
+        Appelle, dans ce thread, les callbacks dus à l'instant, et rend leur nombre : pour cron, ou un hébergement sans
+        threads.
+
+        Un callback qui échoue est noté et reste dû, comme partout.
+
+        Args:
+            timeout: après tant de secondes, aucun autre n'est commencé.
+
+        Raises:
+            ConfigError: aucun callback n'est enregistré, ou ce n'est pas une durée.
+            StoreError: la base n'a pas répondu ; recommencer.
+        """
+        seconds = checked_timeout(timeout)
+        self._require_callbacks("run_owed")
+        runtime = self._working_runtime()
+        with runtime.open_meanwhile():
+            return runtime.callbacks.inline.run(seconds)
 
     def restore(self) -> int:
         """
@@ -764,6 +786,20 @@ class Connector:
         runtime = Runtime(self._config, clock, policy, WeakConnector(self, self._callbacks))
         self._give_callbacks(runtime)
         return runtime
+
+    def _working_runtime(self) -> "Runtime":
+        """This process's runtime, to which the callbacks belong even where others have them."""
+        runtime = self._per_process.get()
+        runtime.works = True
+        self._give_callbacks(runtime)
+        return runtime
+
+    def _require_callbacks(self, method: str) -> None:
+        if not self._callbacks:
+            raise ConfigError(
+                f"{method} : aucun callback n'est enregistré, il n'y aurait rien à faire. Appeler d'abord on_webhook, "
+                "on_payment ou on_restored."
+            )
 
     def _give_callbacks(self, runtime: "Runtime") -> None:
         for kind in self._callbacks if runtime.works else ():

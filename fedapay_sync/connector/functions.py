@@ -5,20 +5,24 @@ A running thread keeps alive what it can reach. A function of the program may ho
 if the threads held the function, no such connector would ever be collected.
 """
 
+import contextlib
 import weakref
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, ContextManager, Dict, FrozenSet, Optional
 
 from fedapay_sync.transport.exchange import Exchange
 
 Observer = Callable[[Exchange], object]
+#: Makes the context manager that one call of a callback is made in.
+Around = Callable[[], ContextManager[Any]]
 
 
 class Functions(Dict[str, Callable[[Any], Any]]):
-    """The callbacks by kind, and the observer. The connector alone holds them."""
+    """The callbacks by kind, what each call of them is made in, and the observer. The connector alone holds them."""
 
-    def __init__(self, observer: Optional[Observer] = None) -> None:
+    def __init__(self, observer: Optional[Observer] = None, around: Optional[Around] = None) -> None:
         super().__init__()
         self.observer = observer
+        self.around: Around = around or contextlib.nullcontext
 
 
 class WeakConnector:
@@ -35,6 +39,10 @@ class WeakConnector:
         """The connector, which lives as long as the caller keeps it; None if it is being collected."""
         return self._connector()
 
+    def kinds(self) -> FrozenSet[str]:
+        """The kinds that there is a function for."""
+        return frozenset(self._functions() or ())
+
     def function(self, kind: str) -> Callable[[Any], Any]:
         """The program's function of that kind, for a caller that holds the connector meanwhile."""
         functions = self._functions()
@@ -44,7 +52,17 @@ class WeakConnector:
 
     def callback(self, kind: str) -> Callable[[Any], Any]:
         """Calls that function, and does not hold it."""
-        return lambda argument: self.function(kind)(argument)
+
+        def call(argument: Any) -> Any:
+            with self.around():
+                return self.function(kind)(argument)
+
+        return call
+
+    def around(self) -> ContextManager[Any]:
+        """A context for one call of a function of the program."""
+        functions = self._functions()
+        return contextlib.nullcontext() if functions is None else functions.around()
 
     def _observe(self, exchange: Exchange) -> None:
         functions = self._functions()

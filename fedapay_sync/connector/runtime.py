@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.common.config import Config
@@ -21,6 +21,7 @@ from fedapay_sync.transport.transport import Transport
 from fedapay_sync.workflow.async_import import AsyncImport
 from fedapay_sync.workflow.callback_handlers import CallbackHandlers
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
+from fedapay_sync.workflow.callbacks.worker_processes import WorkerProcesses
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.decisions import Decisions
 from fedapay_sync.workflow.health import HealthCheck
@@ -91,7 +92,12 @@ class Runtime:
             ended_lately=lambda seconds: store.listens.ended_lately(config.environment, seconds),
             clock=clock,
         )
-        self.callbacks = CallbackWorker(context, chore=self._erase_old_bodies, hold=connector.hold)
+        self.callbacks = CallbackWorker(
+            context,
+            chore=self._erase_old_bodies,
+            hold=connector.hold,
+            inline=config.callbacks == CallbackMode.INLINE,
+        )
         self._erased_to = 0
         self.inbox = Inbox(context, notifier, self.callbacks)
         self.keyring = Keyring(context)
@@ -106,17 +112,27 @@ class Runtime:
         self.polling = StatusPolling(context, notifier, self.statuses, policy, deadlines, self.waits, self.budget)
         self.lookup = StatusLookup(context, self.statuses, self.outcomes)
         self.listens = Listens(
-            context, notifier, self.keyring, self.lookup, self.waits, self.polling, hold=connector.hold
+            context,
+            notifier,
+            self.keyring,
+            self.lookup,
+            self.waits,
+            self.polling,
+            hold=connector.hold,
+            around=connector.around,
         )
         catch_up = EventCatchUp(context, self.api, self.inbox, self.confirmation.schedule)
         self.reconciler = Reconciler(
             context, quick_api, notifier, self.keyring, self.statuses, catch_up, adoption, policy, self.budget
         )
-        self.health = HealthCheck(context, self.reconciler, (self.transport, self.quick_transport))
+        self.health = HealthCheck(
+            context, self.reconciler, (self.transport, self.quick_transport), callbacks=connector.kinds
+        )
         self.payments = Payments(context, self.api, self.callbacks, self.reconciler)
         self.decisions = Decisions(context, self.api, notifier, self.callbacks, self.statuses, self.reconciler)
         self.recovery = Recovery(context, notifier, self.polling, self.reconciler)
         self.async_import = AsyncImport(context, self.inbox)
+        self.worker_processes = WorkerProcesses(context, notifier)
         self.server: Optional[WebServer] = None
 
     def start(self) -> None:
@@ -129,6 +145,18 @@ class Runtime:
         if self.works:
             self.callbacks.start()
             self.reconciler.start()
+        else:
+            self.worker_processes.begin_to_watch()
+
+    @contextlib.contextmanager
+    def open_meanwhile(self) -> Iterator[None]:
+        """The database stays open between two uses, and is closed after them if this process has not begun to work."""
+        self.store.keep_open()
+        try:
+            yield
+        finally:
+            if not self.has_begun:
+                self.store.close()
 
     def restore(self) -> int:
         """Take over the waits of processes that are gone; how many that were, those of ``restore_once`` included."""
@@ -222,6 +250,7 @@ class Runtime:
             steps.callback(self.notifier.close)
             steps.callback(lambda: self.listens.callbacks.join(end - time.monotonic(), self._closers))
             steps.callback(lambda: self.callbacks.close(end - time.monotonic(), self._closers))
+            steps.callback(self.worker_processes.close)
             steps.callback(self.listens.close)
             steps.callback(self.polling.close)
             steps.callback(self.confirmation.close)

@@ -7,6 +7,9 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from fedapay_sync.models.schema import to_plain
 
+#: The callbacks by what their events are stored under.
+CALLBACK_NAMES = {"webhook": "webhook", "local.payment": "payment", "local.restored": "restored"}
+
 
 @dataclass(frozen=True)
 class OwedCallbacks:

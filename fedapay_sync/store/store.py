@@ -18,6 +18,7 @@ from fedapay_sync.store.repositories.payments import PaymentRepository
 from fedapay_sync.store.repositories.poll_budget import PollBudgetRepository
 from fedapay_sync.store.repositories.polls import PollRepository
 from fedapay_sync.store.repositories.retention import RetentionRepository
+from fedapay_sync.store.repositories.workers import WorkerRepository
 
 
 class Store(Engine):
@@ -41,4 +42,5 @@ class Store(Engine):
         self.event_catchup = EventCatchUpRepository(self)
         self.health = HealthRepository(self)
         self.retention = RetentionRepository(self)
+        self.workers = WorkerRepository(self)
         self.async_import = AsyncImportRepository(self)

@@ -1,13 +1,15 @@
 """The health check: what the database tells, read on a thread of its own, and what this process knows itself."""
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Collection, Dict, Iterable, List, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.daemon_thread import start_daemon
 from fedapay_sync.concurrency.wake_event import WakeEvent
-from fedapay_sync.models.health import Health
+from fedapay_sync.enums import CallbackMode
+from fedapay_sync.models.health import CALLBACK_NAMES, Health
 from fedapay_sync.transport.transport import Transport
+from fedapay_sync.workflow.callbacks.worker_processes import LONGEST_OWED
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
 
@@ -19,8 +21,6 @@ log = get_logger(__name__)
 
 #: The database is waited for so long, in seconds: less than the two that a check may take, as the rest takes time, too.
 _PATIENCE = 1.7
-#: A callback may be owed for so long, in seconds.
-_LONGEST_OWED = 300.0
 #: The one key of the reading that is under way.
 _READING = "reading"
 
@@ -38,7 +38,15 @@ class _Reading(WakeEvent):
 class HealthCheck:
     """How a connector is in this process. A check starts no work, and asks FedaPay nothing."""
 
-    def __init__(self, context: Context, reconciler: Reconciler, transports: Iterable[Transport]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        reconciler: Reconciler,
+        transports: Iterable[Transport],
+        *,
+        callbacks: Callable[[], Collection[str]],
+    ) -> None:
+        self._callbacks = callbacks
         self._config, self._store = context.config, context.store
         self._reconciler = reconciler
         self._transports = tuple(transports)
@@ -48,11 +56,15 @@ class HealthCheck:
     def check(self) -> Health:
         """The health as it is now, within two seconds."""
         found, problems = self._read()
+        names = {CALLBACK_NAMES[kind] for kind in self._callbacks()}
         for name, owed in (found.owed if found else {}).items():
-            if owed.oldest is not None and owed.oldest > _LONGEST_OWED:
+            # To a program that has no function for it, and waits with finalise alone, it is owed for ever.
+            if name in names and owed.oldest is not None and owed.oldest > LONGEST_OWED:
                 problems.append(
                     f"Le callback « {name} » est dû depuis {owed.oldest / 60:.0f} minutes ({owed.count} en attente)."
                 )
+        if found is not None and not found.workers and self._config.callbacks == CallbackMode.WORKER:
+            problems.append("Aucun processus de travail ne vit : lancer fedapay-sync worker MODULE:NOM.")
         answers = [each.last_answer_at for each in self._transports if each.last_answer_at is not None]
         return Health(
             database=found is not None,

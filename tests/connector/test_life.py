@@ -1,8 +1,16 @@
 """The life of a connector in a process: what opens, what starts, and when."""
 
+import contextlib
 import sqlite3
+import threading
 
+import flask
+import pytest
+from werkzeug.test import Client
+
+import fedapay_sync.flask
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.errors import ConfigError
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -24,3 +32,208 @@ def test_a_program_that_changes_its_folder_keeps_its_database(make_connector, tm
     with sqlite3.connect(tmp_path / "shop.db") as database:
         assert database.execute("SELECT COUNT(*) FROM fp_payment").fetchone() == (2,)
     assert sorted(each.name for each in tmp_path.rglob("*.db")) == ["shop.db"]
+
+
+def owe(shop, emulator):
+    """A paid payment whose callback is owed by that shop's database."""
+    number = shop.pay(SETUP, CLIENT, 500).id_transaction
+    emulator.approve(number)
+    shop.check_status(number)
+    return number
+
+
+def threads():
+    return {
+        each.name for each in threading.enumerate() if each.name.startswith("fedapay-") and "emulator" not in each.name
+    }
+
+
+@pytest.fixture
+def owed(make_connector, emulator):
+    """The number of a payment whose callback is owed; its process is gone."""
+    with make_connector() as gone:
+        return owe(gone, emulator)
+
+
+def test_building_registering_mounting_and_reading_open_and_start_nothing(make_connector, owed, db_url):
+    """
+    A program that is imported by a master, or by a command, delivers nothing there.
+    """
+    before, shop, told = threads(), make_connector(), []
+    shop.on_webhook(told.append)
+    shop.on_restored(told.append)
+    shop.wsgi_app("webhooks")
+    fedapay_sync.flask.blueprint(shop, "/webhooks")
+    shop.api.currencies.list()
+    assert shop.parked() == [] and shop.replay() == 0 and not shop.health().working
+    shop.purge(30)
+    shop.forget(1)
+
+    assert told == [] and not shop._per_process.get().store.is_open
+    assert threads() == before
+
+
+def test_start_does_what_is_owed_and_restores_once(make_connector, emulator, owed, eventually):
+    """
+    ``restore`` after it gives the same number.
+    """
+    with make_connector() as gone:
+        waited = gone.pay(SETUP, CLIENT, 500).id_transaction
+        gone.listen(waited, 600)
+    shop, told, restored = make_connector(), [], []
+    shop.on_webhook(told.append)
+    shop.on_restored(restored.append)
+
+    assert shop.start() == shop.start() == shop.restore() == 1
+    eventually(lambda: told and told[0].id_transaction == owed)
+    emulator.approve(waited)
+    shop.check_status(waited)
+    eventually(lambda: [each.id_transaction for each in restored] == [waited])
+
+
+def test_the_first_request_of_an_application_begins_the_work(make_connector, owed, eventually):
+    """
+    Of any route, and not of the endpoint alone.
+    """
+    shop, told = make_connector(), []
+    shop.on_webhook(told.append)
+    app = flask.Flask("shop")
+    app.register_blueprint(fedapay_sync.flask.blueprint(shop, "/webhooks"))
+    app.add_url_rule("/", view_func=lambda: "bonjour")
+
+    assert app.test_client().get("/").text == "bonjour"
+    eventually(lambda: told)
+
+
+def test_a_request_is_not_touched_by_a_database_that_is_away(make_connector, tmp_path, eventually, caplog):
+    """
+    It is logged, and tried again with a later request.
+    """
+    (tmp_path / "not a database").write_bytes(b"x" * 1000)
+    shop = make_connector(db_url=f"sqlite:///{tmp_path}/not a database")
+    shop.on_restored(lambda outcome: None)
+    served = shop.wsgi_app("webhooks")
+    answer = Client(served).get("/autre")
+
+    assert answer.status_code == 404
+    eventually(lambda: "the work cannot begin yet" in caplog.text)
+
+
+def test_run_works_until_it_is_told_to_end_and_then_closes(make_connector, owed, eventually):
+    """
+    Here by an event, in a thread: only the main one gets signals.
+    """
+    shop, told, stop = make_connector(callbacks="worker"), [], threading.Event()
+    shop.on_webhook(told.append)
+    shop.start()
+    running = threading.Thread(target=shop.run, args=(stop,))
+    running.start()
+    eventually(lambda: told)
+    assert shop.health().workers == 1
+    with pytest.raises(ConfigError, match="déjà"):
+        shop.run(stop)
+    stop.set()
+    running.join(20)
+
+    assert not running.is_alive()
+    assert [each.id_transaction for each in told] == [owed]
+    assert make_connector(callbacks="worker").health().workers == 0
+
+
+def test_run_ends_when_the_connector_is_closed(make_connector):
+    shop = make_connector()
+    shop.on_webhook(lambda event: None)
+    running = threading.Thread(target=shop.run)
+    running.start()
+    shop.close()
+    running.join(20)
+
+    assert not running.is_alive()
+
+
+@pytest.mark.parametrize("method", ["run", "run_owed"])
+def test_a_worker_without_callbacks_is_refused(make_connector, method):
+    with pytest.raises(ConfigError, match="on_webhook"):
+        getattr(make_connector(), method)()
+
+
+def test_run_owed_does_what_is_due_in_this_thread_and_leaves_nothing_open(make_connector, owed, emulator):
+    """
+    For cron: what failed is owed still, what is over time is left.
+    """
+    before, shop, told = threads(), make_connector(), []
+
+    def note(event):
+        told.append((event.id_transaction, threading.current_thread()))
+
+    shop.on_webhook(note)
+    assert shop.run_owed(timeout=0) == 0 and told == []
+    assert shop.run_owed() == 1 and shop.run_owed() == 0
+
+    assert told == [(owed, threading.main_thread())]
+    assert threads() == before and not shop._per_process.get().store.is_open
+
+
+def test_inline_callbacks_have_run_when_what_brought_them_returns(make_connector, emulator, caplog):
+    """
+    In its thread. One that fails is logged and stays owed; one that pays in its turn is no knot.
+    """
+    shop, told = make_connector(callbacks="inline"), []
+
+    def note(event):
+        told.append((event.id_transaction, event.attempt, threading.current_thread()))
+        if len(told) == 1:
+            shop.pay(SETUP, CLIENT, 700)
+            raise ValueError("not now")
+
+    shop.on_webhook(note)
+    first = owe(shop, emulator)
+    assert told == [(first, 1, threading.main_thread())]
+    assert "not now" in caplog.text
+    second = owe(shop, emulator)
+
+    assert told[1:] == [(second, 1, threading.main_thread())]
+    assert "fedapay-callbacks" not in threads() and shop.owes_callbacks() is False
+
+
+def test_each_call_is_made_in_a_context_of_its_own(make_connector, emulator, eventually):
+    """
+    Callbacks of events and of waits; where the context fails, the callback has failed.
+    """
+    entered = []
+
+    @contextlib.contextmanager
+    def around():
+        entered.append("in")
+        yield
+        entered.append("out")
+
+    shop, told = make_connector(around_callback=around), []
+    shop.on_webhook(lambda event: told.append(entered[-1]))
+    number = owe(shop, emulator)
+    eventually(lambda: told == ["in"] and entered == ["in", "out"])
+    shop.listen(number, callback=lambda outcome: told.append(entered[-1]))
+    eventually(lambda: told == ["in", "in"] and entered == ["in", "out"] * 2)
+
+
+@pytest.mark.parametrize(("name", "value"), [("callbacks", "ailleurs"), ("callbacks", None), ("around_callback", 3)])
+def test_a_wrong_setting_says_what_is_expected(make_connector, name, value):
+    with pytest.raises(ConfigError, match=name) as refused:
+        make_connector(**{name: value})
+    assert "attendu" in str(refused.value)
+
+
+def test_a_process_that_leaves_its_callbacks_to_workers_says_that_none_is_alive(
+    make_connector, emulator, clock, eventually, caplog
+):
+    """
+    Once a minute, and so does ``health``; and that a callback has been owed for long.
+    """
+    shop = make_connector(callbacks="worker", clock=clock)
+    shop.on_webhook(lambda event: None)
+    owe(shop, emulator)
+    assert any("fedapay-sync worker" in each for each in shop.health().problems)
+
+    eventually(lambda: "no worker process is alive" in caplog.text or clock.advance(10))
+    eventually(lambda: "callback webhook is owed for" in caplog.text or clock.advance(30))
+    assert any("webhook" in each for each in shop.health().problems)

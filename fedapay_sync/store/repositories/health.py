@@ -4,15 +4,14 @@ import re
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, List, Match, NamedTuple, Optional
 
-from fedapay_sync.models.health import OwedCallbacks
+from fedapay_sync.models.health import CALLBACK_NAMES, OwedCallbacks
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME, WATCHED
+from fedapay_sync.store.records import LOCAL, WATCHED
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.sql import placeholders
+from fedapay_sync.store.repositories.workers import PREFIX
 from fedapay_sync.store.states import OWED_STATES, EventKind, ListenState, WorkState, literals
 
-#: The callbacks by what their events are stored under.
-_NAMES = {"webhook": "webhook", PAYMENT_NAME: "payment", RESTORED_NAME: "restored"}
 #: The last webhook is looked for among so many events: a shop that gets none would have all of them read.
 _NEWEST = 10_000
 
@@ -33,7 +32,7 @@ FROM fp_event WHERE work_state IN ({literals(*OWED_STATES)}) AND {_OURS} GROUP B
 _COUNTS = f"""
 SELECT
   (SELECT schema_version FROM fp_meta),
-  (SELECT COUNT(*) FROM fp_turn WHERE substr(name, 1, 7) = 'worker:' AND run_after > :now),
+  (SELECT COUNT(*) FROM fp_turn WHERE substr(name, 1, 7) = '{PREFIX}' AND run_after > :now),
   (SELECT COUNT(*) FROM fp_event WHERE work_state = {literals(WorkState.dead)} AND {_OURS_OR_UNREADABLE}),
   (SELECT COUNT(*) FROM fp_payment WHERE run_after IS NOT NULL AND {_OURS}),
   (SELECT COUNT(*) FROM fp_listen WHERE state = {literals(ListenState.timed_out)} AND closed_at > :polled_since
@@ -66,9 +65,9 @@ class HealthRepository(Repository):
         def read(database: Database) -> StoredHealth:
             now = self._clock.now()
             values = {"environment": environment, "accounts": labels, "now": now, "polled_since": now - WATCHED}
-            owed = {name: OwedCallbacks() for name in _NAMES.values()}
+            owed = {name: OwedCallbacks() for name in CALLBACK_NAMES.values()}
             for stored, count, oldest in _rows(database, _OWED, values):
-                owed[_NAMES.get(stored, stored)] = OwedCallbacks(count, max(0.0, now - oldest))
+                owed[CALLBACK_NAMES.get(stored, stored)] = OwedCallbacks(count, max(0.0, now - oldest))
             ((schema, workers, parked, payments, waits, heard),) = _rows(database, _COUNTS, values)
             last = None if heard is None else datetime.fromtimestamp(heard, timezone.utc)
             return StoredHealth(schema, workers, owed, parked, payments + waits, last)

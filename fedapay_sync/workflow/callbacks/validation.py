@@ -6,6 +6,21 @@ from typing import Any
 from fedapay_sync.errors import ConfigError
 
 
+def checked_around(given: Any) -> Any:
+    """
+    A function that makes the context of one call, or None.
+
+    Raises:
+        ConfigError: what cannot be called.
+    """
+    if given is None or callable(given):
+        return given
+    raise ConfigError(
+        f"around_callback : une fonction qui rend un gestionnaire de contexte est attendue (app.app_context, par "
+        f"exemple), reçu {type(given).__name__}."
+    )
+
+
 def check_callback(callback: Any, name: str) -> None:
     """
     Refuse what cannot be called as a callback.

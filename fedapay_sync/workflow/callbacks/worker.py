@@ -7,7 +7,7 @@ delays no webhook.
 """
 
 import threading
-from typing import Any, Callable, Collection, Dict, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger, with_traceback
 from fedapay_sync.concurrency.daemon_thread import start_daemon
@@ -18,6 +18,7 @@ from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
 from fedapay_sync.workflow.callbacks.ends import CallbackEnds, Failure, failure_of, failure_of_returned
 from fedapay_sync.workflow.callbacks.housekeeping import Chore, Housekeeping
+from fedapay_sync.workflow.callbacks.inline import InlineRunner
 from fedapay_sync.workflow.callbacks.leases import CallbackLeases, HeldWork
 from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last
 from fedapay_sync.workflow.callbacks.taken_threads import TakenThreads
@@ -46,6 +47,7 @@ class CallbackWorker:
         lease: seconds that acquired work is ours without a heartbeat.
         chore: a small piece of housekeeping, done once a day; true if there is more of it.
         hold: gives what must not be collected while a callback runs; None once it is, and then no work is taken.
+        inline: callbacks run in the thread that calls ``notify``, and not on threads of their own.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class CallbackWorker:
         lease: float = LEASE,
         chore: Optional[Chore] = None,
         hold: Callable[[], Optional[object]] = object,
+        inline: bool = False,
     ) -> None:
         self._config, self._store, self._clock, self._owner = context
         self._ends = CallbackEnds(context)
@@ -69,6 +72,8 @@ class CallbackWorker:
         #: Callbacks that have ended, and whose end the store could not take yet.
         self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[Failure]]] = {}
         self._calls = TakenThreads(self._clock, CONCURRENCY, "callbacks")
+        self._is_inline = inline
+        self.inline = InlineRunner(self._clock, self._take_next, self._call_if_ours, self._extend_leases, lease)
         self._started = False
         self._wake = WakeEvent()
         self._pool = DaemonThreadPool("fedapay-callback", CONCURRENCY)
@@ -97,7 +102,7 @@ class CallbackWorker:
     def start(self) -> None:
         """Look for owed work from now on, if there is a handler for any."""
         self._started = True
-        if not self._handlers:
+        if not self._handlers or self._is_inline:
             return
         with self._lock:
             if self._thread is None and not self._closing:
@@ -108,9 +113,12 @@ class CallbackWorker:
                     log.error("no thread for the callbacks, trying again with the next event: %s", error)
 
     def notify(self) -> None:
-        """There may be new work."""
-        self.start()
-        self._wake.set()
+        """There may be new work. Where callbacks run inline it is done on return, as far as it is due."""
+        if self._is_inline:
+            self.inline.run_after_event()
+        else:
+            self.start()
+            self._wake.set()
 
     def is_idle(self) -> bool:
         """Whether nothing runs here."""
@@ -196,27 +204,35 @@ class CallbackWorker:
     def _acquire(self) -> None:
         more = True
         while more:
-            with self._lock:
-                busy = list(self._running)
-            holder = self._hold()
-            if self._has_ended or holder is None or len(busy) >= CONCURRENCY:
-                return
-            until = self._leases.end()
-            taken = self._store.callbacks.acquire(
-                self._owner,
-                environment=self._config.environment,
-                accounts=self._config.accounts,
-                kinds=list(self._handlers),
-                lease=self._leases.seconds,
-                limit=CONCURRENCY - len(busy),
-                busy=busy,
-            )
-            held = [HeldWork(work, until, holder=holder) for work in taken]
-            with self._lock:
-                self._running.update({each.work.id: each for each in held})
-            for each in held:
+            taken = self._take(CONCURRENCY - len(self._running))
+            for each in taken:
                 self._submit(each)
             more = bool(taken) and not self._closing
+
+    def _take(self, most: int) -> List[HeldWork]:
+        with self._lock:
+            busy = list(self._running)
+        holder = self._hold()
+        if self._has_ended or holder is None or most <= 0:
+            return []
+        until = self._leases.end()
+        taken = self._store.callbacks.acquire(
+            self._owner,
+            environment=self._config.environment,
+            accounts=self._config.accounts,
+            kinds=list(self._handlers),
+            lease=self._leases.seconds,
+            limit=most,
+            busy=busy,
+        )
+        held = [HeldWork(work, until, holder=holder) for work in taken]
+        with self._lock:
+            self._running.update({each.work.id: each for each in held})
+        return held
+
+    def _take_next(self) -> Optional[HeldWork]:
+        self._record_ends_again()
+        return None if self._closing else next(iter(self._take(1)), None)
 
     def _submit(self, held: HeldWork) -> None:
         work = held.work

@@ -5,9 +5,10 @@ Only callers of ``result`` block a thread. The end of a wait is always read from
 webhook in this process or another, a status read at FedaPay, a cancel.
 """
 
+import contextlib
 import functools
 import os
-from typing import Any, Callable, Iterable, List, Optional, Union
+from typing import Any, Callable, ContextManager, Iterable, List, Optional, Union
 
 from fedapay_sync.common.config import DEFAULT_TIMEOUT, timeout_policy
 from fedapay_sync.common.frames import private_methods
@@ -115,6 +116,7 @@ class Listens:
         polling: StatusPolling,
         *,
         hold: Callable[[], Optional[object]] = object,
+        around: Callable[[], ContextManager[Any]] = contextlib.nullcontext,
     ) -> None:
         self._config, self._store, self._clock, self._owner = context
         self._pid = os.getpid()
@@ -124,6 +126,7 @@ class Listens:
         self._waits = waits
         self._polling = polling
         self._hold = hold
+        self._around = around
         self.callbacks = ListenCallbacks(context.clock, notifier)
 
     def listen(self, id_transaction: TransactionId, timeout: float = DEFAULT_TIMEOUT, **asked: Any) -> Listen:
@@ -204,7 +207,8 @@ class Listens:
 
     def holding(self, callback: OutcomeCallback) -> OutcomeCallback:
         """That function, which keeps the connector alive until it has been called."""
-        return functools.update_wrapper(functools.partial(_call_holding, self._hold(), callback), callback)
+        call = functools.partial(_call_holding, self._hold(), self._around, callback)
+        return functools.update_wrapper(call, callback)
 
     def close(self) -> None:
         """Call no further callback but what has been handed over."""
@@ -262,5 +266,8 @@ class Listens:
         return waiter
 
 
-def _call_holding(holder: Optional[object], callback: OutcomeCallback, outcome: Outcome) -> Any:
-    return callback(outcome)
+def _call_holding(
+    holder: Optional[object], around: Callable[[], ContextManager[Any]], callback: OutcomeCallback, outcome: Outcome
+) -> Any:
+    with around():
+        return callback(outcome)
