@@ -96,8 +96,8 @@ class Connector:
             limite, 0 pour l'effacer dès qu'il est traité. Sa clé reste : répété, il est reconnu.
         poll_rate: lectures de statut par seconde, de tous les processus qui partagent la base. Les appels que fait le
             programme lui-même (``check_status``…) n'y comptent pas.
-        around_callback: fonction qui rend un gestionnaire de contexte, fait pour chaque appel d'un callback : le contexte
-            de l'application, les connexions de sa base.
+        around_callback: fonction qui rend un gestionnaire de contexte, fait pour chaque appel d'un callback : le
+            contexte de l'application, les connexions de sa base.
         observer: fonction appelée avec un ``Exchange`` après chaque appel à FedaPay ; ni clé, ni donnée de client.
         clock: horloge, pour les tests.
         pace: rythme des lectures de statut, pour les tests.

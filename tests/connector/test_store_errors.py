@@ -27,6 +27,7 @@ CALLS = {
     "cancel_listen": lambda shop, number: shop.cancel_listen(number),
     "cancel_all_listens": lambda shop, number: shop.cancel_all_listens(),
     "start_webhook_server": lambda shop, number: shop.start_webhook_server(),
+    "run_owed": lambda shop, number: shop.run_owed(),
     "start": lambda shop, number: shop.start(),
     "save_webhook": lambda shop, number: shop.save_webhook(EVENT),
     "restore": lambda shop, number: shop.restore(),
