@@ -582,6 +582,8 @@ class Connector:
             raise ConfigError("run : ce connecteur travaille déjà dans un autre thread. Un seul appel suffit.")
         try:
             runtime = self._working_runtime()
+            # What is owed is due at any time, and not only when an event brings a thread along.
+            runtime.callbacks.is_inline = False
 
             def begin() -> None:
                 self.start()

@@ -119,17 +119,17 @@ def test_a_request_is_not_touched_by_a_database_that_is_away(make_connector, tmp
     eventually(lambda: "the work cannot begin yet" in caplog.text)
 
 
-def test_run_works_until_it_is_told_to_end_and_then_closes(make_connector, owed, eventually):
+@pytest.mark.parametrize("mode", ["here", "worker", "inline"])
+def test_run_works_until_it_is_told_to_end_and_then_closes(make_connector, owed, eventually, mode):
     """
     Here by an event, in a thread: only the main one gets signals.
     """
-    shop, told, stop = make_connector(callbacks="worker"), [], threading.Event()
+    shop, told, stop = make_connector(callbacks=mode), [], threading.Event()
     shop.on_webhook(told.append)
-    shop.start()
     running = threading.Thread(target=shop.run, args=(stop,))
     running.start()
     eventually(lambda: told)
-    assert shop.health().workers == 1
+    eventually(lambda: shop.health().workers == 1)
     with pytest.raises(ConfigError, match="déjà"):
         shop.run(stop)
     stop.set()

@@ -72,7 +72,7 @@ class CallbackWorker:
         #: Callbacks that have ended, and whose end the store could not take yet.
         self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[Failure]]] = {}
         self._calls = TakenThreads(self._clock, CONCURRENCY, "callbacks")
-        self._is_inline = inline
+        self.is_inline = inline
         self.inline = InlineRunner(self._clock, self._take_next, self._call_if_ours, self._extend_leases, lease)
         self._started = False
         self._wake = WakeEvent()
@@ -102,7 +102,7 @@ class CallbackWorker:
     def start(self) -> None:
         """Look for owed work from now on, if there is a handler for any."""
         self._started = True
-        if not self._handlers or self._is_inline:
+        if not self._handlers or self.is_inline:
             return
         with self._lock:
             if self._thread is None and not self._closing:
@@ -114,7 +114,7 @@ class CallbackWorker:
 
     def notify(self) -> None:
         """There may be new work. Where callbacks run inline it is done on return, as far as it is due."""
-        if self._is_inline:
+        if self.is_inline:
             self.inline.run_after_event()
         else:
             self.start()
