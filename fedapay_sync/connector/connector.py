@@ -21,7 +21,7 @@ from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.common.masking import mask
 from fedapay_sync.connector.functions import Around, Functions, Observer, WeakConnector
 from fedapay_sync.connector.per_process import PerProcess
-from fedapay_sync.connector.working import Event, FirstRequest, work_until_stopped
+from fedapay_sync.connector.working import FirstRequest, StopEvent, work_until_stopped
 from fedapay_sync.enums import CallbackMode, EventFutureStatus, OnTimeout
 from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
 from fedapay_sync.models import (
@@ -564,7 +564,7 @@ class Connector:
             return 0
         return runtime.restore_once()
 
-    def run(self, stop: Optional[Event] = None) -> None:
+    def run(self, stop: Optional[StopEvent] = None) -> None:
         """
         Travaille jusqu'à SIGTERM, SIGINT (Ctrl-C) ou ``stop``, puis ferme : une ligne sous systemd, ou la commande
         ``fedapay-sync worker``.

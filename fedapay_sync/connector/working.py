@@ -20,14 +20,14 @@ _RETRY = 5.0
 _SLICE = 0.2
 
 
-class Event(Protocol):
+class StopEvent(Protocol):
     """What ends ``run``: a ``threading.Event``, for example."""
 
     def is_set(self) -> bool:
         """Whether it is to end."""
 
 
-def work_until_stopped(start: Callable[[], object], is_closed: Callable[[], bool], stop: Optional[Event]) -> None:
+def work_until_stopped(start: Callable[[], object], is_closed: Callable[[], bool], stop: Optional[StopEvent]) -> None:
     """
     Begin, and come back after SIGTERM or SIGINT, once ``stop`` is set, or once the connector is closed.
 
