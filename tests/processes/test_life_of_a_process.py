@@ -1,6 +1,7 @@
 """What a process opens and starts for a connector, and when: seen from outside, in real servers and commands."""
 
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ import pytest
 from support.shops import rows
 
 import fedapay_sync
+from fedapay_sync import sign
 from fedapay_sync.store import Store
 
 needs_gunicorn = pytest.mark.skipif(importlib.util.find_spec("gunicorn") is None, reason="gunicorn is not installed")
@@ -74,6 +76,15 @@ HOOKS = """
 """
 
 
+#: What a host without threads runs for each request.
+CGI = """
+    from wsgiref.handlers import CGIHandler
+    import boutique
+
+    CGIHandler().run(boutique.connector.wsgi_app())
+"""
+
+
 class Shop:
     """The program of a shop in its folder, and the processes that run it."""
 
@@ -81,6 +92,7 @@ class Shop:
         self.told_file = folder / "told"
         self._folder = folder
         (folder / "boutique.py").write_text(textwrap.dedent(SHOP), encoding="utf-8")
+        (folder / "cgi_shop.py").write_text(textwrap.dedent(CGI), encoding="utf-8")
         (folder / "gunicorn.conf.py").write_text(textwrap.dedent(HOOKS), encoding="utf-8")
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("FEDAPAY_")},
@@ -105,6 +117,18 @@ class Shop:
         )
         self._running.append((process, log))
         return process
+
+    def call(self, module, sent, **environment):
+        """A Python module that reads its input, and ends: what it has written."""
+        done = subprocess.run(
+            [sys.executable, "-m", module],
+            input=sent,
+            cwd=self._folder,
+            env={**self._environment, **environment},
+            stdout=subprocess.PIPE,
+            timeout=60,
+        )
+        return done.stdout
 
     def said(self, process):
         """What that process has written."""
@@ -247,6 +271,30 @@ def test_worker_processes_have_the_callbacks_of_those_that_receive(shop, owed, e
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0, shop.said(worker)
     assert "Traceback" not in shop.said(worker) and set(shop.told().values()) == {1}
+
+
+def test_under_cgi_each_webhook_is_told_before_its_process_ends(shop, emulator):
+    """
+    A process for each request: nobody would call what it left behind.
+    """
+    for number in range(1, 5):
+        entity = {"id": number, "klass": "v1/transaction", "status": "approved", "amount": 500}
+        body = json.dumps({"name": "transaction.approved", "object": "transaction", "entity": entity}).encode()
+        answer = shop.call(
+            "cgi_shop",
+            body,
+            SHOP_CALLBACKS="inline",
+            REQUEST_METHOD="POST",
+            CONTENT_LENGTH=str(len(body)),
+            HTTP_X_FEDAPAY_SIGNATURE=sign(body, emulator.webhook_secret),
+            SERVER_NAME="localhost",
+            SERVER_PORT="80",
+            SERVER_PROTOCOL="HTTP/1.0",
+        )
+        assert answer.startswith(b"Status: 200")
+        assert shop.told()[f"transaction.approved {number}"] == 1
+
+    assert sum(shop.told().values()) == 4
 
 
 @pytest.mark.parametrize(
