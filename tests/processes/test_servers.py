@@ -211,10 +211,11 @@ def test_finalise_in_a_threaded_worker_does_not_warn(serve, emulator, free_port)
 
 @pytest.mark.faults(row=14)
 @needs_uwsgi
-def test_under_uwsgi_with_threads_each_payment_is_told_once(serve, emulator, eventually, free_port):
+@pytest.mark.parametrize("options", [("--lazy-apps",), ()], ids=["loaded by each worker", "loaded before the fork"])
+def test_under_uwsgi_with_threads_each_payment_is_told_once(serve, emulator, eventually, free_port, options):
     server = serve(
         "uwsgi", "--http-socket", f"127.0.0.1:{free_port}", "--master", "--processes", "2", "--enable-threads",
-        "--lazy-apps", "--die-on-term", "--home", sys.prefix, "--wsgi-file", "shop.py", "--callable", "app",
+        *options, "--die-on-term", "--home", sys.prefix, "--wsgi-file", "shop.py", "--callable", "app",
     )  # fmt: skip
     goes_through_a_payment(server, emulator, eventually, count=4)
     assert "RuntimeWarning" not in server.said()
