@@ -139,9 +139,15 @@ def test_it_counts_what_a_working_shop_does(make_connector, emulator, clock, eve
 @both
 def test_a_callback_owed_for_more_than_five_minutes_is_a_problem(make_connector, clock):
     """
-    No process calls it. Before that time it is counted, and all is well.
+    It fails again and again. Before that time it is counted, and all is well; where the program has no function for it,
+    nobody waits for that.
     """
-    connector = make_connector(clock=clock)
+
+    def fail(event):
+        raise ValueError("not now")
+
+    connector, other = make_connector(clock=clock), make_connector(clock=clock)
+    connector.on_webhook(fail)
     connector.save_webhook(EVENT)
     clock.advance(290)
     health = connector.health()
@@ -153,6 +159,7 @@ def test_a_callback_owed_for_more_than_five_minutes_is_a_problem(make_connector,
     assert not health.ok and health.database
     assert 420 <= health.owed["webhook"].oldest < 480
     assert health.problems == ("Le callback « webhook » est dû depuis 7 minutes (1 en attente).",)
+    assert other.health().ok
 
 
 @both
