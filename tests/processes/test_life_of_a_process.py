@@ -17,6 +17,7 @@ from support.shops import rows
 
 import fedapay_sync
 from fedapay_sync import sign
+from fedapay_sync.emulator import Emulator
 from fedapay_sync.store import Store
 
 needs_gunicorn = pytest.mark.skipif(importlib.util.find_spec("gunicorn") is None, reason="gunicorn is not installed")
@@ -149,6 +150,13 @@ class Shop:
                     process.kill()
                     process.wait(10)
             log.close()
+
+
+@pytest.fixture
+def emulator():
+    """Repeats for as long as the workers of a busy machine may take to come back, and does not give up on the shop."""
+    with Emulator(retry_factor=0.1, disable_on_error=False) as running:
+        yield running
 
 
 @pytest.fixture
