@@ -202,8 +202,8 @@ def _absolute(url: str) -> str:
         path = str(Path(urllib.parse.unquote(name, errors="surrogateescape")).expanduser().absolute())
     except (OSError, RuntimeError) as error:
         raise ConfigError(
-            f"{DB_URL}={mask(url)} : le chemin est relatif, et le dossier d'où il part n'existe plus ({error}). Donner "
-            "un chemin absolu, par exemple sqlite:////var/lib/boutique/base.db."
+            f"{DB_URL}={mask(url)} : ce chemin ne peut pas être rendu absolu ({error}). Donner un chemin absolu, par "
+            "exemple sqlite:////var/lib/boutique/base.db."
         ) from None
     return f"sqlite:///{urllib.parse.quote(path, errors='surrogateescape')}{mark}{query}"
 

@@ -10,7 +10,7 @@ from fedapay_sync.concurrency.daemon_thread import start_daemon
 
 log = get_logger(__name__)
 
-Action = Callable[[], None]
+Action = Callable[[], object]
 _SLICE = 0.1
 
 

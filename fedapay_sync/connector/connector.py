@@ -543,6 +543,10 @@ class Connector:
         """
         require_webhook_secrets(self._config.webhook_secrets, "rien ne pourrait être vérifié")
         self._expects_webhooks = True
+        runtime = self._per_process.peek()
+        if runtime is not None:
+            # A callback was registered before.
+            runtime.policy.has_receiver = True
         return WebhookApp(self.receive, path, on_request=FirstRequest(self.start))
 
     # -- travailler et reprendre --------------------------------------------------------------------------------
@@ -584,15 +588,17 @@ class Connector:
             runtime = self._working_runtime()
             # What is owed is due at any time, and not only when an event brings a thread along.
             runtime.callbacks.is_inline = False
+            # Whichever process of the shop takes them in.
+            runtime.policy.has_receiver |= bool(self._config.webhook_secrets)
 
             def begin() -> None:
+                runtime.store.open()
                 self.start()
                 runtime.worker_processes.begin_to_beat()
 
-            work_until_stopped(begin, lambda: runtime.is_closing, stop)
+            work_until_stopped(begin, lambda: runtime.is_closing, stop, self.close)
         finally:
             self._running.release()
-            self.close()
 
     def run_owed(self, timeout: float = 60) -> int:
         """
@@ -610,7 +616,11 @@ class Connector:
         """
         seconds = checked_timeout(timeout)
         self._require_callbacks("run_owed")
-        runtime = self._working_runtime()
+        runtime = self._per_process.get()
+        for kind in self._callbacks:
+            # Those that it has stay: set anew, they would be called at once.
+            if not runtime.callbacks.has(kind):
+                runtime.set_callback(kind)
         with runtime.open_meanwhile():
             return runtime.callbacks.inline.run(seconds)
 
@@ -792,7 +802,7 @@ class Connector:
     def _working_runtime(self) -> "Runtime":
         """This process's runtime, to which the callbacks belong even where others have them."""
         runtime = self._per_process.get()
-        runtime.works = True
+        runtime.works, runtime.callbacks.is_left = True, False
         self._give_callbacks(runtime)
         return runtime
 

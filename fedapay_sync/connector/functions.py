@@ -9,6 +9,7 @@ import contextlib
 import weakref
 from typing import Any, Callable, ContextManager, Dict, FrozenSet, Optional
 
+from fedapay_sync.concurrency.forked_child import forked_child_ends
 from fedapay_sync.transport.exchange import Exchange
 
 Observer = Callable[[Exchange], object]
@@ -54,8 +55,10 @@ class WeakConnector:
         """Calls that function, and does not hold it."""
 
         def call(argument: Any) -> Any:
-            with self.around():
+            # A child forked in it ends before the context does, whose connections are the parent's.
+            with self.around(), forked_child_ends():
                 return self.function(kind)(argument)
+            raise RuntimeError("the context of around_callback has suppressed what the callback raised")
 
         return call
 

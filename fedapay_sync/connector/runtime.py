@@ -98,6 +98,7 @@ class Runtime:
             hold=connector.hold,
             inline=config.callbacks == CallbackMode.INLINE,
         )
+        self.callbacks.is_left = not self.works
         self._erased_to = 0
         self.inbox = Inbox(context, notifier, self.callbacks)
         self.keyring = Keyring(context)
@@ -128,7 +129,7 @@ class Runtime:
         self.health = HealthCheck(
             context, self.reconciler, (self.transport, self.quick_transport), callbacks=connector.kinds
         )
-        self.payments = Payments(context, self.api, self.callbacks, self.reconciler)
+        self.payments = Payments(context, self.api, self.callbacks, self.reconciler, kinds=connector.kinds)
         self.decisions = Decisions(context, self.api, notifier, self.callbacks, self.statuses, self.reconciler)
         self.recovery = Recovery(context, notifier, self.polling, self.reconciler)
         self.async_import = AsyncImport(context, self.inbox)

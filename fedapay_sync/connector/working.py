@@ -27,18 +27,27 @@ class StopEvent(Protocol):
         """Whether it is to end."""
 
 
-def work_until_stopped(start: Callable[[], object], is_closed: Callable[[], bool], stop: Optional[StopEvent]) -> None:
+def work_until_stopped(
+    start: Callable[[], object],
+    is_closed: Callable[[], bool],
+    stop: Optional[StopEvent],
+    close: Callable[[], object],
+) -> None:
     """
     Begin, and come back after SIGTERM or SIGINT, once ``stop`` is set, or once the connector is closed.
 
     Where the database is away, it is tried again; what is wrong with the configuration is raised.
     """
     stopped, due = WakeEvent(), 0.0
+    # Closing included: what is told to end twice (Ctrl-C, and then the supervisor's SIGTERM) cuts no callback.
     with _ended_by_signals(stopped):
-        while not (stopped.is_set() or is_closed() or (stop is not None and stop.is_set())):
-            if time.monotonic() >= due:
-                due = _begin(start)
-            stopped.wait(_SLICE)
+        try:
+            while not (stopped.is_set() or is_closed() or (stop is not None and stop.is_set())):
+                if time.monotonic() >= due:
+                    due = _begin(start)
+                stopped.wait(_SLICE)
+        finally:
+            close()
 
 
 def _begin(start: Callable[[], object]) -> float:
@@ -84,16 +93,17 @@ class FirstRequest:
         pid, now = os.getpid(), time.monotonic()
         if self._until.get(pid, 0.0) > now:
             return
-        self._until[pid] = now + _RETRY
+        # One at a time: where the database hangs, threads must not gather.
+        self._until[pid] = float("inf")
         try:
             start_daemon(lambda: self._begin(pid), "fedapay-start")
         except RuntimeError as error:
+            self._until[pid] = now + _RETRY
             log.error("no thread to begin the work, trying again with a later request: %s", error)
 
     def _begin(self, pid: int) -> None:
         try:
             self._start()
         except Exception as error:  # edge of a thread: it is tried again
+            self._until[pid] = time.monotonic() + _RETRY
             log.error("the work cannot begin yet, trying again with a later request: %s", error)
-        else:
-            self._until[pid] = float("inf")

@@ -56,14 +56,15 @@ class HealthCheck:
     def check(self) -> Health:
         """The health as it is now, within two seconds."""
         found, problems = self._read()
-        names = {CALLBACK_NAMES[kind] for kind in self._callbacks()}
+        leaves = self._config.callbacks == CallbackMode.WORKER
+        names = set(CALLBACK_NAMES.values()) if leaves else {CALLBACK_NAMES[kind] for kind in self._callbacks()}
         for name, owed in (found.owed if found else {}).items():
             # To a program that has no function for it, and waits with finalise alone, it is owed for ever.
             if name in names and owed.oldest is not None and owed.oldest > LONGEST_OWED:
                 problems.append(
                     f"Le callback « {name} » est dû depuis {owed.oldest / 60:.0f} minutes ({owed.count} en attente)."
                 )
-        if found is not None and not found.workers and self._config.callbacks == CallbackMode.WORKER:
+        if found is not None and not found.workers and leaves:
             problems.append("Aucun processus de travail ne vit : lancer fedapay-sync worker MODULE:NOM.")
         answers = [each.last_answer_at for each in self._transports if each.last_answer_at is not None]
         return Health(

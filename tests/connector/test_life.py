@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+import time
 
 import flask
 import pytest
@@ -10,7 +11,8 @@ from werkzeug.test import Client
 
 import fedapay_sync.flask
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
-from fedapay_sync.errors import ConfigError
+from fedapay_sync.connector import working
+from fedapay_sync.errors import ConfigError, StoreError
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -244,3 +246,139 @@ def test_a_process_that_leaves_its_callbacks_to_workers_says_that_none_is_alive(
     eventually(lambda: is_said("no worker process is alive"))
     eventually(lambda: is_said("callback webhook is owed for"))
     assert any("webhook" in each for each in shop.health().problems)
+
+
+def test_what_worker_processes_have_a_function_for_is_owed_to_them(make_connector):
+    """
+    Also what follows a payment, which the process that pays has no thread for.
+    """
+    shop, worker, told = make_connector(callbacks="worker"), make_connector(callbacks="worker"), []
+    for each in (shop, worker):
+        each.on_payment(told.append)
+    number = shop.pay(SETUP, CLIENT, 500).id_transaction
+
+    assert worker.run_owed() == 1
+    assert [each.id_transaction for each in told] == [number]
+    # Having helped once, it is still none that does.
+    worker.pay(SETUP, CLIENT, 700)
+    assert worker.run_owed(timeout=0) == 0 and len(told) == 1
+
+
+def test_a_route_is_expected_to_get_webhooks_whenever_it_is_mounted(make_connector):
+    """
+    Before a function is registered, and after: what is missed is then looked for each hour.
+    """
+    shop = make_connector()
+    shop.on_webhook(lambda event: None)
+    shop.wsgi_app("webhooks")
+
+    assert shop._per_process.get().policy.has_receiver
+
+
+def test_ctrl_c_in_a_callback_of_this_thread_ends_the_program(make_connector, owed):
+    """
+    It is the program's, and not the callback's; that one has failed, and stays owed.
+    """
+    shop = make_connector()
+
+    @shop.on_webhook
+    def interrupt(event):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.run_owed()
+    assert shop.run_owed() == 0
+    (row,) = [work for work in states(shop) if work[0] == str(owed)]
+    assert row == (str(owed), "ready", 1)
+
+
+def states(shop):
+    query = "SELECT entity_id, work_state, attempts FROM fp_event"
+    store = shop._per_process.get().store
+    return store.read(lambda database: [tuple(each) for each in database.execute_sql(query).fetchall()])
+
+
+def test_an_end_that_could_not_be_stored_is_stored_by_closing(make_connector, owed, monkeypatch):
+    """
+    In this thread nobody else would try again, and the next process would call it once more.
+    """
+    shop, told = make_connector(), []
+    shop.on_webhook(told.append)
+    callbacks = shop._per_process.get().store.callbacks
+    mark, failing = callbacks.mark_done, [True]
+
+    def mark_done(*arguments, **settings):
+        if failing and failing.pop():
+            raise StoreError("away")
+        return mark(*arguments, **settings)
+
+    monkeypatch.setattr(callbacks, "mark_done", mark_done)
+    shop.run_owed(timeout=0.001)
+    shop.run_owed(timeout=0)
+    begun = time.monotonic()
+    shop.close()
+
+    assert time.monotonic() - begun < 5
+    assert {state for _, state, _ in states(shop)} == {"done"} and len(told) == 1
+
+
+def test_closing_waits_for_what_is_being_taken_to_be_called_here(make_connector, owed, eventually, monkeypatch):
+    """
+    Its owner's name given up meanwhile, the next to look would take it for that of a dead process, and call it twice.
+    """
+    shop, told, taking, go_on = make_connector(), [], threading.Event(), threading.Event()
+    shop.on_webhook(told.append)
+    runtime = shop._per_process.get()
+    acquire = runtime.store.callbacks.acquire
+
+    def slow(*arguments, **settings):
+        taken = acquire(*arguments, **settings)
+        taking.set()
+        go_on.wait(20)
+        return taken
+
+    monkeypatch.setattr(runtime.store.callbacks, "acquire", slow)
+    running = threading.Thread(target=shop.run_owed)
+    running.start()
+    assert taking.wait(20)
+    assert not runtime.callbacks.is_idle()
+    closing = threading.Thread(target=shop.close)
+    closing.start()
+    go_on.set()
+    running.join(20)
+    closing.join(20)
+
+    assert len(told) == 1 and make_connector().owes_callbacks() is False
+
+
+def test_requests_begin_the_work_one_at_a_time(monkeypatch, eventually):
+    """
+    Where the database hangs, threads do not gather.
+    """
+    begun, go_on = [], threading.Event()
+    monkeypatch.setattr(working, "_RETRY", 0.0)
+
+    def hang():
+        begun.append(threading.current_thread())
+        go_on.wait(20)
+        raise StoreError("away")
+
+    on_request = working.FirstRequest(hang)
+    for _ in range(20):
+        on_request()
+    eventually(lambda: begun)
+    assert len(begun) == 1
+    go_on.set()
+    eventually(lambda: on_request() or len(begun) > 1)
+
+
+def test_a_worker_whose_database_cannot_be_made_says_so(make_connector, tmp_path):
+    """
+    And does not stay there as if it worked.
+    """
+    (tmp_path / "file").write_text("")
+    shop = make_connector(db_url=f"sqlite:///{tmp_path}/file/shop.db")
+    shop.on_webhook(lambda event: None)
+
+    with pytest.raises(ConfigError, match="ne peut pas être écrite"):
+        shop.run(threading.Event())

@@ -39,8 +39,8 @@ def test_a_creation_cut_at_any_point_makes_one_object(api, emulator, kind, body,
     created = getattr(api, kind).create(body)
 
     assert [each.id for each in made(api, kind)] == [created.id]
-    # Sent again only when it was certainly not there.
-    assert len(posts(emulator, kind)) == (2 if cut == "before" else 1)
+    # Sent again only when it was not there; cut in the middle it comes while it is looked up, here without waits.
+    assert len(posts(emulator, kind)) in {"before": (2,), "during": (1, 2), "after": (1,)}[cut]
 
 
 @pytest.mark.parametrize(("kind", "body"), KINDS)

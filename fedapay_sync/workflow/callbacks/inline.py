@@ -31,7 +31,7 @@ class InlineRunner:
         self,
         clock: Clock,
         take: Callable[[], Optional[HeldWork]],
-        call: Callable[[HeldWork], None],
+        call: Callable[[HeldWork], Optional[BaseException]],
         extend_leases: Callable[[], None],
         lease: float,
     ) -> None:
@@ -40,7 +40,7 @@ class InlineRunner:
         self._call = call
         self._extend_leases = extend_leases
         self._lease = lease
-        self._threads: Set[int] = set()
+        self.threads: Set[int] = set()
 
     def run_after_event(self) -> None:
         """The same as ``run`` where an event has just been stored, which must be acknowledged whatever happens here."""
@@ -59,17 +59,20 @@ class InlineRunner:
         """
         end = self._clock.monotonic() + seconds
         thread, count, ended = threading.get_ident(), 0, WakeEvent()
-        if thread in self._threads:
+        if thread in self.threads:
             return 0
-        self._threads.add(thread)
+        self.threads.add(thread)
         try:
             while self._clock.monotonic() < end and (held := self._take()) is not None:
                 if not count:
                     self._begin_to_beat(ended)
-                self._call(held)
+                raised = self._call(held)
                 count += 1
+                if raised is not None and threading.current_thread() is threading.main_thread():
+                    # Ctrl-C, or the exit of a signal handler: it came in the callback, and is not the callback's.
+                    raise raised
         finally:
-            self._threads.discard(thread)
+            self.threads.discard(thread)
             ended.set()
         return count
 

@@ -73,6 +73,7 @@ class CallbackWorker:
         self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[Failure]]] = {}
         self._calls = TakenThreads(self._clock, CONCURRENCY, "callbacks")
         self.is_inline = inline
+        self.is_left = False  # to worker processes: here only who calls ``inline.run`` calls any
         self.inline = InlineRunner(self._clock, self._take_next, self._call_if_ours, self._extend_leases, lease)
         self._started = False
         self._wake = WakeEvent()
@@ -102,7 +103,7 @@ class CallbackWorker:
     def start(self) -> None:
         """Look for owed work from now on, if there is a handler for any."""
         self._started = True
-        if not self._handlers or self.is_inline:
+        if not self._handlers or self.is_inline or self.is_left:
             return
         with self._lock:
             if self._thread is None and not self._closing:
@@ -122,7 +123,7 @@ class CallbackWorker:
 
     def is_idle(self) -> bool:
         """Whether nothing runs here."""
-        return not self._running
+        return not self._running and not self.inline.threads
 
     def has_owed(self) -> bool:
         """Whether work that is due waits for a handler of this process, or runs."""
@@ -142,6 +143,9 @@ class CallbackWorker:
         with self._lock:
             self._closing = True
             thread = self._thread
+        if thread is None:
+            self._record_ends_again()  # nobody else would
+        with self._lock:
             self._wake.set()
             while not (done := self._is_over(without)) and (left := end - self._clock.monotonic()) > 0:
                 # In slices: a thread may come to wait for us that did not when we began.
@@ -157,7 +161,8 @@ class CallbackWorker:
     def _is_over(self, without: Collection[int]) -> bool:
         """Whether nothing more is taken here, and nothing runs that is waited for."""
         has_ended = self._has_ended or self._thread is None
-        return has_ended and all(self._calls.thread_of(number) in without for number in self._running)
+        threads = {self._calls.thread_of(number) for number in self._running} | self.inline.threads
+        return has_ended and threads.issubset(without)
 
     def _run(self) -> None:
         failing = False
@@ -215,24 +220,17 @@ class CallbackWorker:
         holder = self._hold()
         if self._has_ended or holder is None or most <= 0:
             return []
-        until = self._leases.end()
-        taken = self._store.callbacks.acquire(
-            self._owner,
-            environment=self._config.environment,
-            accounts=self._config.accounts,
-            kinds=list(self._handlers),
-            lease=self._leases.seconds,
-            limit=most,
-            busy=busy,
-        )
-        held = [HeldWork(work, until, holder=holder) for work in taken]
+        held = self._leases.acquire(list(self._handlers), most, busy, holder)
         with self._lock:
             self._running.update({each.work.id: each for each in held})
         return held
 
     def _take_next(self) -> Optional[HeldWork]:
         self._record_ends_again()
-        return None if self._closing else next(iter(self._take(1)), None)
+        held = [] if self._closing else self._take(1)
+        if not held:
+            self._housekeeping.run()
+        return next(iter(held), None)
 
     def _submit(self, held: HeldWork) -> None:
         work = held.work
@@ -244,14 +242,16 @@ class CallbackWorker:
                 self._running.pop(work.id, None)
             self._store.callbacks.retry_or_park(work, self._owner, error=f"no thread: {error}", again_in=POLL_INTERVAL)
 
-    def _call_if_ours(self, held: HeldWork) -> None:
+    def _call_if_ours(self, held: HeldWork) -> Optional[BaseException]:
         if self._leases.is_ours(held):
-            self._call(held.work)
-        else:
-            with self._lock:
-                self._forget(held.work)
+            return self._call(held.work)
+        with self._lock:
+            self._forget(held.work)
+        return None
 
-    def _call(self, work: StoredEvent) -> None:
+    def _call(self, work: StoredEvent) -> Optional[BaseException]:
+        """Call it and record its end; what a signal raised in it, for whoever asked for the call."""
+        raised: Optional[BaseException] = None
         kind = work.name if work.source == "local" else "webhook"
         try:
             if is_beyond_last(work.attempts):
@@ -264,6 +264,7 @@ class CallbackWorker:
             failure = failure_of_returned(work, returned)
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
             failure = failure_of(work, error)
+            raised = None if isinstance(error, Exception) else error
         try:
             self._ends.record(work, failure)
         except FedapayError as error:
@@ -278,6 +279,7 @@ class CallbackWorker:
                 if work.id not in self._unrecorded:
                     self._forget(work)
             self._wake.set()
+        return raised
 
     def _record_ends_again(self) -> None:
         """Tell the store of the ends that it could not take before."""

@@ -22,7 +22,7 @@ class WorkerProcesses:
     def __init__(self, context: Context, notifier: Notifier) -> None:
         self._config, self._store, _, self._owner = context
         self._notifier = notifier
-        self._beating = self._watching = False
+        self._beating = self._watching = self._closed = False
 
     def begin_to_beat(self) -> None:
         """Say from now on that this process is one of them; nothing if that is done."""
@@ -38,6 +38,7 @@ class WorkerProcesses:
 
     def close(self) -> None:
         """This process is none of them any more."""
+        self._closed = True
         if self._beating:
             try:
                 self._store.workers.end(self._owner)
@@ -45,6 +46,8 @@ class WorkerProcesses:
                 log.info("the heartbeat ends by itself: %s", error)
 
     def _beat(self) -> None:
+        if self._closed:
+            return
         try:
             self._store.workers.beat(self._owner, _LEASE)
         except FedapayError as error:
