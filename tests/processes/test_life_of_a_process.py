@@ -237,7 +237,8 @@ def test_the_master_of_a_preloaded_server_does_nothing_and_each_order_is_told_on
     for each in emulator.transactions[1:]:
         emulator.approve(each["id"])
     orders = {f"transaction.approved {each['id']}" for each in emulator.transactions}
-    eventually(lambda: orders <= set(shop.told()), timeout=60)
+    # A worker that has just come begins its work with its first request.
+    eventually(lambda: answers(f"{url}/") and orders <= set(shop.told()), timeout=60)
 
     assert set(shop.told().values()) == {1}
     assert opened(server.pid) == []
