@@ -1,8 +1,8 @@
 """
 Writes out an exception for the log, with file and line of each frame: masked, bounded, without any local variable.
 
-The standard library's writer is not used: it shows what the program wrote as it is, can fail on an exception that fails
-to give its text, and on a deep recursion writes thousands of lines.
+The standard library's writer is not used: it shows what the program wrote as it is, and thousands of lines of a
+recursion between two functions.
 """
 
 import collections

@@ -585,7 +585,8 @@ class Connector:
         if not self._running.acquire(blocking=False):
             raise ConfigError("run : ce connecteur travaille déjà dans un autre thread. Un seul appel suffit.")
         try:
-            runtime = self._working_runtime()
+            runtime = self._per_process.get()
+            runtime.callbacks.is_left = False
             # What is owed is due at any time, and not only when an event brings a thread along.
             runtime.callbacks.is_inline = False
             # Whichever process of the shop takes them in.
@@ -617,10 +618,6 @@ class Connector:
         seconds = checked_timeout(timeout)
         self._require_callbacks("run_owed")
         runtime = self._per_process.get()
-        for kind in self._callbacks:
-            # Those that it has stay: set anew, they would be called at once.
-            if not runtime.callbacks.has(kind):
-                runtime.set_callback(kind)
         with runtime.open_meanwhile():
             return runtime.callbacks.inline.run(seconds)
 
@@ -796,14 +793,8 @@ class Connector:
         warn_without_threads()
         policy = PollingPolicy(pace, has_receiver=self._expects_webhooks)
         runtime = Runtime(self._config, clock, policy, WeakConnector(self, self._callbacks))
-        self._give_callbacks(runtime)
-        return runtime
-
-    def _working_runtime(self) -> "Runtime":
-        """This process's runtime, to which the callbacks belong even where others have them."""
-        runtime = self._per_process.get()
-        runtime.works, runtime.callbacks.is_left = True, False
-        self._give_callbacks(runtime)
+        for kind in self._callbacks:
+            runtime.set_callback(kind)
         return runtime
 
     def _require_callbacks(self, method: str) -> None:
@@ -812,10 +803,6 @@ class Connector:
                 f"{method} : aucun callback n'est enregistré, il n'y aurait rien à faire. Appeler d'abord on_webhook, "
                 "on_payment ou on_restored."
             )
-
-    def _give_callbacks(self, runtime: "Runtime") -> None:
-        for kind in self._callbacks if runtime.works else ():
-            runtime.set_callback(kind)
 
     def _started_runtime(self) -> "Runtime":
         """This process's runtime, with owed callbacks being looked for and payments being followed up."""
@@ -836,7 +823,7 @@ class Connector:
     def _set_callback(self, kind: str, callback: Callable[[Any], Any], name: str) -> None:
         check_callback(callback, name)
         self._callbacks[kind] = callback
-        self._give_callbacks(self._per_process.get())
+        self._per_process.get().set_callback(kind)
 
     # -- les noms du connecteur asynchrone ----------------------------------------------------------------------
 

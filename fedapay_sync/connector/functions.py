@@ -9,8 +9,8 @@ import contextlib
 import weakref
 from typing import Any, Callable, ContextManager, Dict, FrozenSet, Optional
 
-from fedapay_sync.concurrency.forked_child import forked_child_ends
 from fedapay_sync.transport.exchange import Exchange
+from fedapay_sync.workflow.callbacks.program_code import call_in
 
 Observer = Callable[[Exchange], object]
 #: Makes the context manager that one call of a callback is made in.
@@ -53,14 +53,7 @@ class WeakConnector:
 
     def callback(self, kind: str) -> Callable[[Any], Any]:
         """Calls that function, and does not hold it."""
-
-        def call(argument: Any) -> Any:
-            # A child forked in it ends before the context does, whose connections are the parent's.
-            with self.around(), forked_child_ends():
-                return self.function(kind)(argument)
-            raise RuntimeError("the context of around_callback has suppressed what the callback raised")
-
-        return call
+        return lambda argument: call_in(self.around, self.function(kind), argument)
 
     def around(self) -> ContextManager[Any]:
         """A context for one call of a function of the program."""

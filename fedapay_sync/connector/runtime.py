@@ -66,8 +66,6 @@ class Runtime:
         from fedapay_sync.store import Store
 
         self.pid = os.getpid()
-        #: Whether callbacks are called here, and payments followed up.
-        self.works = config.callbacks != CallbackMode.WORKER
         self.has_begun = False
         self._restoring = threading.RLock()
         self._restored_at_start = 0
@@ -97,8 +95,8 @@ class Runtime:
             chore=self._erase_old_bodies,
             hold=connector.hold,
             inline=config.callbacks == CallbackMode.INLINE,
+            left=config.callbacks == CallbackMode.WORKER,
         )
-        self.callbacks.is_left = not self.works
         self._erased_to = 0
         self.inbox = Inbox(context, notifier, self.callbacks)
         self.keyring = Keyring(context)
@@ -129,12 +127,17 @@ class Runtime:
         self.health = HealthCheck(
             context, self.reconciler, (self.transport, self.quick_transport), callbacks=connector.kinds
         )
-        self.payments = Payments(context, self.api, self.callbacks, self.reconciler, kinds=connector.kinds)
+        self.payments = Payments(context, self.api, self.callbacks, self.reconciler)
         self.decisions = Decisions(context, self.api, notifier, self.callbacks, self.statuses, self.reconciler)
         self.recovery = Recovery(context, notifier, self.polling, self.reconciler)
         self.async_import = AsyncImport(context, self.inbox)
         self.worker_processes = WorkerProcesses(context, notifier)
         self.server: Optional[WebServer] = None
+
+    @property
+    def works(self) -> bool:
+        """Whether callbacks are called here, and payments followed up; if not, worker processes do."""
+        return not self.callbacks.is_left
 
     def start(self) -> None:
         """Begin what is this process's to do: from now on its database stays open, and its callbacks are called."""

@@ -7,7 +7,7 @@ doubtful POST that reference is looked up before anything is sent again.
 
 import hashlib
 import json
-from typing import Any, Callable, Collection, Mapping, Optional
+from typing import Any, Mapping, Optional
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Secret
@@ -40,16 +40,7 @@ log = get_logger(__name__)
 class Payments:
     """The payments of one connector."""
 
-    def __init__(
-        self,
-        context: Context,
-        api: Api,
-        callbacks: CallbackWorker,
-        reconciler: Reconciler,
-        *,
-        kinds: Callable[[], Collection[str]],
-    ) -> None:
-        self._kinds = kinds
+    def __init__(self, context: Context, api: Api, callbacks: CallbackWorker, reconciler: Reconciler) -> None:
         self._config, self._store, _, _ = context
         self._transactions = api.transactions
         self._creation = PaymentCreation(context.store, api.transactions)
@@ -148,8 +139,7 @@ class Payments:
         return self._transactions.token(transaction.id, api_key=key)
 
     def _owe_callback(self, payment: FedapayPay) -> None:
-        # The program's, and not this process's: where worker processes have the callbacks, they are owed all the same.
-        if PAYMENT_NAME not in self._kinds():
+        if not self._callbacks.has(PAYMENT_NAME):
             return
         environment, id_transaction = self._config.environment, str(payment.id_transaction)
         event_key = f"{environment}:{self._config.account}:payment:{id_transaction}"

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, Dict, Set, Tuple
 
 import pytest
+from support.line_stopper import Tracer
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
@@ -29,7 +30,7 @@ INTERRUPTIBLE = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
 Place = Tuple[str, int]
 
 
-class Interruption:
+class Interruption(Tracer):
     """Ctrl-C, once, at the first such instruction of this thread that was not interrupted before."""
 
     def __init__(self, files: Set[str], done: Set[Place]) -> None:
@@ -37,14 +38,6 @@ class Interruption:
         self._done = done
         self._last: Dict[int, str] = {}
         self.place: Place = ("", 0)
-
-    def __enter__(self) -> "Interruption":
-        self._before = sys.gettrace()
-        sys.settrace(self._called)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(self._before)
 
     def _called(self, frame: FrameType, event: str, argument: Any) -> Any:
         if frame.f_code.co_filename not in self._files:

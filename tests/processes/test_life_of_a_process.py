@@ -25,7 +25,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="what
 
 #: As a reader of the documentation writes it.
 SHOP = """
-    import os
+    import os, threading
     from flask import Flask, jsonify
     import fedapay_sync.flask
     from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
@@ -36,6 +36,9 @@ SHOP = """
 
     @connector.on_webhook
     def told(event):
+        if os.environ.get("SHOP_SLOW"):
+            print("begun", flush=True)
+            threading.Event().wait(2)
         with open(os.environ["SHOP_TOLD"], "a") as file:
             file.write(f"{event.name} {event.id_transaction}\\n")
 
@@ -280,6 +283,18 @@ def test_worker_processes_have_the_callbacks_of_those_that_receive(shop, owed, e
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0, shop.said(worker)
     assert "Traceback" not in shop.said(worker) and set(shop.told().values()) == {1}
+
+
+def test_a_worker_that_is_told_twice_to_end_cuts_no_callback(shop, owed, eventually):
+    """
+    Ctrl-C in a terminal, and then its supervisor.
+    """
+    worker = shop.start("fedapay_sync.cli", "worker", "boutique:connector", SHOP_SLOW="1")
+    eventually(lambda: "begun" in shop.said(worker))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        worker.send_signal(number)
+    assert worker.wait(20) == 0, shop.said(worker)
+    assert shop.told()[owed] == 1
 
 
 def test_under_cgi_each_webhook_is_told_before_its_process_ends(shop, emulator):

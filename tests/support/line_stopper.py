@@ -17,7 +17,22 @@ PACKAGE = str(Path(fedapay_sync.__file__).parent) + os.sep
 Line = Tuple[str, int]
 
 
-class Stopper:
+class Tracer:
+    """Has ``_called`` told of each call of this thread, as ``sys.settrace`` does."""
+
+    def __enter__(self) -> Any:
+        self._before = sys.gettrace()
+        sys.settrace(self._called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _called(self, frame: FrameType, event: str, argument: Any) -> Any:
+        raise NotImplementedError
+
+
+class Stopper(Tracer):
     """Calls a function once, when this thread is about to run a line of the package that was not stopped at before."""
 
     def __init__(self, action: Callable[[], None], done: Set[Line], modules: Tuple[str, ...]) -> None:
@@ -25,14 +40,6 @@ class Stopper:
         self._done = done
         self._modules = modules
         self.line: Line = ("", 0)
-
-    def __enter__(self) -> "Stopper":
-        self._before = sys.gettrace()
-        sys.settrace(self._called)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(self._before)
 
     def _called(self, frame: FrameType, event: str, argument: Any) -> Any:
         name = frame.f_code.co_filename

@@ -1,12 +1,13 @@
-"""The program's functions as the log names them: which one it is, where it stands, and where it failed."""
+"""The program's functions: called in their context, and named in the log with where they stand or failed."""
 
 import functools
 import inspect
 import os
 import sys
-from typing import Any, List, Tuple
+from typing import Any, Callable, ContextManager, List, Tuple
 
 from fedapay_sync.common.tracebacks import masked_traceback
+from fedapay_sync.concurrency.forked_child import forked_child_ends
 
 #: The modules that call the program's functions, and do nothing else on the way there. Neither a traceback nor a place
 #: begins in one of them.
@@ -19,6 +20,16 @@ _CALLERS = (
 )
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
+
+
+def call_in(around: Callable[[], ContextManager[Any]], function: Callable[[Any], Any], argument: Any) -> Any:
+    """
+    Call a function of the program in a context of its own. A child process that it forks ends before the context is
+    left, whose connections are the parent's; and an exception that the context suppresses is a failure all the same.
+    """
+    with around(), forked_child_ends():
+        return function(argument)
+    raise RuntimeError("the context of around_callback has suppressed what the callback raised")
 
 
 def program_traceback(error: BaseException) -> str:

@@ -11,7 +11,6 @@ from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger, with_traceback
 from fedapay_sync.concurrency.daemon_thread import start_daemon
-from fedapay_sync.concurrency.forked_child import forked_child_ends
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import FedapayError
@@ -48,6 +47,7 @@ class CallbackWorker:
         chore: a small piece of housekeeping, done once a day; true if there is more of it.
         hold: gives what must not be collected while a callback runs; None once it is, and then no work is taken.
         inline: callbacks run in the thread that calls ``notify``, and not on threads of their own.
+        left: callbacks are left to worker processes; here only ``inline.run`` calls any.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class CallbackWorker:
         chore: Optional[Chore] = None,
         hold: Callable[[], Optional[object]] = object,
         inline: bool = False,
+        left: bool = False,
     ) -> None:
         self._config, self._store, self._clock, self._owner = context
         self._ends = CallbackEnds(context)
@@ -73,7 +74,7 @@ class CallbackWorker:
         self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[Failure]]] = {}
         self._calls = TakenThreads(self._clock, CONCURRENCY, "callbacks")
         self.is_inline = inline
-        self.is_left = False  # to worker processes: here only who calls ``inline.run`` calls any
+        self.is_left = left
         self.inline = InlineRunner(self._clock, self._take_next, self._call_if_ours, self._extend_leases, lease)
         self._started = False
         self._wake = WakeEvent()
@@ -97,7 +98,7 @@ class CallbackWorker:
                 self.notify()
 
     def has(self, kind: str) -> bool:
-        """Whether this process handles that kind."""
+        """Whether the program has a function for that kind."""
         return kind in self._handlers
 
     def start(self) -> None:
@@ -127,7 +128,7 @@ class CallbackWorker:
 
     def has_owed(self) -> bool:
         """Whether work that is due waits for a handler of this process, or runs."""
-        return self._store.callbacks.is_owed(
+        return not self.is_left and self._store.callbacks.is_owed(
             environment=self._config.environment, accounts=self._config.accounts, kinds=list(self._handlers)
         )
 
@@ -144,7 +145,7 @@ class CallbackWorker:
             self._closing = True
             thread = self._thread
         if thread is None:
-            self._record_ends_again()  # nobody else would
+            self._record_ends_again()  # a thread of the queue would have done it
         with self._lock:
             self._wake.set()
             while not (done := self._is_over(without)) and (left := end - self._clock.monotonic()) > 0:
@@ -250,7 +251,7 @@ class CallbackWorker:
         return None
 
     def _call(self, work: StoredEvent) -> Optional[BaseException]:
-        """Call it and record its end; what a signal raised in it, for whoever asked for the call."""
+        """Call the callback and record its end; what Ctrl-C or ``sys.exit`` raised in it, if they did."""
         raised: Optional[BaseException] = None
         kind = work.name if work.source == "local" else "webhook"
         try:
@@ -259,8 +260,7 @@ class CallbackWorker:
                 raise RuntimeError("every attempt ended with the process that made it")
             handler, function = self._handlers[kind]
             self._calls.begin(work.id, function(), work.event_key)
-            with forked_child_ends():
-                returned = handler(work)
+            returned = handler(work)
             failure = failure_of_returned(work, returned)
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
             failure = failure_of(work, error)

@@ -7,7 +7,6 @@ from typing import Collection
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.common.logging import get_logger, with_traceback
 from fedapay_sync.common.tracebacks import text_of
-from fedapay_sync.concurrency.forked_child import forked_child_ends
 from fedapay_sync.concurrency.notifier import Notifier
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound
@@ -83,8 +82,7 @@ class ListenCallbacks:
             self._calls.begin(number, callback, f"transaction {waiter.id_transaction}")
             self._look_later()
             try:
-                with forked_child_ends():
-                    callback(verdict)
+                callback(verdict)
             except BaseException as error:  # edge of a thread: one program's mistake must not cost the others theirs
                 text = "callback of the wait for %s failed: %s: %s"
                 traceback = with_traceback(program_traceback(error))

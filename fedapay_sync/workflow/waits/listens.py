@@ -23,6 +23,7 @@ from fedapay_sync.models import Outcome
 from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.models.params.waits import checked_ids, checked_timeout
 from fedapay_sync.store.states import ListenState
+from fedapay_sync.workflow.callbacks.program_code import call_in
 from fedapay_sync.workflow.callbacks.validation import check_callback
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
@@ -269,5 +270,4 @@ class Listens:
 def _call_holding(
     holder: Optional[object], around: Callable[[], ContextManager[Any]], callback: OutcomeCallback, outcome: Outcome
 ) -> Any:
-    with around():
-        return callback(outcome)
+    return call_in(around, callback, outcome)

@@ -85,7 +85,7 @@ class WebhookApp:
         path: Optional[str] = None,
         otherwise: Optional[WSGI] = None,
         *,
-        on_request: Optional[Callable[[], object]] = None,
+        on_request: Optional[Callable[[], None]] = None,
     ) -> None:
         self._receive = receive
         self._on_request = on_request
@@ -139,7 +139,7 @@ def _sent(reply: Reply, environ: Dict[str, Any], start_response: StartResponse) 
 
 
 def blueprint(
-    receive: Receive, path: str, name: str = "fedapay", *, on_request: Optional[Callable[[], object]] = None
+    receive: Receive, path: str, name: str = "fedapay", *, on_request: Optional[Callable[[], None]] = None
 ) -> "flask.Blueprint":
     """A Flask blueprint with the one route; ``on_request`` is called at each request of the whole application."""
     import flask  # lazily: a script that only pays needs no web framework
@@ -147,7 +147,7 @@ def blueprint(
     made = flask.Blueprint(name, __name__)
     refusals = RefusalLog()
     if on_request is not None:
-        made.before_app_request(_without_answer(on_request))
+        made.before_app_request(on_request)
 
     @made.post("/" + path.strip("/"))
     def webhooks() -> "flask.Response":
@@ -162,15 +162,6 @@ def blueprint(
         return flask.Response(reply.body, status=reply.status, headers=reply.headers)
 
     return made
-
-
-def _without_answer(action: Callable[[], object]) -> Callable[[], None]:
-    """The same action, whose result Flask does not take for an answer."""
-
-    def act() -> None:
-        action()
-
-    return act
 
 
 def application(receive: Receive, path: str) -> "flask.Flask":
