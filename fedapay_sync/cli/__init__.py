@@ -7,12 +7,14 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import click
 
 from fedapay_sync._version import VERSION
+from fedapay_sync.cli.groups import Context, Group
 from fedapay_sync.common.masking import escape_controls
 
 #: Command → the module that holds a click command of the same name (``_`` for ``-``), and its help. Imported on demand:
 #: Flask and waitress are not needed to print a help page.
 _COMMANDS: Dict[str, Tuple[str, str]] = {
     "backup": (".maintenance", "Copier la base pendant que la boutique tourne."),
+    "callbacks": (".callbacks", "Montrer, renommer ou abandonner des callbacks."),
     "demo": (".demo", "Essayer un paiement complet, sans compte ni réseau."),
     "emulator": (".emulator", "Servir un FedaPay à soi sur cette machine."),
     "forget": (".maintenance", "Ne plus suivre une transaction."),
@@ -23,27 +25,9 @@ _COMMANDS: Dict[str, Tuple[str, str]] = {
     "worker": (".worker", "Appeler les callbacks d'un programme."),
 }
 
-_HEADINGS = {"Commands": "Commandes"}
 
-
-class _Formatter(click.HelpFormatter):
-    """Writes click's headings in French."""
-
-    def write_usage(self, prog: str, args: str = "", prefix: Optional[str] = None) -> None:
-        super().write_usage(prog, args, prefix or "Utilisation : ")
-
-    def write_heading(self, heading: str) -> None:
-        super().write_heading(_HEADINGS.get(heading, heading) + " ")
-
-
-class _Context(click.Context):
-    formatter_class = _Formatter
-
-
-class _Group(click.Group):
+class _Main(Group):
     """Imports a command when it is asked for, and reports errors in French."""
-
-    context_class = _Context
 
     def list_commands(self, ctx: click.Context) -> List[str]:
         return sorted(_COMMANDS)
@@ -53,19 +37,12 @@ class _Group(click.Group):
             return None
         module = importlib.import_module(_COMMANDS[cmd_name][0], __name__)
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
-        command.context_class = _Context
+        command.context_class = Context
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
-
-    def resolve_command(
-        self, ctx: click.Context, args: List[str]
-    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
-        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
-            ctx.fail(f"Commande inconnue : {args[0]}. Commandes : {', '.join(self.list_commands(ctx))}.")
-        return super().resolve_command(ctx, args)
 
     def main(  # type: ignore[override,unused-ignore]
         self,
@@ -111,7 +88,7 @@ def _name_of(error: click.BadParameter) -> str:
     return error.param.opts[0] if error.param is not None and error.param.opts else "un argument"
 
 
-@click.group(cls=_Group, name="fedapay-sync", invoke_without_command=True, subcommand_metavar="COMMANDE [ARGUMENTS]...")
+@click.group(cls=_Main, name="fedapay-sync")
 @click.help_option("--help", "-h", help="Montrer cette aide.")
 @click.version_option(VERSION, "--version", message="fedapay-sync %(version)s", help="Montrer la version installée.")
 @click.pass_context

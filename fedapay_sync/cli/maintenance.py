@@ -18,11 +18,11 @@ from fedapay_sync.store.states import EventKind
 from fedapay_sync.store.store import Store
 from fedapay_sync.workflow.callbacks.retry_policy import next_round
 
-_HELP = click.help_option("--help", "-h", help="Montrer cette aide.")
+HELP = click.help_option("--help", "-h", help="Montrer cette aide.")
 
 
 @contextlib.contextmanager
-def _database() -> Iterator[Store]:
+def database() -> Iterator[Store]:
     """The existing database; a missing one is not created."""
     with _told():
         store = Store(database_url())
@@ -43,41 +43,47 @@ def _told() -> Iterator[None]:
         raise click.ClickException(str(error)) from None
 
 
+_CALLBACK = click.option("--callback", metavar="NOM", help="Ceux d'un seul callback.")
+
+
 @click.command("parked")
-@_HELP
-def parked() -> None:
+@_CALLBACK
+@HELP
+def parked(callback: Optional[str]) -> None:
     """
     Montrer les événements mis de côté.
 
-    Ce sont ceux dont le callback a échoué jusqu'au bout, et ceux qui n'ont pas pu être lus. Aucune donnée de client
+    Ce sont ceux dont un callback a échoué jusqu'au bout, et ceux qui n'ont pas pu être lus. Aucune donnée de client
     n'est montrée.
     """
-    with _database() as store:
-        found = store.callbacks.parked()
+    with database() as store:
+        found = store.callbacks.parked(callback=callback)
     for work in found:
         received = datetime.fromtimestamp(work.received_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
         # Written by others: FedaPay, the exception of a callback. A terminal would obey what is in it.
         key, said = escape_controls(work.event_key), escape_controls(f"{work.attempts} essais : {work.last_error}")
-        click.echo(f"{key}\n    {escape_controls(work.name)}, reçu le {received}, {said}")
-    click.echo(f"{_counted(len(found), 'événement')} mis de côté.")
+        by = f", callback {escape_controls(work.callback_name)}" if work.callback_name else ""
+        click.echo(f"{key}\n    {escape_controls(work.name)}, reçu le {received}{by}, {said}")
+    click.echo(f"{counted(len(found), 'événement')} mis de côté.")
 
 
 @click.command("replay")
 @click.argument("key", metavar="[CLÉ]", required=False)
-@_HELP
-def replay(key: Optional[str]) -> None:
+@_CALLBACK
+@HELP
+def replay(key: Optional[str], callback: Optional[str]) -> None:
     """
-    Rappeler le callback des événements mis de côté.
+    Rappeler les callbacks des événements mis de côté.
 
     CLÉ est celle d'un seul événement, telle que « parked » la montre. Le programme qui a les callbacks les reprend
     dans les deux secondes, ou à son prochain démarrage.
     """
-    with _database() as store:
-        found: List[StoredEvent] = store.callbacks.parked(event_key=key)
+    with database() as store:
+        found: List[StoredEvent] = store.callbacks.parked(event_key=key, callback=callback)
         if key is not None and not found:
             raise click.ClickException(f"aucun événement mis de côté n'a la clé {key}.")
         count = sum(store.callbacks.replay(work, next_round(work.attempts)) for work in found)
-    click.echo(f"{_counted(count, 'événement')} à rappeler.")
+    click.echo(f"{counted(count, 'événement')} à rappeler.")
     if any(work.kind == EventKind.unreadable for work in found):
         click.echo("Ceux qui étaient illisibles seront relus ; s'ils le sont encore, ils seront remis de côté.")
 
@@ -85,7 +91,7 @@ def replay(key: Optional[str]) -> None:
 @click.command("forget")
 @click.argument("id_transaction", metavar="ID")
 @click.option("--live", is_flag=True, help="Une transaction du compte réel ; sans cela, de sandbox ou d'un émulateur.")
-@_HELP
+@HELP
 def forget(id_transaction: str, live: bool) -> None:
     """
     Ne plus suivre une transaction.
@@ -93,7 +99,7 @@ def forget(id_transaction: str, live: bool) -> None:
     ID est celui que pay a rendu. Le paiement est oublié et son attente annulée : utile quand un émulateur a été vidé.
     Les événements déjà reçus restent. Une transaction payée entre-temps n'est plus cherchée chez FedaPay.
     """
-    with _database() as store:
+    with database() as store:
         number = checked_transaction_id(id_transaction)
         forgotten = store.payments.forget("live" if live else "sandbox", number)
     if not forgotten:
@@ -109,7 +115,7 @@ def forget(id_transaction: str, live: bool) -> None:
 @click.option("--days", type=click.FloatRange(0, 36500), metavar="N", help="Âge en jours de ce qui est effacé.")
 @click.option("--customer", metavar="RÉFÉRENCE|ID", help="Le paiement dont le client est effacé.")
 @click.option("--live", is_flag=True, help="Avec --customer : un paiement du compte réel.")
-@_HELP
+@HELP
 def purge(days: Optional[float], customer: Optional[str], live: bool) -> None:
     """
     Effacer ce qui est fini depuis N jours, ou ce qu'un client a laissé.
@@ -120,14 +126,14 @@ def purge(days: Optional[float], customer: Optional[str], live: bool) -> None:
     """
     if (days is None) == (customer is None):
         raise click.UsageError("donner --days N ou --customer RÉFÉRENCE, un seul des deux.")
-    with _database() as store:
+    with database() as store:
         if customer is not None:
             _erase(store, "live" if live else "sandbox", customer)
             return
         purged = store.retention.purge(float(days or 0) * 86400)
     click.echo(
-        f"Effacé : {_counted(purged.listens, 'attente')}, {_counted(purged.payments, 'paiement')}, "
-        f"{_counted(purged.bodies, 'corps')} d'événements."
+        f"Effacé : {counted(purged.listens, 'attente')}, {counted(purged.payments, 'paiement')}, "
+        f"{counted(purged.bodies, 'corps')} d'événements."
     )
 
 
@@ -135,15 +141,15 @@ def _erase(store: Store, environment: str, customer: str) -> None:
     erased = store.retention.erase_payment(environment, customer)
     if not erased.known:
         raise click.ClickException(f"aucun paiement {customer} dans cette base ({environment}). Essayer avec --live ?")
-    click.echo(f"Effacé : {_counted(erased.bodies, 'corps')} d'événements.")
+    click.echo(f"Effacé : {counted(erased.bodies, 'corps')} d'événements.")
     if erased.kept:
-        kept = _counted(erased.kept, "corps")
+        kept = counted(erased.kept, "corps")
         click.echo(f"Gardé : {kept}, encore dus à un callback ou mis de côté. Recommencer après.")
 
 
 @click.command("backup")
 @click.argument("path", metavar="FICHIER", type=click.Path(path_type=Path))
-@_HELP
+@HELP
 def backup(path: Path) -> None:
     """
     Copier la base dans un fichier neuf.
@@ -151,14 +157,14 @@ def backup(path: Path) -> None:
     La boutique peut tourner : la copie est tout ce qui est confirmé à cet instant. Le fichier est en mode 0600. Pour la
     remettre en place, voir docs/sauvegarde.md.
     """
-    with _database() as store:
+    with database() as store:
         store.backup(path)
     click.echo(f"Base copiée dans {path} ({path.stat().st_size} octets).")
 
 
 @click.command("import-async")
 @click.argument("path", metavar="FICHIER", type=click.Path(path_type=Path))
-@_HELP
+@HELP
 def import_async(path: Path) -> None:
     """
     Reprendre les attentes du connecteur asynchrone.
@@ -168,8 +174,8 @@ def import_async(path: Path) -> None:
     """
     with _told(), Connector() as connector:
         count = connector.import_async(path)
-    click.echo(f"{_counted(count, 'attente')} à reprendre par restore.")
+    click.echo(f"{counted(count, 'attente')} à reprendre par restore.")
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count > 1 and not what.endswith('s') else ''}"

@@ -1,4 +1,4 @@
-"""The host of this process (gunicorn, uWSGI, a reloader), where it decides whether waiting and serving can work."""
+"""The host of this process (gunicorn, uWSGI, a reloader, a notebook), where it decides what can work."""
 
 import inspect
 import os
@@ -41,6 +41,13 @@ def is_reloader_parent() -> bool:
         debug = os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no")
         return "--no-reload" not in arguments and (debug or "--reload" in arguments)
     return "django" in sys.modules and "runserver" in arguments and "--noreload" not in arguments
+
+
+def is_interactive() -> bool:
+    """Whether a person types this program line by line or cell by cell: IPython in any kernel, Python's own prompt."""
+    ipython = sys.modules.get("IPython")
+    in_ipython = ipython is not None and getattr(ipython, "get_ipython", lambda: None)() is not None
+    return in_ipython or hasattr(sys, "ps1")
 
 
 def warn_where_waiting_blocks() -> None:

@@ -9,8 +9,9 @@ import functools
 import os
 import threading
 import weakref
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, Optional, Sequence, TypeVar, Union, overload
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import DEFAULT_POLL_RATE, DEFAULT_PORT, DEFAULT_TIMEOUT, checked_days, read_config
@@ -19,7 +20,7 @@ from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.common.masking import mask
-from fedapay_sync.connector.functions import Around, Functions, Observer, WeakConnector
+from fedapay_sync.connector.functions import Around, Functions, Observer, Registered, WeakConnector
 from fedapay_sync.connector.per_process import PerProcess
 from fedapay_sync.connector.working import FirstRequest, StopEvent, work_until_stopped
 from fedapay_sync.enums import CallbackMode, EventFutureStatus, OnTimeout
@@ -37,10 +38,12 @@ from fedapay_sync.models import (
 )
 from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.models.params.waits import checked_timeout, id_of_return
-from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, Purged, StoredEvent
+from fedapay_sync.store import Purged, StoredEvent
+from fedapay_sync.store.callback_records import CallbackName
+from fedapay_sync.store.states import CallbackKind
 from fedapay_sync.transport.exchange import checked_observer
 from fedapay_sync.workflow.callbacks.retry_policy import next_round
-from fedapay_sync.workflow.callbacks.validation import check_callback, checked_around
+from fedapay_sync.workflow.callbacks.validation import Name, check_callback, checked_around, checked_name, checked_since
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace, PollingPolicy
 from fedapay_sync.workflow.webhooks.history import history_of
 from fedapay_sync.workflow.webhooks.wsgi import WebhookApp
@@ -57,6 +60,11 @@ OutcomeCallback = Callable[[Outcome], Any]
 PaymentCallback = Callable[[PaymentHistory], Any]
 WebhookCallback = Callable[[WebhookHistory], Any]
 FinalCallback = Callable[[EventFutureStatus, Optional[List[WebhookHistory]]], Any]
+C = TypeVar("C", bound=Callable[..., Any])
+W = TypeVar("W", bound=WebhookCallback)
+
+#: No function was given, not even None: the call makes a decorator.
+_ABSENT: Any = object()
 
 
 @private_methods
@@ -424,41 +432,104 @@ class Connector:
 
     def on_payment(self, callback: PaymentCallback) -> PaymentCallback:
         """
-        Appelle cette fonction après chaque paiement lancé par ``pay``, sur un autre thread.
+        Appelle cette fonction après chaque paiement lancé par ``pay``, sur un autre thread. Une seule : la dernière
+        donnée remplace la précédente. Son nom est ``payment``.
 
         Raises:
-            ConfigError: ce n'est pas une fonction ordinaire.
+            ConfigError: ce n'est pas une fonction ordinaire d'un argument.
         """
-        self._set_callback(PAYMENT_NAME, callback, "Le callback de paiement")
-        return callback
+        return self._set_callback("payment", CallbackKind.payment, callback, "Le callback de paiement")
 
-    def on_webhook(self, callback: WebhookCallback) -> WebhookCallback:
+    @overload
+    def on_webhook(self, callback: W, *, name: Name = None, since: Optional[datetime] = None) -> W: ...
+
+    @overload
+    def on_webhook(self, *, name: Name = None, since: Optional[datetime] = None) -> Callable[[W], W]: ...
+
+    def on_webhook(self, callback: Any = _ABSENT, *, name: Name = None, since: Optional[datetime] = None) -> Any:
         """
         Appelle cette fonction pour chaque événement, une seule fois, sur un autre thread.
 
-        Si elle lève une exception, elle est rappelée plus tard, avec la même ``event_key``.
+        Si elle lève une exception, elle est rappelée plus tard, avec la même ``event_key``. Plusieurs fonctions peuvent
+        être enregistrées : chacune est appelée une fois pour chaque événement, quoi que fassent les autres, et dans
+        n'importe quel ordre. La base les connaît par leur nom, d'un redémarrage à l'autre.
+
+        La première fonction reçoit aussi ce qui est venu avant elle. Une fonction ajoutée plus tard reçoit ce qui vient
+        à partir du moment où un processus qui l'a commence à travailler.
+
+        Args:
+            name: son nom dans la base ; par défaut son module et son nom. Pour en changer sans rien perdre,
+                ``name=("nouveau", "ancien")`` : ce qui est dû à l'ancien l'est alors au nouveau.
+            since: à une fonction nouvelle, donner aussi ce qui est venu depuis cet instant (un datetime avec fuseau).
 
         Raises:
-            ConfigError: ce n'est pas une fonction ordinaire.
+            ConfigError: ce n'est pas une fonction ordinaire d'un argument, ou son nom est déjà pris.
+
+        Example:
+            >>> @connector.on_webhook(name="comptabilite")
+            ... def noter(event):
+            ...     print(event.name, event.event_key)
         """
-        self._set_callback("webhook", callback, "Le callback de webhook")
-        return callback
+        return self._named_callback("on_webhook", CallbackKind.webhook, callback, name, since)
+
+    @overload
+    def on_paid(
+        self, callback: W, *, name: Name = None, since: Optional[datetime] = None, unknown: bool = False
+    ) -> W: ...
+
+    @overload
+    def on_paid(
+        self, *, name: Name = None, since: Optional[datetime] = None, unknown: bool = False
+    ) -> Callable[[W], W]: ...
+
+    def on_paid(
+        self, callback: Any = _ABSENT, *, name: Name = None, since: Optional[datetime] = None, unknown: bool = False
+    ) -> Any:
+        """
+        Appelle cette fonction une fois pour chaque paiement de cette base qui est payé comme demandé : de quoi livrer
+        la commande. Comme ``on_webhook`` pour le reste.
+
+        L'événement qu'elle reçoit a ``paid`` et ``known`` vrais, et ``suspect`` faux.
+
+        Args:
+            name: comme pour ``on_webhook``.
+            since: comme pour ``on_webhook``.
+            unknown: aussi les paiements que cette base n'a pas demandés (Checkout.js, un autre programme) ; leur
+                montant n'est comparé à rien, c'est à la fonction de le faire.
+
+        Raises:
+            ConfigError: ce n'est pas une fonction ordinaire d'un argument, ou son nom est déjà pris.
+
+        Example:
+            >>> @connector.on_paid
+            ... def livrer(event):
+            ...     print("payé :", event.entity.merchant_reference)
+        """
+        kind = CallbackKind.paid_unknown if unknown else CallbackKind.paid
+        return self._named_callback("on_paid", kind, callback, name, since)
 
     def on_restored(self, callback: OutcomeCallback) -> OutcomeCallback:
         """
-        Appelle cette fonction, avec un ``Outcome``, à la fin de chaque attente reprise par ``restore``.
+        Appelle cette fonction, avec un ``Outcome``, à la fin de chaque attente reprise par ``restore``. Une seule : la
+        dernière donnée remplace la précédente. Son nom est ``restored``.
 
         Raises:
-            ConfigError: ce n'est pas une fonction ordinaire.
+            ConfigError: ce n'est pas une fonction ordinaire d'un argument.
         """
-        self._set_callback(RESTORED_NAME, callback, "Le callback de reprise")
-        return callback
+        return self._set_callback("restored", CallbackKind.restored, callback, "Le callback de reprise", ["outcome"])
+
+    def _set_webhook_callback(self, callback: WebhookCallback) -> WebhookCallback:
+        """
+        Appelle cette fonction pour chaque événement, comme ``on_webhook``, sous le nom ``webhook``. Une seule : la
+        dernière donnée remplace la précédente.
+        """
+        return self._set_callback("webhook", CallbackKind.webhook, callback, "Le callback de webhook")
 
     def _on_restored_pair(self, callback: FinalCallback) -> FinalCallback:
         """Appelle cette fonction, avec ``(status, webhooks)``, à la fin de chaque attente reprise."""
-        check_callback(callback, "Le callback de reprise")
+        check_callback(callback, "Le callback de reprise", ["status", "webhooks"])
         unpacked = functools.wraps(callback)(lambda outcome: callback(*outcome))
-        self._set_callback(RESTORED_NAME, unpacked, "Le callback de reprise")
+        self._set_callback("restored", CallbackKind.restored, unpacked, "Le callback de reprise", ["outcome"])
         return callback
 
     # -- recevoir les webhooks ----------------------------------------------------------------------------------------
@@ -564,7 +635,7 @@ class Connector:
             StoreError: la base n'a pas répondu ; recommencer.
         """
         runtime = self._started_runtime()
-        if not runtime.works or RESTORED_NAME not in self._callbacks:
+        if not runtime.works or not self._callbacks.has(CallbackKind.restored):
             return 0
         return runtime.restore_once()
 
@@ -619,6 +690,8 @@ class Connector:
         self._require_callbacks("run_owed")
         runtime = self._per_process.get()
         with runtime.open_meanwhile():
+            if not runtime.works:
+                runtime.worker_processes.beat_once()
             return runtime.callbacks.inline.run(seconds)
 
     def restore(self) -> int:
@@ -633,7 +706,7 @@ class Connector:
             ConfigError: aucun callback de reprise n'est défini.
             StoreError: la base n'a pas répondu ; recommencer.
         """
-        if RESTORED_NAME not in self._callbacks:
+        if not self._callbacks.has(CallbackKind.restored):
             raise ConfigError(
                 "Aucun callback de reprise : personne n'apprendrait la fin des attentes reprises. Appeler d'abord "
                 "on_restored (ou set_on_persited_listening_processes_loading_finished_callback)."
@@ -668,26 +741,31 @@ class Connector:
 
     # -- entretenir la base -------------------------------------------------------------------------------------------
 
-    def parked(self) -> List[WebhookHistory]:
+    def parked(self, callback: Optional[str] = None) -> List[WebhookHistory]:
         """
-        Les événements mis de côté : ceux dont le callback a échoué jusqu'au bout, et ceux qui sont illisibles.
+        Les événements mis de côté : ceux dont un callback a échoué jusqu'au bout, et ceux qui sont illisibles.
 
-        ``last_error`` dit pourquoi. ``StoreError`` si la base n'a pas répondu.
-        """
-        return [history_of(work) for work in self._parked(self._per_process.get())]
+        ``callback`` dit lequel, ``last_error`` pourquoi. Un événement que plusieurs callbacks ont laissé y est pour
+        chacun. ``StoreError`` si la base n'a pas répondu.
 
-    def replay(self, event_key: Optional[str] = None) -> int:
+        Args:
+            callback: le nom d'un seul callback ; tous par défaut.
         """
-        Rappelle le callback des événements mis de côté, et rend leur nombre.
+        return [history_of(work) for work in self._parked(self._per_process.get(), callback=callback)]
+
+    def replay(self, event_key: Optional[str] = None, *, callback: Optional[str] = None) -> int:
+        """
+        Rappelle les callbacks qui ont laissé des événements de côté, et rend le nombre de ces rappels.
 
         Ils gardent leur ``event_key``, et ``attempt`` continue. Un événement illisible est relu.
         ``StoreError`` si la base n'a pas répondu : recommencer, aucun n'est rappelé deux fois.
 
         Args:
             event_key: la clé d'un seul événement ; tous par défaut.
+            callback: le nom d'un seul callback ; tous par défaut.
         """
         runtime = self._per_process.get()
-        parked = self._parked(runtime, event_key)
+        parked = self._parked(runtime, event_key, callback)
         count = sum(runtime.store.callbacks.replay(work, next_round(work.attempts)) for work in parked)
         if runtime.has_begun:
             runtime.callbacks.notify()
@@ -793,15 +871,15 @@ class Connector:
         warn_without_threads()
         policy = PollingPolicy(pace, has_receiver=self._expects_webhooks)
         runtime = Runtime(self._config, clock, policy, WeakConnector(self, self._callbacks))
-        for kind in self._callbacks:
-            runtime.set_callback(kind)
+        for callback in self._callbacks.values():
+            runtime.set_callback(callback.name)
         return runtime
 
     def _require_callbacks(self, method: str) -> None:
         if not self._callbacks:
             raise ConfigError(
                 f"{method} : aucun callback n'est enregistré, il n'y aurait rien à faire. Appeler d'abord on_webhook, "
-                "on_payment ou on_restored."
+                "on_paid, on_payment ou on_restored."
             )
 
     def _started_runtime(self) -> "Runtime":
@@ -817,13 +895,34 @@ class Connector:
         runtime.policy.has_receiver = True
         return runtime
 
-    def _parked(self, runtime: "Runtime", event_key: Optional[str] = None) -> List[StoredEvent]:
-        return runtime.store.callbacks.parked(self._config.environment, list(self._config.accounts), event_key)
+    def _parked(
+        self, runtime: "Runtime", event_key: Optional[str] = None, callback: Optional[str] = None
+    ) -> List[StoredEvent]:
+        accounts = list(self._config.accounts)
+        return runtime.store.callbacks.parked(self._config.environment, accounts, event_key, callback)
 
-    def _set_callback(self, kind: str, callback: Callable[[Any], Any], name: str) -> None:
-        check_callback(callback, name)
-        self._callbacks[kind] = callback
-        self._per_process.get().set_callback(kind)
+    def _named_callback(self, method: str, kind: CallbackKind, callback: Any, name: Name, since: Any) -> Any:
+        """Register that callback, or, without one, make the decorator that does."""
+        if callback is _ABSENT:
+            return lambda function: self._named_callback(method, kind, function, name, since)
+        check_callback(callback, method)
+        given = checked_name(name, callback, method)
+        self._register(
+            Registered(CallbackName(given.name, kind, given.former, checked_since(since, method)), callback, False),
+            method,
+        )
+        return callback
+
+    def _set_callback(
+        self, name: str, kind: CallbackKind, callback: C, what: str, arguments: Sequence[str] = ("event",)
+    ) -> C:
+        check_callback(callback, what, arguments)
+        self._register(Registered(CallbackName(name, kind), callback, True), what)
+        return callback
+
+    def _register(self, callback: Registered, what: str) -> None:
+        if self._callbacks.register(callback, what):
+            self._per_process.get().set_callback(callback.name)
 
     # -- les noms du connecteur asynchrone ----------------------------------------------------------------------
 
@@ -837,7 +936,7 @@ class Connector:
     cancel_future_event = cancel_listen
     cancel_all_future_event = cancel_all_listens
     set_payment_callback_function = on_payment
-    set_webhook_callback_function = on_webhook
+    set_webhook_callback_function = _set_webhook_callback
     set_on_persited_listening_processes_loading_finished_callback = _on_restored_pair
     load_persisted_listening_processes = restore
     shutdown_cleanup = close

@@ -7,23 +7,77 @@ if the threads held the function, no such connector would ever be collected.
 
 import contextlib
 import weakref
-from typing import Any, Callable, ContextManager, Dict, FrozenSet, Optional
+from typing import Any, Callable, ContextManager, Dict, List, NamedTuple, Optional
 
+from fedapay_sync.common.hosting import is_interactive
+from fedapay_sync.common.logging import get_logger
+from fedapay_sync.errors import ConfigError
+from fedapay_sync.store.callback_records import CallbackName
+from fedapay_sync.store.states import CallbackKind
 from fedapay_sync.transport.exchange import Exchange
 from fedapay_sync.workflow.callbacks.program_code import call_in
+from fedapay_sync.workflow.callbacks.validation import is_same_function
+
+log = get_logger(__name__)
 
 Observer = Callable[[Exchange], object]
 #: Makes the context manager that one call of a callback is made in.
 Around = Callable[[], ContextManager[Any]]
 
 
-class Functions(Dict[str, Callable[[Any], Any]]):
-    """The callbacks by kind, what each call of them is made in, and the observer. The connector alone holds them."""
+class Registered(NamedTuple):
+    """
+    A callback of the program.
+
+    Attributes:
+        is_set: a setter has set it, and may replace it.
+    """
+
+    name: CallbackName
+    function: Callable[[Any], Any]
+    is_set: bool
+
+
+class Functions(Dict[str, Registered]):
+    """The callbacks by name, what each call of them is made in, and the observer. The connector alone holds them."""
 
     def __init__(self, observer: Optional[Observer] = None, around: Optional[Around] = None) -> None:
         super().__init__()
         self.observer = observer
         self.around: Around = around or contextlib.nullcontext
+
+    def register(self, callback: Registered, what: str) -> bool:
+        """
+        Have that callback from now on; false if it is there already.
+
+        Raises:
+            ConfigError: another function has its name.
+        """
+        name = callback.name.name
+        present = self.get(name)
+        if present is not None and not (present.is_set and callback.is_set):
+            if is_same_function(present.function, callback.function) and present.name.kind == callback.name.kind:
+                if present.name == callback.name:
+                    return False
+            elif is_interactive():
+                log.warning("callback %s is replaced by the function that was just defined under that name", name)
+            else:
+                raise ConfigError(
+                    f"{what} : le nom « {name} » est déjà pris, par une autre fonction ou pour d'autres événements, et "
+                    'une seule serait appelée. Donner un nom à chacune : name="…".'
+                )
+        taken = [each for each in callback.name.former if each in self]
+        if taken:
+            raise ConfigError(
+                f"{what} : « {taken[0]} » n'est pas un ancien nom, une fonction est enregistrée sous lui. "
+                "L'ôter de name=, ou ne plus enregistrer cette fonction."
+            )
+        self[name] = callback
+        return True
+
+    def has(self, kind: CallbackKind) -> bool:
+        """Whether there is a callback of that kind."""
+        return any(each.name.kind == kind for each in list(self.values()))
 
 
 class WeakConnector:
@@ -40,20 +94,20 @@ class WeakConnector:
         """The connector, which lives as long as the caller keeps it; None if it is being collected."""
         return self._connector()
 
-    def kinds(self) -> FrozenSet[str]:
-        """The kinds that there is a function for."""
-        return frozenset(self._functions() or ())
+    def names(self) -> List[CallbackName]:
+        """The callbacks that the program has."""
+        return [each.name for each in list((self._functions() or {}).values())]
 
-    def function(self, kind: str) -> Callable[[Any], Any]:
-        """The program's function of that kind, for a caller that holds the connector meanwhile."""
+    def function(self, name: str) -> Callable[[Any], Any]:
+        """The program's function of that name, for a caller that holds the connector meanwhile."""
         functions = self._functions()
         if functions is None:
             raise ReferenceError("the connector of this callback is gone")
-        return functions[kind]
+        return functions[name].function
 
-    def callback(self, kind: str) -> Callable[[Any], Any]:
+    def callback(self, name: str) -> Callable[[Any], Any]:
         """Calls that function, and does not hold it."""
-        return lambda argument: call_in(self.around, self.function(kind), argument)
+        return lambda argument: call_in(self.around, self.function(name), argument)
 
     def around(self) -> ContextManager[Any]:
         """A context for one call of a function of the program."""

@@ -16,10 +16,12 @@ from fedapay_sync.connector.functions import WeakConnector
 from fedapay_sync.enums import CallbackMode
 from fedapay_sync.resources.api import Api
 from fedapay_sync.server import WebServer
+from fedapay_sync.store.callback_records import CallbackName
 from fedapay_sync.store.owner import new_owner, retire
 from fedapay_sync.transport.transport import Transport
 from fedapay_sync.workflow.async_import import AsyncImport
 from fedapay_sync.workflow.callback_handlers import CallbackHandlers
+from fedapay_sync.workflow.callbacks.names import NamedCallback
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.callbacks.worker_processes import WorkerProcesses
 from fedapay_sync.workflow.context import Context
@@ -55,13 +57,7 @@ _SERVER_GRACE = 3.0
 class Runtime:
     """What a connector has in one process: connections, threads, leases. Building it opens and starts nothing."""
 
-    def __init__(
-        self,
-        config: Config,
-        clock: Clock,
-        policy: PollingPolicy,
-        connector: WeakConnector,
-    ) -> None:
+    def __init__(self, config: Config, clock: Clock, policy: PollingPolicy, connector: WeakConnector) -> None:
         # Lazily: peewee is loaded where a database is opened, not by an import.
         from fedapay_sync.store import Store
 
@@ -105,6 +101,7 @@ class Runtime:
         self.statuses = StatusReader(quick_api, self.keyring, self.inbox, adoption)
         self.confirmation = Confirmation(context, self.inbox, self.statuses, self.keyring)
         self.handlers = CallbackHandlers(self.inbox, self.confirmation, self.outcomes)
+        self.callbacks.examine = self.handlers.examine
         self.budget = PollBudget(context, notifier)
         self.waits = WaiterRegistry(context, notifier, self.outcomes)
         deadlines = Deadlines(context, quick_api, notifier, self.statuses, self.callbacks, self.waits, self.budget)
@@ -125,7 +122,7 @@ class Runtime:
             context, quick_api, notifier, self.keyring, self.statuses, catch_up, adoption, policy, self.budget
         )
         self.health = HealthCheck(
-            context, self.reconciler, (self.transport, self.quick_transport), callbacks=connector.kinds
+            context, self.reconciler, (self.transport, self.quick_transport), callbacks=connector.names
         )
         self.payments = Payments(context, self.api, self.callbacks, self.reconciler)
         self.decisions = Decisions(context, self.api, notifier, self.callbacks, self.statuses, self.reconciler)
@@ -177,10 +174,10 @@ class Runtime:
                 self._restored_at_start = self.recovery.restore()
             return self._restored_at_start
 
-    def set_callback(self, kind: str) -> None:
-        """Call the connector's function of that kind for owed work."""
-        handler = self.handlers.handler_for(kind, self._connector.callback(kind))
-        self.callbacks.set(kind, handler, lambda: self._connector.function(kind))
+    def set_callback(self, name: CallbackName) -> None:
+        """Call the connector's function of that name with what it is owed."""
+        handler = self.handlers.handler_for(name.kind, self._connector.callback(name.name))
+        self.callbacks.set(NamedCallback(name, handler, lambda: self._connector.function(name.name)))
 
     def serve(self, receive: Receive) -> WebServer:
         """Start the integrated webhook server; the one that runs if it does."""

@@ -76,6 +76,7 @@ class WebhookHistory(WebhookTransaction):
         source: ``webhook``, ``status`` (lu chez FedaPay), ``events`` ou ``manual``.
         received_at: instant où l'événement a été gardé, en UTC.
         last_error: pourquoi le callback a échoué la dernière fois, s'il a échoué.
+        callback: nom du callback qui est appelé, ou qui a échoué ; ``None`` pour un événement qu'aucun n'a reçu.
     """
 
     _repr_fields: ClassVar[Tuple[str, ...]] = ("name", "event_key", "attempt", "late", "known", "suspect")
@@ -89,6 +90,7 @@ class WebhookHistory(WebhookTransaction):
     source: str = "webhook"
     received_at: Optional[datetime] = None
     last_error: Optional[str] = None
+    callback: Optional[str] = None
 
     @property
     def paid(self) -> bool:

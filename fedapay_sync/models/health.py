@@ -7,9 +7,6 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from fedapay_sync.models.schema import to_plain
 
-#: The callbacks by what their events are stored under.
-CALLBACK_NAMES = {"webhook": "webhook", "local.payment": "payment", "local.restored": "restored"}
-
 
 @dataclass(frozen=True)
 class OwedCallbacks:
@@ -35,7 +32,8 @@ class Health:
         schema: version de ses tables.
         working: vrai si ce processus appelle les callbacks et suit les paiements.
         workers: nombre de processus de travail qui vivent.
-        owed: ce qui est dû à chaque callback, par son nom (``webhook``, ``payment``, ``restored``).
+        owed: ce qui est dû à chaque callback que la base connaît, par son nom. Ce pour quoi elle n'en
+            connaît pas encore y est sous ``webhook``, ``payment`` ou ``restored``.
         parked: nombre d'événements mis de côté, que ``parked()`` montre.
         followed: nombre de paiements dont le statut est lu de temps en temps chez FedaPay.
         last_webhook_at: quand est venu le dernier webhook signé qui a appris quelque chose, en UTC ; ``None`` s'il

@@ -8,15 +8,14 @@ from fedapay_sync.store.records import (
     RESTORED_NAME,
     WATCHED,
     Accepted,
-    Erased,
     Listen,
     NewEvent,
     Payment,
     Poll,
     Priority,
-    Purged,
     StoredEvent,
 )
+from fedapay_sync.store.retention_records import Erased, Purged
 
 if TYPE_CHECKING:
     from fedapay_sync.store.store import Store

@@ -18,6 +18,9 @@ LOCAL = "local"
 PAYMENT_NAME = "local.payment"
 RESTORED_NAME = "local.restored"
 
+#: An event, and one of its calls; without one, the event itself is the work.
+WorkKey = Tuple[int, Optional[int]]
+
 #: After so long without being touched a payment is polled one last time, in seconds.
 WATCHED = 48 * 3600.0
 
@@ -114,7 +117,15 @@ class Accepted:
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """An event as it lies in the store."""
+    """
+    An event as it lies in the store.
+
+    Attributes:
+        attempts: of the callback, where there is one; so is ``last_error``.
+        callback: the number of the callback that is to be called with it; None of an event that has not been given to
+            callbacks.
+        call: the number of that call.
+    """
 
     id: int
     event_key: str
@@ -133,36 +144,14 @@ class StoredEvent:
     last_error: Optional[str] = None
     kind: EventKind = EventKind.fact
     known: bool = False
+    callback: Optional[int] = None
+    call: Optional[int] = None
+    callback_name: Optional[str] = None
 
-
-class Purged(NamedTuple):
-    """
-    Ce que ``purge`` a effacé.
-
-    Attributes:
-        listens: attentes finies.
-        payments: paiements finis.
-        bodies: corps d'événements.
-    """
-
-    listens: int
-    payments: int
-    bodies: int
-
-
-class Erased(NamedTuple):
-    """
-    What was erased of one payment.
-
-    Attributes:
-        known: whether there was anything of it.
-        bodies: bodies of events that were erased.
-        kept: bodies that their callbacks still need.
-    """
-
-    known: bool
-    bodies: int
-    kept: int
+    @property
+    def key(self) -> "WorkKey":
+        """What tells this piece of work from all others of the database."""
+        return self.id, self.call
 
 
 @dataclass(frozen=True)

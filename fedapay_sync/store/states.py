@@ -13,14 +13,30 @@ class _State(str, Enum):
 
 
 class WorkState(_State):
-    """The callback that an event owes."""
+    """Work that is owed: an event that callbacks are still to be given, or the call of one callback with one event."""
 
+    #: Of an event that callbacks have been given: what is left of it are their calls.
     none = "none"
     ready = "ready"
     running = "running"
     done = "done"
     #: Parked: it failed for good, or could not be read.
     dead = "dead"
+
+
+class CallbackKind(_State):
+    """Which events a callback is called with."""
+
+    #: Every event that FedaPay tells.
+    webhook = "webhook"
+    #: Those that say that a payment of this database is paid.
+    paid = "paid"
+    #: The same of any payment.
+    paid_unknown = "paid_unknown"
+    #: Payments that ``pay`` has begun.
+    payment = "payment"
+    #: Ends of waits that were restored.
+    restored = "restored"
 
 
 class EventKind(_State):
@@ -57,6 +73,8 @@ class PaymentState(_State):
     failed = "failed"
 
 
+#: Callbacks of what FedaPay tells.
+TOLD_KINDS = (CallbackKind.webhook, CallbackKind.paid, CallbackKind.paid_unknown)
 #: States of work that is not over.
 OWED_STATES = (WorkState.ready, WorkState.running)
 #: States of a listen in which the payment is still watched.

@@ -8,6 +8,7 @@ what wakes threads (:mod:`fedapay_sync.concurrency.notifier`) only makes them re
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.store.engine import Engine
 from fedapay_sync.store.repositories.async_import import AsyncImportRepository
+from fedapay_sync.store.repositories.callback_names import CallbackNameRepository
 from fedapay_sync.store.repositories.callback_queue import CallbackRepository
 from fedapay_sync.store.repositories.deadlines import DeadlineRepository
 from fedapay_sync.store.repositories.event_catchup import EventCatchUpRepository
@@ -34,6 +35,7 @@ class Store(Engine):
         super().__init__(url, clock, kept_open=kept_open)
         self.events = EventRepository(self)
         self.callbacks = CallbackRepository(self)
+        self.callback_names = CallbackNameRepository(self)
         self.listens = ListenRepository(self)
         self.deadlines = DeadlineRepository(self)
         self.payments = PaymentRepository(self)

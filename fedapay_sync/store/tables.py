@@ -11,6 +11,7 @@ import peewee
 from fedapay_sync.store.states import (
     OPEN_STATES,
     OWED_STATES,
+    CallbackKind,
     EventKind,
     ListenState,
     PaymentState,
@@ -18,15 +19,24 @@ from fedapay_sync.store.states import (
     literals,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 #: The oldest schema whose programs can work with these tables: an older one refuses them. Until 1.0.0 that is the
 #: present one. From then on it stays where it is as long as steps only add: tables, indexes, columns that may be left
 #: out of an INSERT and need not be read, with no other meaning for what is there.
-COMPATIBLE_FROM = 5
+COMPATIBLE_FROM = 6
+
+
+_CALL_STATES = (*OWED_STATES, WorkState.done, WorkState.dead)
 
 
 class Table(peewee.Model):
     """Common ancestor of the tables."""
+
+
+def _add_partial_index(table: Any, name: str, columns: str, condition: str) -> None:
+    """Index those rows only: the condition of a query is to be in the same words."""
+    on = f"{table._meta.table_name} ({columns})"
+    table.add_index(peewee.SQL(f"CREATE INDEX IF NOT EXISTS {name} ON {on} WHERE {condition}"))
 
 
 class _AutoIncrement(peewee.Node):
@@ -37,7 +47,7 @@ class _AutoIncrement(peewee.Node):
 
 
 class EventRow(Table):
-    """One fact told by FedaPay, or by us, together with the work that its callback is."""
+    """One fact told by FedaPay, or by us, and whether callbacks have been given it yet."""
 
     id = peewee.BigAutoField(constraints=[_AutoIncrement()])
     dedup_key = peewee.CharField(64, unique=True)
@@ -62,6 +72,7 @@ class EventRow(Table):
     body_sha256 = peewee.CharField(64)
     # UTC epoch seconds, like all times here.
     received_at = peewee.DoubleField()
+    # Ready until it is given to callbacks; what FedaPay has to confirm first, or could not be read, is work of its own.
     work_state = peewee.CharField(8, constraints=[peewee.Check(f"work_state IN ({literals(*WorkState)})")])
     # The attempt number is the fencing token of the work.
     attempts = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")], default=0)
@@ -90,12 +101,56 @@ class EventRow(Table):
         constraints = (peewee.Check(f"(work_state = {literals(WorkState.running)}) = (lease_owner IS NOT NULL)"),)
 
 
-EventRow.add_index(
-    peewee.SQL(
-        "CREATE INDEX IF NOT EXISTS fp_event_todo ON fp_event (run_after, id) "
-        f"WHERE work_state IN ({literals(*OWED_STATES)})"
-    )
-)
+_add_partial_index(EventRow, "fp_event_todo", "run_after, id", f"work_state IN ({literals(*OWED_STATES)})")
+_add_partial_index(EventRow, "fp_event_parked", "id", f"work_state = {literals(WorkState.dead)}")
+
+
+class CallbackRow(Table):
+    """A name that functions of the program are called under, for one account."""
+
+    id = peewee.BigAutoField(constraints=[_AutoIncrement()])
+    environment = peewee.CharField(16)
+    account = peewee.CharField(32)
+    name = peewee.CharField(200)
+    kind = peewee.CharField(12, constraints=[peewee.Check(f"kind IN ({literals(*CallbackKind)})")])
+    # It is given the events that came after this one.
+    after_event = peewee.BigIntegerField()
+    # When a process last had a function for it.
+    seen_at = peewee.DoubleField()
+    # A name that was given up for another: the row of that one.
+    same_as = peewee.BigIntegerField(null=True)
+
+    class Meta:
+        """Where the rows live."""
+
+        table_name = "fp_callback"
+        indexes = ((("environment", "account", "name"), True),)
+
+
+class CallRow(Table):
+    """The call of one callback with one event."""
+
+    id = peewee.BigAutoField(constraints=[_AutoIncrement()])
+    event_id = peewee.BigIntegerField()
+    callback_id = peewee.BigIntegerField()
+    work_state = peewee.CharField(8, constraints=[peewee.Check(f"work_state IN ({literals(*_CALL_STATES)})")])
+    # As in fp_event.
+    attempts = peewee.IntegerField()
+    run_after = peewee.DoubleField()
+    lease_owner = peewee.CharField(80, null=True)
+    finished_at = peewee.DoubleField(null=True)
+    last_error = peewee.CharField(500, null=True)
+
+    class Meta:
+        """Where the rows live."""
+
+        table_name = "fp_call"
+        indexes = ((("event_id", "callback_id"), True),)
+        constraints = (peewee.Check(f"(work_state = {literals(WorkState.running)}) = (lease_owner IS NOT NULL)"),)
+
+
+_add_partial_index(CallRow, "fp_call_todo", "callback_id, run_after, id", f"work_state IN ({literals(*OWED_STATES)})")
+_add_partial_index(CallRow, "fp_call_parked", "callback_id", f"work_state = {literals(WorkState.dead)}")
 
 
 class ListenRow(Table):
@@ -128,20 +183,9 @@ class ListenRow(Table):
         indexes = ((("environment", "transaction_id"), True),)
 
 
-ListenRow.add_index(
-    peewee.SQL(
-        f"CREATE INDEX IF NOT EXISTS fp_listen_open ON fp_listen (deadline) WHERE state IN ({literals(*OPEN_STATES)})"
-    )
-)
-ListenRow.add_index(
-    peewee.SQL(
-        "CREATE INDEX IF NOT EXISTS fp_listen_late ON fp_listen (run_after) "
-        f"WHERE state = {literals(ListenState.timed_out)}"
-    )
-)
-ListenRow.add_index(
-    peewee.SQL("CREATE INDEX IF NOT EXISTS fp_listen_ended ON fp_listen (closed_at) WHERE closed_at IS NOT NULL")
-)
+_add_partial_index(ListenRow, "fp_listen_open", "deadline", f"state IN ({literals(*OPEN_STATES)})")
+_add_partial_index(ListenRow, "fp_listen_late", "run_after", f"state = {literals(ListenState.timed_out)}")
+_add_partial_index(ListenRow, "fp_listen_ended", "closed_at", "closed_at IS NOT NULL")
 
 
 class PaymentRow(Table):
@@ -177,9 +221,7 @@ class PaymentRow(Table):
         indexes = ((("environment", "account", "merchant_reference"), True),)
 
 
-PaymentRow.add_index(
-    peewee.SQL("CREATE INDEX IF NOT EXISTS fp_payment_due ON fp_payment (run_after) WHERE run_after IS NOT NULL")
-)
+_add_partial_index(PaymentRow, "fp_payment_due", "run_after", "run_after IS NOT NULL")
 
 
 class LeaseRow(Table):
@@ -237,4 +279,4 @@ LISTEN_COLUMNS = (
     "timeout", "delete_at_deadline", "closed_at",
 )  # fmt: skip
 
-TABLES = (EventRow, ListenRow, PaymentRow, LeaseRow, BudgetRow, MetaRow)
+TABLES = (EventRow, CallbackRow, CallRow, ListenRow, PaymentRow, LeaseRow, BudgetRow, MetaRow)

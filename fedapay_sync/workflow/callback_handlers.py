@@ -6,13 +6,14 @@ from fedapay_sync.enums import EventFutureStatus
 from fedapay_sync.errors import AmountMismatch
 from fedapay_sync.models import Outcome, PaymentHistory
 from fedapay_sync.models.params.identifiers import public_id
-from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME, StoredEvent
-from fedapay_sync.store.states import EventKind, ListenState
-from fedapay_sync.workflow.callbacks.worker import Handler
+from fedapay_sync.store import StoredEvent
+from fedapay_sync.store.states import CallbackKind, EventKind, ListenState
 from fedapay_sync.workflow.reconciliation.confirmation import Confirmation
 from fedapay_sync.workflow.waits.outcomes import OutcomeReader, mismatched
 from fedapay_sync.workflow.webhooks.history import contents, history_of
 from fedapay_sync.workflow.webhooks.inbox import Inbox
+
+Handler = Callable[[StoredEvent], Any]
 
 
 class CallbackHandlers:
@@ -23,22 +24,25 @@ class CallbackHandlers:
         self._confirmation = confirmation
         self._outcomes = outcomes
 
-    def handler_for(self, kind: str, callback: Callable[[Any], Any]) -> Handler:
-        """What the worker calls for work of that kind."""
-        if kind == PAYMENT_NAME:
+    def handler_for(self, kind: CallbackKind, callback: Callable[[Any], Any]) -> Handler:
+        """What the worker calls for a callback of that kind."""
+        if kind == CallbackKind.payment:
             return lambda work: callback(PaymentHistory.from_dict(contents(work)))
-        if kind == RESTORED_NAME:
+        if kind == CallbackKind.restored:
             return lambda work: callback(self._restored(work))
-        return lambda work: self._call_with_event(callback, work)
+        if kind == CallbackKind.webhook:
+            return lambda work: callback(history_of(work))
+        return lambda work: _call_if_paid(callback, work, of_any=kind == CallbackKind.paid_unknown)
 
-    def _call_with_event(self, callback: Callable[[Any], Any], work: StoredEvent) -> Optional[Any]:
+    def examine(self, work: StoredEvent) -> bool:
+        """
+        Read again what could not be read, and have FedaPay confirm what was merely said; whether callbacks are to be
+        called with the event as it is. Where not, another event is stored by now, and has its own turn.
+        """
         if work.kind == EventKind.unreadable:
             self._confirmation.schedule(self._inbox.reread(work))
-            return None
-        if work.kind == EventKind.unconfirmed and self._confirmation.confirm(work):
-            # The confirmed event is in the queue by now, and has its own turn.
-            return None
-        return callback(history_of(work))
+            return False
+        return not self._confirmation.confirm(work)
 
     def _restored(self, work: StoredEvent) -> Outcome:
         id_transaction = public_id(work.entity_id)
@@ -50,3 +54,9 @@ class CallbackHandlers:
             return outcome
         status = EventFutureStatus.TIMEOUT if work.status == ListenState.timed_out else EventFutureStatus.CANCELLED
         return Outcome(status, id_transaction=id_transaction, reason=work.status or "")
+
+
+def _call_if_paid(callback: Callable[[Any], Any], work: StoredEvent, *, of_any: bool) -> Optional[Any]:
+    """Call it if by now the event says that the goods may go: meanwhile FedaPay may have denied it."""
+    event = history_of(work)
+    return callback(event) if event.paid and (event.known or of_any) else None

@@ -7,7 +7,9 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.daemon_thread import start_daemon
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.enums import CallbackMode
-from fedapay_sync.models.health import CALLBACK_NAMES, Health
+from fedapay_sync.models.health import Health
+from fedapay_sync.store.callback_records import CallbackName
+from fedapay_sync.store.states import CallbackKind
 from fedapay_sync.transport.transport import Transport
 from fedapay_sync.workflow.callbacks.worker_processes import LONGEST_OWED
 from fedapay_sync.workflow.context import Context
@@ -21,6 +23,8 @@ log = get_logger(__name__)
 
 #: The database is waited for so long, in seconds: less than the two that a check may take, as the rest takes time, too.
 _PATIENCE = 1.7
+#: Under which names what no callback is known for yet is counted; that of FedaPay's events is ``webhook``.
+_UNCLAIMED = {CallbackKind.payment: "payment", CallbackKind.restored: "restored"}
 #: The one key of the reading that is under way.
 _READING = "reading"
 
@@ -44,7 +48,7 @@ class HealthCheck:
         reconciler: Reconciler,
         transports: Iterable[Transport],
         *,
-        callbacks: Callable[[], Collection[str]],
+        callbacks: Callable[[], Collection[CallbackName]],
     ) -> None:
         self._callbacks = callbacks
         self._config, self._store = context.config, context.store
@@ -57,20 +61,27 @@ class HealthCheck:
         """The health as it is now, within two seconds."""
         found, problems = self._read()
         leaves = self._config.callbacks == CallbackMode.WORKER
-        names = set(CALLBACK_NAMES.values()) if leaves else {CALLBACK_NAMES[kind] for kind in self._callbacks()}
+        mine = self._callbacks()
+        names = {each.name for each in mine} | {_UNCLAIMED.get(each.kind, "webhook") for each in mine}
         for name, owed in (found.owed if found else {}).items():
             # To a program that has no function for it, and waits with finalise alone, it is owed for ever.
-            if name in names and owed.oldest is not None and owed.oldest > LONGEST_OWED:
+            if (name in names or leaves) and owed.oldest is not None and owed.oldest > LONGEST_OWED:
                 problems.append(
                     f"Le callback « {name} » est dû depuis {owed.oldest / 60:.0f} minutes ({owed.count} en attente)."
                 )
+        for name in found.gone if found else ():
+            problems.append(
+                f"Le callback « {name} » est dû, et aucun processus ne l'a enregistré depuis une heure : lancer le "
+                f'programme qui l\'a, le renommer avec name=("nouveau", "{name}"), ou l\'abandonner avec '
+                "fedapay-sync callbacks drop."
+            )
         if found is not None and not found.workers and leaves:
             problems.append("Aucun processus de travail ne vit : lancer fedapay-sync worker MODULE:NOM.")
         answers = [each.last_answer_at for each in self._transports if each.last_answer_at is not None]
         return Health(
             database=found is not None,
             working=self._reconciler.is_working,
-            **(found._asdict() if found else {}),
+            **{name: value for name, value in (found._asdict() if found else {}).items() if name != "gone"},
             last_answer_at=datetime.fromtimestamp(max(answers), timezone.utc) if answers else None,
             problems=tuple(problems),
         )

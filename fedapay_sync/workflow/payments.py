@@ -29,6 +29,7 @@ from fedapay_sync.resources.api import Api
 from fedapay_sync.resources.idempotency import NO_ANSWER, new_reference
 from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent
 from fedapay_sync.store.payment_record import PaymentRecord
+from fedapay_sync.store.states import CallbackKind
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.payment_creation import PaymentCreation, about
@@ -139,7 +140,7 @@ class Payments:
         return self._transactions.token(transaction.id, api_key=key)
 
     def _owe_callback(self, payment: FedapayPay) -> None:
-        if not self._callbacks.has(PAYMENT_NAME):
+        if not self._callbacks.names.has(CallbackKind.payment):
             return
         environment, id_transaction = self._config.environment, str(payment.id_transaction)
         event_key = f"{environment}:{self._config.account}:payment:{id_transaction}"

@@ -16,6 +16,7 @@ from typing import Dict, List
 
 import flask
 import waitress
+from support.claims import claim
 from support.stored_listens import make_known, open_listens
 
 from fedapay_sync import Connector
@@ -78,9 +79,7 @@ def claimer() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     ran: List[str] = []
-    while taken := store.callbacks.acquire(
-        owner, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60.0, limit=4
-    ):
+    while taken := claim(store, owner, lease=60.0, limit=4):
         for work in taken:
             ran.append(work.event_key)
             assert store.callbacks.mark_done(work, owner)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.claims import claim
 
 from fedapay_sync.cli import main
 from fedapay_sync.store import NewEvent, Store
@@ -50,9 +51,7 @@ def test_parked_events_are_shown_and_replayed(run, store):
     assert run("replay", "sandbox:shop:transaction:7:approved") == (0, "1 événement à rappeler.\n")
     assert run("replay") == (0, "0 événement à rappeler.\n")
     assert run("parked") == (0, "0 événement mis de côté.\n")
-    claimed = store.callbacks.acquire(
-        "A", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1
-    )
+    claimed = claim(store, "A", lease=60, limit=1)
     assert [work.entity_id for work in claimed] == ["7"]
 
 

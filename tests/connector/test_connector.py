@@ -61,7 +61,6 @@ ALIASES = {
     "cancel_future_event": "cancel_listen",
     "cancel_all_future_event": "cancel_all_listens",
     "set_payment_callback_function": "on_payment",
-    "set_webhook_callback_function": "on_webhook",
     "load_persisted_listening_processes": "restore",
     "shutdown_cleanup": "close",
 }

@@ -7,6 +7,7 @@ import time
 
 import flask
 import pytest
+from support import claims
 from werkzeug.test import Client
 
 import fedapay_sync.flask
@@ -296,9 +297,7 @@ def test_ctrl_c_in_a_callback_of_this_thread_ends_the_program(make_connector, ow
 
 
 def states(shop):
-    query = "SELECT entity_id, work_state, attempts FROM fp_event"
-    store = shop._per_process.get().store
-    return store.read(lambda database: [tuple(each) for each in database.execute_sql(query).fetchall()])
+    return [row[:3] for row in claims.states(shop._per_process.get().store)]
 
 
 def test_an_end_that_could_not_be_stored_is_stored_by_closing(make_connector, owed, monkeypatch):

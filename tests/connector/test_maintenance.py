@@ -110,13 +110,13 @@ def park(connector, clock, eventually, db_url, event):
     def fail(event):
         raise ValueError("la base de la boutique est en panne")
 
-    connector.on_webhook(fail)
+    connector.set_webhook_callback_function(fail)
     connector.save_webhook(event)
 
     def parked():
         clock.advance(5000)
         connector._per_process.get().callbacks.notify()
-        return query(db_url, "SELECT 1 FROM fp_event WHERE work_state = 'dead'")
+        return query(db_url, "SELECT 1 FROM fp_call WHERE work_state = 'dead'")
 
     eventually(parked, timeout=20)
 
@@ -131,7 +131,7 @@ def test_a_parked_event_is_listed_and_replayed(shop, clock, eventually, db_url):
     assert parked.last_error == "ValueError: la base de la boutique est en panne"
 
     seen = []
-    shop.on_webhook(seen.append)
+    shop.set_webhook_callback_function(seen.append)
     assert shop.replay("no such key") == 0
     assert shop.replay(parked.event_key) == 1
     assert shop.replay() == 0
@@ -147,7 +147,7 @@ def test_what_could_not_be_read_is_read_again_on_demand(shop, eventually, db_url
     It stays parked while nobody can read it; once one can, it is an event like any other, told once.
     """
     seen = []
-    shop.on_webhook(seen.append)
+    shop.set_webhook_callback_function(seen.append)
     shop.save_webhook("no event")
     (parked,) = shop.parked()
     assert parked.name == "unreadable" and "JSON" in parked.last_error

@@ -41,8 +41,8 @@ CALLS = {
 ALSO = {"receive", "import_async"}
 #: What needs no database, or says itself that there is none.
 WITHOUT = {
-    "close", "get_transaction_by_merchant_reference", "health", "on_payment", "on_restored", "on_webhook", "run",
-    "verify_signature", "wsgi_app",
+    "close", "get_transaction_by_merchant_reference", "health", "on_paid", "on_payment", "on_restored", "on_webhook",
+    "run", "verify_signature", "wsgi_app",
 }  # fmt: skip
 
 

@@ -74,14 +74,15 @@ NAMED = {
     ),
     "a duplicate re-arms the work": Mutation(
         "ours = is_new and state",
-        "ours = (is_new or not database.execute_sql(\"UPDATE fp_event SET work_state = 'ready', \"\n"
-        "        f\"lease_owner = NULL, run_after = 0 WHERE work_state = 'done' AND \"\n"
-        "        f\"dedup_key = '{event.dedup_key}'\")) and state",
+        "ours = (is_new or not database.execute_sql(\"UPDATE fp_call SET work_state = 'ready', \"\n"
+        "        f\"lease_owner = NULL, run_after = 0 WHERE work_state = 'done' AND event_id IN \"\n"
+        "        f\"(SELECT id FROM fp_event WHERE dedup_key = '{event.dedup_key}')\")) and state",
         "done work came again",
     ),
     "done without fencing": Mutation(
-        "last_error=None, **changes\n            ).where(*_fence(work, owner))",
-        "last_error=None, **changes\n            ).where(EventRow.id == work.id)",
+        "if not change_work(database, work, owner, done):\n                return False",
+        "table, number = place_of(work)\n            database.execute_sql(\n"
+        "                f\"UPDATE {table} SET work_state = 'done', lease_owner = NULL WHERE id = {number}\")",
         "a loser finished the winner's row",
     ),
     "the waker does not look at who has just come": Mutation(
@@ -92,13 +93,16 @@ NAMED = {
 #: Others that a tired hand might make.
 OTHERS = {
     "a heartbeat without fencing": Mutation(
-        "run_after=self._clock.now() + lease).where(*_fence(work, owner))",
-        "run_after=self._clock.now() + lease).where(EventRow.id == work.id)",
+        'lambda database: change_work(database, work, owner, {"run_after": self._clock.now() + lease})',
+        'lambda database: database.execute_sql(f"UPDATE {place_of(work)[0]} SET run_after = "\n'
+        '                f"{self._clock.now() + lease} WHERE id = {place_of(work)[1]}").rowcount == 1',
         "a loser kept the winner's lease",
     ),
     "a failure without fencing": Mutation(
-        "last_error=_storable(error)[:500]\n            ).where(*_fence(work, owner))",
-        "last_error=_storable(error)[:500]\n            ).where(EventRow.id == work.id)",
+        'return change_work(database, work, owner, {**changes, "last_error": _storable(error)[:500]})',
+        'table, number = place_of(work)\n            database.execute_sql(f"UPDATE {table} SET work_state = "\n'
+        "                f\"'{state}', lease_owner = NULL, run_after = {run_after} WHERE id = {number}\")\n"
+        "            return True",
         "a loser finished the winner's row",
     ),
     "work of the dead is left alone": Mutation(
@@ -180,7 +184,7 @@ def tried(trial: str, package: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, *(part.format(folder=folder) for part in TRIALS[trial])],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(package), str(TESTS)]), "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.claims import claim
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
@@ -274,9 +275,7 @@ def test_what_was_acknowledged_before_a_kill_is_there(run, store, db_url, round_
     )
     assert {str(number) for number in told} <= rows
     assert len(rows) <= len(told) + 1
-    claimed = store.callbacks.acquire(
-        "B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1000
-    )
+    claimed = claim(store, "B", lease=60, limit=1000)
     assert len(claimed) == len(rows)
 
 

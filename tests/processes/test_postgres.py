@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import requests
 from support import crash_points
+from support.claims import claim
 from support.postgres_server import running_or_skipped
 from support.subscriptions import subscribed
 
@@ -267,9 +268,7 @@ def test_killed_at_any_point_of_a_write_it_is_whole_or_not_at_all(stopped, store
     assert store.events.accept(EVENT).new is not kept
     assert not store.events.accept(EVENT).new
     assert time.monotonic() - begun < 3
-    claimed = store.callbacks.acquire(
-        "B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=10
-    )
+    claimed = claim(store, "B", lease=60, limit=10)
     assert [work.event_key for work in claimed] == ["key"]
 
 

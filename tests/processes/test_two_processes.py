@@ -30,6 +30,7 @@ EVENTS = 150
 
 WORKER = """
     import hashlib, json, random, sys
+    from support.claims import claim
     from fedapay_sync.store import NewEvent, Store
     url, owner, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
     store = Store(url)
@@ -47,9 +48,7 @@ WORKER = """
     random.shuffle(numbers)
     new = sum(store.events.accept(event(each)).new for each in numbers)
     ran = []
-    while taken := store.callbacks.acquire(
-        owner, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60.0, limit=4
-    ):
+    while taken := claim(store, owner, lease=60.0, limit=4):
         for work in taken:
             ran.append(work.event_key)
             assert store.callbacks.mark_done(work, owner)

@@ -9,6 +9,7 @@ import hashlib
 import threading
 
 import pytest
+from support import claims
 
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.store import NewEvent, Store
@@ -67,7 +68,7 @@ def event(number="100", **changes):
 
 
 def claim(store, owner, kinds=("webhook",)):
-    return store.callbacks.acquire(owner, environment="sandbox", accounts=["shop"], kinds=kinds, lease=LEASE, limit=4)
+    return claims.claim(store, owner, kinds=kinds, lease=LEASE, limit=4)
 
 
 def wait(store, owner, timeout=600.0):
@@ -122,7 +123,7 @@ def test_a_wait_is_not_restored_from_under_the_machine_that_watches_it(stores, p
     assert ahead.listens.begin_closing("sandbox", 100, 30.0) is None
     wait(ahead, "B", timeout=601.0)
     ahead.events.accept(event())
-    assert claim(ahead, "B", kinds=["local.restored"]) == []
+    assert claim(ahead, "B", kinds=["restored"]) == []
 
 
 def test_a_webhook_that_is_the_first_thing_a_machine_does_owes_no_restored_wait(stores):
@@ -132,7 +133,7 @@ def test_a_webhook_that_is_the_first_thing_a_machine_does_owes_no_restored_wait(
     right, ahead = stores
     wait(right, "A")
     ahead.events.accept(event())
-    assert claim(ahead, "B", kinds=["local.restored"]) == []
+    assert claim(ahead, "B", kinds=["restored"]) == []
 
 
 def test_a_decision_at_the_deadline_is_not_taken_twice(stores, pass_time):

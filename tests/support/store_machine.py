@@ -19,9 +19,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.claims import claim
 
 from fedapay_sync.common.clock import Clock
-from fedapay_sync.store import RESTORED_NAME, NewEvent, Store
+from fedapay_sync.store import NewEvent, Store
 
 LEASE = 60.0
 OWNERS = st.sampled_from(["A", "B"])
@@ -182,10 +183,8 @@ class Deliveries(RuleBasedStateMachine):
     @rule(who=OWNERS, limit=st.integers(1, 3))
     def claim(self, who, limit):
         now = self.clock.now()
-        for work in self.stores[who].callbacks.acquire(
-            who, environment="sandbox", accounts=["shop"], kinds=["webhook", RESTORED_NAME], lease=LEASE, limit=limit,
-            busy=[work.id for work, _ in self.held[who].values()],
-        ):  # fmt: skip
+        busy = [work.key for work, _ in self.held[who].values()]
+        for work in claim(self.stores[who], who, kinds=["webhook", "restored"], lease=LEASE, limit=limit, busy=busy):
             key = work.event_key
             for other in self.held.values():
                 assert key not in other or other[key][1] <= now, "two live owners"

@@ -601,7 +601,7 @@ def test_a_failing_callback_is_told_again_as_it_was_decided(shop, fedapay, clock
     number = pay(shop).id_transaction
     tell(shop, clock, number, amount=1000, currency_id=1)
     store = shop._per_process.get().store
-    waits = "SELECT count(*) FROM fp_event WHERE work_state = 'ready' AND attempts = 1"
+    waits = "SELECT count(*) FROM fp_call WHERE work_state = 'ready' AND attempts = 1"
     eventually(lambda: store.read(lambda database: database.execute_sql(waits).fetchone()[0]))
     fedapay.shows(number, status="approved", amount=10)
     shop.check_status(number)

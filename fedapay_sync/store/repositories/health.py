@@ -2,15 +2,17 @@
 
 import re
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterable, List, Match, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, Match, NamedTuple, Optional, Tuple
 
-from fedapay_sync.models.health import CALLBACK_NAMES, OwedCallbacks
+from fedapay_sync.models.health import OwedCallbacks
+from fedapay_sync.store.callback_records import KnownCallback
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.records import LOCAL, WATCHED
+from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME, WATCHED
+from fedapay_sync.store.repositories.callback_names import known_callbacks
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.sql import placeholders
-from fedapay_sync.store.repositories.workers import PREFIX
-from fedapay_sync.store.states import OWED_STATES, EventKind, ListenState, WorkState, literals
+from fedapay_sync.store.repositories.workers import SUBJECT_LENGTH, worker_subject
+from fedapay_sync.store.states import OWED_STATES, TOLD_KINDS, EventKind, ListenState, WorkState, literals
 
 #: The last webhook is looked for among so many events: a shop that gets none would have all of them read.
 _NEWEST = 10_000
@@ -24,15 +26,22 @@ _OURS = "environment || '' = :environment AND account || '' IN :accounts"
 _OURS_OR_UNREADABLE = (
     f"environment = :environment AND (account IN :accounts OR kind = {literals(EventKind.unreadable)})"
 )
-_OWED = f"""
-SELECT CASE WHEN source = '{LOCAL}' THEN name ELSE 'webhook' END AS callback, COUNT(*), MIN(received_at)
-FROM fp_event WHERE work_state IN ({literals(*OWED_STATES)}) AND {_OURS} GROUP BY callback
+# What no callback is known for yet goes to the first of its kind.
+_UNCLAIMED = f"""
+SELECT CASE e.name WHEN '{PAYMENT_NAME}' THEN 'payment' WHEN '{RESTORED_NAME}' THEN 'restored' ELSE 'webhook' END
+    AS callback, COUNT(*), MIN(e.received_at)
+FROM fp_event e WHERE e.work_state IN ({literals(*OWED_STATES)}) AND {_OURS}
+    AND NOT EXISTS (SELECT 1 FROM fp_callback c WHERE c.environment = e.environment AND c.account = e.account
+                    AND (c.kind IN ({literals(*TOLD_KINDS)})) = (e.source <> '{LOCAL}')
+                    AND (e.source <> '{LOCAL}' OR e.name = 'local.' || c.kind))
+GROUP BY callback
 """
 # A payment of ours whose wait has timed out is polled as a payment, and not as a wait.
 _COUNTS = f"""
 SELECT
   (SELECT schema_version FROM fp_meta),
-  (SELECT COUNT(*) FROM fp_turn WHERE substr(name, 1, 7) = '{PREFIX}' AND run_after > :now),
+  (SELECT COUNT(DISTINCT substr(name, {SUBJECT_LENGTH + 1})) FROM fp_turn
+     WHERE substr(name, 1, {SUBJECT_LENGTH}) IN :workers AND run_after > :now),
   (SELECT COUNT(*) FROM fp_event WHERE work_state = {literals(WorkState.dead)} AND {_OURS_OR_UNREADABLE}),
   (SELECT COUNT(*) FROM fp_payment WHERE run_after IS NOT NULL AND {_OURS}),
   (SELECT COUNT(*) FROM fp_listen WHERE state = {literals(ListenState.timed_out)} AND closed_at > :polled_since
@@ -53,6 +62,8 @@ class StoredHealth(NamedTuple):
     parked: int
     followed: int
     last_webhook_at: Optional[datetime]
+    #: Callbacks that are owed events, and that no process has had a function for in an hour.
+    gone: Tuple[str, ...] = ()
 
 
 class HealthRepository(Repository):
@@ -64,15 +75,35 @@ class HealthRepository(Repository):
 
         def read(database: Database) -> StoredHealth:
             now = self._clock.now()
-            values = {"environment": environment, "accounts": labels, "now": now, "polled_since": now - WATCHED}
-            owed = {name: OwedCallbacks() for name in CALLBACK_NAMES.values()}
-            for stored, count, oldest in _rows(database, _OWED, values):
-                owed[CALLBACK_NAMES.get(stored, stored)] = OwedCallbacks(count, max(0.0, now - oldest))
+            values = {
+                "environment": environment,
+                "accounts": labels,
+                "workers": [worker_subject(environment, each) for each in labels],
+                "now": now,
+                "polled_since": now - WATCHED,
+            }
+            callbacks = known_callbacks(database, environment, labels)
+            owed = _owed(callbacks, _rows(database, _UNCLAIMED, values), now)
             ((schema, workers, parked, payments, waits, heard),) = _rows(database, _COUNTS, values)
+            parked += sum(each.parked for each in callbacks)
             last = None if heard is None else datetime.fromtimestamp(heard, timezone.utc)
-            return StoredHealth(schema, workers, owed, parked, payments + waits, last)
+            gone = tuple(dict.fromkeys(each.name for each in callbacks if each.is_gone(now)))
+            return StoredHealth(schema, workers, owed, parked, payments + waits, last, gone)
 
         return self._engine.read(read)
+
+
+def _owed(
+    callbacks: Iterable[KnownCallback], unclaimed: Iterable[Tuple[str, int, float]], now: float
+) -> Dict[str, OwedCallbacks]:
+    """What each name is owed, in all accounts."""
+    found = [(each.name, each.owed, each.oldest) for each in callbacks if each.same_as is None]
+    owed: Dict[str, OwedCallbacks] = {}
+    for name, count, oldest in [*found, *unclaimed]:
+        before = owed.get(name, OwedCallbacks())
+        ages = [before.oldest, None if oldest is None else max(0.0, now - oldest)]
+        owed[name] = OwedCallbacks(before.count + count, max((age for age in ages if age is not None), default=None))
+    return owed
 
 
 def _rows(database: Database, query: str, values: Dict[str, Any]) -> List[Any]:

@@ -6,10 +6,11 @@ import peewee
 
 from fedapay_sync.models.params.identifiers import canonical_id
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.records import LOCAL, Erased, Purged
+from fedapay_sync.store.records import LOCAL
 from fedapay_sync.store.repositories.repository import Repository
+from fedapay_sync.store.retention_records import Erased, Purged
 from fedapay_sync.store.states import PaymentState, WorkState
-from fedapay_sync.store.tables import EventRow, ListenRow, PaymentRow
+from fedapay_sync.store.tables import CallRow, EventRow, ListenRow, PaymentRow
 
 #: So many rows are read, and changed, in one transaction: webhooks get their turn in between.
 _BATCH = 500
@@ -45,6 +46,9 @@ class RetentionRepository(Repository):
         cutoff, settled = now - older_than, now - max(older_than, _SETTLED)
         old = _done_before(cutoff) | _idle_before(cutoff)
         bodies = sum(self._erase(old, after) for after in range(0, self._last_event(), _BATCH))
+        # That an event was given to callbacks is known without these.
+        calls = CallRow.select(CallRow.id).where(CallRow.finished_at < settled).limit(_BATCH)
+        self._delete(CallRow, calls)
         # A listen that is being watched has no such time.
         ended = ListenRow.select(ListenRow.id).where(ListenRow.closed_at < settled).limit(_BATCH)
         final = EventRow.select(EventRow.id).where(

@@ -28,7 +28,9 @@ _EVENT_COLUMNS = (
 MAX_ROWS = 50
 
 #: What makes a stored event, in the order of its fields.
-STORED_EVENT_COLUMNS = tuple(field.name for field in dataclasses.fields(StoredEvent))
+STORED_EVENT_COLUMNS = tuple(
+    field.name for field in dataclasses.fields(StoredEvent) if not field.name.startswith("call")
+)
 _PAYMENT_COLUMNS = tuple(field.name for field in dataclasses.fields(Payment))
 _LISTEN = f"SELECT {', '.join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment = ? AND transaction_id = ?"
 
@@ -48,8 +50,14 @@ def select_events() -> Any:
     return EventRow.select(*(getattr(EventRow, name) for name in STORED_EVENT_COLUMNS))
 
 
-def stored_event(row: Tuple[Any, ...]) -> StoredEvent:
-    facts = dict(zip(STORED_EVENT_COLUMNS, row))
+def stored_event(row: Tuple[Any, ...], **of_call: Any) -> StoredEvent:
+    """
+    The event of a row.
+
+    Args:
+        of_call: what the row of one of its calls says instead.
+    """
+    facts = {**dict(zip(STORED_EVENT_COLUMNS, row)), **of_call}
     facts.update({name: bool(facts[name]) for name in ("late", "suspect", "repeats", "known")})
     facts.update(body=bytes(facts["body"]), kind=EventKind(facts["kind"]))
     return StoredEvent(**facts)

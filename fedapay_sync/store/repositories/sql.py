@@ -27,8 +27,8 @@ def rows_of(database: Database, query: str, first: Sequence[Any], values: Iterab
 
 
 def placeholders(database: Database, values: Sequence[Any]) -> str:
-    """Places for that many values, in parentheses."""
-    return f"({', '.join([database.param] * len(values))})"
+    """Places for that many values, in parentheses; without any, what nothing is in: PostgreSQL takes no empty list."""
+    return f"({', '.join([database.param] * len(values)) or 'NULL'})"
 
 
 def memoized(question: Callable[[str], bool]) -> Callable[[str], bool]:

@@ -14,18 +14,29 @@ from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
 from fedapay_sync.models.asked import Asked
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import NewEvent
+from fedapay_sync.store.repositories.distribution import distribute_known
 from fedapay_sync.store.repositories.rows import EventFacts, insert_events
 from fedapay_sync.store.repositories.sql import rows_of
-from fedapay_sync.store.states import WorkState
+from fedapay_sync.store.states import WorkState, literals
 
 _COLUMNS = (
     "id", "dedup_key", "event_key", "environment", "account", "name", "object", "entity_id", "status", "source", "body",
     "body_sha256", "received_at", "late", "suspect", "repeats", "work_state", "attempts",
 )  # fmt: skip
+_HAS_CALL = "EXISTS (SELECT 1 FROM fp_call k WHERE k.event_id = fp_event.id AND k.work_state IN ({}))"
 #: A callback has seen the event, or sees it now.
 _CALLED = (WorkState.done, WorkState.running)
+# Of an event that callbacks have been given: running if one has seen it, or sees it now, and else what its calls are.
+_STATE = f"""
+CASE WHEN work_state <> {literals(WorkState.none)} THEN work_state
+     WHEN {_HAS_CALL.format(literals(WorkState.running, WorkState.done))} THEN {literals(WorkState.running)}
+     WHEN {_HAS_CALL.format(literals(WorkState.ready))} THEN {literals(WorkState.ready)}
+     ELSE {literals(WorkState.dead)} END
+"""
+_SELECTED = ", ".join(_STATE if name == "work_state" else name for name in _COLUMNS)
+_UNKNOWN = "SELECT id FROM fp_event WHERE known = 0 AND object = 'transaction' AND environment = ? AND entity_id = ?"
 _PAID = f"""
-SELECT {", ".join(_COLUMNS)} FROM fp_event
+SELECT {_SELECTED} FROM fp_event
 WHERE environment = ? AND object = 'transaction' AND is_final = 1 AND entity_id = ? AND status IN ({{}}) ORDER BY id
 """
 
@@ -98,7 +109,10 @@ def examine(database: Database, environment: str, transaction_id: str, asked: As
     subject = (environment, transaction_id)
     if adopted:
         _execute(database, "UPDATE fp_event SET repeats = 1 WHERE known = 0 AND suspect = 0", subject)
-    _execute(database, "UPDATE fp_event SET known = 1 WHERE 1 = 1", subject)
+    unknown = [row[0] for row in database.execute_sql(_UNKNOWN.replace("?", database.param), subject).fetchall()]
+    if unknown:
+        _execute(database, "UPDATE fp_event SET known = 1 WHERE known = 0", subject)
+        distribute_known(database, unknown)
     paid = _paid_events(database, environment, transaction_id)
     comparisons = [asked.compare_sum(_entity(bytes(row["body"]))) for row in paid if row["body"]]
     if comparisons:

@@ -61,15 +61,18 @@ class CallbackEnds:
     def __init__(self, context: Context) -> None:
         self._config, self._store, _, self._owner = context
 
-    def record(self, work: StoredEvent, failure: Optional[Failure]) -> None:
+    def record(self, work: StoredEvent, failure: Optional[Failure], *, to_give: bool = False) -> None:
         """
         Mark the callback as done, or retry it after its backoff, or park it.
+
+        Args:
+            to_give: it was work of the event itself, and callbacks are to be called with the event now.
 
         Raises:
             StoreError: the database could not take it now; tried again, it may.
         """
         try:
-            self._record(work, failure)
+            self._record(work, failure, to_give)
         except StoreError as error:
             if not error.permanent:
                 raise
@@ -78,7 +81,11 @@ class CallbackEnds:
             log.error(text, work.event_key, error, extra=with_traceback(failure and failure.traceback))
             self._park(work)
 
-    def _record(self, work: StoredEvent, failure: Optional[Failure]) -> None:
+    def _record(self, work: StoredEvent, failure: Optional[Failure], to_give: bool) -> None:
+        if failure is None and to_give:
+            if not self._store.callbacks.give_to_callbacks(work, self._owner):
+                self._tell_if_taken(work)
+            return
         if failure is None:
             erase = self._config.keep_bodies_days == 0
             if not self._store.callbacks.mark_done(work, self._owner, erase_body=erase):

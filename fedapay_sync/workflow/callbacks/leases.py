@@ -6,6 +6,8 @@ from typing import List, Optional, Sequence, Tuple
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import StoredEvent
+from fedapay_sync.store.callback_records import Wanted
+from fedapay_sync.store.records import WorkKey
 from fedapay_sync.workflow.context import Context
 
 log = get_logger(__name__)
@@ -38,35 +40,26 @@ class CallbackLeases:
     """
 
     def __init__(self, context: Context, seconds: float) -> None:
-        self._config, self._store, self._clock, self._owner = context
+        _, self._store, self._clock, self._owner = context
         self.seconds = seconds
 
     def end(self) -> Tuple[float, float]:
         """Until when what is asked for now will be ours; taken before it is asked for, so never too late."""
         return self._clock.monotonic() + self.seconds, self._clock.now() + self.seconds
 
-    def acquire(self, kinds: Sequence[str], most: int, busy: Sequence[int], holder: Optional[object]) -> List[HeldWork]:
+    def acquire(self, wanted: Wanted, most: int, busy: Sequence[WorkKey], holder: Optional[object]) -> List[HeldWork]:
         """
         Take so much of what is due, oldest first.
 
         Args:
-            kinds: those that this process has a function for.
-            busy: ids of what it holds already.
+            busy: what this process holds already.
             holder: what is not to be collected meanwhile.
 
         Raises:
             StoreError: the database could not take it now.
         """
         until = self.end()
-        taken = self._store.callbacks.acquire(
-            self._owner,
-            environment=self._config.environment,
-            accounts=self._config.accounts,
-            kinds=kinds,
-            lease=self.seconds,
-            limit=most,
-            busy=busy,
-        )
+        taken = self._store.callbacks.acquire(self._owner, wanted, lease=self.seconds, limit=most, busy=busy)
         return [HeldWork(work, until, holder=holder) for work in taken]
 
     def extend(self, held: HeldWork) -> None:

@@ -40,13 +40,18 @@ def program_traceback(error: BaseException) -> str:
 def name_of(function: Any) -> str:
     """Module and qualified name of a function, a method, or an object that is called."""
     try:
-        function = inspect.unwrap(function)
-        while isinstance(function, functools.partial):
-            function = function.func
-        named = function if hasattr(function, "__qualname__") else type(function)
+        named = named_object(function)
         return f"{named.__module__}.{named.__qualname__}"
     except BaseException as broken:  # the program's own class: what it does in its attributes is the program's
         return f"(a function whose name raises {type(broken).__name__})"
+
+
+def named_object(function: Any) -> Any:
+    """What names it: the function that it wraps or calls in part, and of an object that is called its class."""
+    function = inspect.unwrap(function)
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if hasattr(function, "__qualname__") else type(function)
 
 
 def place_of(thread: int) -> str:

@@ -1,7 +1,7 @@
 """Watches the threads that the program's functions run on, and says in the log when all of them are taken for long."""
 
 import threading
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, Hashable, NamedTuple, Optional
 
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.common.logging import get_logger
@@ -48,21 +48,21 @@ class TakenThreads:
         self._clock = clock
         self._size = size
         self._name = name
-        self._calls: Dict[int, RunningCall] = {}
+        self._calls: Dict[Hashable, RunningCall] = {}
         self._due = float("-inf")
         self.is_told = False
 
-    def begin(self, number: int, function: Any, about: str) -> None:
-        """The calling thread calls that function now; the number is the call's own."""
-        self._calls[number] = RunningCall(function, about, self._clock.monotonic(), threading.get_ident())
+    def begin(self, key: Hashable, function: Any, about: str) -> None:
+        """The calling thread calls that function now; the key is the call's own."""
+        self._calls[key] = RunningCall(function, about, self._clock.monotonic(), threading.get_ident())
 
-    def end(self, number: int) -> None:
+    def end(self, key: Hashable) -> None:
         """That call has ended; nothing if it had not begun."""
-        self._calls.pop(number, None)
+        self._calls.pop(key, None)
 
-    def thread_of(self, number: int) -> Optional[int]:
+    def thread_of(self, key: Hashable) -> Optional[int]:
         """The thread of that call; None if it does not run."""
-        call = self._calls.get(number)
+        call = self._calls.get(key)
         return None if call is None else call.thread
 
     @property

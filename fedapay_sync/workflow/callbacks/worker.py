@@ -7,7 +7,7 @@ delays no webhook.
 """
 
 import threading
-from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
+from typing import Callable, Collection, Dict, List, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger, with_traceback
 from fedapay_sync.concurrency.daemon_thread import start_daemon
@@ -15,17 +15,17 @@ from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
+from fedapay_sync.store.records import WorkKey
 from fedapay_sync.workflow.callbacks.ends import CallbackEnds, Failure, failure_of, failure_of_returned
 from fedapay_sync.workflow.callbacks.housekeeping import Chore, Housekeeping
 from fedapay_sync.workflow.callbacks.inline import InlineRunner
 from fedapay_sync.workflow.callbacks.leases import CallbackLeases, HeldWork
+from fedapay_sync.workflow.callbacks.names import CallbackNames, NamedCallback
 from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last
 from fedapay_sync.workflow.callbacks.taken_threads import TakenThreads
 from fedapay_sync.workflow.context import Context
 
 log = get_logger(__name__)
-
-Handler = Callable[[StoredEvent], Any]
 
 #: An acquired callback belongs to its process for so long, renewed while it runs, in seconds.
 LEASE = 60.0
@@ -65,13 +65,15 @@ class CallbackWorker:
         self._leases = CallbackLeases(context, lease)
         self._housekeeping = Housekeeping(context, lease, POLL_INTERVAL, chore)
         self._hold = hold
-        #: By kind: what is called, and what gives the program's function in it.
-        self._handlers: Dict[str, Tuple[Handler, Callable[[], Any]]] = {}
+        self.names = CallbackNames(context)
+        #: Called with an event that could not be read, or that FedaPay has to confirm: whether callbacks are to be
+        #: called with it as it is.
+        self.examine: Callable[[StoredEvent], bool] = lambda event: True
         self._lock = threading.RLock()  # entered itself: Ctrl-C on the way into a condition would leave it locked
         self._changed = threading.Condition(self._lock)
-        self._running: Dict[int, HeldWork] = {}
+        self._running: Dict[WorkKey, HeldWork] = {}
         #: Callbacks that have ended, and whose end the store could not take yet.
-        self._unrecorded: Dict[int, Tuple[StoredEvent, Optional[Failure]]] = {}
+        self._unrecorded: Dict[WorkKey, Tuple[StoredEvent, Optional[Failure], bool]] = {}
         self._calls = TakenThreads(self._clock, CONCURRENCY, "callbacks")
         self.is_inline = inline
         self.is_left = left
@@ -83,28 +85,16 @@ class CallbackWorker:
         self._closing = False
         self._has_ended = False
 
-    def set(self, kind: str, handler: Optional[Handler], function: Optional[Callable[[], Any]] = None) -> None:
-        """
-        Run that handler for owed work of that kind; ``None`` leaves the work to other processes.
-
-        Args:
-            function: gives the program's, which the handler calls, for the log.
-        """
-        if handler is None:
-            self._handlers.pop(kind, None)
-        else:
-            self._handlers[kind] = handler, function or (lambda: handler)
-            if self._started:
-                self.notify()
-
-    def has(self, kind: str) -> bool:
-        """Whether the program has a function for that kind."""
-        return kind in self._handlers
+    def set(self, callback: NamedCallback) -> None:
+        """Call that callback with what it is owed."""
+        self.names.set(callback)
+        if self._started:
+            self.notify()
 
     def start(self) -> None:
         """Look for owed work from now on, if there is a handler for any."""
         self._started = True
-        if not self._handlers or self.is_inline or self.is_left:
+        if not self.names or self.is_inline or self.is_left:
             return
         with self._lock:
             if self._thread is None and not self._closing:
@@ -128,9 +118,7 @@ class CallbackWorker:
 
     def has_owed(self) -> bool:
         """Whether work that is due waits for a handler of this process, or runs."""
-        return not self.is_left and self._store.callbacks.is_owed(
-            environment=self._config.environment, accounts=self._config.accounts, kinds=list(self._handlers)
-        )
+        return not self.is_left and bool(self.names) and self._store.callbacks.is_owed(self.names.seen())
 
     def close(self, timeout: float, without: Collection[int] = ()) -> bool:
         """
@@ -219,11 +207,11 @@ class CallbackWorker:
         with self._lock:
             busy = list(self._running)
         holder = self._hold()
-        if self._has_ended or holder is None or most <= 0:
+        if self._has_ended or holder is None or most <= 0 or not self.names:
             return []
-        held = self._leases.acquire(list(self._handlers), most, busy, holder)
+        held = self._leases.acquire(self.names.wanted(), most, busy, holder)
         with self._lock:
-            self._running.update({each.work.id: each for each in held})
+            self._running.update({each.work.key: each for each in held})
         return held
 
     def _take_next(self) -> Optional[HeldWork]:
@@ -240,7 +228,7 @@ class CallbackWorker:
         except RuntimeError as error:
             # No thread to be had here, now: another process may have one.
             with self._lock:
-                self._running.pop(work.id, None)
+                self._running.pop(work.key, None)
             self._store.callbacks.retry_or_park(work, self._owner, error=f"no thread: {error}", again_in=POLL_INTERVAL)
 
     def _call_if_ours(self, held: HeldWork) -> Optional[BaseException]:
@@ -253,39 +241,42 @@ class CallbackWorker:
     def _call(self, work: StoredEvent) -> Optional[BaseException]:
         """Call the callback and record its end; what Ctrl-C or ``sys.exit`` raised in it, if they did."""
         raised: Optional[BaseException] = None
-        kind = work.name if work.source == "local" else "webhook"
+        to_give = False
         try:
             if is_beyond_last(work.attempts):
                 # One that takes its process down each time would do so for ever.
                 raise RuntimeError("every attempt ended with the process that made it")
-            handler, function = self._handlers[kind]
-            self._calls.begin(work.id, function(), work.event_key)
-            returned = handler(work)
-            failure = failure_of_returned(work, returned)
+            if work.call is None:
+                self._calls.begin(work.key, self.examine, work.event_key)
+                failure, to_give = None, self.examine(work)
+            else:
+                callback = self.names.of(work)
+                self._calls.begin(work.key, callback.function(), work.event_key)
+                failure = failure_of_returned(work, callback.handler(work))
         except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
             failure = failure_of(work, error)
             raised = None if isinstance(error, Exception) else error
         try:
-            self._ends.record(work, failure)
+            self._ends.record(work, failure, to_give=to_give)
         except FedapayError as error:
             # Still ours, and not to be called again while we live: its end is told as soon as the store takes it.
             text = "the end of the callback of %s could not be stored, trying again: %s"
             log.error(text, work.event_key, error, extra=with_traceback(failure and failure.traceback))
             with self._lock:
-                self._unrecorded[work.id] = (work, failure and failure._replace(traceback=None))
+                self._unrecorded[work.key] = (work, failure and failure._replace(traceback=None), to_give)
         finally:
             with self._lock:
-                self._calls.end(work.id)
-                if work.id not in self._unrecorded:
+                self._calls.end(work.key)
+                if work.key not in self._unrecorded:
                     self._forget(work)
             self._wake.set()
         return raised
 
     def _record_ends_again(self) -> None:
         """Tell the store of the ends that it could not take before."""
-        for work, failure in list(self._unrecorded.values()):
+        for work, failure, to_give in list(self._unrecorded.values()):
             try:
-                self._ends.record(work, failure)
+                self._ends.record(work, failure, to_give=to_give)
             except FedapayError:
                 if not self._closing:
                     continue  # the others are not to wait for this one
@@ -295,6 +286,6 @@ class CallbackWorker:
                 self._forget(work)
 
     def _forget(self, work: StoredEvent) -> None:
-        self._running.pop(work.id, None)
-        self._unrecorded.pop(work.id, None)
+        self._running.pop(work.key, None)
+        self._unrecorded.pop(work.key, None)
         self._changed.notify_all()

@@ -25,6 +25,7 @@ def history_of(stored: StoredEvent) -> WebhookHistory:
         "suspect": stored.suspect or stored.kind == EventKind.unconfirmed,
         "repeats": stored.repeats,
         "source": stored.source,
+        "callback": stored.callback_name,
         "last_error": stored.last_error,
         "received_at": datetime.fromtimestamp(stored.received_at, timezone.utc),
     }

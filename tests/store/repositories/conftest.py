@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from support import claims
 
 from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.store.postgres.clock import ServerClock
@@ -96,13 +97,7 @@ def second(make_store):
 @pytest.fixture
 def claim():
     """Claim with the arguments of a plain shop."""
-
-    def claim(store, owner="A", *, environment="sandbox", accounts=("shop",), kinds=("webhook",), lease=60.0, **more):
-        return store.callbacks.acquire(
-            owner, environment=environment, accounts=accounts, kinds=kinds, lease=lease, **{"limit": 10, **more}
-        )
-
-    return claim
+    return claims.claim
 
 
 @pytest.fixture

@@ -42,4 +42,4 @@ def test_the_end_of_a_wait_whose_process_is_gone_is_owed_to_the_restored_ones(st
     store.listens.release("A", ())
     clock.advance(11)
     assert store.deadlines.time_out("sandbox", ["1"], read_at=clock.now()) == ["1"]
-    assert [work.entity_id for work in claim(store, kinds=("local.restored",))] == ["1"]
+    assert [work.entity_id for work in claim(store, kinds=("restored",))] == ["1"]

@@ -173,7 +173,7 @@ def test_a_payment_callback_is_owed_once(store, make_event, claim):
     owed = make_event(name="local.payment", source="local", is_final=False)
     assert store.events.add_local(owed)
     assert not store.events.add_local(owed)
-    assert len(claim(store, kinds=["local.payment"])) == 1
+    assert len(claim(store, kinds=["payment"])) == 1
 
 
 def test_the_body_comes_back_byte_for_byte(store, make_event, claim):

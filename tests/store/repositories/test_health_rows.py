@@ -7,6 +7,7 @@ import re
 from datetime import datetime, timezone
 
 import pytest
+from support.claims import wanted
 
 from fedapay_sync.store import PAYMENT_NAME, RESTORED_NAME
 from fedapay_sync.store.states import EventKind, WorkState
@@ -29,13 +30,9 @@ def lease(store, name, run_after):
 
 
 def test_a_new_database_has_nothing_to_tell(read):
-    """
-    Each callback is there, with nothing owed.
-    """
     found = read()
 
-    assert list(found.owed) == ["webhook", "payment", "restored"]
-    assert all((owed.count, owed.oldest) == (0, None) for owed in found.owed.values())
+    assert (found.owed, found.gone) == ({}, ())
     assert (found.schema, found.workers, found.parked, found.followed) == (SCHEMA_VERSION, 0, 0, 0)
     assert found.last_webhook_at is None
 
@@ -95,14 +92,17 @@ def test_parked_events_are_those_that_parked_shows(store, read, make_event):
 
 def test_a_worker_lives_until_its_lease_is_over(store, read, clock):
     now = clock.now()
-    lease(store, "worker:a", now + 60)
-    lease(store, "worker:b", now + 120)
-    lease(store, "worker:gone", now - 60)
+    for owner, accounts, seconds in (("a", ["shop", "other"], 60), ("b", ["shop"], 120), ("gone", ["shop"], -60)):
+        store.workers.beat(owner, "sandbox", accounts, seconds)
+    store.workers.beat("another shop's", "sandbox", ["another"], 3600)
+    store.workers.beat("a", "live", ["shop"], 3600)
     lease(store, "events:sandbox", now + 3600)
 
-    assert read().workers == 2
+    assert read().workers == read(accounts=["shop", "other"]).workers == 2
     clock.advance(90)
     assert read().workers == 1
+    store.workers.end("b", "sandbox", ["shop"])
+    assert read().workers == 0
 
 
 def test_payments_that_are_polled_are_counted_once(store, read, listen, clock):
@@ -146,25 +146,24 @@ def explained(store, statement):
     return store.read(explain)
 
 
-def test_two_statements_read_it_all_by_their_indexes(store, read, caplog):
+def test_a_few_statements_read_it_all_by_their_indexes(store, read, caplog):
     """
-    On a table of many events: what is owed and polled by partial indexes, the last webhook from the end. Parked events
-    have no index.
+    On a table of many events: what is owed, parked and polled by partial indexes, the last webhook from the end.
     """
-    store.open()
+    wanted(store)
     with caplog.at_level(logging.DEBUG, "peewee"):
         read()
     statements = [text for text in caplog.messages if "SELECT" in text and "FROM fp_event" in text]
-    assert len(statements) == 2
+    assert len(statements) == 3
     lines = [line for statement in statements for line in explained(store, statement)]
 
     plan = "\n".join(lines)
-    for index in ("fp_event_todo", "fp_payment_due", "fp_listen_"):
+    for index in ("fp_event_todo", "fp_event_parked", "fp_payment_due", "fp_listen_"):
         assert index in plan, plan
     if store.path is not None:
-        # Without an index SQLite goes along the ids: for what is parked, and for the last webhook backwards.
+        # Without an index SQLite goes along the ids, backwards for the last webhook.
         bare = re.findall(r"SCAN (?:TABLE )?(fp_(?:event|payment|listen))\b(?!.* USING )", plan)
-        assert bare == ["fp_event", "fp_event"], plan
+        assert bare == ["fp_event"], plan
     else:
-        assert re.findall(r"Seq Scan on (fp_(?:event|payment|listen))", plan) == ["fp_event"], plan
+        assert re.findall(r"Seq Scan on (fp_(?:event|payment|listen))", plan) == [], plan
         assert "Index Scan Backward using fp_event_pkey" in plan, plan

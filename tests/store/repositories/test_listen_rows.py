@@ -254,14 +254,14 @@ def test_the_end_of_an_acquired_listen_is_owed_exactly_once(store, second, liste
     end(store, make_event)
     end(second, make_event)
 
-    works = claim(store, kinds=["local.restored"])
+    works = claim(store, kinds=["restored"])
     assert [(work.name, work.entity_id) for work in works] == [("local.restored", "100")]
 
 
 def test_the_end_of_a_listen_that_was_not_acquired_is_not_owed(store, listen, make_event, claim):
     listen(store)
     store.events.accept(make_event())
-    assert claim(store, kinds=["local.restored"]) == []
+    assert claim(store, kinds=["restored"]) == []
 
 
 def test_an_unfinished_deletion_ends_with_the_next_wait(store, listen, adopt, make_event, claim, clock):
@@ -275,7 +275,7 @@ def test_an_unfinished_deletion_ends_with_the_next_wait(store, listen, adopt, ma
     store.events.accept(make_event(name="transaction.deleted"))
 
     assert listen(store, owner="B").state == "resolved"
-    assert len(claim(store, kinds=["local.restored"])) == 1
+    assert len(claim(store, kinds=["restored"])) == 1
 
 
 # -- many at once -------------------------------------------------------------------------------------------------
@@ -343,7 +343,7 @@ def test_all_are_cancelled_in_one_commit(store, second, listen, open_many, adopt
     assert ended == ["1", *(str(each) for each in range(100, 1100))]
     assert open_listens(store) == [] and second.listens.cancel_all("sandbox") == []
     assert store.listens.get("sandbox", "2").state == "resolved"
-    assert [work.entity_id for work in claim(store, kinds=["local.restored"])] == ["1"]
+    assert [work.entity_id for work in claim(store, kinds=["restored"])] == ["1"]
 
 
 def test_an_end_that_was_known_closes_with_what_is_owed(store, second, open_many, adopt, make_event, claim, clock):
@@ -357,7 +357,7 @@ def test_an_end_that_was_known_closes_with_what_is_owed(store, second, open_many
     store.events.accept(make_event("1", name="transaction.deleted"))
 
     assert open_many(second, range(1, 400), owner="B")["1"].state == "resolved"
-    assert len(claim(store, kinds=["local.restored"])) == 1
+    assert len(claim(store, kinds=["restored"])) == 1
 
 
 def test_what_ended_lately_is_found_and_what_ended_long_ago_is_not(store, second, listen, clock):
@@ -415,7 +415,7 @@ def test_what_is_given_up_is_not_watched_and_not_forgotten(store, second, listen
 
     store.events.accept(make_event())
     assert store.listens.get("sandbox", "100").state == "resolved"
-    assert len(claim(store, kinds=["local.restored"])) == 1
+    assert len(claim(store, kinds=["restored"])) == 1
 
 
 def test_a_wait_for_what_was_given_up_begins_anew(store, listen, adopt, clock):
@@ -447,7 +447,7 @@ def test_the_end_of_a_listen_whose_lease_had_ended_is_owed(store, listen, make_e
     listen(store, owner=ELSEWHERE)
     clock.advance(61)
     store.events.accept(make_event(received_at=clock.now()))
-    assert [work.entity_id for work in claim(store, kinds=["local.restored"])] == ["100"]
+    assert [work.entity_id for work in claim(store, kinds=["restored"])] == ["100"]
 
 
 def test_the_end_of_a_listen_that_a_living_process_watches_is_not_owed(store, listen, make_event, claim, clock):
@@ -459,10 +459,10 @@ def test_the_end_of_a_listen_that_a_living_process_watches_is_not_owed(store, li
     clock.advance(61)
     store.events.accept(make_event(received_at=clock.now()))
     retire(owner)
-    assert claim(store, kinds=["local.restored"]) == []
+    assert claim(store, kinds=["restored"]) == []
 
 
-RESTORED = ["local.restored"]
+RESTORED = ["restored"]
 
 
 def test_an_end_before_the_lease_of_a_process_out_of_sight_is_over_is_owed_once_it_is(

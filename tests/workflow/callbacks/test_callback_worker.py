@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.claims import claim, named, state
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.errors import ConfigError, StoreError
@@ -63,7 +64,7 @@ def start(store, clock):
 
     def start(handler, owner="A", kind="webhook", **changes):
         callbacks = CallbackWorker(Context(CONFIG, store, clock, owner), **changes)
-        callbacks.set(kind, handler)
+        callbacks.set(named(handler, kind))
         callbacks.notify()
         made.append(callbacks)
         return callbacks
@@ -73,14 +74,6 @@ def start(store, clock):
     release.set()
     for callbacks in made:
         callbacks.close(5)
-
-
-def state(store, number):
-    return store.read(
-        lambda database: database.execute_sql(
-            "SELECT work_state, attempts, last_error FROM fp_event WHERE entity_id = ?", (str(number),)
-        ).fetchone()
-    )
 
 
 def is_done(store, number):
@@ -107,7 +100,7 @@ def work_in_a_process(url, effects, owner, lease, hang_at, stop):
         if work.event_key == hang_at:
             forever.wait()
 
-    callbacks.set("webhook", handler)
+    callbacks.set(named(handler))
     callbacks.notify()
     with contextlib.suppress(EOFError):
         stop.recv()
@@ -254,9 +247,7 @@ def test_a_callback_that_always_takes_its_process_down_is_parked_too(store, cloc
     """
     store.events.accept(event(1))
     for _ in range(MAX_ATTEMPTS):
-        assert store.callbacks.acquire(
-            "dead", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=1, busy=()
-        )
+        assert claim(store, "dead", lease=60, limit=1)
         clock.advance(61)
     calls = []
     start(calls.append)
@@ -396,7 +387,7 @@ def test_closing_from_inside_a_callback_waits_for_the_others_only(store, start, 
         store.close()
 
     callbacks = CallbackWorker(Context(CONFIG, store, SYSTEM_CLOCK, "A"))
-    callbacks.set("webhook", handler)
+    callbacks.set(named(handler))
     made.append(callbacks)
     store.events.accept(event(1))
     callbacks.notify()
@@ -417,7 +408,7 @@ def test_closing_another_connector_from_a_callback_waits_for_that_ones_callbacks
         start.release.wait(10)
 
     store.events.accept(event(1, source="local", name="local.payment"))
-    other = start(slow, kind="local.payment")
+    other = start(slow, kind="payment")
     assert reached.wait(5)
     start(lambda work: results.append(other.close(0.2)), "B")
     store.events.accept(event(2))
@@ -459,7 +450,8 @@ def test_what_cannot_be_called_is_refused(callback):
 
 def test_ordinary_callables_pass():
     check_callback(print, "Le callback")
-    check_callback(lambda: None, "Le callback")
+    check_callback(lambda event: None, "Le callback")
+    check_callback([].append, "Le callback")
 
 
 # -- clocks and owners --------------------------------------------------------------------------------------------
@@ -493,11 +485,11 @@ def test_a_clock_that_jumps_ahead_takes_no_callback_from_a_process_that_lives(st
         calls.append(f"B {work.entity_id}")
 
     store.events.accept(event(1, source="local", name="local.payment"))
-    start(slow, alive, kind="local.payment")
+    start(slow, alive, kind="payment")
     assert reached.wait(5)
     clock.wall_ahead += 3600
     other = start(quick, "B")
-    other.set("local.payment", quick)
+    other.set(named(quick, "payment"))
     # Of another kind: only B takes it, and sees then what runs elsewhere.
     store.events.accept(event(2))
     other.notify()
@@ -516,9 +508,7 @@ def test_work_of_a_process_that_is_gone_is_taken_before_its_lease_ends(store, st
     """
     gone = new_owner()
     store.events.accept(event(1))
-    assert store.callbacks.acquire(
-        gone, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=3600, limit=1
-    )
+    assert claim(store, gone, lease=3600, limit=1)
     retire(gone)
 
     calls = []
@@ -534,9 +524,7 @@ def test_a_clock_set_back_delays_no_callback_longer_than_its_own_pause(store, cl
     """
     store.events.accept(event(1))
     store.events.accept(event(2))
-    one, _ = store.callbacks.acquire(
-        "B", environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=60, limit=2
-    )
+    one, _ = claim(store, "B", lease=60, limit=2)
     store.callbacks.retry_or_park(one, "B", error="no", again_in=2)
     clock.wall_ahead -= 86400
 

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
+from support.claims import named, state
 from support.secret_samples import SECRETS
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.errors import StoreError
-from fedapay_sync.store import RESTORED_NAME, NewEvent, Store
+from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.store.records import StoredEvent
 from fedapay_sync.workflow.callbacks.ends import PermanentFailure, failure_of
 from fedapay_sync.workflow.callbacks.program_code import name_of
@@ -43,7 +44,7 @@ def work(store, clock):
     callbacks = CallbackWorker(Context(CONFIG, store, clock, "A"))
 
     def work(handler):
-        callbacks.set("webhook", handler)
+        callbacks.set(named(handler))
         callbacks.notify()
         return callbacks
 
@@ -52,8 +53,7 @@ def work(store, clock):
 
 
 def attempts_and_error(store):
-    query = "SELECT attempts, last_error FROM fp_event"
-    return store.read(lambda database: tuple(database.execute_sql(query).fetchone()))
+    return state(store, 1)[1:]
 
 
 def stored_event(attempts):
@@ -184,4 +184,4 @@ def test_the_function_of_the_asynchronous_page_keeps_its_name(connector):
 
     connector.set_on_persited_listening_processes_loading_finished_callback(fail)
 
-    assert name_of(connector._callbacks[RESTORED_NAME]) == f"{__name__}.{fail.__qualname__}"
+    assert name_of(connector._callbacks["restored"].function) == f"{__name__}.{fail.__qualname__}"

@@ -8,6 +8,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from support.claims import claim, named
 
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import NewEvent, Store
@@ -52,13 +53,11 @@ def context(store, clock, owner="A"):
 
 
 def acquire(store, owner):
-    return store.callbacks.acquire(
-        owner, environment="sandbox", accounts=["shop"], kinds=["webhook"], lease=LEASE, limit=1
-    )
+    return claim(store, owner, lease=LEASE, limit=1)
 
 
 def refuse_changes(store):
-    refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON fp_event BEGIN SELECT RAISE(ABORT, 'refused here'); END"
+    refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON fp_call BEGIN SELECT RAISE(ABORT, 'refused here'); END"
     store.write(lambda database: database.execute_sql(refuse))
 
 
@@ -132,7 +131,7 @@ def test_a_process_that_stood_still_does_not_call_what_another_has_called(store,
             store.callbacks.mark_done(work, "B")
 
     worker = StandsStill(context(store, clock), meanwhile=meanwhile)
-    worker.set("webhook", lambda work: calls.append("A"))
+    worker.set(named(lambda work: calls.append("A")))
     worker.notify()
     eventually(lambda: calls)
     eventually(worker.is_idle)
@@ -194,7 +193,7 @@ def test_many_short_callbacks_under_a_fast_heartbeat_raise_no_alarm(store, clock
             )
         )  # fmt: skip
     worker = CallbackWorker(context(store, clock), lease=0.5)
-    worker.set("webhook", lambda work: calls.append(work.event_key))
+    worker.set(named(lambda work: calls.append(work.event_key)))
     beating, stop = threading.Thread(target=lambda: beat(worker, stop)), threading.Event()
     worker.notify()
     beating.start()

@@ -4,6 +4,7 @@ import hashlib
 from types import SimpleNamespace
 
 import pytest
+from support.claims import named, state
 
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import NewEvent, Store
@@ -14,11 +15,11 @@ CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_
 #: What a database refuses, and refuses again: a rule of its own on the text of a failure, and on a callback done.
 RULES = {
     "sqlite": (
-        "CREATE TRIGGER no_{name} BEFORE UPDATE ON fp_event WHEN {when} BEGIN SELECT RAISE(ABORT, 'refused here'); END"
+        "CREATE TRIGGER no_{name} BEFORE UPDATE ON {table} WHEN {when} BEGIN SELECT RAISE(ABORT, 'refused here'); END"
     ),
     "postgres": (
         "CREATE FUNCTION no_{name}() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'refused here'; END $$ "
-        "LANGUAGE plpgsql; CREATE TRIGGER no_{name} BEFORE UPDATE ON fp_event FOR EACH ROW WHEN ({when}) "
+        "LANGUAGE plpgsql; CREATE TRIGGER no_{name} BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({when}) "
         "EXECUTE FUNCTION no_{name}()"
     ),
 }
@@ -39,7 +40,7 @@ def work(store, clock):
 
     def work(handler):
         callbacks = CallbackWorker(Context(CONFIG, store, clock, "A"))
-        callbacks.set("webhook", handler)
+        callbacks.set(named(handler))
         callbacks.notify()
         made.append(callbacks)
         return callbacks
@@ -62,14 +63,9 @@ def accept(store, *numbers):
         )  # fmt: skip
 
 
-def refuse(store, name, when):
-    rule = RULES[store.dialect].format(name=name, when=when)
+def refuse(store, name, table, when):
+    rule = RULES[store.dialect].format(name=name, table=table, when=when)
     store.write(lambda database: database.execute_sql(rule))
-
-
-def state(store, number):
-    query = f"SELECT work_state, attempts, last_error FROM fp_event WHERE entity_id = '{number}'"
-    return store.read(lambda database: tuple(database.execute_sql(query).fetchone()))
 
 
 def test_a_row_that_refuses_the_failure_of_its_callback_is_parked_and_the_others_go_on(store, work, eventually):
@@ -85,7 +81,7 @@ def test_a_row_that_refuses_the_failure_of_its_callback_is_parked_and_the_others
 
     bad = [str(number) for number in range(CONCURRENCY + 1)]
     accept(store, *bad, "last")
-    refuse(store, "boom", "NEW.last_error = 'ValueError: boom'")
+    refuse(store, "boom", "fp_call", "NEW.last_error = 'ValueError: boom'")
     work(handler)
     eventually(lambda: state(store, "last")[0] == "done")
 
@@ -99,7 +95,7 @@ def test_a_row_that_refuses_the_failure_of_its_callback_is_parked_and_the_others
 def test_a_row_that_cannot_be_marked_as_done_is_parked_and_not_called_again(store, work, clock, eventually):
     calls = []
     accept(store, "odd", "plain")
-    refuse(store, "done", "NEW.work_state = 'done' AND NEW.entity_id = 'odd'")
+    refuse(store, "done", "fp_event", "NEW.work_state = 'done' AND NEW.entity_id = 'odd'")
     callbacks = work(lambda event: calls.append(event.entity_id))
     eventually(lambda: state(store, "plain")[0] == "done")
     eventually(lambda: state(store, "odd")[0] == "dead")

@@ -9,6 +9,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from support.claims import named
 
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.store import NewEvent, Store
@@ -183,7 +184,7 @@ def test_callbacks_that_never_return_are_named_with_the_line_they_stand_at(store
     for number in range(CONCURRENCY + 1):
         accept(store, number)
     worker = CallbackWorker(Context(CONFIG, store, clock, "A"))
-    worker.set("webhook", lambda event: hang(event), lambda: hang)
+    worker.set(named(lambda event: hang(event))._replace(function=lambda: hang))
     worker.notify()
     try:
         for _ in range(CONCURRENCY):
@@ -219,7 +220,7 @@ def test_a_function_of_a_library_that_never_returns_is_named_with_its_own_line(s
     for number in range(CONCURRENCY):
         accept(store, number)
     worker = CallbackWorker(Context(CONFIG, store, clock, "A"))
-    worker.set("webhook", full.put)
+    worker.set(named(full.put))
     worker.notify()
     try:
         calls = worker._calls._calls

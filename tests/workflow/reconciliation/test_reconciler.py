@@ -323,6 +323,7 @@ def test_an_intent_that_fedapay_never_saw_fails_after_two_looks_a_minute_apart(s
     """
     connector, seen = shop()
     store, account = parts_of(connector).store, connector._config.account
+    parts_of(connector).store.open()
     store.payments.add_intent("sandbox", account, "CMD-1", amount=500, currency="XOF")
     parts_of(connector).reconciler.start()
     passes(lambda: looks(emulator), step=1.0)

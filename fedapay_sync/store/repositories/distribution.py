@@ -1,0 +1,97 @@
+"""
+Gives events to callbacks: one row of fp_call for each callback that is to be called with the event.
+
+An event lies in the store before any process says which callbacks there are, so it is given to them by the process that
+takes it up, in that transaction. Each event is given out once.
+"""
+
+from typing import Sequence
+
+from fedapay_sync.enums import PAID_STATUSES
+from fedapay_sync.store.database import Database
+from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME
+from fedapay_sync.store.repositories.sql import chunks, placeholders
+from fedapay_sync.store.states import CallbackKind, EventKind, WorkState, literals
+
+_STATUSES = ",".join(f"'{each}'" for each in sorted(map(str, PAID_STATUSES)))
+#: An event says that its transaction is paid. Whether a callback is told so is decided when it is called.
+_SAYS_PAID = f"(e.kind = {literals(EventKind.fact)} AND e.object = 'transaction' AND e.status IN ({_STATUSES}))"
+#: Callback ``c`` is to be called with event ``e``, if it came after the callback was known.
+IS_FOR = f"""
+c.environment = e.environment AND c.account = e.account AND c.same_as IS NULL AND
+CASE WHEN e.source <> '{LOCAL}' THEN
+    c.kind = {literals(CallbackKind.webhook)}
+    OR (c.kind = {literals(CallbackKind.paid_unknown)} AND {_SAYS_PAID})
+    OR (c.kind = {literals(CallbackKind.paid)} AND {_SAYS_PAID} AND e.known = 1)
+WHEN e.name = '{PAYMENT_NAME}' THEN c.kind = {literals(CallbackKind.payment)}
+WHEN e.name = '{RESTORED_NAME}' THEN c.kind = {literals(CallbackKind.restored)}
+ELSE 1 = 0 END
+"""
+# What was tried before the event was given out counts on, unless FedaPay was asked and not a callback.
+_TRIED = f"CASE WHEN e.kind = {literals(EventKind.fact)} THEN e.attempts ELSE 0 END"
+_GIVE = f"""
+INSERT INTO fp_call (event_id, callback_id, work_state, attempts, run_after, last_error)
+SELECT e.id, c.id, {{state}}, {_TRIED}, e.run_after, e.last_error
+FROM fp_event e JOIN fp_callback c ON {IS_FOR}
+WHERE {{condition}} AND NOT EXISTS (SELECT 1 FROM fp_call WHERE event_id = e.id AND callback_id = c.id)
+"""
+_HAS_CALLS = f"EXISTS (SELECT 1 FROM fp_call WHERE event_id = fp_event.id AND work_state <> {literals(WorkState.done)})"
+_ENDED = f"""
+UPDATE fp_event SET work_state = {literals(WorkState.done)}, finished_at = ?
+WHERE id IN {{}} AND work_state = {literals(WorkState.none)} AND NOT {_HAS_CALLS}
+"""
+# Without a callback that wants it, it is done.
+_GIVEN = f"""
+UPDATE fp_event
+SET work_state = CASE WHEN {_HAS_CALLS} THEN {literals(WorkState.none)} ELSE {literals(WorkState.done)} END,
+    finished_at = CASE WHEN {_HAS_CALLS} THEN finished_at ELSE ? END, lease_owner = NULL
+WHERE id IN {{}}
+"""
+#: An event that has been given out is owed again.
+_REOPEN = f"""
+UPDATE fp_event SET work_state = {literals(WorkState.none)}
+WHERE work_state = {literals(WorkState.done)} AND {{}} AND {_HAS_CALLS}
+"""
+_PARKED_GIVEN = f"""
+UPDATE fp_event SET work_state = {literals(WorkState.none)}
+WHERE work_state = {literals(WorkState.dead)} AND {_HAS_CALLS}
+"""
+_GIVEN_OUT = f"e.work_state IN ({literals(WorkState.none, WorkState.done)})"
+_FACT = f"e.kind = {literals(EventKind.fact)}"
+
+
+def distribute(database: Database, events: Sequence[int], now: float) -> None:
+    """Give these events, which are nobody's yet, to the callbacks that were known when they came."""
+    places = placeholders(database, events)
+    give = _GIVE.format(state=literals(WorkState.ready), condition=f"e.id IN {places} AND c.after_event < e.id")
+    database.execute_sql(give, list(events))
+    database.execute_sql(_GIVEN.format(places).replace("?", database.param), [now, *events])
+
+
+def end_events(database: Database, events: Sequence[int], now: float) -> None:
+    """These events are done, as far as no call of theirs is left."""
+    for chunk in chunks(events):
+        text = _ENDED.format(placeholders(database, chunk)).replace("?", database.param)
+        database.execute_sql(text, [now, *chunk])
+
+
+def distribute_parked(database: Database, callbacks: Sequence[int]) -> None:
+    """Give what an older version parked to the first callbacks that are known, still parked."""
+    condition = f"c.id IN {placeholders(database, callbacks)} AND e.work_state = {literals(WorkState.dead)} AND {_FACT}"
+    database.execute_sql(_GIVE.format(state=literals(WorkState.dead), condition=condition), list(callbacks))
+    database.execute_sql(_PARKED_GIVEN)
+
+
+def distribute_again(database: Database, callback: int, after: int) -> None:
+    """Give a callback that is new what came after that event and has been given to others."""
+    condition = f"c.id = {database.param} AND e.id > {database.param} AND {_FACT} AND {_GIVEN_OUT}"
+    database.execute_sql(_GIVE.format(state=literals(WorkState.ready), condition=condition), [callback, after])
+    database.execute_sql(_REOPEN.format(f"id > {database.param}"), [after])
+
+
+def distribute_known(database: Database, events: Sequence[int]) -> None:
+    """These events have been given out, and only now is it known that they are about payments of this database."""
+    places = placeholders(database, events)
+    condition = f"e.id IN {places} AND c.kind = {literals(CallbackKind.paid)} AND c.after_event < e.id AND {_GIVEN_OUT}"
+    database.execute_sql(_GIVE.format(state=literals(WorkState.ready), condition=condition), list(events))
+    database.execute_sql(_REOPEN.format(f"id IN {places}"), list(events))
