@@ -468,7 +468,7 @@ class Connector:
         Example:
             >>> @connector.on_webhook(name="comptabilite")
             ... def noter(event):
-            ...     print(event.name, event.event_key)
+            ...     ecriture = (event.event_key, event.name, event.entity.amount)
         """
         return self._named_callback("on_webhook", CallbackKind.webhook, callback, name, since)
 
@@ -503,7 +503,7 @@ class Connector:
         Example:
             >>> @connector.on_paid
             ... def livrer(event):
-            ...     print("payé :", event.entity.merchant_reference)
+            ...     commande = event.entity.merchant_reference
         """
         kind = CallbackKind.paid_unknown if unknown else CallbackKind.paid
         return self._named_callback("on_paid", kind, callback, name, since)

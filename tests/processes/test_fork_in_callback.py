@@ -41,7 +41,7 @@ SHOP = """
             raise ValueError("afi@exemple.bj")
         if number == 4:
             # With a runtime of its own: what it has told is committed before it ends.
-            connector.on_webhook(lambda event: say(f"child told {event.id_transaction}"))
+            connector.set_webhook_callback_function(lambda event: say(f"child told {event.id_transaction}"))
             connector.save_webhook(event(40))
             sys.exit(8)
 
@@ -55,7 +55,7 @@ SHOP = """
 
     connector = Connector(url, True, listen_server_port=0, fedapay_webhooks_secret_key=secret, db_url=db_url,
                           api_key=key)
-    connector.on_webhook(lambda event: fork(event.id_transaction))
+    connector.set_webhook_callback_function(lambda event: fork(event.id_transaction))
     connector.start_webhook_server()
     for line in sys.stdin:
         if line == "wait\\n":
@@ -63,7 +63,7 @@ SHOP = """
             make_known(store, [6])
             connector.listen(6, callback=lambda outcome: fork(6))
             store.close()
-            connector.on_webhook(lambda event: None)
+            connector.set_webhook_callback_function(lambda event: None)
             connector.save_webhook(event(6))
         else:
             connector.save_webhook(event(int(line)))

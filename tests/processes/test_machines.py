@@ -25,6 +25,7 @@ NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 MACHINE = """
 import logging, signal, sys, threading
 from types import SimpleNamespace
+from support.claims import named
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.store import Store
 from fedapay_sync.store.owner import new_owner
@@ -57,7 +58,7 @@ def handler(work):
 
 store = Store(url)
 worker = Machine(Context(config, store, SYSTEM_CLOCK, new_owner()), lease=float(lease))
-worker.set("webhook", handler)
+worker.set(named(handler))
 worker.notify()
 sys.stdin.read()
 go_on.set()
@@ -83,7 +84,7 @@ def machine(tmp_path):
     started, effects = [], tmp_path / "effects"
 
     def start(url, name, *, lease=60.0, freezes="never", ahead=""):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
         faked = ["env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME={ahead}", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
         # Behind a shell: the first process of a namespace takes no signal to stop from within.
         process = subprocess.Popen(
@@ -140,7 +141,10 @@ def accept():
 
 
 def state(store, key):
-    query = f"SELECT work_state, attempts FROM fp_event WHERE event_key = '{key}'"
+    query = (
+        "SELECT k.work_state, k.attempts FROM fp_call k JOIN fp_event e ON e.id = k.event_id "
+        f"WHERE e.event_key = '{key}'"
+    )
     return store.read(lambda database: tuple(database.execute_sql(query).fetchone()))
 
 
