@@ -70,7 +70,7 @@ class Mutation(NamedTuple):
 #: Those that reliability.md 12.2 names, and row 17 of 12.1.
 NAMED = {
     "claim ignores a live lease": Mutation(
-        "if _is_abandoned(each, owner, now)]", "if each.lease_owner != owner]", "two live owners"
+        "or _is_abandoned(each, owner, now))", "or each.lease_owner != owner)", "two live owners"
     ),
     "a duplicate re-arms the work": Mutation(
         "ours = is_new and state",

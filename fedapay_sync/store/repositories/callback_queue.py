@@ -16,8 +16,6 @@ from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.sql import placeholders
 from fedapay_sync.store.repositories.work_rows import (
     OWED,
-    READY,
-    RUNNING,
     AvailableWork,
     WorkRow,
     all_work,
@@ -27,19 +25,13 @@ from fedapay_sync.store.repositories.work_rows import (
     select_work,
     stored_calls,
     stored_events,
-    stored_work,
+    take_work,
 )
 from fedapay_sync.store.states import EventKind, WorkState, literals
 
 #: Events that only other processes have callbacks for are given to these so many times in one transaction.
 _ROUNDS = 8
 
-_TAKE = f"""
-UPDATE {{}}
-SET work_state = {literals(WorkState.running)}, lease_owner = ?, run_after = ?, attempts = attempts + 1
-WHERE id = ? AND attempts = ? AND work_state = ? AND run_after = ?
-"""
-_DUE = f"({RUNNING} OR ({READY} AND run_after <= ?))"
 _BRING_FORWARD = "UPDATE {} SET run_after = ? WHERE id = ? AND attempts = ? AND work_state = ? AND run_after = ?"
 _ERASE = f"UPDATE fp_event SET body = ? WHERE id = ? AND work_state = {literals(WorkState.done)}"
 _REPLAY = f"""
@@ -74,21 +66,14 @@ class CallbackRepository(Repository):
                 found = available(database)
                 if found.to_take:
                     break
-            until, taken = self._clock.now() + lease, []
-            for each in found.to_take:
-                text = _TAKE.format(each.table).replace("?", database.param)
-                if database.execute_sql(text, [owner, until, *each.fence]).rowcount:
-                    taken.append(stored_work(database, each))
-            return taken
+            return take_work(database, found.to_take, owner, self._clock.now() + lease)
 
         # Read first: most reads find nothing, and a read does not take the write lock.
         return self._engine.write(take) if any(self._engine.read(available)) else []
 
     def is_owed(self, wanted: Wanted) -> bool:
         """Whether a call of these callbacks is due now, or runs somewhere."""
-        return self._engine.read(
-            lambda database: bool(select_work(database, wanted, _DUE, [self._clock.now()], "LIMIT 1"))
-        )
+        return self._engine.read(lambda database: bool(select_work(database, wanted, self._clock.now(), 1)))
 
     def repair_after_clock_change(self, longest: Callable[[int], float], lease: float) -> int:
         """

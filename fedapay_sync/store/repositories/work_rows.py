@@ -1,6 +1,7 @@
 """Rows of work: events that lie ready, and calls of callbacks with an event. Both are taken and ended alike."""
 
-from typing import Any, Collection, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+import functools
+from typing import Any, Collection, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from fedapay_sync.store.callback_records import Wanted
 from fedapay_sync.store.database import Database
@@ -12,18 +13,21 @@ from fedapay_sync.store.states import OWED_STATES, TOLD_KINDS, CallbackKind, Eve
 
 #: In the words of the partial indexes: with parameters in it, the planner could not know that they apply.
 OWED = f"work_state IN ({literals(*OWED_STATES)})"
-READY = f"{OWED} AND work_state = {literals(WorkState.ready)}"
-RUNNING = f"{OWED} AND work_state = {literals(WorkState.running)}"
 #: Only the holder of the lease may touch a row, and in that attempt.
 FENCE = f"id = ? AND lease_owner = ? AND attempts = ? AND work_state = {literals(WorkState.running)}"
 
+_TAKE = f"""
+UPDATE {{table}}
+SET work_state = {literals(WorkState.running)}, lease_owner = ?, run_after = ?, attempts = attempts + 1
+WHERE id IN {{places}}
+"""
 #: Events are given to callbacks so many at once.
 _GIVEN_AT_ONCE = 64
 
 # What is read of each table, so that one row looks like the other.
 _COLUMNS = "attempts, work_state, run_after, lease_owner"
-_EVENTS = f"SELECT id, NULL, kind, {_COLUMNS} FROM fp_event"
-_CALLS = f"SELECT event_id, id, NULL, {_COLUMNS} FROM fp_call"
+_EVENTS = f"SELECT id AS event, CAST(NULL AS BIGINT) AS call, kind, {_COLUMNS} FROM fp_event"
+_CALLS = f"SELECT event_id, id AS call, CAST(NULL AS VARCHAR) AS kind, {_COLUMNS} FROM fp_call"
 _EVENT_COLUMNS = ", ".join(f"e.{name}" for name in STORED_EVENT_COLUMNS)
 _STORED_EVENTS = f"SELECT {_EVENT_COLUMNS} FROM fp_event e WHERE"
 _STORED_CALLS = f"""
@@ -74,42 +78,56 @@ class AvailableWork(NamedTuple):
 def available_work(
     database: Database, wanted: Wanted, owner: str, now: float, limit: int, busy: Collection[WorkKey]
 ) -> AvailableWork:
-    """What may be taken now, oldest first. Few rows run at any time; the others are asked for by their hour."""
-    running = select_work(database, wanted, f"{RUNNING} AND run_after > 0", [])
-    found = [each for each in running if _is_abandoned(each, owner, now)]
-    oldest = f"ORDER BY run_after, id LIMIT {max(limit, _GIVEN_AT_ONCE)}"
-    found += select_work(database, wanted, f"{READY} AND run_after <= ?", [now], oldest)
-    found = [each for each in found if (each.event, each.call) not in busy]
+    """What may be taken now, oldest first: what is due, and what runs in a process that is gone."""
+    found = [
+        each
+        for each in select_work(database, wanted, now, max(limit, _GIVEN_AT_ONCE))
+        if (each.event, each.call) not in busy and (not each.is_running or _is_abandoned(each, owner, now))
+    ]
     to_take = [each for each in found if each.kind != EventKind.fact]
     to_take.sort(key=lambda each: (each.run_after, each.event, each.number))
     return AvailableWork([each.event for each in found if each.kind == EventKind.fact], to_take[:limit])
 
 
-def select_work(
-    database: Database, wanted: Wanted, condition: str, values: Sequence[Any], tail: str = ""
-) -> List[WorkRow]:
-    """The wanted work of both tables that this condition leaves."""
-    ours = f"environment = ? AND account IN {placeholders(database, wanted.accounts)} AND {_are_for(wanted.kinds)}"
-    found = _work_rows(database, _EVENTS, [(condition, values), (ours, [wanted.environment, *wanted.accounts])], tail)
-    if wanted.callbacks:
-        theirs = f"callback_id IN {placeholders(database, wanted.callbacks)}"
-        found += _work_rows(database, _CALLS, [(condition, values), (theirs, wanted.callbacks)], tail)
-    return found
+def select_work(database: Database, wanted: Wanted, now: float, limit: int) -> List[WorkRow]:
+    """The wanted work that is due or runs: so many rows of each table."""
+    counts = len(wanted.accounts), len(wanted.callbacks)
+    text = _selection(database.param, frozenset(wanted.kinds), *counts, limit)
+    values = [now, wanted.environment, *wanted.accounts, *([now, *wanted.callbacks] if wanted.callbacks else [])]
+    return [WorkRow(*row) for row in database.execute_sql(text, values).fetchall()]
+
+
+@functools.lru_cache(maxsize=64)
+def _selection(param: str, kinds: FrozenSet[CallbackKind], accounts: int, callbacks: int, limit: int) -> str:
+    """The text of that query; with so many accounts and callbacks it is always the same."""
+    # Few rows run at any time, and those that are not abandoned come last.
+    due = f"{OWED} AND (run_after <= ? OR work_state = {literals(WorkState.running)})"
+    ours = f"environment = ? AND account IN ({', '.join('?' * accounts) or 'NULL'}) AND {_are_for(kinds)}"
+    parts = [f"{_EVENTS} WHERE {due} AND {ours}"]
+    if callbacks:
+        parts.append(f"{_CALLS} WHERE {due} AND callback_id IN ({', '.join('?' * callbacks)})")
+    oldest = f"ORDER BY run_after, id LIMIT {limit}"
+    return " UNION ALL ".join(f"SELECT * FROM ({each} {oldest}) AS owed" for each in parts).replace("?", param)
 
 
 def all_work(database: Database, condition: str, values: Sequence[Any]) -> List[WorkRow]:
     """The work of both tables that this condition leaves, whoever does it."""
-    return [row for table in (_EVENTS, _CALLS) for row in _work_rows(database, table, [(condition, values)])]
+    return [
+        WorkRow(*row) for table in (_EVENTS, _CALLS) for row in _rows(database, f"{table} WHERE", [(condition, values)])
+    ]
 
 
-def stored_work(database: Database, row: WorkRow) -> StoredEvent:
-    """The event of that work, with what its call says of it."""
-    (found,) = (
-        stored_events(database, [("e.id = ?", [row.event])])
-        if row.call is None
-        else stored_calls(database, [("k.id = ?", [row.call])])
-    )
-    return found
+def take_work(database: Database, rows: Sequence[WorkRow], owner: str, until: float) -> List[StoredEvent]:
+    """Take that work, which was read in this transaction; in the same order."""
+    taken: Dict[WorkKey, StoredEvent] = {}
+    for table, read, column in (("fp_event", stored_events, "e.id"), ("fp_call", stored_calls, "k.id")):
+        numbers = [each.number for each in rows if each.table == table]
+        if numbers:
+            places = placeholders(database, numbers)
+            text = _TAKE.format(table=table, places=places).replace("?", database.param)
+            database.execute_sql(text, [owner, until, *numbers])
+            taken.update({each.key: each for each in read(database, [(f"{column} IN {places}", numbers)])})
+    return [taken[each.event, each.call] for each in rows]
 
 
 def stored_events(database: Database, conditions: Sequence[Tuple[str, Sequence[Any]]]) -> List[StoredEvent]:
@@ -140,19 +158,13 @@ def change_work(database: Database, work: StoredEvent, owner: str, changes: Mapp
     return bool(database.execute_sql(text.replace("?", database.param), values).rowcount)
 
 
-def _are_for(kinds: Collection[CallbackKind]) -> str:
+def _are_for(kinds: FrozenSet[CallbackKind]) -> str:
     """Events that callbacks of these kinds are called with."""
-    conditions = [f"source <> '{LOCAL}'"] if set(kinds).intersection(TOLD_KINDS) else []
+    conditions = [f"source <> '{LOCAL}'"] if kinds.intersection(TOLD_KINDS) else []
     for kind, name in ((CallbackKind.payment, PAYMENT_NAME), (CallbackKind.restored, RESTORED_NAME)):
         if kind in kinds:
             conditions.append(f"(source = '{LOCAL}' AND name = '{name}')")
     return f"({' OR '.join(conditions or ['1 = 0'])})"
-
-
-def _work_rows(
-    database: Database, query: str, conditions: Sequence[Tuple[str, Sequence[Any]]], tail: str = ""
-) -> List[WorkRow]:
-    return [WorkRow(*row) for row in _rows(database, f"{query} WHERE", conditions, tail)]
 
 
 def _rows(database: Database, query: str, conditions: Sequence[Tuple[str, Sequence[Any]]], tail: str = "") -> List[Any]:
