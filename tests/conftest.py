@@ -1,6 +1,7 @@
 """What every test may ask for: an emulator, connectors that are closed again, a clock that obeys, patience."""
 
 import faulthandler
+import gc
 import os
 import signal
 import socket
@@ -45,6 +46,12 @@ def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.timeout(1200))
+
+
+def pytest_collection_finish() -> None:
+    """Spare each later collection of garbage the thousands of tests, which stay: a third of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
