@@ -32,6 +32,18 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    Let child processes keep bytecode in pytest's cache where PYTHONDONTWRITEBYTECODE forbids it beside the sources.
+
+    Without any, each of hundreds of processes compiles the package, and each worker of xdist rewrites all test modules.
+    """
+    cache = getattr(config, "cache", None)
+    if os.environ.get("PYTHONDONTWRITEBYTECODE") and cache is not None:
+        os.environ["PYTHONPYCACHEPREFIX"] = str(cache.mkdir("bytecode"))
+        del os.environ["PYTHONDONTWRITEBYTECODE"]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> Optional[int]:
     """Two more than there are cores, as most tests wait for something: that takes a third off the whole."""
