@@ -1,6 +1,7 @@
 """What every test may ask for: an emulator, connectors that are closed again, a clock that obeys, patience."""
 
 import faulthandler
+import gc
 import os
 import signal
 import socket
@@ -31,6 +32,18 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    Let child processes keep bytecode in pytest's cache where PYTHONDONTWRITEBYTECODE forbids it beside the sources.
+
+    Without any, each of hundreds of processes compiles the package, and each worker of xdist rewrites all test modules.
+    """
+    cache = getattr(config, "cache", None)
+    if os.environ.get("PYTHONDONTWRITEBYTECODE") and cache is not None:
+        os.environ["PYTHONPYCACHEPREFIX"] = str(cache.mkdir("bytecode"))
+        del os.environ["PYTHONDONTWRITEBYTECODE"]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> Optional[int]:
     """Two more than there are cores, as most tests wait for something: that takes a third off the whole."""
@@ -45,6 +58,12 @@ def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.timeout(1200))
+
+
+def pytest_collection_finish() -> None:
+    """Spare each later collection of garbage the thousands of tests, which stay: a third of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

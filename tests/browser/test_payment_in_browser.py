@@ -39,9 +39,9 @@ def test_each_answer_of_the_phone_leads_back_to_the_shop(button, said, status, w
 
     browser.wait_for(said)
     assert browser.overflow() <= 0
-    if status != "approved":
+    # A payer that has paid is sent back after some seconds without a click: waited for once, on the wide screen.
+    if status != "approved" or window[0] < 500:
         browser.press("Retourner à la boutique")
-    # A payer that has paid is sent back without a click.
     browser.wait_for("Merci de votre visite")
 
     assert shop.returns == [{"commande": ["7"], "id": [str(transaction["id"])], "status": [status]}]

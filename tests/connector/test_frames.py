@@ -12,6 +12,7 @@ import traceback
 import pytest
 import sentry_sdk
 from support.raw_server import RawServer, answers
+from support.transport_calls import repeat_at_once
 
 import fedapay_sync
 from fedapay_sync import (
@@ -97,8 +98,9 @@ def shows(seen):
 @pytest.fixture
 def away(make_connector):
     """A connector whose FedaPay cannot be reached."""
-    return make_connector(
-        fedapay_api_url="http://127.0.0.1:9", api_key=KEY, fedapay_webhooks_secret_key=SECRET, pace=NEVER
+    url = "http://127.0.0.1:9"
+    return repeat_at_once(
+        make_connector(fedapay_api_url=url, api_key=KEY, fedapay_webhooks_secret_key=SECRET, pace=NEVER)
     )
 
 
@@ -107,8 +109,7 @@ def answered(make_connector):
     """A connector whose FedaPay answers as a test says, and that server."""
     with RawServer(REFUSED) as server:
         shop = make_connector(fedapay_api_url=server.url, api_key=KEY, fedapay_webhooks_secret_key=SECRET, pace=NEVER)
-        shop._per_process.get().transport.pause = lambda seconds: None
-        yield shop, server
+        yield repeat_at_once(shop), server
 
 
 def pay(shop, **changes):

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import requests
+from click.testing import CliRunner
 
+from fedapay_sync.cli import main
 from fedapay_sync.emulator import LIVE_SECRET_KEY, SANDBOX_SECRET_KEY
 
 COMMAND = [sys.executable, "-c", "from fedapay_sync.cli import main; main()"]
@@ -166,12 +168,12 @@ def test_a_wrong_option_is_a_french_usage_error(arguments, said):
     """
     Exit code 2, one line that says what is expected, no secret in it.
     """
-    done = run("emulator", *arguments)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert done.stderr.startswith("Erreur : ")
-    assert "geheim" not in done.stderr
-    assert "Traceback" not in done.stderr
+    done = CliRunner().invoke(main, ["emulator", *arguments])
+    assert done.exit_code == 2
+    assert said in done.output
+    assert done.output.startswith("Erreur : ")
+    assert "geheim" not in done.output
+    assert "Traceback" not in done.output
 
 
 def test_a_public_address_is_warned_of():

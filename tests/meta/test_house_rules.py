@@ -3,6 +3,7 @@ Rules of the house that no linter knows, kept by a search through the sources.
 """
 
 import ast
+import functools
 import inspect
 import io
 import re
@@ -79,6 +80,7 @@ RULES = {
 }
 
 
+@functools.cache
 def code_only(source: str) -> str:
     """The source with comments and docstrings blanked: what explains a rule does not break it."""
     lines = source.split("\n")

@@ -25,7 +25,7 @@ ROOT = Path(fedapay_sync.__file__).parents[1]
 #: A shop as a reader of the documentation writes it: one connector at module level, one route that pays.
 SHOP = """
     import os
-    from flask import Flask, jsonify
+    from flask import Flask, jsonify, request
     import fedapay_sync.flask
     from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
 
@@ -59,7 +59,7 @@ SHOP = """
 
     @app.post("/wait/<int:number>")
     def wait(number):
-        return jsonify(paid=connector.finalise(number, timeout=8).paid)
+        return jsonify(paid=connector.finalise(number, timeout=float(request.args.get("timeout", 8))).paid)
 """
 
 
@@ -185,7 +185,7 @@ def test_a_connector_used_before_gunicorns_fork_works_in_the_workers(serve, emul
 @needs_gunicorn
 def test_finalise_in_a_sync_worker_warns_once_with_the_cure(serve, emulator, free_port):
     """
-    It still works within gunicorn's patience; the text says what to use instead.
+    It still works within gunicorn's patience: FedaPay is asked at the deadline. The text says what to use instead.
     """
     server = serve(*gunicorn(free_port, "-k", "sync"))
     number = server.call("/pay", "POST")["id"]
@@ -193,7 +193,7 @@ def test_finalise_in_a_sync_worker_warns_once_with_the_cure(serve, emulator, fre
     emulator.webhook_url = None
     emulator.approve(number)
 
-    assert server.call(f"/wait/{number}", "POST") == {"paid": True}
+    assert server.call(f"/wait/{number}?timeout=0.5", "POST") == {"paid": True}
     assert server.call(f"/wait/{number}", "POST") == {"paid": True}
 
     assert server.said().count("RuntimeWarning: finalise est appelée") == 1

@@ -1,4 +1,4 @@
-"""What the tests of the transport share: a transport that waits for nothing, and a look at what every error owes."""
+"""A transport that waits for nothing, alone or in a connector, and a look at what every error of it owes."""
 
 import pickle
 import re
@@ -25,6 +25,13 @@ class Pauses(list):
 
 def transport_to(url, *, timeouts=(1.0, 0.25), **options):
     return Transport(url, timeouts=timeouts, **{"pause": Pauses(), **options})
+
+
+def repeat_at_once(connector):
+    """Have it repeat a failed call without a pause: how long one would be is tested with the transport."""
+    runtime = connector._per_process.get()
+    runtime.transport.pause = runtime.quick_transport.pause = Pauses()
+    return connector
 
 
 def ask(transport, method="GET", path="/transactions/1", **options):

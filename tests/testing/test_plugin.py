@@ -25,7 +25,8 @@ def run(pytester: pytest.Pytester):
     def run(source: str, *options: str, conftest: str = "") -> pytest.RunResult:
         pytester.makeconftest(conftest)
         pytester.makepyfile(source)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+        # Hypothesis has no part in it, and takes longer to load than the rest.
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest", *options)
 
     return run
 

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 
 import pytest
+from support.transport_calls import repeat_at_once
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.emulator.faults.registry import CATALOGUE
@@ -46,7 +47,7 @@ def shop(make_connector, emulator):
     """With its webhook server running; what only webhooks tell it is told by them, unless the pace says otherwise."""
 
     def open_shop(pace=NEVER):
-        connector = make_connector(use_listen_server=True, pace=pace)
+        connector = repeat_at_once(make_connector(use_listen_server=True, pace=pace))
         connector.start_webhook_server()
         emulator.webhook_url = connector.webhook_url
         return Shop(connector)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.raw_server import RawServer, answers, closes, http, resets, says
+from support.transport_calls import repeat_at_once
 
 from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, TypesPaiement, UserData
 from fedapay_sync.emulator import Emulator
@@ -406,7 +407,7 @@ def test_a_connection_that_never_opened_can_be_tried_again(make_connector, emula
     """
     NotSent: nothing happened, and the same reference still makes one.
     """
-    down = make_connector(fedapay_api_url=f"http://127.0.0.1:{free_port}")
+    down = repeat_at_once(make_connector(fedapay_api_url=f"http://127.0.0.1:{free_port}"))
     with pytest.raises(NotSent) as caught:
         down.pay(SETUP, CLIENT, 500, merchant_reference="CMD-1")
     assert caught.value.merchant_reference == "CMD-1"

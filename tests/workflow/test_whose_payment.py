@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.raw_server import RawServer, answers
+from support.transport_calls import repeat_at_once
 
 from fedapay_sync import (
     AmountMismatch,
@@ -115,7 +116,7 @@ def make_shop(make_connector, fedapay, clock):
         shop = make_connector(fedapay_api_url=fedapay.server.url, **{**settings, **changes})
         # As if a thread waited: the notifier then looks at the clock that obeys every 50 ms.
         shop._per_process.get().notifier.subscribe("nobody", threading.Event())
-        return shop
+        return repeat_at_once(shop)
 
     return make
 
