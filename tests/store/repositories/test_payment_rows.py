@@ -1,5 +1,7 @@
 """Payments are rows under a merchant reference, written once and moved on."""
 
+import logging
+
 import pytest
 
 from fedapay_sync import Transaction
@@ -83,3 +85,28 @@ def test_the_transaction_of_another_payment_is_not_adopted(store):
 
     assert store.payments.under_reference("sandbox", "shop", "CMD-2").state == "intent"
     assert not row.claim_push()
+
+
+def test_a_payment_is_found_without_looking_at_all_others(store, caplog):
+    """
+    By its reference or its transaction: the environment alone is that of all payments of the shop.
+    """
+    if store.path is None:
+        pytest.skip("PostgreSQL plans by what the tables hold")
+    store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
+    caplog.set_level(logging.DEBUG, logger="peewee")
+    assert store.payments.transition("sandbox", "shop", "CMD-1", "sent", transaction_id=7)
+    assert store.payments.accounts_of("sandbox", ["7", "8"]) == {"7": "shop"}
+    logged = {str(each.msg) for each in caplog.records if "fp_payment" in str(each.msg) and " WHERE " in str(each.msg)}
+    assert len(logged) == 2
+
+    def plan(database):
+        return [
+            row[-1]
+            for each in logged
+            for row in database.execute_sql(f"EXPLAIN QUERY PLAN {each}", [0] * each.count("?")).fetchall()
+        ]
+
+    searched = [line for line in store.read(plan) if line.startswith(("SEARCH", "SCAN"))]
+    assert len(searched) == 3
+    assert all("transaction_id=?" in line or "merchant_reference=?" in line for line in searched)
