@@ -3,14 +3,15 @@ The row of a payment, written before FedaPay is asked and moved on state by stat
 
 ``intent``, ``unknown`` and ``failed`` have no transaction yet; ``created`` has one whose payer was not asked yet;
 ``sent`` is written before the prompt goes out, by one caller only, so that a later call, after a crash too, knows that
-the payer may have been asked.
+the payer may have been asked. Where the prompt follows the creation at once, both are one commit.
 """
 
 import json
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.errors import StoreError
+from fedapay_sync.common.masking import mask
+from fedapay_sync.errors import StoreError, UnreadableAnswer
 from fedapay_sync.models import Transaction
 from fedapay_sync.models.asked import Asked
 from fedapay_sync.store import Payment
@@ -38,6 +39,8 @@ class PaymentRecord:
         self.environment = environment
         self._account = account
         self.reference = reference
+        # The prompt was claimed as the transaction was adopted.
+        self._has_claimed = False
 
     def remember(self, asked: Asked) -> Optional[Payment]:
         """
@@ -81,20 +84,40 @@ class PaymentRecord:
         except StoreError as error:
             log.warning("state of a payment not stored: %s", error)
 
-    def adopt(self, transaction: Transaction) -> str:
-        """Give the row its transaction, unless it has one; the id of the one that it has."""
+    def adopt(self, transaction: Transaction, *, claims_push: bool = False) -> str:
+        """
+        Give the row its transaction, unless it has one; the id of the one that it has.
+
+        Args:
+            claims_push: nothing stands between this and the prompt: claim it with the same commit, if the row had none.
+
+        Raises:
+            UnreadableAnswer: the transaction is another payment's already.
+        """
         currency_id = storable_number(transaction.currency_id)
-        if self._move(
-            PaymentState.created, _WITHOUT_TRANSACTION, transaction_id=transaction.id, currency_id=currency_id
-        ):
+        state = PaymentState.sent if claims_push else PaymentState.created
+        if self._move(state, _WITHOUT_TRANSACTION, transaction_id=transaction.id, currency_id=currency_id):
+            self._has_claimed = claims_push
             return str(transaction.id)
         row = self._store.payments.under_reference(self.environment, self._account, self.reference)
-        if row is None or row.transaction_id is None:
-            raise StoreError("La base a perdu ce paiement en cours de route : quelqu'un en a-t-il effacé les lignes ?")
+        if row is None:
+            raise _lost()
+        others = self._store.payments.of_transaction(self.environment, transaction.id)
+        if others is not None and others.merchant_reference != self.reference:
+            raise UnreadableAnswer(
+                f"FedaPay a répondu par la transaction {transaction.id}, qui est déjà celle d'un autre paiement "
+                f"({mask(others.merchant_reference)!r} au lieu de {mask(self.reference)!r}). Ne rien livrer sur sa "
+                "foi ; rappeler pay avec cette même référence, et prévenir FedaPay si cela dure."
+            )
+        if row.transaction_id is None:
+            raise _lost()
         return row.transaction_id
 
     def claim_push(self) -> bool:
-        """True for the one caller that may ask the payer."""
+        """True for the one caller that may ask the payer, once."""
+        if self._has_claimed:
+            self._has_claimed = False
+            return True
         return self._move(PaymentState.sent, (PaymentState.created,))
 
     def release_push(self) -> None:
@@ -114,6 +137,10 @@ class PaymentRecord:
             poll_in=self._poll_in,
             **changes,
         )
+
+
+def _lost() -> StoreError:
+    return StoreError("La base a perdu ce paiement en cours de route : quelqu'un en a-t-il effacé les lignes ?")
 
 
 def storable_number(value: Any) -> Optional[int]:

@@ -5,7 +5,7 @@ What is asked lies in the store already, under a merchant reference that FedaPay
 becomes this payment's only if it is what was asked: another program may have used it.
 """
 
-from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import mask
@@ -20,7 +20,6 @@ from fedapay_sync.errors import (
     StoreError,
     TransactionId,
     TransportError,
-    UnreadableAnswer,
 )
 from fedapay_sync.models import Transaction
 from fedapay_sync.models.asked import Asked
@@ -31,26 +30,31 @@ from fedapay_sync.store import Payment
 from fedapay_sync.store.payment_record import PaymentRecord
 from fedapay_sync.store.states import PaymentState
 
-if TYPE_CHECKING:
-    from fedapay_sync.store import Store
-
 log = get_logger(__name__)
 
 
 class PaymentCreation:
     """The creations of one connector's payments."""
 
-    def __init__(self, store: "Store", transactions: Transactions) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
     def transaction(
-        self, body: Dict[str, Any], asked: Asked, row: PaymentRecord, key: Secret, *, is_named: bool
+        self,
+        body: Dict[str, Any],
+        asked: Asked,
+        row: PaymentRecord,
+        key: Secret,
+        *,
+        is_named: bool,
+        is_pushed_next: Callable[[Transaction], bool],
     ) -> Transaction:
         """
         The one transaction of that row, made now unless it is there already.
 
         Args:
+            is_pushed_next: whether the caller will push that new transaction and do nothing before: the prompt is then
+                claimed in the commit that remembers the id.
             is_named: the caller gave the reference, and may have used it where this database did not see it.
         """
         known = row.remember(asked)
@@ -77,7 +81,7 @@ class PaymentCreation:
             # The payer was not asked, and the same reference may be used again.
             row.note(PaymentState.failed)
             raise
-        return self._adopted(created, row, key)
+        return self._adopted(created, row, key, claims_push=is_pushed_next(created))
 
     def _of_known(self, known: Payment, row: PaymentRecord, asked: Asked, key: Secret) -> Optional[Transaction]:
         """The transaction of an earlier call with the same reference, or None if FedaPay has none."""
@@ -138,17 +142,12 @@ class PaymentCreation:
             row.note(PaymentState.unknown)
             raise refusal from None
 
-    def _adopted(self, transaction: Transaction, row: PaymentRecord, key: Secret) -> Transaction:
+    def _adopted(
+        self, transaction: Transaction, row: PaymentRecord, key: Secret, *, claims_push: bool = False
+    ) -> Transaction:
         """Remember whose transaction it is, once it is certain that it is this payment's. The first one counts."""
-        others = self._store.payments.of_transaction(row.environment, transaction.id)
-        if others is not None and others.merchant_reference != row.reference:
-            raise UnreadableAnswer(
-                f"FedaPay a répondu par la transaction {transaction.id}, qui est déjà celle d'un autre paiement "
-                f"({mask(others.merchant_reference)!r} au lieu de {mask(row.reference)!r}). Ne rien livrer sur sa "
-                "foi ; rappeler pay avec cette même référence, et prévenir FedaPay si cela dure."
-            )
         try:
-            first = row.adopt(transaction)
+            first = row.adopt(transaction, claims_push=claims_push)
         except StoreError as error:
             raise about(error, transaction.id, row.reference) from None
         return transaction if first == str(transaction.id) else self._retrieved(first, key)

@@ -7,7 +7,7 @@ doubtful POST that reference is looked up before anything is sent again.
 
 import hashlib
 import json
-from typing import Any, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Secret
@@ -25,6 +25,7 @@ from fedapay_sync.models import FedapayPay, PaiementSetup, Transaction, Transact
 from fedapay_sync.models.asked import Asked, sum_shown
 from fedapay_sync.models.params.payment import transaction_request
 from fedapay_sync.models.payment import number_to_push
+from fedapay_sync.models.schema import to_plain
 from fedapay_sync.resources.api import Api
 from fedapay_sync.resources.idempotency import NO_ANSWER, new_reference
 from fedapay_sync.store import LOCAL, PAYMENT_NAME, NewEvent
@@ -44,7 +45,7 @@ class Payments:
     def __init__(self, context: Context, api: Api, callbacks: CallbackWorker, reconciler: Reconciler) -> None:
         self._config, self._store, _, _ = context
         self._transactions = api.transactions
-        self._creation = PaymentCreation(context.store, api.transactions)
+        self._creation = PaymentCreation(api.transactions)
         self._intents = api.payment_intents
         self._callbacks = callbacks
         self._reconciler = reconciler
@@ -73,8 +74,14 @@ class Payments:
         row = PaymentRecord(self._store, self._config.environment, key.label, reference, poll_in)
         # What we say where the caller says nothing is sent, but proves nothing.
         asked = Asked.of_body(body, unsaid=() if description else ("description",))
+
+        def is_pushed_next(created: Transaction) -> bool:
+            return _is_to_be_pushed(created, setup, contact) and _has_link(created) and not _differs(created, asked)
+
         try:
-            transaction = self._creation.transaction(body, asked, row, key, is_named=merchant_reference is not None)
+            transaction = self._creation.transaction(
+                body, asked, row, key, is_named=merchant_reference is not None, is_pushed_next=is_pushed_next
+            )
         except FedapayError as error:
             error.merchant_reference = reference
             raise
@@ -97,13 +104,11 @@ class Payments:
         key: Secret,
     ) -> FedapayPay:
         """Send the prompt to the payer's phone, if none was sent and there is still something to ask."""
-        over = isinstance(transaction.status, str) and transaction.status in FINAL_STATUSES
-        waiting = not over and not transaction.is_deleted
+        waiting = _is_waiting(transaction)
         link = self._link(transaction, key) if waiting else TransactionToken()
         if waiting and contact is None and not link.payment_link:
             raise UnreadableAnswer("FedaPay n'a pas donné de lien de paiement : il manque dans sa réponse.")
-        # A mode means that an attempt to pay has begun, on the payment page or from elsewhere.
-        if not waiting or contact is None or setup.method is None or transaction.mode or not row.claim_push():
+        if setup.method is None or not _is_to_be_pushed(transaction, setup, contact) or not row.claim_push():
             return FedapayPay(transaction, link, None, transaction.status)
         try:
             intent = self._intents.create(
@@ -135,7 +140,7 @@ class Payments:
 
     def _link(self, transaction: Transaction, key: Secret) -> TransactionToken:
         """FedaPay sends token and link with the creation since 2025; where it does not, they are asked for."""
-        if isinstance(transaction.payment_token, str) and transaction.payment_token and transaction.payment_url:
+        if _has_link(transaction):
             return TransactionToken(transaction.payment_token, transaction.payment_url)
         return self._transactions.token(transaction.id, api_key=key)
 
@@ -166,11 +171,37 @@ class Payments:
         self._callbacks.notify()
 
 
+def _is_waiting(transaction: Transaction) -> bool:
+    """Whether there is still something to ask for."""
+    over = isinstance(transaction.status, str) and transaction.status in FINAL_STATUSES
+    return not over and not transaction.is_deleted
+
+
+def _is_to_be_pushed(transaction: Transaction, setup: PaiementSetup, contact: Optional[str]) -> bool:
+    # A mode means that an attempt to pay has begun, on the payment page or from elsewhere.
+    return _is_waiting(transaction) and contact is not None and setup.method is not None and not transaction.mode
+
+
+def _has_link(transaction: Transaction) -> bool:
+    token = transaction.payment_token
+    return isinstance(token, str) and bool(token and transaction.payment_url)
+
+
+def _shown_sum(transaction: Transaction) -> Dict[str, Any]:
+    """What of the transaction says its sum."""
+    return {name: to_plain(getattr(transaction, name)) for name in ("amount", "currency", "currency_id")}
+
+
+def _differs(transaction: Transaction, asked: Asked) -> bool:
+    """Whether its sum is another than was meant. What cannot be read says nothing."""
+    return bool(asked.compare_sum(_shown_sum(transaction)).different)
+
+
 def _check_sum(transaction: Transaction, asked: Asked) -> None:
-    """The payer is not asked for another sum than the one that was meant. What cannot be read says nothing."""
-    if asked.compare_sum(transaction.to_dict()).different:
+    """The payer is not asked for another sum than the one that was meant."""
+    if _differs(transaction, asked):
         expected = f"{asked.amount} {asked.currency}"
-        received = sum_shown(transaction.to_dict())
+        received = sum_shown(_shown_sum(transaction))
         raise AmountMismatch(
             f"La transaction de FedaPay porte {received}, et {expected} étaient demandés. Rien n'a été demandé au "
             "client ; ne rien livrer, et vérifier la référence.",

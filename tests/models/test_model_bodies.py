@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from marshmallow import ValidationError
 
 from fedapay_sync import InvalidArgument, MethodesPaiement, Monnaies
 from fedapay_sync.models.params.bodies import (
@@ -116,9 +117,50 @@ def test_a_certain_mistake_is_refused_by_name(attribute, value, field, word):
     error = refused(TransactionBody, {**GOOD, attribute: value})
 
     assert error.field == field
+    if value is not None:  # left out of a creation
+        with pytest.raises((ValueError, ValidationError, InvalidArgument)):
+            TransactionBody().read({**GOOD, attribute: value})
     assert f"{field} : " in error.message
     assert word in error.message
     assert error.message.startswith("Rien n'a été envoyé.")
+
+
+@pytest.mark.parametrize(
+    ("schema", "body"),
+    [
+        (TransactionBody, GOOD),
+        (
+            TransactionBody,
+            {**GOOD, "currency": Monnaies.gnf, "include": ["customer"], "demain": {"x": None}},
+        ),
+        (TransactionBody, {**GOOD, "customer": {"id": 7, "email": None, "nouveau": [1], "phone_number": PHONE}}),
+        (TransactionBody, {**GOOD, "custom_metadata": {"order": ("a", 1)}, "callback_url": "https://boutique.bj/"}),
+        (PayoutBody, {"amount": 5.0, "currency": "XOF", "mode": MethodesPaiement.mtn_open}),
+        (PayoutStartBody, {"id": 7, "phone_number": {**PHONE, "operator": "x"}}),
+        (WebhookBody, {"url": "https://boutique.bj/w", "enabled": True, "http_headers": {"X-A": "b"}}),
+        (CustomerBody, {"firstname": "Ayaba", "lastname": "Hounkpatin"}),
+    ],
+)
+def test_the_quick_way_reads_what_marshmallow_reads(schema, body):
+    """
+    By the same fields, so that it is no schema of its own.
+    """
+    assert schema().read(body) == schema().load(body)
+
+
+@pytest.mark.parametrize(
+    ("schema", "body"),
+    [
+        (TransactionBody, {"amount": 5, "currency": "XOF"}),
+        (PayoutStartBody, {"id": 7, "schedule_at": "2030-01-01 00:00:00"}),
+        (TransactionBody, {**GOOD, "customer": None}),
+    ],
+)
+def test_what_marshmallow_refuses_the_quick_way_refuses(schema, body):
+    with pytest.raises(ValidationError):
+        schema().load(body)
+    with pytest.raises((ValueError, ValidationError)):
+        schema().read(body)
 
 
 def test_all_mistakes_of_a_body_are_told_at_once():

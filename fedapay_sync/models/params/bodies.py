@@ -4,8 +4,9 @@ Schemas of the bodies that we send to FedaPay, checked before they are sent.
 Only what is certain is refused here; an attribute that this version does not know goes out as it was given.
 """
 
-from functools import cache
-from typing import Any, Dict, Iterator, List, Mapping, Tuple, Type
+import contextlib
+from functools import cache, cached_property
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Tuple, Type
 
 import marshmallow
 
@@ -21,6 +22,41 @@ class Body(marshmallow.Schema):
 
     include = fields.Include()
 
+    def check_whole(self, data: Dict[str, Any]) -> None:
+        """Refuse what each field by itself allows."""
+
+    @marshmallow.validates_schema
+    def _check_whole(self, data: Dict[str, Any], **_: Any) -> None:
+        self.check_whole(data)
+
+    def read(self, given: Mapping[str, Any]) -> Dict[str, Any]:
+        """
+        What ``load`` gives, by the same fields, in a fifth of the time. It stops at the first thing that is refused:
+        ``load`` then finds all of them, and where they are.
+
+        Raises:
+            ValueError, ValidationError, InvalidArgument: something is refused.
+        """
+        read = {}
+        for name, value in given.items():
+            field = self.fields.get(name)
+            if field is None and self.unknown != marshmallow.INCLUDE:
+                raise ValueError(name)
+            if field is None or (value is None and field.allow_none):
+                read[name] = value
+            elif isinstance(field, (fields.StrictField, _NestedBody)):
+                read[name] = field.read(value)
+            else:
+                raise ValueError(name)
+        if not self._required.issubset(given):
+            raise ValueError("something is missing")
+        self.check_whole(read)
+        return read
+
+    @cached_property
+    def _required(self) -> FrozenSet[str]:
+        return frozenset(name for name, field in self.fields.items() if field.required)
+
 
 class CurrencyBody(Body):
     """``{"iso": "XOF"}``, or the numeric form ``{"code": 952}``."""
@@ -28,8 +64,7 @@ class CurrencyBody(Body):
     iso = fields.Text()
     code = fields.StrictField()
 
-    @marshmallow.validates_schema
-    def _names_one(self, data: Dict[str, Any], **_: Any) -> None:
+    def check_whole(self, data: Dict[str, Any]) -> None:
         if not data.get("iso") and not data.get("code"):
             raise marshmallow.ValidationError("« XOF », « GNF » ou {'iso': 'XOF'} est attendu")
 
@@ -54,11 +89,25 @@ class _NestedBody(marshmallow.fields.Nested):
         # Whole, in an update too: half a phone number is none.
         return super()._deserialize(dict(value), attr, data, partial=False, **kwargs)
 
+    def read(self, value: Any) -> Dict[str, Any]:
+        """As ``Body.read``."""
+        schema = self.schema
+        if not isinstance(value, Mapping) or not isinstance(schema, Body):
+            raise ValueError("a dictionary is expected")
+        return schema.read(value)
+
 
 class _Currency(_NestedBody):
     def _deserialize(self, value: Any, attr: Any, data: Any, partial: Any = None, **kwargs: Any) -> Any:
-        text = getattr(value, "value", value)
-        return super()._deserialize({"iso": text} if isinstance(text, str) else value, attr, data, **kwargs)
+        return super()._deserialize(_currency_named(value), attr, data, **kwargs)
+
+    def read(self, value: Any) -> Dict[str, Any]:
+        return super().read(_currency_named(value))
+
+
+def _currency_named(value: Any) -> Any:
+    text = getattr(value, "value", value)
+    return {"iso": text} if isinstance(text, str) else value
 
 
 def _currency(**options: Any) -> _Currency:
@@ -174,6 +223,9 @@ def checked_body(schema: Type[Body], given: Any, *, partial: bool = False) -> Di
     if not all(isinstance(name, str) for name in given):
         raise InvalidArgument("body : les noms d'attributs sont des textes.", field="body")
     wanted = dict(given) if partial else {name: value for name, value in given.items() if value is not None}
+    if not partial:
+        with contextlib.suppress(ValueError, marshmallow.ValidationError, InvalidArgument):
+            return _schema(schema, partial).read(wanted)
     try:
         loaded: Dict[str, Any] = _schema(schema, partial).load(wanted)
     except marshmallow.ValidationError as error:

@@ -1,6 +1,9 @@
 """Payments: what was asked for under each merchant reference, written before FedaPay is asked."""
 
+from functools import cache
 from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
+
+import peewee
 
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.models.asked import amount_shown, currency_shown
@@ -9,6 +12,7 @@ from fedapay_sync.store.records import Payment
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.rows import close_listens, listen_row, payment_of, payment_under
 from fedapay_sync.store.repositories.sql import rows_of
+from fedapay_sync.store.repositories.statement import Statement, parameter, unless_there
 from fedapay_sync.store.repositories.verdicts import accept, examine
 from fedapay_sync.store.states import OPEN_STATES, OWED_STATES, EventKind, ListenState, PaymentState, WorkState
 from fedapay_sync.store.tables import EventRow, PaymentRow
@@ -16,7 +20,31 @@ from fedapay_sync.store.tables import EventRow, PaymentRow
 #: A payment is polled for the first time so many seconds after it was touched, unless said otherwise.
 POLL_IN = 60.0
 
-_ACCOUNTS = "SELECT transaction_id, account FROM fp_payment WHERE environment = ? AND transaction_id IN ({})"
+_KEY = ("environment", "account", "merchant_reference")
+_INTENT = Statement(
+    lambda: unless_there(
+        PaymentRow.insert(
+            state=PaymentState.intent,
+            created_at=parameter("now"),
+            updated_at=parameter("now"),
+            **{name: parameter(name) for name in (*_KEY, "amount", "currency", "traits", "run_after")},
+        ),
+        *_KEY,
+    )
+)
+_TOLD = Statement(
+    lambda: (
+        EventRow.select(EventRow.id)
+        .where(
+            EventRow.entity_id == parameter("transaction_id"),
+            EventRow.environment == parameter("environment"),
+            EventRow.object == "transaction",
+        )
+        .limit(1)
+    )
+)
+# An expression, as in _transition below.
+_ACCOUNTS = "SELECT transaction_id, account FROM fp_payment WHERE environment || '' = ? AND transaction_id IN ({})"
 
 
 class PaymentRepository(Repository):
@@ -44,22 +72,11 @@ class PaymentRepository(Repository):
 
         def add(database: Database) -> Optional[Payment]:
             now = self._clock.now()
-            known = payment_under(database, environment, account, reference)
-            if known is not None:
-                return known
-            PaymentRow.insert(
-                environment=environment,
-                account=account,
-                merchant_reference=reference,
-                amount=amount,
-                currency=currency,
-                traits=traits,
-                state=PaymentState.intent,
-                created_at=now,
-                updated_at=now,
-                run_after=now + poll_in,
-            ).execute(database)
-            return None
+            values = {"environment": environment, "account": account, "merchant_reference": reference}
+            added = _INTENT.execute(
+                database, **values, amount=amount, currency=currency, traits=traits, now=now, run_after=now + poll_in
+            ).rowcount
+            return None if added else payment_under(database, environment, account, reference)
 
         return self._engine.write(add)
 
@@ -81,25 +98,22 @@ class PaymentRepository(Repository):
 
         With the id, what was told of that transaction before is compared with what was asked. Its polls begin anew,
         the first in ``poll_in`` seconds; one that failed needs none. With ``only_from``, also false, and nothing
-        moved, if it is in another state: of all who try, one succeeds.
+        moved, if it is in another state: of all who try, one succeeds. A transaction that is another reference's
+        already is given to none.
         """
-        changes: Dict[str, Any] = {"state": state, "looks": 0, "absent_at": None}
-        if transaction_id is not None:
-            changes.update(transaction_id=str(transaction_id), currency_id=currency_id)
+        number = None if transaction_id is None else str(transaction_id)
+        values: Dict[str, Any] = {"environment": environment, "account": account, "merchant_reference": reference}
+        changes = {"transaction_id": number, "currency_id": currency_id} if number is not None else {}
         if traits is not None:
             changes["traits"] = traits
-        conditions = [
-            *_row(environment, account, reference),
-            *([PaymentRow.state.in_(tuple(only_from))] if only_from else []),
-        ]
+        statement = _transition(PaymentState(state), tuple(changes), tuple(only_from))
 
         def move(database: Database) -> bool:
             now = self._clock.now()
             run_after = None if state == PaymentState.failed else now + poll_in
-            query = PaymentRow.update(updated_at=now, run_after=run_after, **changes).where(*conditions)
-            moved = bool(query.execute(database))
-            if moved and transaction_id is not None:
-                _examine(database, environment, str(transaction_id))
+            moved = bool(statement.execute(database, now=now, run_after=run_after, **values, **changes).rowcount)
+            if moved and number is not None and _TOLD.execute(database, **{**values, **changes}).fetchone():
+                _examine(database, environment, number)
             return moved
 
         return self._engine.write(move)
@@ -216,6 +230,31 @@ class PaymentRepository(Repository):
         """The accounts that asked for these transactions, of those that this database saw asked."""
         ids = list(transaction_ids)
         return self._engine.read(lambda database: dict(rows_of(database, _ACCOUNTS, [environment], ids)))
+
+
+@cache
+def _transition(state: PaymentState, changed: Tuple[str, ...], only_from: Tuple[PaymentState, ...]) -> Statement:
+    """Moves a payment to that state and changes these columns with it, if it is in one of those states."""
+
+    def compose() -> Any:
+        conditions = [getattr(PaymentRow, name) == parameter(name) for name in _KEY]
+        if only_from:
+            conditions.append(PaymentRow.state.in_(only_from))
+        if "transaction_id" in changed:
+            other = PaymentRow.alias()
+            others = other.select(other.id).where(
+                other.transaction_id == parameter("transaction_id"),
+                # As an expression: SQLite would search all payments of the environment instead of that transaction.
+                other.environment.concat("") == parameter("environment"),
+                other.merchant_reference != parameter("merchant_reference"),
+            )
+            conditions.append(~peewee.fn.EXISTS(others))
+        return PaymentRow.update(
+            state=state, looks=0, absent_at=None, updated_at=parameter("now"), run_after=parameter("run_after"),
+            **{name: parameter(name) for name in changed},
+        ).where(*conditions)  # fmt: skip
+
+    return Statement(compose)
 
 
 def _row(environment: str, account: str, reference: str) -> Tuple[Any, ...]:

@@ -1,5 +1,14 @@
 """Payments are rows under a merchant reference, written once and moved on."""
 
+import logging
+
+import pytest
+
+from fedapay_sync import Transaction
+from fedapay_sync.errors import UnreadableAnswer
+from fedapay_sync.models.asked import Asked
+from fedapay_sync.store.payment_record import PaymentRecord
+
 
 def test_an_intent_is_written_once(store, second):
     """
@@ -32,3 +41,72 @@ def test_moving_one_payment_moves_no_other(store):
         store.payments.add_intent("sandbox", "shop", reference, amount=500, currency="XOF")
     store.payments.transition("sandbox", "shop", "CMD-1", "failed")
     assert store.payments.add_intent("sandbox", "shop", "CMD-2", amount=500, currency="XOF").state == "intent"
+
+
+def test_a_transaction_is_given_to_one_reference_only(store, second):
+    """
+    That of another payment is no answer to this one, whichever process tries.
+    """
+    for reference in ("CMD-1", "CMD-2"):
+        store.payments.add_intent("sandbox", "shop", reference, amount=500, currency="XOF")
+
+    assert store.payments.transition("sandbox", "shop", "CMD-1", "sent", transaction_id=7)
+    assert not second.payments.transition("sandbox", "shop", "CMD-2", "sent", transaction_id=7)
+    assert second.payments.transition("sandbox", "shop", "CMD-2", "sent", transaction_id=8)
+
+    assert store.payments.of_transaction("sandbox", 7).merchant_reference == "CMD-1"
+
+
+def test_a_prompt_claimed_with_the_id_is_claimed_once(store, second):
+    """
+    By the caller that gave the row its transaction: another one finds the id, and no prompt to send.
+    """
+    ours, theirs = (PaymentRecord(each, "sandbox", "shop", "CMD-1", 60.0) for each in (store, second))
+    asked = Asked.of_body({"amount": 500, "currency": "XOF"})
+    assert ours.remember(asked) is None and theirs.remember(asked) is not None
+
+    assert ours.adopt(Transaction(id=7), claims_push=True) == theirs.adopt(Transaction(id=8), claims_push=True) == "7"
+
+    assert store.payments.of_transaction("sandbox", 7).state == "sent"
+    assert [theirs.claim_push(), ours.claim_push(), ours.claim_push()] == [False, True, False]
+
+
+def test_the_transaction_of_another_payment_is_not_adopted(store):
+    """
+    It is told whose it is, and the row stays without.
+    """
+    first, row = (PaymentRecord(store, "sandbox", "shop", reference, 60.0) for reference in ("CMD-1", "CMD-2"))
+    for each in (first, row):
+        each.remember(Asked.of_body({"amount": 500, "currency": "XOF"}))
+    first.adopt(Transaction(id=7))
+
+    with pytest.raises(UnreadableAnswer, match="CMD-1"):
+        row.adopt(Transaction(id=7), claims_push=True)
+
+    assert store.payments.under_reference("sandbox", "shop", "CMD-2").state == "intent"
+    assert not row.claim_push()
+
+
+def test_a_payment_is_found_without_looking_at_all_others(store, caplog):
+    """
+    By its reference or its transaction: the environment alone is that of all payments of the shop.
+    """
+    if store.path is None:
+        pytest.skip("PostgreSQL plans by what the tables hold")
+    store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
+    caplog.set_level(logging.DEBUG, logger="peewee")
+    assert store.payments.transition("sandbox", "shop", "CMD-1", "sent", transaction_id=7)
+    assert store.payments.accounts_of("sandbox", ["7", "8"]) == {"7": "shop"}
+    logged = {str(each.msg) for each in caplog.records if "fp_payment" in str(each.msg) and " WHERE " in str(each.msg)}
+    assert len(logged) == 2
+
+    def plan(database):
+        return [
+            row[-1]
+            for each in logged
+            for row in database.execute_sql(f"EXPLAIN QUERY PLAN {each}", [0] * each.count("?")).fetchall()
+        ]
+
+    searched = [line for line in store.read(plan) if line.startswith(("SEARCH", "SCAN"))]
+    assert len(searched) == 3
+    assert all("transaction_id=?" in line or "merchant_reference=?" in line for line in searched)
