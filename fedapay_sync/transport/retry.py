@@ -4,9 +4,9 @@ Classifies a failed attempt: whether FedaPay may have got it, and after which de
 
 import random
 import ssl
-from typing import Iterator, Optional
+from typing import Optional
 
-import urllib3.exceptions
+import requests
 
 from fedapay_sync.common.masking import mask
 from fedapay_sync.errors import NotSent, OutcomeUnknown, TransportError
@@ -67,21 +67,14 @@ def _advice(error: BaseException, cause: BaseException) -> str:
             "Le certificat du serveur n'est pas reconnu : vérifier FEDAPAY_API_URL et l'heure de la machine ; derrière "
             "un proxy d'entreprise, donner son fichier de certificats dans REQUESTS_CA_BUNDLE"
         )
-    if any(isinstance(each, urllib3.exceptions.ProxyError) for each in _layers(error)):
+    if isinstance(error, requests.exceptions.ProxyError):
         return "Le proxy ne laisse pas passer : vérifier HTTPS_PROXY et NO_PROXY"
     return "Vérifier la connexion et FEDAPAY_API_URL"
 
 
 def _cause(error: BaseException) -> BaseException:
     """The error at the bottom, beneath requests' and urllib3's wrappers."""
-    *_, cause = _layers(error)
-    return cause
-
-
-def _layers(error: BaseException) -> Iterator[BaseException]:
-    """That error and what it wraps, the bottom last."""
-    yield error
     for inner in (getattr(error, "reason", None), *getattr(error, "args", ())):
         if isinstance(inner, BaseException):
-            yield from _layers(inner)
-            return
+            return _cause(inner)
+    return error

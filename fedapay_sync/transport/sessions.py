@@ -9,7 +9,8 @@ import logging
 import os
 import re
 import threading
-from typing import Any, Dict, Mapping, Optional, Tuple
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Optional, Tuple
 
 import requests
 import urllib3
@@ -30,59 +31,10 @@ class NoSuchBundle(FileNotFoundError):
     """The file of certificates that the environment names is not there. Its text is that name."""
 
 
-class Session:
-    """
-    One thread's connections to the base URL, kept alive.
-
-    Proxies and certificates are resolved once, by requests' adapter; each call then goes straight to urllib3's pool. A
-    session of requests would prepare address, headers, cookies, hooks and redirects of each call anew, which takes
-    longer than the call. There are no cookies: what one account was given must not go along with the key of another.
-
-    Args:
-        proxies: by scheme, as requests takes them.
-        bundle: file of certificates, or None for those that requests comes with.
-    """
-
-    def __init__(self, base_url: str, proxies: Mapping[str, str], bundle: Optional[str]) -> None:
-        # Our own loop decides what is repeated; nothing beneath it repeats.
-        self._retries = urllib3.Retry(0, read=False)
-        self._adapter = DeadlineAdapter(max_retries=self._retries, pool_connections=2, pool_maxsize=2)
-        base = requests.Request("GET", f"{base_url}/v1").prepare()
-        # requests says too little of the types of either.
-        adapter: Any = self._adapter
-        self._pool: urllib3.HTTPConnectionPool = adapter.get_connection_with_tls_context(
-            base, bundle or True, proxies=proxies
-        )
-        adapter.cert_verify(self._pool, base.url, bundle or True, None)
-        # A proxy of plain HTTP is asked for the whole address.
-        self._base = self._adapter.request_url(base, proxies)
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        headers: Dict[str, str],
-        content: Optional[bytes],
-        timeouts: Tuple[float, float],
-    ) -> urllib3.BaseHTTPResponse:
-        """Send a call and read the head of its answer; the body is the caller's to read, and the answer to close."""
-        connect, read = timeouts
-        return self._pool.urlopen(
-            method,
-            self._base + path,
-            body=content,
-            headers=headers,
-            retries=self._retries,
-            redirect=False,
-            assert_same_host=False,
-            timeout=urllib3.Timeout(connect=connect, read=read),
-            preload_content=False,
-            decode_content=False,
-        )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._adapter.close()
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere: to find out where, requests would read all of the body, however large and slow."""
+        return None
 
 
 class Sessions:
@@ -99,7 +51,7 @@ class Sessions:
         self._is_secure = base_url.lower().startswith("https:")
         self._local = threading.local()
 
-    def current(self) -> Session:
+    def current(self) -> requests.Session:
         """
         This thread's session.
 
@@ -109,14 +61,14 @@ class Sessions:
         local = self._local
         settings = (os.getpid(), *map(from_environment, self._names), *self._bundle())
         if getattr(local, "settings", None) != settings:
-            old: Optional[Session] = getattr(local, "session", None)
+            old: Optional[requests.Session] = getattr(local, "session", None)
             if old is not None and local.settings[0] == settings[0]:
                 old.close()
             elif old is not None:
                 # Made before a fork: its socket is the parent's too. Kept, so that it is not collected, and closed.
                 local.inherited = old
             local.session, local.settings = self._new_session(settings[-2]), settings
-        session: Session = local.session
+        session: requests.Session = local.session
         return session
 
     def close(self) -> None:
@@ -141,9 +93,19 @@ class Sessions:
             raise NoSuchBundle(path) from None
         return path, (found.st_mtime_ns, found.st_size, found.st_ino)
 
-    def _new_session(self, bundle: Optional[str]) -> Session:
+    def _new_session(self, bundle: Optional[str]) -> requests.Session:
         _mask_urllib3()
-        return Session(self._base_url, get_environ_proxies(self._base_url) if self._names else {}, bundle)
+        session = _Session()
+        # Our own loop decides what is repeated; nothing beneath it repeats.
+        adapter = DeadlineAdapter(max_retries=urllib3.Retry(0, read=False), pool_connections=2, pool_maxsize=2)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        session.trust_env = False
+        session.verify = bundle or True
+        session.proxies = dict(get_environ_proxies(self._base_url)) if self._names else {}
+        # No cookies: what one account was given must not go along with the key of another.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        return session
 
 
 # -- urllib3's own log ---------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import requests
-import urllib3
+import urllib3.exceptions
+from requests.auth import AuthBase
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.logging import get_logger
@@ -34,13 +35,24 @@ BUDGET = 60.0
 _ATTEMPTS = 4
 
 
+class _BearerAuth(AuthBase):
+    """Sets the key itself: a header given to requests would lose to a user name in the URL."""
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        return request
+
+
 @dataclass(frozen=True, repr=False)
 class _Request:
     """What every attempt sends. It has no repr: tools that show local variables would show the key and a customer."""
 
     method: str
     path: str
-    query: str
+    url: str
     headers: Dict[str, str]
     content: Optional[bytes]
     key: Secret
@@ -120,7 +132,7 @@ class Transport:
         request = _Request(
             method=method,
             path=path,
-            query=build_query(params),
+            url=f"{self._base_url}/v1{path}{build_query(params)}",
             headers=build_headers(headers, has_body=body is not None),
             content=None if body is None else encode_json(body),
             key=key,
@@ -193,20 +205,21 @@ class Transport:
         connect, read = self._timeouts
         try:
             with call_deadline(left):
-                response = self._sessions.current().send(
-                    request.method,
-                    request.path + request.query,
-                    {**request.headers, "Authorization": f"Bearer {request.key.reveal()}"},
-                    request.content,
-                    (min(connect, left), min(read, left)),
+                prepared = requests.PreparedRequest()
+                prepared.prepare(
+                    method=request.method,
+                    url=request.url,
+                    headers=request.headers,
+                    data=request.content,
+                    auth=_BearerAuth(request.key),
                 )
-                try:
+                session = self._sessions.current()
+                timeout = (min(connect, left), min(read, left))
+                with session.send(
+                    prepared, proxies=session.proxies, timeout=timeout, allow_redirects=False, stream=True
+                ) as response:
                     self.last_answer_at = self.clock.now()
-                    return _Received(response.status, _read_body(response), response.headers.get("Retry-After"))
-                finally:
-                    response.close()
-                    # A connection that was read to its end is free already.
-                    response.release_conn()
+                    return _Received(response.status_code, _read_body(response), response.headers.get("Retry-After"))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             problem = transport_error(request.method, request.path, error, self._base_url)
         # Out here, so that the original is not even its context: it carries the request with its key.
@@ -252,13 +265,13 @@ def _is_time(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e9
 
 
-def _read_body(response: urllib3.BaseHTTPResponse) -> bytes:
+def _read_body(response: requests.Response) -> bytes:
     """The decoded body, or as much of it as shows that it is too large."""
     chunks: List[bytes] = []
     size = 0
     while size <= MAX_RESPONSE:
         # What has come so far, and not a full chunk: a body that drips would fill none.
-        chunk = response.read1(64 * 1024, decode_content=True)
+        chunk = response.raw.read1(64 * 1024, decode_content=True)
         if not chunk:
             break
         chunks.append(chunk)
