@@ -61,7 +61,8 @@ def parked(callback: Optional[str]) -> None:
     for work in found:
         received = datetime.fromtimestamp(work.received_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
         # Written by others: FedaPay, the exception of a callback. A terminal would obey what is in it.
-        key, said = escape_controls(work.event_key), escape_controls(f"{counted(work.attempts, 'essai')} : {work.last_error}")
+        key = escape_controls(work.event_key)
+        said = escape_controls(f"{counted(work.attempts, 'essai')} : {work.last_error}")
         by = f", callback {escape_controls(work.callback_name)}" if work.callback_name else ""
         click.echo(f"{key}\n    {escape_controls(work.name)}, reçu le {received}{by}, {said}")
     click.echo(f"{counted(len(found), 'événement')} mis de côté.")

@@ -73,10 +73,9 @@ class Response:
 
     def unreadable(self, problem: str) -> UnreadableAnswer:
         """The error that a success amounts to when it does not say what was asked for."""
-        return _unreadable_answer(f"{self.method} {self.path}, HTTP {self.status}", problem, self._facts())
-
-    def _facts(self) -> Dict[str, Any]:
-        return {"status": self.status, "method": self.method, "path": self.path}
+        path = mask(self.path)
+        facts = {"status": self.status, "method": self.method, "path": path}
+        return _unreadable_answer(f"{self.method} {path}, HTTP {self.status}", problem, facts)
 
 
 def parse_response(
@@ -100,13 +99,13 @@ def parse_response(
     Raises:
         ApiError: anything but a success.
     """
+    body, problem = decode_body(raw)
+    if 200 <= status < 300 and not problem:
+        return Response(status, body, method, path)
     facts: Dict[str, Any] = {"status": status, "method": method, "path": mask(path)}
     where = f"{method} {mask(path)}, HTTP {status}"
-    body, problem = decode_body(raw)
     if 200 <= status < 300:
-        if problem:
-            raise _unreadable_answer(where, problem, facts)
-        return Response(body=body, **facts)
+        raise _unreadable_answer(where, problem, facts)
     complaint = _parse_complaint(body, _names_in(sent))
     kind, advice = _ERRORS.get(status, (ApiError, "Vérifier FEDAPAY_API_URL, sinon prévenir FedaPay."))
     if status == 429 or retry_after is not None:
@@ -184,7 +183,10 @@ def decode_body(raw: bytes) -> Tuple[Any, str]:
     except (ValueError, RecursionError):
         html = raw.lstrip()[:1] == b"<"
         return None, "une page HTML au lieu de JSON" if html else "du texte qui n'est pas du JSON"
-    return (None, f"plus de {MAX_DEPTH} niveaux") if is_deep(body) else (body, "")
+    # Few brackets, as in nearly every answer: not a level too many.
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_deep(body):
+        return None, f"plus de {MAX_DEPTH} niveaux"
+    return body, ""
 
 
 def _no_constant(name: str) -> Any:
