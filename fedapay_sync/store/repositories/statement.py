@@ -28,9 +28,10 @@ class Statement:
             ``parameter("its name")`` stands in its place; any other value is a constant, also what is computed from
             variables of the program.
 
-    Example:
-        >>> _SENT = Statement(lambda: PaymentRow.update(state="sent").where(PaymentRow.id == parameter("id")))
-        >>> moved = _SENT.execute(database, id=7).rowcount
+    In a repository::
+
+        _SENT = Statement(lambda: PaymentRow.update(state="sent").where(PaymentRow.id == parameter("id")))
+        moved = _SENT.execute(database, id=7).rowcount
     """
 
     def __init__(self, compose: Callable[[], peewee.Node]) -> None:
