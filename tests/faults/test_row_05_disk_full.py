@@ -14,18 +14,18 @@ pytestmark = pytest.mark.faults(row=5)
 
 #: Bytes of a webhook, so that the disk is full soon; and there is room for all when it is not.
 LARGE = 3_000
-#: What a file may grow to, and what stands in the way on a disk of 2 MB.
+#: What a file may grow to, and what stands in the way on a disk of 4 MB.
 LIMIT = 600_000
-BALLAST = 1_200_000
+BALLAST = 3_200_000
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 2 MB of which most is taken; ``free()`` gives it back."""
+    """A disk of 4 MB of which most is taken; ``free()`` gives it back."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
         pytest.skip(f"no disk of our own: {mounted.stderr.strip()}")
@@ -40,7 +40,7 @@ def test_on_a_full_disk_webhooks_are_refused_and_taken_again_when_there_is_room(
     small_disk, emulator, free_port, tmp_path, eventually
 ):
     """
-    A real one, of 2 MB: what was answered 200 is a row, the rest 503, and nobody restarts anything.
+    A real one, of 4 MB: what was answered 200 is a row, the rest 503, and nobody restarts anything.
     """
     folder, free = small_disk
     shop = Shop(emulator, f"sqlite:///{folder}/shop.db", free_port, tmp_path)
