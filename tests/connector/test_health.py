@@ -150,7 +150,7 @@ def test_a_callback_owed_for_more_than_five_minutes_is_a_problem(make_connector,
     connector.on_webhook(fail, name="compta")
     connector.save_webhook(EVENT)
     clock.advance(290)
-    eventually(lambda: connector.health().owed.get("compta"))
+    eventually(lambda: "compta" in connector.health().owed)
     health = connector.health()
     assert health.ok and health.owed["compta"].count == 1
 

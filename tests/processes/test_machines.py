@@ -84,7 +84,7 @@ def machine(tmp_path):
     started, effects = [], tmp_path / "effects"
 
     def start(url, name, *, lease=60.0, freezes="never", ahead=""):
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parents[1])])}
         faked = ["env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME={ahead}", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
         # Behind a shell: the first process of a namespace takes no signal to stop from within.
         process = subprocess.Popen(

@@ -77,7 +77,7 @@ def run():
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parents[1])])},
         )  # fmt: skip
         started.append(process)
         return process

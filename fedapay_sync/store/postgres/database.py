@@ -108,7 +108,7 @@ class PostgresDatabase(peewee.PostgresqlDatabase, Database):
     @contextlib.contextmanager
     def read_only(self) -> Iterator[None]:
         """A transaction that only reads, so that the limit of its statements is its own. An error leaves it open."""
-        self._begin(f"BEGIN READ ONLY; SET LOCAL statement_timeout = {_STATEMENT_MS}")
+        self._begin(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {_STATEMENT_MS}")
         yield
         self.execute_sql("COMMIT")
 

@@ -11,7 +11,7 @@ from fedapay_sync.enums import PAID_STATUSES
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME
 from fedapay_sync.store.repositories.sql import chunks, placeholders
-from fedapay_sync.store.states import CallbackKind, EventKind, WorkState, literals
+from fedapay_sync.store.states import TOLD_KINDS, CallbackKind, EventKind, WorkState, literals
 
 _STATUSES = ",".join(f"'{each}'" for each in sorted(map(str, PAID_STATUSES)))
 #: An event says that its transaction is paid. Whether a callback is told so is decided when it is called.
@@ -40,12 +40,19 @@ _ENDED = f"""
 UPDATE fp_event SET work_state = {literals(WorkState.done)}, finished_at = ?
 WHERE id IN {{}} AND work_state = {literals(WorkState.none)} AND NOT {_HAS_CALLS}
 """
-# Without a callback that wants it, it is done.
+#: A callback is known that may be called with events of that kind: the event is not for the first that comes.
+IS_CLAIMED = f"""
+EXISTS (SELECT 1 FROM fp_callback c WHERE c.same_as IS NULL AND c.environment = e.environment AND c.account = e.account
+        AND CASE WHEN e.source <> '{LOCAL}' THEN c.kind IN ({literals(*TOLD_KINDS)})
+            ELSE e.name = 'local.' || c.kind END)
+"""
+# Without a callback that wants it, it is done. Where none is known, a fact waits for the first; FedaPay would be asked
+# again about what it has denied.
 _GIVEN = f"""
 UPDATE fp_event
 SET work_state = CASE WHEN {_HAS_CALLS} THEN {literals(WorkState.none)} ELSE {literals(WorkState.done)} END,
     finished_at = CASE WHEN {_HAS_CALLS} THEN finished_at ELSE ? END, lease_owner = NULL
-WHERE id IN {{}}
+WHERE id IN {{}} AND (kind <> {literals(EventKind.fact)} OR {_HAS_CALLS} OR {IS_CLAIMED.replace(" e.", " fp_event.")})
 """
 #: An event that has been given out is owed again.
 _REOPEN = f"""

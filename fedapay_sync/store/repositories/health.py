@@ -7,12 +7,13 @@ from typing import Any, Dict, Iterable, List, Match, NamedTuple, Optional, Tuple
 from fedapay_sync.models.health import OwedCallbacks
 from fedapay_sync.store.callback_records import KnownCallback
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME, WATCHED
+from fedapay_sync.store.records import PAYMENT_NAME, RESTORED_NAME, WATCHED
 from fedapay_sync.store.repositories.callback_names import known_callbacks
+from fedapay_sync.store.repositories.distribution import IS_CLAIMED
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.sql import placeholders
 from fedapay_sync.store.repositories.workers import SUBJECT_LENGTH, worker_subject
-from fedapay_sync.store.states import OWED_STATES, TOLD_KINDS, EventKind, ListenState, WorkState, literals
+from fedapay_sync.store.states import OWED_STATES, EventKind, ListenState, WorkState, literals
 
 #: The last webhook is looked for among so many events: a shop that gets none would have all of them read.
 _NEWEST = 10_000
@@ -31,9 +32,7 @@ _UNCLAIMED = f"""
 SELECT CASE e.name WHEN '{PAYMENT_NAME}' THEN 'payment' WHEN '{RESTORED_NAME}' THEN 'restored' ELSE 'webhook' END
     AS callback, COUNT(*), MIN(e.received_at)
 FROM fp_event e WHERE e.work_state IN ({literals(*OWED_STATES)}) AND {_OURS}
-    AND NOT EXISTS (SELECT 1 FROM fp_callback c WHERE c.environment = e.environment AND c.account = e.account
-                    AND (c.kind IN ({literals(*TOLD_KINDS)})) = (e.source <> '{LOCAL}')
-                    AND (e.source <> '{LOCAL}' OR e.name = 'local.' || c.kind))
+    AND NOT {IS_CLAIMED}
 GROUP BY callback
 """
 # A payment of ours whose wait has timed out is polled as a payment, and not as a wait.
