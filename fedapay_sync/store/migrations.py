@@ -50,8 +50,9 @@ STEPS: Tuple[Tuple[int, Sequence[str]], ...] = (
     ),
     # And a table.
     (5, ("ALTER TABLE fp_meta ADD COLUMN compatible_from INTEGER NOT NULL DEFAULT 0",)),
-    # Tables, and an index. What is owed is given to the callbacks that a program has once it begins to work.
-    (6, ()),
+    # And tables. What is owed is given to the callbacks that a program has once it begins to work. Another index has
+    # taken the place of this one.
+    (6, ("DROP INDEX IF EXISTS paymentrow_transaction_id",)),
 )
 
 

@@ -199,7 +199,7 @@ class PaymentRow(Table):
     currency = peewee.CharField(3)
     # FedaPay's number for that currency, from its answer.
     currency_id = peewee.IntegerField(null=True)
-    transaction_id = peewee.CharField(64, null=True, index=True)
+    transaction_id = peewee.CharField(64, null=True)
     state = peewee.CharField(12, constraints=[peewee.Check(f"state IN ({literals(*PaymentState)})")])
     created_at = peewee.DoubleField()
     updated_at = peewee.DoubleField()
@@ -218,7 +218,8 @@ class PaymentRow(Table):
         """Where the rows live."""
 
         table_name = "fp_payment"
-        indexes = ((("environment", "account", "merchant_reference"), True),)
+        # The second with both: SQLite would take the first one for its environment, and go through all payments.
+        indexes = ((("environment", "account", "merchant_reference"), True), (("transaction_id", "environment"), False))
 
 
 _add_partial_index(PaymentRow, "fp_payment_due", "run_after", "run_after IS NOT NULL")

@@ -43,8 +43,7 @@ _TOLD = Statement(
         .limit(1)
     )
 )
-# An expression, as in _transition below.
-_ACCOUNTS = "SELECT transaction_id, account FROM fp_payment WHERE environment || '' = ? AND transaction_id IN ({})"
+_ACCOUNTS = "SELECT transaction_id, account FROM fp_payment WHERE environment = ? AND transaction_id IN ({})"
 
 
 class PaymentRepository(Repository):
@@ -244,8 +243,7 @@ def _transition(state: PaymentState, changed: Tuple[str, ...], only_from: Tuple[
             other = PaymentRow.alias()
             others = other.select(other.id).where(
                 other.transaction_id == parameter("transaction_id"),
-                # As an expression: SQLite would search all payments of the environment instead of that transaction.
-                other.environment.concat("") == parameter("environment"),
+                other.environment == parameter("environment"),
                 other.merchant_reference != parameter("merchant_reference"),
             )
             conditions.append(~peewee.fn.EXISTS(others))

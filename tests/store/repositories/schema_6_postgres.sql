@@ -16,8 +16,8 @@ CREATE INDEX IF NOT EXISTS fp_listen_late ON fp_listen (run_after) WHERE state =
 CREATE INDEX IF NOT EXISTS fp_listen_ended ON fp_listen (closed_at) WHERE closed_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS "fp_payment" ("id" BIGSERIAL NOT NULL PRIMARY KEY , "environment" VARCHAR(16) NOT NULL, "account" VARCHAR(32) NOT NULL, "merchant_reference" VARCHAR(255) NOT NULL, "amount" BIGINT NOT NULL, "currency" VARCHAR(3) NOT NULL, "currency_id" INTEGER, "transaction_id" VARCHAR(64), "state" VARCHAR(12) NOT NULL CHECK (state IN ('intent','created','sent','unknown','failed')), "created_at" DOUBLE PRECISION NOT NULL, "updated_at" DOUBLE PRECISION NOT NULL, "run_after" DOUBLE PRECISION DEFAULT 0, "looks" INTEGER NOT NULL DEFAULT 0, "absent_at" DOUBLE PRECISION, "traits" TEXT, "accepted_at" DOUBLE PRECISION);
 CREATE INDEX IF NOT EXISTS "paymentrow_merchant_reference" ON "fp_payment" ("merchant_reference");
-CREATE INDEX IF NOT EXISTS "paymentrow_transaction_id" ON "fp_payment" ("transaction_id");
 CREATE UNIQUE INDEX IF NOT EXISTS "paymentrow_environment_account_merchant_reference" ON "fp_payment" ("environment", "account", "merchant_reference");
+CREATE INDEX IF NOT EXISTS "paymentrow_transaction_id_environment" ON "fp_payment" ("transaction_id", "environment");
 CREATE INDEX IF NOT EXISTS fp_payment_due ON fp_payment (run_after) WHERE run_after IS NOT NULL;
 CREATE TABLE IF NOT EXISTS "fp_turn" ("name" VARCHAR(80) NOT NULL PRIMARY KEY, "run_after" DOUBLE PRECISION NOT NULL, "since" DOUBLE PRECISION);
 CREATE TABLE IF NOT EXISTS "fp_budget" ("id" BIGSERIAL NOT NULL PRIMARY KEY , "environment" VARCHAR(16) NOT NULL, "account" VARCHAR(32) NOT NULL, "free_from" DOUBLE PRECISION NOT NULL DEFAULT 0, "listed_until" DOUBLE PRECISION NOT NULL DEFAULT 0, "urgent_until" DOUBLE PRECISION NOT NULL DEFAULT 0, "waited_until" DOUBLE PRECISION NOT NULL DEFAULT 0);

@@ -158,6 +158,7 @@ def test_a_few_statements_read_it_all_by_their_indexes(store, read, caplog):
     lines = [line for statement in statements for line in explained(store, statement)]
 
     plan = "\n".join(lines)
+    assert "AUTOMATIC" not in plan, plan
     for index in ("fp_event_todo", "fp_event_parked", "fp_payment_due", "fp_listen_"):
         assert index in plan, plan
     if store.path is not None:
