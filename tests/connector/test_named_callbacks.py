@@ -175,6 +175,25 @@ def test_one_function_goes_on_under_its_new_name(make_connector, clock):
     assert called == [2] and list(shop.health().owed) == ["nouveau"]
 
 
+def test_what_is_held_while_its_name_is_given_up_is_called_all_the_same(shop):
+    """
+    The row of its name is another's by the time that it is called.
+    """
+    called = []
+    shop.on_webhook(called.append, name="ancien")
+    shop.save_webhook(event(1))
+    shop.on_webhook(lambda heard: None, name="autre")
+    runtime = shop._per_process.get()
+    shop.run_owed()
+    (before,) = [number for number, name in runtime.callbacks.names._numbers.items() if name == "ancien"]
+    runtime.store.callback_names.rename("ancien", "autre")
+    runtime.callbacks.names._is_registered = False
+    shop.run_owed()
+
+    assert before not in runtime.callbacks.names._numbers
+    assert runtime.callbacks.names.of(types.SimpleNamespace(callback=before)).name.name == "ancien"
+
+
 def test_a_callback_that_is_gone_is_said(make_connector, clock, caplog, eventually):
     """
     In the log of whoever works, and in its health; not while nothing is owed.

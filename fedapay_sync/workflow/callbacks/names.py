@@ -37,8 +37,9 @@ class CallbackNames:
     def __init__(self, context: Context) -> None:
         self._config, self._store, self._clock, _ = context
         self._callbacks: Dict[str, NamedCallback] = {}
-        #: The rows of these names, one for each account.
+        #: The rows of these names, one for each account; and those of before, of which a call may still be held.
         self._numbers: Dict[int, str] = {}
+        self._all_numbers: Dict[int, str] = {}
         self._is_registered = False
         self._beat_due = float("-inf")
         self._told: Dict[str, float] = {}
@@ -66,7 +67,7 @@ class CallbackNames:
         Raises:
             LookupError: this process does not have it.
         """
-        return self._callbacks[self._numbers[work.callback or 0]]
+        return self._callbacks[self._all_numbers[work.callback or 0]]
 
     def wanted(self) -> Wanted:
         """
@@ -98,6 +99,7 @@ class CallbackNames:
         try:
             config = self._config
             self._numbers = self._store.callback_names.register(config.environment, config.accounts, names)
+            self._all_numbers.update(self._numbers)
         except BaseException:
             self._is_registered = False
             raise
