@@ -14,6 +14,11 @@ Name = Union[str, Sequence[str], None]
 
 #: Names that a setter gives, to callbacks of other kinds.
 _FIXED = frozenset({"payment", "restored"})
+#: The program that was run, as itself and as ``multiprocessing`` runs it again in a child. Under a name of its own the
+#: child's function would be another callback, and each order delivered by both.
+_MAIN = frozenset({"__main__", "__mp_main__"})
+#: What Apache's mod_wsgi and uWSGI call a module that they were given the file of.
+_OF_A_FILE = ("_mod_wsgi_", "uwsgi_file_")
 #: As the database takes them.
 _LONGEST_NAME = 200
 
@@ -131,16 +136,18 @@ def is_same_function(one: Any, other: Any) -> bool:
 def _name_of(callback: Any) -> str:
     named = named_object(callback)
     module = str(getattr(named, "__module__", None) or "")
-    return f"{_main_name(named) if module == '__main__' else module}.{named.__qualname__}".lstrip(".")
+    if module in _MAIN or module.startswith(_OF_A_FILE):
+        module = _imported_name(named, module)
+    return f"{module}.{named.__qualname__}".lstrip(".")
 
 
-def _main_name(named: Any) -> str:
-    """What ``__main__`` is called where another program imports it: the module that was run, or the file's stem."""
-    names = getattr(named, "__globals__", None) or vars(sys.modules["__main__"])
+def _imported_name(named: Any, module: str) -> str:
+    """What that module is called where another program imports it: the module that was run, or the file's stem."""
+    names = getattr(named, "__globals__", None) or vars(sys.modules.get(module) or sys.modules["__main__"])
     spec, file = names.get("__spec__"), names.get("__file__")
-    if spec is not None:
+    if spec is not None and not str(spec.name).startswith(_OF_A_FILE):
         return str(spec.name)
-    return str(file).replace("\\", "/").rpartition("/")[2].partition(".")[0] if file else "__main__"
+    return str(file).replace("\\", "/").rpartition("/")[2].partition(".")[0] if file else module
 
 
 def _checked_text(name: Any, what: str) -> str:
