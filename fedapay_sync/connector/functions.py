@@ -72,6 +72,13 @@ class Functions(Dict[str, Registered]):
                 f"{what} : « {taken[0]} » n'est pas un ancien nom, une fonction est enregistrée sous lui. "
                 "L'ôter de name=, ou ne plus enregistrer cette fonction."
             )
+        heirs = [each.name.name for each in self.values() if name in each.name.former]
+        if heirs:
+            # Each start would give what this one is owed to the other.
+            raise ConfigError(
+                f"{what} : « {name} » est donné comme ancien nom de « {heirs[0]} », qui reçoit ce qui lui était dû. "
+                'Donner un autre nom à cette fonction (name="…"), ou ôter celui-ci de l\'autre.'
+            )
         self[name] = callback
         return True
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import fedapay_sync
+from fedapay_sync.errors import ConfigError
 from fedapay_sync.workflow.callbacks.validation import checked_name
 
 ROOT = Path(fedapay_sync.__file__).parents[1]
@@ -60,3 +61,16 @@ def test_a_server_that_was_given_a_file_has_the_names_of_who_imports_it(tmp_path
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     assert checked_name(None, loaded.ship, "") == ("boutique.ship", ())
+
+
+def test_a_function_under_a_name_that_another_has_inherited_is_refused(make_connector):
+    """
+    In whichever order they are registered: each start would give what this one is owed to the other.
+    """
+    new, old = (lambda heard: None for _ in range(2))
+    shop = make_connector()
+    shop.on_webhook(new, name=("nouveau", "ancien"))
+    with pytest.raises(ConfigError, match="« ancien » est donné comme ancien nom de « nouveau »"):
+        shop.on_webhook(old, name="ancien")
+    shop.on_webhook(new, name=("nouveau", "ancien"))
+    assert list(shop._callbacks) == ["nouveau"]
