@@ -11,7 +11,7 @@ from typing import Callable, Iterable, List, Optional, Tuple
 from fedapay_sync.store.callback_records import Wanted
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import StoredEvent, WorkKey
-from fedapay_sync.store.repositories.distribution import distribute, end_events
+from fedapay_sync.store.repositories.distribution import IS_DISPUTED, distribute, end_events
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.sql import placeholders
 from fedapay_sync.store.repositories.work_rows import (
@@ -199,7 +199,7 @@ class CallbackRepository(Repository):
 
     def replay(self, work: StoredEvent, attempts: int) -> bool:
         """
-        Owe parked work again; false if it is not parked any more.
+        Owe parked work again; false if it is not parked any more, or tells that paid which FedaPay disputes.
 
         Args:
             attempts: what its count of attempts goes on from.
@@ -207,7 +207,8 @@ class CallbackRepository(Repository):
         table, number = place_of(work)
 
         def write(database: Database) -> bool:
-            text = _REPLAY.format(table).replace("?", database.param)
+            is_held = "" if work.call is None else f" AND NOT {IS_DISPUTED}"
+            text = f"{_REPLAY.format(table)}{is_held}".replace("?", database.param)
             return bool(database.execute_sql(text, [attempts, number, work.attempts]).rowcount)
 
         return self._engine.write(write)

@@ -63,6 +63,22 @@ _PARKED_GIVEN = f"""
 UPDATE fp_event SET work_state = {literals(WorkState.none)}
 WHERE work_state = {literals(WorkState.dead)} AND {_HAS_CALLS}
 """
+#: An event tells a callback that the goods may go, and FedaPay's API has said since that it is not what was asked.
+IS_DISPUTED = f"""
+EXISTS (SELECT 1 FROM fp_event e JOIN fp_event s ON s.entity_id = e.entity_id
+        AND s.environment = e.environment AND s.object = e.object AND s.suspect = 1 AND s.status IN ({_STATUSES})
+        WHERE e.id = fp_call.event_id AND {_SAYS_PAID} AND e.suspect = 0 AND e.repeats = 0)
+"""
+#: Why such a call is parked.
+_DISPUTED = "FedaPay says by now that this is not what was asked; connector.accept(id) has it called"
+_HOLD = f"""
+UPDATE fp_call SET work_state = {literals(WorkState.dead)}, last_error = ?
+WHERE work_state = {literals(WorkState.ready)} AND
+"""
+_RELEASE = f"""
+UPDATE fp_call SET work_state = {literals(WorkState.ready)}, run_after = 0, last_error = NULL
+WHERE work_state = {literals(WorkState.dead)} AND last_error = ? AND event_id IN
+"""
 _GIVEN_OUT = f"e.work_state IN ({literals(WorkState.none, WorkState.done)})"
 _FACT = f"e.kind = {literals(EventKind.fact)}"
 
@@ -94,6 +110,8 @@ def distribute_again(database: Database, callback: int, after: int) -> None:
     condition = f"c.id = {database.param} AND e.id > {database.param} AND {_FACT} AND {_GIVEN_OUT}"
     database.execute_sql(_GIVE.format(state=literals(WorkState.ready), condition=condition), [callback, after])
     database.execute_sql(_REOPEN.format(f"id > {database.param}"), [after])
+    hold = f"{_HOLD} callback_id = ? AND {IS_DISPUTED}"
+    database.execute_sql(hold.replace("?", database.param), [_DISPUTED, callback])
 
 
 def distribute_known(database: Database, events: Sequence[int]) -> None:
@@ -102,3 +120,20 @@ def distribute_known(database: Database, events: Sequence[int]) -> None:
     condition = f"e.id IN {places} AND c.kind = {literals(CallbackKind.paid)} AND c.after_event < e.id AND {_GIVEN_OUT}"
     database.execute_sql(_GIVE.format(state=literals(WorkState.ready), condition=condition), list(events))
     database.execute_sql(_REOPEN.format(f"id IN {places}"), list(events))
+
+
+def hold_calls(database: Database, events: Sequence[int]) -> None:
+    """
+    Park the calls with these events that have still to be made: what they would tell is disputed. Where a call has been
+    made that cannot be undone, the event goes on saying so, and each other call would deliver what was not paid.
+    """
+    if events:
+        text = f"{_HOLD} event_id IN {placeholders(database, events)}".replace("?", database.param)
+        database.execute_sql(text, [_DISPUTED, *events])
+
+
+def release_calls(database: Database, events: Sequence[int]) -> None:
+    """It is what was asked after all: make the calls that were held."""
+    if events:
+        text = f"{_RELEASE} {placeholders(database, events)}".replace("?", database.param)
+        database.execute_sql(text, [_DISPUTED, *events])

@@ -14,7 +14,7 @@ from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
 from fedapay_sync.models.asked import Asked
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import NewEvent
-from fedapay_sync.store.repositories.distribution import distribute_known
+from fedapay_sync.store.repositories.distribution import distribute_known, hold_calls, release_calls
 from fedapay_sync.store.repositories.rows import EventFacts, insert_events
 from fedapay_sync.store.repositories.sql import rows_of
 from fedapay_sync.store.states import WorkState, literals
@@ -71,6 +71,7 @@ def _confirm(
     telling = [row for row in paid if _tells(row)]
     others = [row for row in paid if row not in telling]
     _update(database, others, suspect=0, repeats=1)
+    release_calls(database, [row["id"] for row in telling])
     # The newest event shows the sum that counts, also where an earlier one with another sum was told.
     is_shown = not any(row["suspect"] for row in others)
     waiting = next((row for row in others if _is_owed(row)), None)
@@ -85,10 +86,13 @@ def _confirm(
 def _dispute(
     database: Database, event: NewEvent, paid: Sequence[Mapping[str, Any]], is_new: bool, late: bool
 ) -> Settled:
-    """It is not what was asked. What a callback was told is not taken back, but it learns of it."""
+    """
+    It is not what was asked. What a callback was told is not taken back, but it learns of it; the others are not told.
+    """
     told = [row for row in paid if _tells(row) and row["work_state"] in _CALLED]
     after = list(paid[paid.index(told[-1]) + 1 :]) if told else []
     _update(database, [row for row in paid if row not in told], suspect=1)
+    hold_calls(database, [row["id"] for row in told])
     if is_new:
         return Settled(EventFacts(event, late, suspect=True), bool(told))
     if told and not any(row["suspect"] or row["work_state"] not in _CALLED for row in after):
