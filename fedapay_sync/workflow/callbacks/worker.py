@@ -207,9 +207,13 @@ class CallbackWorker:
         with self._lock:
             busy = list(self._running)
         holder = self._hold()
-        if self._has_ended or holder is None or most <= 0 or not self.names:
+        if self._has_ended or holder is None or not self.names:
             return []
-        held = self._leases.acquire(self.names.wanted(), most, busy, holder)
+        # Without a free thread, too: the database hears that this process still has its callbacks.
+        wanted = self.names.wanted()
+        if most <= 0:
+            return []
+        held = self._leases.acquire(wanted, most, busy, holder)
         with self._lock:
             self._running.update({each.work.key: each for each in held})
         return held

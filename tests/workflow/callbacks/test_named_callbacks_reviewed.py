@@ -1,17 +1,28 @@
 """Names of callbacks where a program, a process or a verdict is not as simple as usual."""
 
+import hashlib
 import importlib.util
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from support.claims import named
 
 import fedapay_sync
 from fedapay_sync.errors import ConfigError
+from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.store.callback_records import CallbackName, Wanted
+from fedapay_sync.store.states import CallbackKind
+from fedapay_sync.workflow.callbacks.names import CallbackNames, NamedCallback
 from fedapay_sync.workflow.callbacks.validation import checked_name
+from fedapay_sync.workflow.callbacks.worker import CONCURRENCY, CallbackWorker
+from fedapay_sync.workflow.context import Context
 
+CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
 ROOT = Path(fedapay_sync.__file__).parents[1]
 
 
@@ -74,3 +85,66 @@ def test_a_function_under_a_name_that_another_has_inherited_is_refused(make_conn
         shop.on_webhook(old, name="ancien")
     shop.on_webhook(new, name=("nouveau", "ancien"))
     assert list(shop._callbacks) == ["nouveau"]
+
+
+# -- what the database knows of a name ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(db_url, clock):
+    store = Store(db_url, clock)
+    yield store
+    store.close()
+
+
+def come(store, *numbers):
+    for number in numbers:
+        store.events.accept(
+            NewEvent(
+                dedup_key=hashlib.sha256(str(number).encode()).hexdigest(), event_key=f"key-{number}",
+                environment="sandbox", account="shop", name="customer.created", object="customer",
+                entity_id=str(number), status=None, is_final=False, is_paid=False, source="webhook", body=b"{}",
+                body_sha256="", received_at=1.0,
+            )
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [("neuf", "nouveau"), ("ancien",)])
+def test_what_a_name_is_owed_is_seen_by_who_has_a_former_or_a_later_one(store, clock, name):
+    """
+    Before this process has registered anything: it reads that to know whether there is something to wait for.
+    """
+    (old,) = store.callback_names.register("sandbox", ["shop"], [CallbackName("ancien", CallbackKind.webhook)])
+    come(store, 1)
+    wanted = Wanted("sandbox", ["shop"], [CallbackKind.webhook], [old])
+    (call,) = store.callbacks.acquire("A", wanted, lease=60, limit=9)
+    assert store.callbacks.retry_or_park(call, "A", error="fermé", again_in=0)
+    store.callback_names.rename("ancien", "nouveau")
+    names = CallbackNames(Context(CONFIG, store, clock, "B"))
+    names.set(NamedCallback(CallbackName(name[0], CallbackKind.webhook, name[1:]), print, lambda: print))
+    assert store.callbacks.is_owed(names.seen())
+
+
+def test_a_process_whose_threads_are_all_taken_still_has_its_callbacks(store, clock, eventually):
+    """
+    They would be taken for gone, and ``callbacks drop`` would cancel what they are owed.
+    """
+    release, running = threading.Event(), threading.Semaphore(0)
+
+    def hang(work):
+        running.release()
+        release.wait()
+
+    come(store, *range(CONCURRENCY + 1))
+    worker = CallbackWorker(Context(CONFIG, store, clock, "A"))
+    try:
+        worker.set(named(hang))
+        worker.notify()
+        assert all(running.acquire(timeout=10) for _ in range(CONCURRENCY))
+        before = clock.now()
+        clock.advance(100)
+        worker.notify()
+        eventually(lambda: store.callback_names.all()[0].seen_at > before + 90)
+    finally:
+        release.set()
+        worker.close(5)
