@@ -1,6 +1,6 @@
 """The callbacks of one process by their names, which the database is told of as the work begins and from then on."""
 
-from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple
+from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple, Tuple
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
@@ -42,7 +42,7 @@ class CallbackNames:
         self._all_numbers: Dict[int, str] = {}
         self._is_registered = False
         self._beat_due = float("-inf")
-        self._told: Dict[str, float] = {}
+        self._told: Dict[Tuple[str, str], float] = {}
 
     def __bool__(self) -> bool:
         return bool(self._callbacks)
@@ -121,10 +121,19 @@ class CallbackNames:
 
     def _tell_of_those_gone(self) -> None:
         now = self._store.clock.now()
-        for each in self._store.callback_names.all(self._config.environment, self._config.accounts):
-            due = self._told.get(each.name, float("-inf"))
-            if each.is_gone(now) and self._clock.monotonic() >= due:
-                self._told[each.name] = self._clock.monotonic() + _TELL_INTERVAL
+        # Of other accounts, too: what is owed under a key that was replaced is another account's, and no program's.
+        for each in self._store.callback_names.all(self._config.environment):
+            due = self._told.get((each.account, each.name), float("-inf"))
+            if not each.is_gone(now) or self._clock.monotonic() < due:
+                continue
+            self._told[each.account, each.name] = self._clock.monotonic() + _TELL_INTERVAL
+            if each.account not in self._config.accounts:
+                log.error(
+                    "callback %s is owed %d events under an API key that this program does not have, and no process "
+                    "has registered it for %.0f minutes: if the key was replaced, give the earlier one with api_keys",
+                    each.name, each.owed, (now - each.seen_at) / 60,
+                )  # fmt: skip
+            else:
                 log.error(
                     "callback %s is owed %d events, and no process has registered it for %.0f minutes: "
                     'start one that does, give it to another with name=("new", %r), '

@@ -148,3 +148,27 @@ def test_a_process_whose_threads_are_all_taken_still_has_its_callbacks(store, cl
     finally:
         release.set()
         worker.close(5)
+
+
+def told(number, status="approved"):
+    entity = {"klass": "v1/transaction", "id": number, "status": status, "amount": 500}
+    return {"name": f"transaction.{status}", "object": "transaction", "object_id": number, "entity": entity}
+
+
+def test_what_is_owed_under_a_key_that_was_replaced_is_said(make_connector, clock, caplog):
+    """
+    It is another account's, that no program works for any more.
+    """
+
+    def fail(heard):
+        raise ValueError("fermé")
+
+    with make_connector(callbacks="inline", clock=clock) as before:
+        before.on_webhook(fail, name="livrer")
+        before.save_webhook(told(7))
+    shop = make_connector(callbacks="inline", clock=clock, api_key=f"sk_sandbox_{'z' * 24}")
+    shop.on_webhook(print, name="livrer")
+    shop.run_owed()
+    clock.advance(2 * 3600)
+    shop.run_owed()
+    assert "callback livrer is owed 1 events under an API key that this program does not have" in caplog.text
