@@ -44,13 +44,21 @@ class CallbackRepository(Repository):
     """The work that callbacks are: each call is made by one process at a time, under a lease."""
 
     def acquire(
-        self, owner: str, wanted: Wanted, *, lease: float, limit: int, busy: Iterable[WorkKey] = ()
+        self,
+        owner: str,
+        wanted: Wanted,
+        *,
+        lease: float,
+        limit: int,
+        busy: Iterable[WorkKey] = (),
+        erase_bodies: bool = False,
     ) -> List[StoredEvent]:
         """
         Take owed work; each piece is ours alone until the lease ends.
 
         Args:
             busy: what this process is at already, which no jump of the clock may give it again.
+            erase_bodies: forget the bodies of events that no callback wants.
         """
         mine = set(busy)
 
@@ -62,7 +70,7 @@ class CallbackRepository(Repository):
             for _ in range(_ROUNDS):
                 if not found.to_give:
                     break
-                distribute(database, found.to_give, self._clock.now())
+                distribute(database, found.to_give, self._clock.now(), erase_bodies=erase_bodies)
                 found = available(database)
                 if found.to_take:
                     break
@@ -138,17 +146,20 @@ class CallbackRepository(Repository):
 
         return self._engine.write(mark)
 
-    def give_to_callbacks(self, work: StoredEvent, owner: str) -> bool:
+    def give_to_callbacks(self, work: StoredEvent, owner: str, *, erase_body: bool = False) -> bool:
         """
         What had to be done with the event itself is done: callbacks are to be called with it as it is; false if the
         lease was lost.
+
+        Args:
+            erase_body: forget its body if no callback wants it.
         """
 
         def give(database: Database) -> bool:
             ready = {"work_state": WorkState.ready, "lease_owner": None, "run_after": 0, "last_error": None}
             if not change_work(database, work, owner, ready):
                 return False
-            distribute(database, [work.id], self._clock.now())
+            distribute(database, [work.id], self._clock.now(), erase_bodies=erase_body)
             return True
 
         return self._engine.write(give)

@@ -54,6 +54,11 @@ SET work_state = CASE WHEN {_HAS_CALLS} THEN {literals(WorkState.none)} ELSE {li
     finished_at = CASE WHEN {_HAS_CALLS} THEN finished_at ELSE ? END, lease_owner = NULL
 WHERE id IN {{}} AND (kind <> {literals(EventKind.fact)} OR {_HAS_CALLS} OR {IS_CLAIMED.replace(" e.", " fp_event.")})
 """
+# Not of what is paid, and may yet be found to be a payment of this database: it is told then.
+_ERASE = f"""
+UPDATE fp_event SET body = ? WHERE id IN {{}} AND work_state = {literals(WorkState.done)}
+AND (known = 1 OR object <> 'transaction' OR status IS NULL OR status NOT IN ({_STATUSES}))
+"""
 #: An event that has been given out is owed again.
 _REOPEN = f"""
 UPDATE fp_event SET work_state = {literals(WorkState.none)}
@@ -83,12 +88,19 @@ _GIVEN_OUT = f"e.work_state IN ({literals(WorkState.none, WorkState.done)})"
 _FACT = f"e.kind = {literals(EventKind.fact)}"
 
 
-def distribute(database: Database, events: Sequence[int], now: float) -> None:
-    """Give these events, which are nobody's yet, to the callbacks that were known when they came."""
+def distribute(database: Database, events: Sequence[int], now: float, *, erase_bodies: bool = False) -> None:
+    """
+    Give these events, which are nobody's yet, to the callbacks that were known when they came.
+
+    Args:
+        erase_bodies: forget the bodies of those that no callback wants.
+    """
     places = placeholders(database, events)
     give = _GIVE.format(state=literals(WorkState.ready), condition=f"e.id IN {places} AND c.after_event < e.id")
     database.execute_sql(give, list(events))
     database.execute_sql(_GIVEN.format(places).replace("?", database.param), [now, *events])
+    if erase_bodies:
+        database.execute_sql(_ERASE.format(places).replace("?", database.param), [b"", *events])
 
 
 def end_events(database: Database, events: Sequence[int], now: float) -> None:

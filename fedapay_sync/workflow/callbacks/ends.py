@@ -82,12 +82,12 @@ class CallbackEnds:
             self._park(work)
 
     def _record(self, work: StoredEvent, failure: Optional[Failure], to_give: bool) -> None:
+        erase = self._config.keep_bodies_days == 0
         if failure is None and to_give:
-            if not self._store.callbacks.give_to_callbacks(work, self._owner):
+            if not self._store.callbacks.give_to_callbacks(work, self._owner, erase_body=erase):
                 self._tell_if_taken(work)
             return
         if failure is None:
-            erase = self._config.keep_bodies_days == 0
             if not self._store.callbacks.mark_done(work, self._owner, erase_body=erase):
                 self._tell_if_taken(work)
             return

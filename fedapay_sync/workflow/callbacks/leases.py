@@ -40,7 +40,7 @@ class CallbackLeases:
     """
 
     def __init__(self, context: Context, seconds: float) -> None:
-        _, self._store, self._clock, self._owner = context
+        self._config, self._store, self._clock, self._owner = context
         self.seconds = seconds
 
     def end(self) -> Tuple[float, float]:
@@ -59,7 +59,10 @@ class CallbackLeases:
             StoreError: the database could not take it now.
         """
         until = self.end()
-        taken = self._store.callbacks.acquire(self._owner, wanted, lease=self.seconds, limit=most, busy=busy)
+        erase = self._config.keep_bodies_days == 0
+        taken = self._store.callbacks.acquire(
+            self._owner, wanted, lease=self.seconds, limit=most, busy=busy, erase_bodies=erase
+        )
         return [HeldWork(work, until, holder=holder) for work in taken]
 
     def extend(self, held: HeldWork) -> None:

@@ -172,3 +172,20 @@ def test_what_is_owed_under_a_key_that_was_replaced_is_said(make_connector, cloc
     clock.advance(2 * 3600)
     shop.run_owed()
     assert "callback livrer is owed 1 events under an API key that this program does not have" in caplog.text
+
+
+# -- bodies ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_body_of_an_event_that_no_callback_wants_is_erased_at_once_too(make_connector):
+    """
+    Not of one that is paid: once this database knows the payment, it is told with all that it says.
+    """
+    shop = make_connector(callbacks="inline", keep_bodies_days=0)
+    shop.on_paid(print)
+    for number, status in ((7, "approved"), (8, "pending")):
+        shop.save_webhook(told(number, status))
+    query = "SELECT entity_id, work_state, LENGTH(body) > 0 FROM fp_event ORDER BY id"
+    store = shop._per_process.get().store
+    rows = store.read(lambda database: [tuple(row) for row in database.execute_sql(query).fetchall()])
+    assert rows == [("7", "done", True), ("8", "done", False)]
