@@ -46,8 +46,12 @@ class RetentionRepository(Repository):
         cutoff, settled = now - older_than, now - max(older_than, _SETTLED)
         old = _done_before(cutoff) | _idle_before(cutoff)
         bodies = sum(self._erase(old, after) for after in range(0, self._last_event(), _BATCH))
-        # That an event was given to callbacks is known without these.
-        calls = CallRow.select(CallRow.id).where(CallRow.finished_at < settled).limit(_BATCH)
+        # That an event was given to callbacks is known without these, once all are done; until then they alone say
+        # that one was told.
+        done = EventRow.select(EventRow.id).where(
+            EventRow.id == CallRow.event_id, EventRow.work_state == WorkState.done
+        )
+        calls = CallRow.select(CallRow.id).where(CallRow.finished_at < settled, peewee.fn.EXISTS(done)).limit(_BATCH)
         self._delete(CallRow, calls)
         # A listen that is being watched has no such time.
         ended = ListenRow.select(ListenRow.id).where(ListenRow.closed_at < settled).limit(_BATCH)

@@ -115,3 +115,22 @@ def test_a_payment_that_becomes_known_with_another_sum_is_not_told_as_paid(shop,
     assert shop.call() == [("audit", True)]
     shop.ask(500)
     assert shop.call() == [("audit", False), ("ship", False)]
+
+
+def test_a_purge_does_not_forget_who_was_told_while_a_call_is_left(shop, store, make_event, clock):
+    """
+    Accepted after a dispute, what the book-keeping was told long ago would be told again as paid.
+    """
+    shop.ask()
+    store.events.accept(make_event("9", key="k", **shown(500)))
+    shop.call("ship", again_in=None)
+    clock.advance(10 * 86400)
+    store.retention.purge(86400)
+    shop.ask()
+    store.events.accept(make_event("9", key="k", source="status", from_api=True, **shown(10)))
+    assert shop.call() == [("audit", False), ("ship", False)]
+    assert store.payments.accept("sandbox", "9", ["shop"])
+    assert shop.call() == []
+    (parked,) = store.callbacks.parked()
+    assert store.callbacks.replay(parked, 31)
+    assert shop.call() == [("ship", True)]
