@@ -28,10 +28,12 @@ WHEN e.name = '{RESTORED_NAME}' THEN c.kind = {literals(CallbackKind.restored)}
 ELSE 1 = 0 END
 """
 # What was tried before the event was given out counts on, unless FedaPay was asked and not a callback.
-_TRIED = f"CASE WHEN e.kind = {literals(EventKind.fact)} THEN e.attempts ELSE 0 END"
+_TRIED = f"CASE WHEN e.kind = {literals(EventKind.fact)} THEN e.attempts ELSE 0 END, e.run_after, e.last_error"
+# What was tried with others is nothing to a callback that is given the event after them.
+_UNTRIED = "0, 0, NULL"
 _GIVE = f"""
 INSERT INTO fp_call (event_id, callback_id, work_state, attempts, run_after, last_error)
-SELECT e.id, c.id, {{state}}, {_TRIED}, e.run_after, e.last_error
+SELECT e.id, c.id, {{state}}, {{tried}}
 FROM fp_event e JOIN fp_callback c ON {IS_FOR}
 WHERE {{condition}} AND NOT EXISTS (SELECT 1 FROM fp_call WHERE event_id = e.id AND callback_id = c.id)
 """
@@ -70,8 +72,7 @@ _FACT = f"e.kind = {literals(EventKind.fact)}"
 def distribute(database: Database, events: Sequence[int], now: float) -> None:
     """Give these events, which are nobody's yet, to the callbacks that were known when they came."""
     places = placeholders(database, events)
-    give = _GIVE.format(state=literals(WorkState.ready), condition=f"e.id IN {places} AND c.after_event < e.id")
-    database.execute_sql(give, list(events))
+    _give(database, WorkState.ready, _TRIED, f"e.id IN {places} AND c.after_event < e.id", events)
     database.execute_sql(_GIVEN.format(places).replace("?", database.param), [now, *events])
 
 
@@ -85,14 +86,14 @@ def end_events(database: Database, events: Sequence[int], now: float) -> None:
 def distribute_parked(database: Database, callbacks: Sequence[int]) -> None:
     """Give what an older version parked to the first callbacks that are known, still parked."""
     condition = f"c.id IN {placeholders(database, callbacks)} AND e.work_state = {literals(WorkState.dead)} AND {_FACT}"
-    database.execute_sql(_GIVE.format(state=literals(WorkState.dead), condition=condition), list(callbacks))
+    _give(database, WorkState.dead, _TRIED, condition, callbacks)
     database.execute_sql(_PARKED_GIVEN)
 
 
 def distribute_again(database: Database, callback: int, after: int) -> None:
     """Give a callback that is new what came after that event and has been given to others."""
     condition = f"c.id = {database.param} AND e.id > {database.param} AND {_FACT} AND {_GIVEN_OUT}"
-    database.execute_sql(_GIVE.format(state=literals(WorkState.ready), condition=condition), [callback, after])
+    _give(database, WorkState.ready, _UNTRIED, condition, [callback, after])
     database.execute_sql(_REOPEN.format(f"id > {database.param}"), [after])
 
 
@@ -100,5 +101,10 @@ def distribute_known(database: Database, events: Sequence[int]) -> None:
     """These events have been given out, and only now is it known that they are about payments of this database."""
     places = placeholders(database, events)
     condition = f"e.id IN {places} AND c.kind = {literals(CallbackKind.paid)} AND c.after_event < e.id AND {_GIVEN_OUT}"
-    database.execute_sql(_GIVE.format(state=literals(WorkState.ready), condition=condition), list(events))
+    _give(database, WorkState.ready, _UNTRIED, condition, events)
     database.execute_sql(_REOPEN.format(f"id IN {places}"), list(events))
+
+
+def _give(database: Database, state: WorkState, tried: str, condition: str, values: Sequence[int]) -> None:
+    """Write down calls in that state, with what was tried before, for the events and callbacks of that condition."""
+    database.execute_sql(_GIVE.format(state=literals(state), tried=tried, condition=condition), list(values))
