@@ -175,6 +175,34 @@ def test_one_function_goes_on_under_its_new_name(make_connector, clock):
     assert called == [2] and list(shop.health().owed) == ["nouveau"]
 
 
+def test_what_is_owed_under_another_name_is_owed_here(make_connector, clock):
+    """
+    Before the name is changed by the process that asks, and where another one has changed it.
+    """
+    old = make_connector(callbacks="inline", clock=clock)
+    called = []
+
+    def failing(heard):
+        raise ValueError("fermé")
+
+    old.on_webhook(failing, name="ancien")
+    old.save_webhook(event())
+    old.close()
+    clock.advance(5000)
+
+    new = make_connector(callbacks="inline", clock=clock)
+    new.on_webhook(failing, name=("nouveau", "ancien"))
+    assert new.owes_callbacks()
+    new.run_owed()
+    assert not new.owes_callbacks()
+    clock.advance(5000)
+    again = make_connector(callbacks="inline", clock=clock)
+    again.on_webhook(called.append, name="ancien")
+    assert again.owes_callbacks()
+    again.run_owed()
+    assert len(called) == 1 and not again.owes_callbacks()
+
+
 def test_what_is_held_while_its_name_is_given_up_is_called_all_the_same(shop):
     """
     The row of its name is another's by the time that it is called.
