@@ -372,10 +372,24 @@ def test_what_is_no_name_is_refused(shop, given, said):
     assert not shop._callbacks
 
 
-def test_an_old_name_that_a_function_still_has_is_refused(shop):
-    shop.on_webhook(ordinary, name="ancien")
+@pytest.mark.parametrize("names", [("ancien", ("nouveau", "ancien")), (("nouveau", "ancien"), "ancien")])
+def test_an_old_name_that_a_function_still_has_is_refused(shop, names):
+    """
+    In either order: at each start what that function is owed would be taken from it.
+    """
+    shop.on_webhook(ordinary, name=names[0])
     with pytest.raises(ConfigError, match="« ancien » n'est pas un ancien nom"):
-        shop.on_webhook(Callable_(), name=("nouveau", "ancien"))
+        shop.on_webhook(Callable_(), name=names[1])
+    assert len(shop._callbacks) == 1
+
+
+def test_an_old_name_that_two_functions_would_have_is_refused(shop):
+    """
+    One of them would be owed all of it, and the other one nothing.
+    """
+    shop.on_webhook(ordinary, name=("livrer", "tout"))
+    with pytest.raises(ConfigError, match="« tout » est l'ancien nom de deux fonctions"):
+        shop.on_webhook(Callable_(), name=("noter", "tout"))
 
 
 @pytest.mark.parametrize("since", [3.5, "hier", datetime(2026, 1, 1)])
