@@ -2,16 +2,20 @@
 Processes on one database whose callbacks change their names, and anything that may happen to them, in any order.
 
 A lineage is what a name stands for, however often it is renamed. The model says which events each lineage is owed.
+Run as a program it tries the machine on SQLite files in a folder, and ends with the assertion that failed, if one did.
 """
 
 import hashlib
+import sys
 
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from support.store_machine import SETTINGS, HeldClock
+from support.store_machine import SETTINGS, HeldClock, files_in
 
 from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.store.callback_records import CALLBACK_GONE, CallbackName, Wanted
+from fedapay_sync.store.owner import new_owner, retire
 from fedapay_sync.store.states import CallbackKind, EventKind
 
 LEASE = 60.0
@@ -28,7 +32,7 @@ _STATES = "SELECT entity_id, work_state FROM fp_event"
 @st.composite
 def functions(draw):
     """The callbacks of a version of the program: names, with names that they had before, or since when they want."""
-    chosen = draw(st.lists(NAMES, unique=True, max_size=4))
+    chosen = draw(st.lists(NAMES, unique=True, min_size=1, max_size=4))
     found = []
     for name in chosen:
         others = [each for each in KINDS if each not in chosen and KINDS[each] == KINDS[name]]
@@ -71,18 +75,31 @@ class Lineage:
 
 
 class Process:
-    """One process after another, each with the functions of its version."""
+    """
+    One process after another, each with the functions of its version.
 
-    def __init__(self, slot):
-        self.slot, self.life, self.names, self.numbers = slot, 0, [], {}
+    Of one slot the others can tell whether its process lives; the other is on another machine, and only the end of a
+    lease says so.
+    """
+
+    def __init__(self, slot, store):
+        self.slot, self.store, self.life, self.owner = slot, store, 0, None
+        self.names, self.numbers = [], {}
         #: What the database said that each of its functions is called for.
         self.lineages = {}
         #: Work → end of the lease.
         self.held = {}
 
-    @property
-    def owner(self):
-        return f"{self.slot}{self.life}"
+    def begin(self):
+        """The next life; what the one before held is nobody's, sooner or later."""
+        self.end()
+        self.life += 1
+        self.owner = new_owner() if self.slot == "A" else f"{self.slot}{self.life}"
+
+    def end(self):
+        self.held.clear()
+        if self.owner is not None:
+            retire(self.owner)
 
 
 class ChangingNames(RuleBasedStateMachine):
@@ -96,8 +113,9 @@ class ChangingNames(RuleBasedStateMachine):
     def begin(self):
         self.clock = HeldClock()
         self.url = self.new_url()
-        self.store = Store(self.url, self.clock)
-        self.processes = {slot: Process(slot) for slot in "AB"}
+        self.stores = {slot: Store(self.url, self.clock) for slot in "AB"}
+        self.processes = {slot: Process(slot, store) for slot, store in self.stores.items()}
+        self.store = self.stores["A"]
         self.events = []
         # Every name that the database knows, those that were given up too.
         self.names = {}
@@ -111,7 +129,7 @@ class ChangingNames(RuleBasedStateMachine):
 
     def _register(self, process):
         """The process says which functions it has, and the model does the same."""
-        process.numbers = self.store.callback_names.register("sandbox", ["shop"], process.names)
+        process.numbers = process.store.callback_names.register("sandbox", ["shop"], process.names)
         is_first, created = not self.names, []
         mine = {name for each in process.names for name in (each.name, *each.former)}
         for each in process.names:
@@ -171,11 +189,9 @@ class ChangingNames(RuleBasedStateMachine):
     def deploy(self, slot, version, is_killed):
         """Another version begins: names come, change and vanish. It may be an older one."""
         process = self.processes[slot]
-        if is_killed:
-            process.held.clear()
-        while process.held:
+        while process.held and not is_killed:
             self._end(process, next(iter(process.held)), "done")
-        process.life += 1
+        process.begin()
         now = self.clock.now()
         process.names = [
             CallbackName(name, KINDS[name], former, None if since is None else now - since)
@@ -187,7 +203,7 @@ class ChangingNames(RuleBasedStateMachine):
     @rule(slot=PROCESSES, data=st.data(), is_killed=st.booleans())
     def rename(self, slot, data, is_killed):
         """The next version of a program has one function under another name."""
-        process = max(self.processes.values(), key=lambda each: (bool(each.names), each.slot == slot))
+        process = self._with_names(slot)
         version = {each.name: () for each in process.names}
         old = data.draw(st.sampled_from(sorted(version)))
         others = sorted(name for name in KINDS if KINDS[name] == KINDS[old] and name not in version)
@@ -196,38 +212,45 @@ class ChangingNames(RuleBasedStateMachine):
             version[data.draw(st.sampled_from(others))] = (old,)
             self.deploy(slot, [(name, former, None) for name, former in version.items()], is_killed)
 
+    @precondition(lambda self: any(each.held for each in self.processes.values()))
     @rule(slot=PROCESSES)
     def restart(self, slot):
         """It is killed with what it holds, and comes again as it was."""
-        process = self.processes[slot]
-        process.held.clear()
-        process.life += 1
+        process = max(self.processes.values(), key=lambda each: (bool(each.held), each.slot == slot))
+        process.begin()
         self._register(process)
 
-    @rule(slot=PROCESSES)
-    def beat(self, slot):
-        """It hears that a name of its own was given up or dropped, and says again which functions it has."""
-        process = self.processes[slot]
-        live = set(self._live().values())
-        is_whole = all(lineage in live for lineage in process.lineages.values())
-        assert self.store.callback_names.beat(list(process.numbers)) is is_whole
-        if not is_whole:
-            self._register(process)
+    @precondition(lambda self: not all(self._is_whole(each) for each in self.processes.values()))
+    @rule()
+    def beat(self):
+        """A process hears that a name of its own was given up or dropped, and says again which functions it has."""
+        for process in self.processes.values():
+            is_whole = self._is_whole(process)
+            heard = not process.store.callback_names.beat(list(process.numbers))
+            assert heard is not is_whole, "a process does not hear that a name is gone, or hears it of one that is not"
+            if heard:
+                self._register(process)
+
+    def _is_whole(self, process):
+        return set(process.lineages.values()) <= set(self._live().values())
 
     @precondition(lambda self: self.names)
-    @rule(data=st.data())
-    def rename_by_command(self, data):
-        old = data.draw(st.sampled_from(sorted(self._live())))
-        new = data.draw(st.sampled_from(sorted(n for n in KINDS if KINDS[n] == KINDS[old] and n != old) or [None]))
-        if new is not None:
-            assert self.store.callback_names.rename(old, new) == 1
-            self._rename(old, new)
+    @rule(data=st.data(), how=st.sampled_from(["rename", "rename", "drop"]))
+    def command(self, data, how):
+        """A person gives a name up for another, or what it is owed."""
+        name = data.draw(st.sampled_from(sorted(self._live())))
+        if how == "drop":
+            self._drop(self._live()[name])
+            return
+        others = sorted(each for each in KINDS if KINDS[each] == KINDS[name] and each != name)
+        if others:
+            new = data.draw(st.sampled_from(others))
+            assert self.store.callback_names.rename(name, new) == 1
+            self._rename(name, new)
 
-    @precondition(lambda self: self.names)
-    @rule(data=st.data())
-    def drop(self, data):
-        lineage = self._live()[data.draw(st.sampled_from(sorted(self._live())))]
-        assert self.store.callback_names.drop(lineage.name) == lineage.count("owed", "parked")
+    def _drop(self, lineage):
+        cancelled = self.store.callback_names.drop(lineage.name)
+        assert cancelled == lineage.count("owed", "parked"), "dropped other than what was owed"
         lineage.calls = {}
         self.names = {name: each for name, each in self.names.items() if each is not lineage}
         if not self.names:
@@ -237,9 +260,18 @@ class ChangingNames(RuleBasedStateMachine):
 
     # -- events -------------------------------------------------------------------------------------------------
 
-    @rule(is_paid=st.booleans(), is_known=st.booleans(), kind=st.sampled_from([EventKind.fact] * 3 + ["unconfirmed"]))
-    def come(self, is_paid, is_known, kind):
-        event = Event(len(self.events) + 1, EventKind(kind), is_paid, is_known, self.clock.now())
+    @rule(
+        many=st.integers(1, 3),
+        is_paid=st.sampled_from([True, True, False]),
+        is_known=st.booleans(),
+        kind=st.sampled_from([EventKind.fact] * 3 + [EventKind.unconfirmed]),
+    )
+    def come(self, many, is_paid, is_known, kind):
+        for _ in range(many):
+            self._come(is_paid, is_known, kind)
+
+    def _come(self, is_paid, is_known, kind):
+        event = Event(len(self.events) + 1, kind, is_paid, is_known, self.clock.now())
         if is_known:
             self._ask_for(event)
         name, key = f"transaction.{'approved' if is_paid else 'updated'}", f"event {event.number}"
@@ -268,11 +300,11 @@ class ChangingNames(RuleBasedStateMachine):
         self.store.payments.add_intent("sandbox", "shop", reference, amount=500, currency="XOF")
         self.store.payments.transition("sandbox", "shop", reference, "created", transaction_id=str(event.number))
 
-    @precondition(lambda self: any(not event.is_known for event in self.events))
+    @precondition(lambda self: any(event.is_paid and not event.is_known for event in self.events))
     @rule(data=st.data())
     def become_known(self, data):
         """The answer to ``pay`` comes after the webhook: only now it is a payment of this database."""
-        event = data.draw(st.sampled_from([each for each in self.events if not each.is_known]))
+        event = data.draw(st.sampled_from([each for each in self.events if each.is_paid and not each.is_known]))
         self._ask_for(event)
         event.is_known = True
         for lineage in self._live().values():
@@ -281,15 +313,29 @@ class ChangingNames(RuleBasedStateMachine):
 
     # -- calls --------------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.events)
     @rule(slot=PROCESSES, limit=st.sampled_from([1, 3, 100]))
     def claim(self, slot, limit):
-        self._claim(self.processes[slot], limit)
+        self._claim(self._with_names(slot), limit)
+
+    @precondition(lambda self: self.events)
+    @rule(slot=PROCESSES, most=st.sampled_from([2, 100]))
+    def work(self, slot, most):
+        """Take what is due, and end so much of it well."""
+        process = self._with_names(slot)
+        self._claim(process, 100)
+        for work in list(process.held)[:most]:
+            self._end(process, work, "done")
+
+    def _with_names(self, slot):
+        """That process, or the other one where only that has callbacks."""
+        return max(self.processes.values(), key=lambda each: (bool(each.names), each.slot == slot))
 
     def _claim(self, process, limit):
         now = self.clock.now()
         wanted = Wanted("sandbox", ["shop"], {each.kind for each in process.names}, list(process.numbers))
         busy = [work.key for work in process.held]
-        taken = self.store.callbacks.acquire(process.owner, wanted, lease=LEASE, limit=limit, busy=busy)
+        taken = process.store.callbacks.acquire(process.owner, wanted, lease=LEASE, limit=limit, busy=busy)
         for work in taken:
             event = self._event(work)
             for other in self.processes.values():
@@ -315,7 +361,7 @@ class ChangingNames(RuleBasedStateMachine):
 
     def _end(self, process, work, how):
         event, lease_end = self._event(work), process.held.pop(work)
-        callbacks = self.store.callbacks
+        callbacks = process.store.callbacks
         if how in ("done", "deny"):
             # What FedaPay denies is done, and no callback hears of it.
             is_to_give = work.call is None and how == "done"
@@ -325,31 +371,29 @@ class ChangingNames(RuleBasedStateMachine):
             again_in = 5.0 if how == "retry" else None
             is_ours = callbacks.retry_or_park(work, process.owner, error="no", again_in=again_in)
         if not is_ours:
-            lineage = None if work.call is None else self._lineage(process, work)
-            assert lease_end <= self.clock.now() or lineage is None or event not in lineage.calls or (
-                lineage.calls[event] == "owed"
-            ), "a live lease was lost"  # fmt: skip
+            is_cancelled = work.call is not None and self._lineage(work) is None
+            assert is_cancelled or lease_end <= self.clock.now(), "a live lease was lost"
         elif work.call is None:
             event.is_denied = how == "deny"
             if how == "done":
                 event.is_open = True
                 self._owe(event)
         else:
-            lineage = self._lineage(process, work)
+            lineage = self._lineage(work)
             assert lineage.calls[event] == "owed", "ended twice"
             lineage.calls[event] = {"retry": "owed", "park": "parked"}.get(how, "done")
 
-    @rule(data=st.data())
-    def replay(self, data):
-        parked = self.store.callbacks.parked("sandbox", ["shop"])
-        if parked:
-            work = data.draw(st.sampled_from(parked))
+    @precondition(lambda self: any(each.count("parked") for each in self.names.values()))
+    @rule()
+    def replay(self):
+        for work in self.store.callbacks.parked("sandbox", ["shop"]):
             assert self.store.callbacks.replay(work, 0)
             if work.call is not None:
                 lineage = self.names[work.callback_name]
                 assert lineage.calls[self._event(work)] == "parked"
                 lineage.calls[self._event(work)] = "owed"
 
+    @precondition(lambda self: self.events)
     @rule(seconds=st.sampled_from([1.0, 6.0, 30.0, 61.0]))
     def tick(self, seconds):
         self.clock.seconds += seconds
@@ -357,14 +401,13 @@ class ChangingNames(RuleBasedStateMachine):
     def _event(self, work):
         return self.events[int(work.entity_id) - 1]
 
-    def _lineage(self, process, work):
-        """What the row of that call is for by now; a process that was restarted may hold work under an older name."""
-        found = [row for row in self._calls() if row[0] == work.call]
-        return self.names[found[0][1]] if found else Lineage("a", 0)
-
-    def _calls(self):
-        query = "SELECT k.id, c.name FROM fp_call k JOIN fp_callback c ON c.id = k.callback_id"
-        return self.store.read(lambda database: database.execute_sql(query).fetchall())
+    def _lineage(self, work):
+        """
+        What the row of that call is for by now; None if it was cancelled. A process may hold work under an older name.
+        """
+        query = "SELECT c.name FROM fp_call k JOIN fp_callback c ON c.id = k.callback_id WHERE k.id = {}"
+        row = self.store.read(lambda database: database.execute_sql(query.format(int(work.call))).fetchone())
+        return None if row is None else self.names[row[0]]
 
     def _states(self):
         """The state of the work that each event is."""
@@ -379,14 +422,15 @@ class ChangingNames(RuleBasedStateMachine):
         try:
             self._nothing_is_stranded()
         finally:
-            self.store.close()
+            for store in self.stores.values():
+                store.close()
 
     def _nothing_is_stranded(self):
         """
         What is owed is called by who has the name, and else it is said.
         """
         for process in self.processes.values():
-            process.held.clear()
+            process.end()
         self.clock.seconds += CALLBACK_GONE + LEASE
         for work in self.store.callbacks.parked():
             self.store.callbacks.replay(work, 0)
@@ -394,13 +438,20 @@ class ChangingNames(RuleBasedStateMachine):
             lineage.calls.update({event: "owed" for event, state in lineage.calls.items() if state == "parked"})
         now = self.clock.now()
         shown = {each.name: each for each in self.store.callback_names.all() if each.same_as is None}
-        assert set(shown) == set(self._live())
+        assert set(shown) == set(self._live()), "a name is lost, or stands for another one"
         for name, lineage in self._live().items():
             waiting = [e for e in self.events if not (e.is_open or e.is_denied) and e.number > lineage.after]
             assert shown[name].owed == lineage.count("owed") + len(waiting), f"{name} is owed other than is shown"
             assert shown[name].is_gone(now) is (shown[name].owed > 0), f"{name} is owed events and not said to be gone"
 
-        last = Process("Z")
+        states = self._states()
+        for event in self.events:
+            is_owed = any(lineage.calls.get(event) == "owed" for lineage in self._live().values())
+            assert not (is_owed and states[event] == "done"), "an event is done that is owed to a callback"
+            assert is_owed or states[event] != "none", "an event is open that is owed to no callback"
+
+        last = Process("Z", self.store)
+        last.begin()
         last.names = [CallbackName(name, KINDS[name]) for name in sorted(self._live()) or ["a"]]
         self._register(last)
         while self._claim(last, 100):
@@ -409,8 +460,14 @@ class ChangingNames(RuleBasedStateMachine):
         assert all(lineage.count("done") == len(lineage.calls) for lineage in self._live().values()), "stranded"
         assert all(state == "done" for state in self._states().values()), "an event is not done that nobody is owed"
         assert not any(each.owed or each.parked for each in self.store.callback_names.all())
+        last.end()
 
 
 def run(new_url, how=SETTINGS):
     """Try the machine on databases of its own, a new one each time."""
     run_state_machine_as_test(lambda: ChangingNames(new_url), settings=how)
+
+
+if __name__ == "__main__":
+    # Run so, it is to say whether it fails: no search for the shortest way to it.
+    run(files_in(sys.argv[1]), settings(SETTINGS, max_examples=500, phases=[Phase.generate]))
