@@ -66,21 +66,25 @@ class Functions(Dict[str, Registered]):
                     f"{what} : le nom « {name} » est déjà pris, par une autre fonction ou pour d'autres événements, et "
                     'une seule serait appelée. Donner un nom à chacune : name="…".'
                 )
-        taken = [each for each in callback.name.former if each in self]
-        if taken:
-            raise ConfigError(
-                f"{what} : « {taken[0]} » n'est pas un ancien nom, une fonction est enregistrée sous lui. "
-                "L'ôter de name=, ou ne plus enregistrer cette fonction."
-            )
-        heirs = [each.name.name for each in self.values() if name in each.name.former]
-        if heirs:
-            # Each start would give what this one is owed to the other.
-            raise ConfigError(
-                f"{what} : « {name} » est donné comme ancien nom de « {heirs[0]} », qui reçoit ce qui lui était dû. "
-                'Donner un autre nom à cette fonction (name="…"), ou ôter celui-ci de l\'autre.'
-            )
+        self._check_former(callback.name, what)
         self[name] = callback
         return True
+
+    def _check_former(self, added: CallbackName, what: str) -> None:
+        """Each former name is one function's, and no function has it now: at each start it is given up."""
+        names = [added, *(each.name for each in self.values() if each.name.name != added.name)]
+        former = [old for each in names for old in each.former]
+        for old in former:
+            if any(each.name == old for each in names):
+                raise ConfigError(
+                    f"{what} : « {old} » n'est pas un ancien nom, une fonction est enregistrée sous lui. "
+                    "L'ôter de name=, ou ne plus enregistrer cette fonction."
+                )
+            if former.count(old) > 1:
+                raise ConfigError(
+                    f"{what} : « {old} » est l'ancien nom de deux fonctions, et ce qui lui est dû n'irait qu'à l'une. "
+                    "L'ôter de name= à l'autre."
+                )
 
     def has(self, kind: CallbackKind) -> bool:
         """Whether there is a callback of that kind."""

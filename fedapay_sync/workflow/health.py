@@ -69,12 +69,8 @@ class HealthCheck:
                 problems.append(
                     f"Le callback « {name} » est dû depuis {owed.oldest / 60:.0f} minutes ({owed.count} en attente)."
                 )
-        for name in found.gone if found else ():
-            problems.append(
-                f"Le callback « {name} » est dû, et aucun processus ne l'a enregistré depuis une heure : lancer le "
-                f'programme qui l\'a, le renommer avec name=("nouveau", "{name}"), ou l\'abandonner avec '
-                "fedapay-sync callbacks drop."
-            )
+        for name, is_ours in found.gone if found else ():
+            problems.append(_gone(name, is_ours=is_ours))
         if found is not None and not found.workers and leaves:
             problems.append("Aucun processus de travail ne vit : lancer fedapay-sync worker MODULE:NOM.")
         answers = [each.last_answer_at for each in self._transports if each.last_answer_at is not None]
@@ -124,3 +120,16 @@ class HealthCheck:
         if self._readings.get(_READING) is reading:
             self._readings.pop(_READING, None)
         reading.set()
+
+
+def _gone(name: str, *, is_ours: bool) -> str:
+    """That a callback is owed events, and that no process has it."""
+    if not is_ours:
+        return (
+            f"Le callback « {name} » est dû sous une clé d'API que ce programme n'a pas, et aucun processus ne l'a "
+            "enregistré depuis une heure : si la clé a été remplacée, donner l'ancienne dans api_keys."
+        )
+    return (
+        f"Le callback « {name} » est dû, et aucun processus ne l'a enregistré depuis une heure : lancer le programme "
+        f'qui l\'a, le renommer avec name=("nouveau", "{name}"), ou l\'abandonner avec fedapay-sync callbacks drop.'
+    )

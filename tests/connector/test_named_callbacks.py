@@ -175,6 +175,34 @@ def test_one_function_goes_on_under_its_new_name(make_connector, clock):
     assert called == [2] and list(shop.health().owed) == ["nouveau"]
 
 
+def test_what_is_owed_under_another_name_is_owed_here(make_connector, clock):
+    """
+    Before the name is changed by the process that asks, and where another one has changed it.
+    """
+    old = make_connector(callbacks="inline", clock=clock)
+    called = []
+
+    def failing(heard):
+        raise ValueError("fermé")
+
+    old.on_webhook(failing, name="ancien")
+    old.save_webhook(event())
+    old.close()
+    clock.advance(5000)
+
+    new = make_connector(callbacks="inline", clock=clock)
+    new.on_webhook(failing, name=("nouveau", "ancien"))
+    assert new.owes_callbacks()
+    new.run_owed()
+    assert not new.owes_callbacks()
+    clock.advance(5000)
+    again = make_connector(callbacks="inline", clock=clock)
+    again.on_webhook(called.append, name="ancien")
+    assert again.owes_callbacks()
+    again.run_owed()
+    assert len(called) == 1 and not again.owes_callbacks()
+
+
 def test_what_is_held_while_its_name_is_given_up_is_called_all_the_same(shop):
     """
     The row of its name is another's by the time that it is called.
@@ -344,10 +372,24 @@ def test_what_is_no_name_is_refused(shop, given, said):
     assert not shop._callbacks
 
 
-def test_an_old_name_that_a_function_still_has_is_refused(shop):
-    shop.on_webhook(ordinary, name="ancien")
+@pytest.mark.parametrize("names", [("ancien", ("nouveau", "ancien")), (("nouveau", "ancien"), "ancien")])
+def test_an_old_name_that_a_function_still_has_is_refused(shop, names):
+    """
+    In either order: at each start what that function is owed would be taken from it.
+    """
+    shop.on_webhook(ordinary, name=names[0])
     with pytest.raises(ConfigError, match="« ancien » n'est pas un ancien nom"):
-        shop.on_webhook(Callable_(), name=("nouveau", "ancien"))
+        shop.on_webhook(Callable_(), name=names[1])
+    assert len(shop._callbacks) == 1
+
+
+def test_an_old_name_that_two_functions_would_have_is_refused(shop):
+    """
+    One of them would be owed all of it, and the other one nothing.
+    """
+    shop.on_webhook(ordinary, name=("livrer", "tout"))
+    with pytest.raises(ConfigError, match="« tout » est l'ancien nom de deux fonctions"):
+        shop.on_webhook(Callable_(), name=("noter", "tout"))
 
 
 @pytest.mark.parametrize("since", [3.5, "hier", datetime(2026, 1, 1)])
@@ -381,6 +423,16 @@ def test_a_function_that_could_not_be_called_is_refused(shop, method, callback, 
     with pytest.raises(ConfigError, match=said):
         getattr(shop, method)(callback)
     assert not shop._callbacks
+
+
+def test_the_error_shows_the_names_of_the_arguments_and_no_default(shop):
+    """
+    A default may be a key, or a customer's number.
+    """
+    with pytest.raises(ConfigError) as refused:
+        shop.on_webhook(lambda heard, order, key="sk_live_abcdefgh", *more, tel="+22901640001", **rest: None)
+    assert "<lambda>(heard, order, key, *more, tel, **rest)" in str(refused.value)
+    assert "sk_live" not in str(refused.value) and "229" not in str(refused.value)
 
 
 def test_the_pair_of_the_asynchronous_page_takes_two_arguments(shop):

@@ -19,6 +19,7 @@ PACKAGE = Path(fedapay_sync.__file__).resolve().parent
 
 _PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(TESTS))
 _MACHINE = (str(TESTS / "support" / "store_machine.py"), "{folder}")
+_NAMES = (str(TESTS / "support" / "names_machine.py"), "{folder}")
 _NOTIFIER = (
     *_PYTEST,
     f"{TESTS}/concurrency/test_notifier.py::test_a_commit_before_the_registration_is_heard",
@@ -46,6 +47,7 @@ _RESTORED = (
 #: What a copy of the package is put to: arguments of Python, with the folder that it may use.
 TRIALS = {
     "machine": _MACHINE,
+    "names": _NAMES,
     "notifier": _NOTIFIER,
     "other keys": _OTHER_KEYS,
     "budget": _BUDGET,
@@ -99,10 +101,10 @@ OTHERS = {
         "a loser kept the winner's lease",
     ),
     "a failure without fencing": Mutation(
-        'return change_work(database, work, owner, {**changes, "last_error": _storable(error)[:500]})',
+        'changed = change_work(database, work, owner, {**changes, "last_error": _storable(error)[:500]})',
         'table, number = place_of(work)\n            database.execute_sql(f"UPDATE {table} SET work_state = "\n'
         "                f\"'{state}', lease_owner = NULL, run_after = {run_after} WHERE id = {number}\")\n"
-        "            return True",
+        "            changed = True",
         "a loser finished the winner's row",
     ),
     "work of the dead is left alone": Mutation(
@@ -139,6 +141,57 @@ OTHERS = {
         '(is_abandoned(row, now, lives) or is_gone(row["owner"])) and has_key(row["account"])',
         'has_key(row["account"])',
         "two restored one wait",
+    ),
+    "a name that is added is given what came before it": Mutation(
+        'f"e.id IN {places} AND c.after_event < e.id", events',
+        'f"e.id IN {places}", events',
+        "is called, and is not owed it",
+        "names",
+    ),
+    "what a name is owed is lost where another takes it over": Mutation(
+        "CallRow.update(callback_id=number).where(moved).execute(database)",
+        "pass",
+        "is owed other than is shown",
+        "names",
+    ),
+    "what no name has been given yet is lost where another takes it over": Mutation(
+        "after_event=min(row.after_event, old.after_event)",
+        "after_event=row.after_event",
+        "is owed other than is shown",
+        "names",
+    ),
+    "an event stays open once the last name that was owed it is dropped": Mutation(
+        "                end_events(database, events, now)\n",
+        "",
+        "an event is open that is owed to no callback",
+        "names",
+    ),
+    "an event that is found to be ours is not owed again": Mutation(
+        'database.execute_sql(_REOPEN.format(f"id IN {places}"), list(events))',
+        "pass",
+        "an event is done that is owed to a callback",
+        "names",
+    ),
+    "a name that is added does not get what came since": Mutation(
+        "distribute_again(self._database, number, after)", "pass", "is owed other than is shown", "names"
+    ),
+    "a process does not hear that its name was given up": Mutation(
+        "CallbackRow.id.in_(list(numbers)), CallbackRow.same_as.is_null()",
+        "CallbackRow.id.in_(list(numbers))",
+        "a process does not hear that a name is gone",
+        "names",
+    ),
+    "a name that is dropped is forgotten with what it was not given yet": Mutation(
+        "                    distribute(database, chunk, now)\n",
+        "                    pass\n",
+        "dropped other than what was owed",
+        "names",
+    ),
+    "a name that is owed and that nobody has is not said to be gone": Mutation(
+        "return self.owed > 0 and self.same_as is None",
+        "return self.parked > 0 and self.same_as is None",
+        "owed events and not said to be gone",
+        "names",
     ),
     "a restored end is told to no callback": Mutation(
         "owed = 1, state = ",

@@ -1,6 +1,6 @@
 """The names under which functions of a program are called: rows, so that what a name is owed outlives its process."""
 
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import peewee
 
@@ -91,6 +91,9 @@ class CallbackNameRepository(Repository):
         A process that still has its function under the old name goes on calling it for the new one.
         """
 
+        if old == new:
+            return 0
+
         def write(database: Database) -> int:
             rows = [row for row in _rows(database, CallbackRow.name == old) if row.same_as is None]
             for row in rows:
@@ -131,16 +134,21 @@ class _Registration:
         self._now = now
         mine = (CallbackRow.environment == environment) & (CallbackRow.account == account)
         self._rows = {row.name: row for row in _rows(database, mine)}
-        # Which events there may be that nobody was given.
+        # Otherwise all events that FedaPay has told are still to be given to callbacks.
         self._had_told = any(row.kind in TOLD_KINDS for row in self._rows.values())
 
     def register(self, names: Sequence[CallbackName]) -> Dict[int, str]:
         first: List[int] = []
         numbers: Dict[int, str] = {}
-        # Names that were given up come last: they stand for others, unless the process has a function for these, too.
-        for each in sorted(names, key=lambda name: self._is_given_up(name.name)):
+        mine = {name for each in names for name in (each.name, *each.former)}
+        for each in names:
+            self._begin_anew(each.name, mine)
+        # All of them before any is looked up: a row may change its name once more.
+        for each in names:
             for old in each.former:
                 self._take_over(old, each.name)
+        # Names that were given up come last: they stand for others, which one function of the process is enough for.
+        for each in sorted(names, key=lambda name: self._is_given_up(name.name)):
             row = self._rows.get(each.name)
             if row is None or (row.same_as is not None and row.same_as in numbers):
                 number, is_first = self._add(each)
@@ -157,6 +165,13 @@ class _Registration:
 
     def _is_given_up(self, name: str) -> bool:
         return name in self._rows and self._rows[name].same_as is not None
+
+    def _begin_anew(self, name: str, mine: Collection[str]) -> None:
+        """A name stands for another no more where the process has both functions: what it takes over is its own."""
+        row = self._rows.get(name)
+        if row is not None and any(each.id == row.same_as and each.name in mine for each in self._rows.values()):
+            CallbackRow.delete().where(CallbackRow.id == row.id).execute(self._database)
+            del self._rows[name]
 
     def _take_over(self, old: str, new: str) -> None:
         row = self._rows.get(old)

@@ -11,7 +11,8 @@ from typing import Callable, Iterable, List, Optional, Tuple
 from fedapay_sync.store.callback_records import Wanted
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import StoredEvent, WorkKey
-from fedapay_sync.store.repositories.distribution import IS_DISPUTED, distribute, end_events
+from fedapay_sync.store.repositories.disputed_calls import IS_DISPUTED, hold_disputed_calls
+from fedapay_sync.store.repositories.distribution import distribute, end_events, erase_bodies_of
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.sql import placeholders
 from fedapay_sync.store.repositories.work_rows import (
@@ -33,7 +34,6 @@ from fedapay_sync.store.states import EventKind, WorkState, literals
 _ROUNDS = 8
 
 _BRING_FORWARD = "UPDATE {} SET run_after = ? WHERE id = ? AND attempts = ? AND work_state = ? AND run_after = ?"
-_ERASE = f"UPDATE fp_event SET body = ? WHERE id = ? AND work_state = {literals(WorkState.done)}"
 _REPLAY = f"""
 UPDATE {{}} SET work_state = {literals(WorkState.ready)}, run_after = 0, attempts = ?
 WHERE id = ? AND attempts = ? AND work_state = {literals(WorkState.dead)}
@@ -74,6 +74,11 @@ class CallbackRepository(Repository):
                 found = available(database)
                 if found.to_take:
                     break
+            cut = [each.number for each in found.to_take if each.is_running and each.call is not None]
+            if cut:
+                # Its process died in the midst of the call: by now FedaPay may dispute what it would tell again.
+                hold_disputed_calls(database, "id", cut, cut=True)
+                found = available(database)
             return take_work(database, found.to_take, owner, self._clock.now() + lease)
 
         # Read first: most reads find nothing, and a read does not take the write lock.
@@ -141,7 +146,7 @@ class CallbackRepository(Repository):
             if work.call is not None:
                 end_events(database, [work.id], now)
             if erase_body:
-                database.execute_sql(_ERASE.replace("?", database.param), [b"", work.id])
+                erase_bodies_of(database, [work.id])
             return True
 
         return self._engine.write(mark)
@@ -171,7 +176,11 @@ class CallbackRepository(Repository):
         def write(database: Database) -> bool:
             run_after = self._clock.now() + (again_in or 0)
             changes = {"work_state": state, "lease_owner": None, "run_after": run_after}
-            return change_work(database, work, owner, {**changes, "last_error": _storable(error)[:500]})
+            changed = change_work(database, work, owner, {**changes, "last_error": _storable(error)[:500]})
+            if changed and work.call is not None and again_in is not None:
+                # What is told again may be disputed by now.
+                hold_disputed_calls(database, "id", [work.call])
+            return changed
 
         return self._engine.write(write)
 

@@ -7,31 +7,30 @@ takes it up, in that transaction. Each event is given out once.
 
 from typing import Sequence
 
-from fedapay_sync.enums import PAID_STATUSES
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME
+from fedapay_sync.store.repositories.disputed_calls import PAID, SAYS_PAID, hold_disputed_calls
 from fedapay_sync.store.repositories.sql import chunks, placeholders
 from fedapay_sync.store.states import TOLD_KINDS, CallbackKind, EventKind, WorkState, literals
 
-_STATUSES = ",".join(f"'{each}'" for each in sorted(map(str, PAID_STATUSES)))
-#: An event says that its transaction is paid. Whether a callback is told so is decided when it is called.
-_SAYS_PAID = f"(e.kind = {literals(EventKind.fact)} AND e.object = 'transaction' AND e.status IN ({_STATUSES}))"
 #: Callback ``c`` is to be called with event ``e``, if it came after the callback was known.
 IS_FOR = f"""
 c.environment = e.environment AND c.account = e.account AND c.same_as IS NULL AND
 CASE WHEN e.source <> '{LOCAL}' THEN
     c.kind = {literals(CallbackKind.webhook)}
-    OR (c.kind = {literals(CallbackKind.paid_unknown)} AND {_SAYS_PAID})
-    OR (c.kind = {literals(CallbackKind.paid)} AND {_SAYS_PAID} AND e.known = 1)
+    OR (c.kind = {literals(CallbackKind.paid_unknown)} AND {SAYS_PAID})
+    OR (c.kind = {literals(CallbackKind.paid)} AND {SAYS_PAID} AND e.known = 1)
 WHEN e.name = '{PAYMENT_NAME}' THEN c.kind = {literals(CallbackKind.payment)}
 WHEN e.name = '{RESTORED_NAME}' THEN c.kind = {literals(CallbackKind.restored)}
 ELSE 1 = 0 END
 """
 # What was tried before the event was given out counts on, unless FedaPay was asked and not a callback.
-_TRIED = f"CASE WHEN e.kind = {literals(EventKind.fact)} THEN e.attempts ELSE 0 END"
+_TRIED = f"CASE WHEN e.kind = {literals(EventKind.fact)} THEN e.attempts ELSE 0 END, e.run_after, e.last_error"
+# What was tried with others is nothing to a callback that is given the event after them.
+_UNTRIED = "0, 0, NULL"
 _GIVE = f"""
 INSERT INTO fp_call (event_id, callback_id, work_state, attempts, run_after, last_error)
-SELECT e.id, c.id, {{state}}, {_TRIED}, e.run_after, e.last_error
+SELECT e.id, c.id, {{state}}, {{tried}}
 FROM fp_event e JOIN fp_callback c ON {IS_FOR}
 WHERE {{condition}} AND NOT EXISTS (SELECT 1 FROM fp_call WHERE event_id = e.id AND callback_id = c.id)
 """
@@ -54,10 +53,10 @@ SET work_state = CASE WHEN {_HAS_CALLS} THEN {literals(WorkState.none)} ELSE {li
     finished_at = CASE WHEN {_HAS_CALLS} THEN finished_at ELSE ? END, lease_owner = NULL
 WHERE id IN {{}} AND (kind <> {literals(EventKind.fact)} OR {_HAS_CALLS} OR {IS_CLAIMED.replace(" e.", " fp_event.")})
 """
-# Not of what is paid, and may yet be found to be a payment of this database: it is told then.
+# What is paid may yet be found to be a payment of this database: it is compared then, and told.
 _ERASE = f"""
 UPDATE fp_event SET body = ? WHERE id IN {{}} AND work_state = {literals(WorkState.done)}
-AND (known = 1 OR object <> 'transaction' OR status IS NULL OR status NOT IN ({_STATUSES}))
+AND (known = 1 OR object <> 'transaction' OR status IS NULL OR status NOT IN ({PAID}))
 """
 #: An event that has been given out is owed again.
 _REOPEN = f"""
@@ -68,39 +67,27 @@ _PARKED_GIVEN = f"""
 UPDATE fp_event SET work_state = {literals(WorkState.none)}
 WHERE work_state = {literals(WorkState.dead)} AND {_HAS_CALLS}
 """
-#: An event tells a callback that the goods may go, and FedaPay's API has said since that it is not what was asked.
-IS_DISPUTED = f"""
-EXISTS (SELECT 1 FROM fp_event e JOIN fp_event s ON s.entity_id = e.entity_id
-        AND s.environment = e.environment AND s.object = e.object AND s.suspect = 1 AND s.status IN ({_STATUSES})
-        WHERE e.id = fp_call.event_id AND {_SAYS_PAID} AND e.suspect = 0 AND e.repeats = 0)
-"""
-#: Why such a call is parked.
-_DISPUTED = "FedaPay says by now that this is not what was asked; connector.accept(id) has it called"
-_HOLD = f"""
-UPDATE fp_call SET work_state = {literals(WorkState.dead)}, last_error = ?
-WHERE work_state = {literals(WorkState.ready)} AND
-"""
-_RELEASE = f"""
-UPDATE fp_call SET work_state = {literals(WorkState.ready)}, run_after = 0, last_error = NULL
-WHERE work_state = {literals(WorkState.dead)} AND last_error = ? AND event_id IN
-"""
 _GIVEN_OUT = f"e.work_state IN ({literals(WorkState.none, WorkState.done)})"
 _FACT = f"e.kind = {literals(EventKind.fact)}"
 
 
 def distribute(database: Database, events: Sequence[int], now: float, *, erase_bodies: bool = False) -> None:
     """
-    Give these events, which are nobody's yet, to the callbacks that were known when they came.
+    Give these events, which have no calls yet, to the callbacks that were known when they came.
 
     Args:
         erase_bodies: forget the bodies of those that no callback wants.
     """
     places = placeholders(database, events)
-    give = _GIVE.format(state=literals(WorkState.ready), condition=f"e.id IN {places} AND c.after_event < e.id")
-    database.execute_sql(give, list(events))
+    _give(database, WorkState.ready, _TRIED, f"e.id IN {places} AND c.after_event < e.id", events)
     database.execute_sql(_GIVEN.format(places).replace("?", database.param), [now, *events])
     if erase_bodies:
-        database.execute_sql(_ERASE.format(places).replace("?", database.param), [b"", *events])
+        erase_bodies_of(database, events)
+
+
+def erase_bodies_of(database: Database, events: Sequence[int]) -> None:
+    """Forget the bodies of those of these events that are done, but of what may still be found to be a payment."""
+    database.execute_sql(_ERASE.format(placeholders(database, events)).replace("?", database.param), [b"", *events])
 
 
 def end_events(database: Database, events: Sequence[int], now: float) -> None:
@@ -113,39 +100,26 @@ def end_events(database: Database, events: Sequence[int], now: float) -> None:
 def distribute_parked(database: Database, callbacks: Sequence[int]) -> None:
     """Give what an older version parked to the first callbacks that are known, still parked."""
     condition = f"c.id IN {placeholders(database, callbacks)} AND e.work_state = {literals(WorkState.dead)} AND {_FACT}"
-    database.execute_sql(_GIVE.format(state=literals(WorkState.dead), condition=condition), list(callbacks))
+    _give(database, WorkState.dead, _TRIED, condition, callbacks)
     database.execute_sql(_PARKED_GIVEN)
 
 
 def distribute_again(database: Database, callback: int, after: int) -> None:
     """Give a callback that is new what came after that event and has been given to others."""
     condition = f"c.id = {database.param} AND e.id > {database.param} AND {_FACT} AND {_GIVEN_OUT}"
-    database.execute_sql(_GIVE.format(state=literals(WorkState.ready), condition=condition), [callback, after])
+    _give(database, WorkState.ready, _UNTRIED, condition, [callback, after])
     database.execute_sql(_REOPEN.format(f"id > {database.param}"), [after])
-    hold = f"{_HOLD} callback_id = ? AND {IS_DISPUTED}"
-    database.execute_sql(hold.replace("?", database.param), [_DISPUTED, callback])
+    hold_disputed_calls(database, "callback_id", [callback])
 
 
 def distribute_known(database: Database, events: Sequence[int]) -> None:
     """These events have been given out, and only now is it known that they are about payments of this database."""
     places = placeholders(database, events)
     condition = f"e.id IN {places} AND c.kind = {literals(CallbackKind.paid)} AND c.after_event < e.id AND {_GIVEN_OUT}"
-    database.execute_sql(_GIVE.format(state=literals(WorkState.ready), condition=condition), list(events))
+    _give(database, WorkState.ready, _UNTRIED, condition, events)
     database.execute_sql(_REOPEN.format(f"id IN {places}"), list(events))
 
 
-def hold_calls(database: Database, events: Sequence[int]) -> None:
-    """
-    Park the calls with these events that have still to be made: what they would tell is disputed. Where a call has been
-    made that cannot be undone, the event goes on saying so, and each other call would deliver what was not paid.
-    """
-    if events:
-        text = f"{_HOLD} event_id IN {placeholders(database, events)}".replace("?", database.param)
-        database.execute_sql(text, [_DISPUTED, *events])
-
-
-def release_calls(database: Database, events: Sequence[int]) -> None:
-    """It is what was asked after all: make the calls that were held."""
-    if events:
-        text = f"{_RELEASE} {placeholders(database, events)}".replace("?", database.param)
-        database.execute_sql(text, [_DISPUTED, *events])
+def _give(database: Database, state: WorkState, tried: str, condition: str, values: Sequence[int]) -> None:
+    """Write down calls in that state, with what was tried before, for the events and callbacks of that condition."""
+    database.execute_sql(_GIVE.format(state=literals(state), tried=tried, condition=condition), list(values))

@@ -61,8 +61,9 @@ class StoredHealth(NamedTuple):
     parked: int
     followed: int
     last_webhook_at: Optional[datetime]
-    #: Callbacks that are owed events, and that no process has had a function for in an hour.
-    gone: Tuple[str, ...] = ()
+    #: Callbacks that are owed events, and that no process has had a function for in an hour; whether their account is
+    #: one of the program's.
+    gone: Tuple[Tuple[str, bool], ...] = ()
 
 
 class HealthRepository(Repository):
@@ -81,13 +82,14 @@ class HealthRepository(Repository):
                 "now": now,
                 "polled_since": now - WATCHED,
             }
-            callbacks = known_callbacks(database, environment, labels)
+            known = known_callbacks(database, environment)
+            callbacks = [each for each in known if each.account in labels]
             owed = _owed(callbacks, _rows(database, _UNCLAIMED, values), now)
             ((schema, workers, parked, payments, waits, heard),) = _rows(database, _COUNTS, values)
             parked += sum(each.parked for each in callbacks)
             last = None if heard is None else datetime.fromtimestamp(heard, timezone.utc)
-            gone = tuple(dict.fromkeys(each.name for each in callbacks if each.is_gone(now)))
-            return StoredHealth(schema, workers, owed, parked, payments + waits, last, gone)
+            gone = dict.fromkeys((each.name, each.account in labels) for each in known if each.is_gone(now))
+            return StoredHealth(schema, workers, owed, parked, payments + waits, last, tuple(gone))
 
         return self._engine.read(read)
 

@@ -4,6 +4,7 @@ from typing import Any, Optional, Sequence
 
 import peewee
 
+from fedapay_sync.enums import PAID_STATUSES
 from fedapay_sync.models.params.identifiers import canonical_id
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import LOCAL
@@ -16,6 +17,8 @@ from fedapay_sync.store.tables import CallRow, EventRow, ListenRow, PaymentRow
 _BATCH = 500
 #: What FedaPay may still change, or tell again, is not deleted before so long, in seconds.
 _SETTLED = 3 * 86400.0
+#: What says paid of a payment that is not known keeps its body for so long at least, in seconds.
+_UNKNOWN = 3600.0
 #: An event that no callback was called with for so long will be called with by none, in seconds.
 _IDLE = 86400.0
 
@@ -28,11 +31,13 @@ class RetentionRepository(Repository):
         Erase a few old bodies of finished events: the rows after that id. The id to go on from, ``None`` at the end.
 
         Args:
-            older_than: seconds since the callback was done.
+            older_than: seconds since the callback was done; at least an hour for what is paid and not known, as it may
+                yet be found to be a payment of this database, and is compared with what was asked then.
         """
-        cutoff = self._clock.now() - older_than
-        last = self._last_event()
-        self._erase(_done_before(cutoff), after)
+        now, last = self._clock.now(), self._last_event()
+        is_settled = (EventRow.known == 1) | EventRow.status.is_null() | EventRow.status.not_in(sorted(PAID_STATUSES))
+        sooner = _done_before(now - older_than) & (is_settled | (EventRow.object != "transaction"))
+        self._erase(sooner | _done_before(now - max(older_than, _UNKNOWN)), after)
         return after + _BATCH if after + _BATCH < last else None
 
     def purge(self, older_than: float) -> Purged:

@@ -14,7 +14,8 @@ from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
 from fedapay_sync.models.asked import Asked
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import NewEvent
-from fedapay_sync.store.repositories.distribution import distribute_known, hold_calls, release_calls
+from fedapay_sync.store.repositories.disputed_calls import hold_calls, release_calls
+from fedapay_sync.store.repositories.distribution import distribute_known
 from fedapay_sync.store.repositories.rows import EventFacts, insert_events
 from fedapay_sync.store.repositories.sql import rows_of
 from fedapay_sync.store.states import WorkState, literals

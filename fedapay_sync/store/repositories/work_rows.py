@@ -64,7 +64,7 @@ class WorkRow(NamedTuple):
 
     @property
     def fence(self) -> Tuple[Any, ...]:
-        """What says that nobody has touched it since it was read: a heartbeat moves ``run_after``."""
+        """Conditions under which no process has changed it since it was read: a heartbeat moves ``run_after``."""
         return self.number, self.attempts, self.work_state, self.run_after
 
 
@@ -111,7 +111,7 @@ def _selection(param: str, kinds: FrozenSet[CallbackKind], accounts: int, callba
 
 
 def all_work(database: Database, condition: str, values: Sequence[Any]) -> List[WorkRow]:
-    """The work of both tables that this condition leaves, whoever does it."""
+    """The work of both tables that this condition leaves, that of all processes."""
     return [
         WorkRow(*row) for table in (_EVENTS, _CALLS) for row in _rows(database, f"{table} WHERE", [(condition, values)])
     ]

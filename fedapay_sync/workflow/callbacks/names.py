@@ -86,11 +86,11 @@ class CallbackNames:
         """The same by what the database knows of these names already, which it is not told."""
         if self._is_registered:
             return self._wanted(self._numbers)
-        names = {name for each in list(self._callbacks.values()) for name in (each.name.name, *each.name.former)}
         known = self._store.callback_names.all(self._config.environment, self._config.accounts)
-        # What a name is owed that was given up for another lies with that one.
-        mine = {(each.account, each.same_as or each.name) for each in known if each.name in names}
-        return self._wanted([each.id for each in known if (each.account, each.name) in mine])
+        # A name that was given up stands for another, and what a former name is owed will be owed to the present one.
+        mine = {name for each in list(self._callbacks.values()) for name in (each.name.name, *each.name.former)}
+        stood_for = {(each.account, each.same_as or each.name) for each in known if each.name in mine}
+        return self._wanted([each.id for each in known if (each.account, each.name) in stood_for])
 
     def _wanted(self, numbers: Collection[int]) -> Wanted:
         return Wanted(self._config.environment, self._config.accounts, self.kinds(), list(numbers))

@@ -79,7 +79,7 @@ def check_callback(callback: Any, what: str, arguments: Sequence[str] = ("event"
     except TypeError:
         raise ConfigError(
             f"{what} est appelée avec {_counted(arguments)} ({', '.join(arguments)}), et celle-ci est faite pour "
-            f"d'autres : {_shown(callback)}{signature}."
+            f"d'autres : {_shown(callback)}({', '.join(map(_shown_parameter, signature.parameters.values()))})."
         ) from None
 
 
@@ -166,6 +166,11 @@ def _quoted(name: str) -> str:
 
 def _shown(callback: Any) -> str:
     return str(getattr(named_object(callback), "__qualname__", "fonction"))
+
+
+def _shown_parameter(parameter: inspect.Parameter) -> str:
+    """Its name alone: a default may be a key."""
+    return str(parameter.replace(default=inspect.Parameter.empty, annotation=inspect.Parameter.empty))
 
 
 def _counted(arguments: Sequence[str]) -> str:

@@ -77,7 +77,7 @@ class WorkerProcesses:
                     "no worker process is alive: nobody runs the callbacks that are owed here. "
                     "Start one: fedapay-sync worker MODULE:NAME"
                 )
-            for name in found.gone:
+            for name, _ in found.gone:
                 log.error("callback %s is owed events, and no process has registered it for an hour", name)
             for name, owed in found.owed.items():
                 if owed.oldest is not None and owed.oldest > LONGEST_OWED:

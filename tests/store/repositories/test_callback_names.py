@@ -256,6 +256,30 @@ def test_names_may_change_again_and_a_name_may_begin_anew(process, come, store):
     assert process("a").take() == []
 
 
+def test_a_name_that_was_given_up_and_has_a_function_again_takes_over_for_itself(process, come):
+    """
+    Not for the name that it stood for, which has its own calls: the events of the old one would be lost.
+    """
+    process("a", "b")
+    come(1)
+    process(CallbackName("c", WEBHOOK, former=("a",)), "b")
+    come(2)
+    names = ["c", CallbackName("a", WEBHOOK, former=("b",))]
+    expected = [("a", "1"), ("a", "2"), ("c", "1"), ("c", "2")]
+    assert process(*names).called() == expected
+
+
+def test_names_that_were_given_up_for_names_which_change_again_each_have_a_row(process, come):
+    process("t", "z")
+    process(CallbackName("t2", WEBHOOK, former=("t",)), CallbackName("z2", WEBHOOK, former=("z",)))
+    come(1)
+    # t stands for t2, and z for z2, which takes t2 over.
+    shop = process("t", CallbackName("z", WEBHOOK, former=("t2",)))
+    come(2)
+    assert sorted(shop.numbers.values()) == ["t", "z"]
+    assert shop.called() == [("t", "2"), ("z", "1"), ("z", "2")]
+
+
 def test_a_dropped_name_is_owed_nothing_and_the_others_are(process, come, store):
     """
     Also not what nobody has been given yet.
@@ -288,7 +312,7 @@ def test_a_name_that_is_owed_and_that_nobody_has_is_gone_after_an_hour(process, 
     clock.advance(CALLBACK_GONE + 1)
     assert store.callback_names.beat([number for number, name in shop.numbers.items() if name == "book"])
     assert {each.name for each in store.callback_names.all() if each.is_gone(clock.now())} == {"ship"}
-    assert store.health.read("sandbox", ["shop"]).gone == ("ship",)
+    assert store.health.read("sandbox", ["shop"]).gone == (("ship", True),)
     assert process("ship", "book").called() == [("book", "1"), ("ship", "1")]
     clock.advance(CALLBACK_GONE + 1)
     assert not any(each.is_gone(clock.now()) for each in store.callback_names.all())

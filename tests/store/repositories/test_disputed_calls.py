@@ -134,3 +134,36 @@ def test_a_purge_does_not_forget_who_was_told_while_a_call_is_left(shop, store, 
     (parked,) = store.callbacks.parked()
     assert store.callbacks.replay(parked, 31)
     assert shop.call() == [("ship", True)]
+
+
+def test_a_call_that_runs_when_it_is_disputed_and_then_fails_is_not_made_again(shop, store, make_event):
+    shop.ask()
+    store.events.accept(make_event("9", key="k", **shown(500)))
+    works = store.callbacks.acquire("A", shop.wanted, lease=60, limit=100)
+    store.events.accept(make_event("9", key="k", source="status", from_api=True, **shown(10)))
+    for work in works:
+        assert store.callbacks.retry_or_park(work, "A", error="fermé", again_in=0)
+
+    assert {paid for _, paid in shop.call()} == {False}
+    assert sorted(each.callback_name for each in store.callbacks.parked()) == ["audit", "ship"]
+    store.payments.accept("sandbox", "9", ["shop"])
+    assert shop.call().count(("ship", True)) == 1
+
+
+def test_a_call_that_its_process_died_in_is_not_made_again_if_it_is_disputed(shop, store, make_event, clock):
+    shop.ask()
+    store.events.accept(make_event("9", key="k", **shown(500)))
+    assert len(store.callbacks.acquire("dead", shop.wanted, lease=60, limit=100)) == 2
+    store.events.accept(make_event("9", key="k", source="status", from_api=True, **shown(10)))
+    clock.advance(61)
+
+    assert {paid for _, paid in shop.call()} == {False}
+    assert sorted(each.callback_name for each in store.callbacks.parked()) == ["audit", "ship"]
+
+
+def test_a_call_that_its_process_died_in_is_made_again_if_it_is_not(shop, store, make_event, clock):
+    shop.ask()
+    store.events.accept(make_event("9", key="k", **shown(500)))
+    assert len(store.callbacks.acquire("dead", shop.wanted, lease=60, limit=100)) == 2
+    clock.advance(61)
+    assert shop.call() == [("audit", True), ("ship", True)]

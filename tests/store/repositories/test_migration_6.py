@@ -3,7 +3,7 @@
 import pytest
 from support.claims import claim, states
 
-from fedapay_sync.store.callback_records import CallbackName
+from fedapay_sync.store.callback_records import CallbackName, Wanted
 from fedapay_sync.store.states import CallbackKind
 
 _EVENT = (
@@ -54,6 +54,21 @@ def test_what_was_parked_stays_so_by_the_name_of_the_first(store):
         ("parked", "boutique.livrer"), ("torn", None),
     }  # fmt: skip
     assert [state for number, state, *_ in states(store) if number == "done"] == ["done"]
+
+
+def test_what_was_tried_before_is_nothing_to_a_callback_that_is_added_later(store):
+    """
+    With the attempts of the parked event its first call would be taken for one too many, and not be made.
+    """
+    first = CallbackName("boutique.livrer", CallbackKind.webhook)
+    store.callback_names.register("sandbox", ["shop"], [first])
+    claim(store, kinds=["payment"])
+    added = CallbackName("boutique.noter", CallbackKind.webhook, since=0.0)
+    (number,) = store.callback_names.register("sandbox", ["shop"], [added])
+    wanted = Wanted("sandbox", ["shop"], [CallbackKind.webhook], [number])
+    works = store.callbacks.acquire("A", wanted, lease=60.0, limit=100)
+    found = {each.entity_id: (each.attempts, each.last_error) for each in works if each.call is not None}
+    assert found["parked"] == found["done"] == (1, None)
 
 
 def test_nothing_is_lost_before_a_process_works(store):

@@ -1,5 +1,7 @@
 """What may be forgotten is forgotten, and nothing else."""
 
+import json
+
 import pytest
 
 DAY = 86400.0
@@ -73,10 +75,35 @@ def test_many_bodies_are_blanked_in_small_pieces(store, make_event, claim, clock
 
 
 def test_a_body_may_be_forgotten_as_soon_as_it_is_done(store, make_event, claim):
-    store.events.accept(make_event())
-    (work,) = claim(store)
-    assert store.callbacks.mark_done(work, "A", erase_body=True)
-    assert blanked(store) == {"100"}
+    store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
+    store.payments.transition("sandbox", "shop", "CMD-1", "created", transaction_id="100")
+    store.events.accept(make_event("100", amount=500, currency={"iso": "XOF"}))
+    store.events.accept(make_event("200", name="transaction.declined"))
+    for work in claim(store):
+        assert store.callbacks.mark_done(work, "A", erase_body=True)
+    assert blanked(store) == {"100", "200"}
+
+
+def test_what_may_yet_be_found_to_be_a_payment_of_ours_keeps_its_body_for_an_hour(store, make_event, claim, clock):
+    """
+    Without it there is nothing to compare with what was asked: another sum would be told as paid.
+    """
+    sum_of_it = {"amount": 5, "currency": {"iso": "XOF"}}
+    body = json.dumps({"entity": sum_of_it}).encode()
+    for number in ("100", "200"):
+        store.events.accept(make_event(number, body=body, **sum_of_it))
+    for work in claim(store):
+        assert store.callbacks.mark_done(work, "A", erase_body=True)
+    store.retention.erase_bodies(0, 0)
+    assert blanked(store) == set()
+    store.payments.add_intent("sandbox", "shop", "CMD-1", amount=500, currency="XOF")
+    store.payments.transition("sandbox", "shop", "CMD-1", "created", transaction_id="100")
+    (told,) = claim(store)
+    assert told.entity_id == "100" and told.suspect
+
+    clock.advance(3601)
+    store.retention.erase_bodies(0, 0)
+    assert blanked(store) == {"200"}
 
 
 def test_a_purge_forgets_what_is_over_and_keeps_the_keys(store, done, make_event, listen, clock):

@@ -1,4 +1,4 @@
-"""Names of callbacks where a program, a process or a verdict is not as simple as usual."""
+"""Names of callbacks where a program runs as several modules, under another key, or with all its threads taken."""
 
 import hashlib
 import importlib.util
@@ -13,7 +13,6 @@ import pytest
 from support.claims import named
 
 import fedapay_sync
-from fedapay_sync.errors import ConfigError
 from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.store.callback_records import CallbackName, Wanted
 from fedapay_sync.store.states import CallbackKind
@@ -72,19 +71,6 @@ def test_a_server_that_was_given_a_file_has_the_names_of_who_imports_it(tmp_path
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     assert checked_name(None, loaded.ship, "") == ("boutique.ship", ())
-
-
-def test_a_function_under_a_name_that_another_has_inherited_is_refused(make_connector):
-    """
-    In whichever order they are registered: each start would give what this one is owed to the other.
-    """
-    new, old = (lambda heard: None for _ in range(2))
-    shop = make_connector()
-    shop.on_webhook(new, name=("nouveau", "ancien"))
-    with pytest.raises(ConfigError, match="« ancien » est donné comme ancien nom de « nouveau »"):
-        shop.on_webhook(old, name="ancien")
-    shop.on_webhook(new, name=("nouveau", "ancien"))
-    assert list(shop._callbacks) == ["nouveau"]
 
 
 # -- what the database knows of a name ------------------------------------------------------------------------------
@@ -172,6 +158,8 @@ def test_what_is_owed_under_a_key_that_was_replaced_is_said(make_connector, cloc
     clock.advance(2 * 3600)
     shop.run_owed()
     assert "callback livrer is owed 1 events under an API key that this program does not have" in caplog.text
+    (problem,) = shop.health().problems
+    assert "« livrer »" in problem and "api_keys" in problem
 
 
 # -- bodies ---------------------------------------------------------------------------------------------------------
