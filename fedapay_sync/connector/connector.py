@@ -101,8 +101,8 @@ class Connector:
             secret de webhook volé ne suffit alors pas à faire passer une commande pour payée.
         api_keys: autres clés du programme, pour reprendre les paiements faits avec elles.
         keep_bodies_days: jours pendant lesquels le corps d'un événement traité reste dans la base ; ``None`` sans
-            limite, 0 pour l'effacer dès qu'il est traité (une heure plus tard si c'est un paiement que cette base n'a pas
-            demandé). Sa clé reste : répété, il est reconnu.
+            limite, 0 pour l'effacer dès qu'il est traité (au plus un jour après, si c'est un paiement que cette base
+            n'a pas demandé). Sa clé reste : répété, il est reconnu.
         poll_rate: lectures de statut par seconde, de tous les processus qui partagent la base. Les appels que fait le
             programme lui-même (``check_status``…) n'y comptent pas.
         around_callback: fonction qui rend un gestionnaire de contexte, fait pour chaque appel d'un callback : le
