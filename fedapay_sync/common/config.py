@@ -2,13 +2,13 @@
 A connector's settings, read and checked when it is made: an argument outweighs the environment variable.
 """
 
-import functools
 import importlib.util
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
+from fedapay_sync.common.computed_once import computed_once
 from fedapay_sync.common.credentials import (
     api_key,
     api_url,
@@ -67,18 +67,18 @@ class Config:
     print_log_to_console: bool
     save_log_to_file: bool
 
-    @functools.cached_property
+    @computed_once
     def environment(self) -> str:
         """``sandbox`` or ``live``; for a key and a host that do not say, the host itself."""
         known = environment_of_key(self.api_key.reveal()) or environment_of_url(self.api_url)
         return known.value if known else (urllib.parse.urlsplit(self.api_url).hostname or "inconnu")[:16]
 
-    @functools.cached_property
+    @computed_once
     def account(self) -> str:
         """The label of the connector's own merchant account."""
         return self.api_key.label
 
-    @functools.cached_property
+    @computed_once
     def keys_by_account(self) -> Dict[str, Secret]:
         """The keys that the program has, by the label of their account; the connector's own first."""
         return {key.label: key for key in (self.api_key, *self.api_keys)}

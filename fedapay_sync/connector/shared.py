@@ -1,6 +1,7 @@
 """The process's one connector."""
 
 import inspect
+import os
 import threading
 from typing import Any, ClassVar, Dict, Optional
 
@@ -36,6 +37,16 @@ class _Shared(type):
 
 #: Re-entrant: a signal handler may close in the midst of a construction.
 _shared_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    # A thread of the parent may have held it at the fork, and is not there to release it.
+    global _shared_lock
+    _shared_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 #: Arguments that are kept to be compared, and are not to be seen.
 _SECRET = ("api_key", "api_keys", "fedapay_webhooks_secret_key", "db_url")
 

@@ -1,13 +1,13 @@
 """Records: what goes into the store and what comes out of it, as plain values."""
 
 import dataclasses
-import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
+from fedapay_sync.common.computed_once import computed_once
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.asked import Asked
 from fedapay_sync.models.params.identifiers import checked_reference
@@ -62,7 +62,7 @@ class NewEvent:
     kind: EventKind = EventKind.fact
     accounts: Tuple[str, ...] = ()
 
-    @functools.cached_property
+    @computed_once
     def reference(self) -> Optional[str]:
         """The merchant reference that the object bears."""
         reference = self.entity.get("merchant_reference")
@@ -74,7 +74,7 @@ class NewEvent:
             # No payment of ours bears it, and not every database could look for it.
             return None
 
-    @functools.cached_property
+    @computed_once
     def unconfirmed_key(self) -> str:
         """The key that it has while it is merely said."""
         mark = f":{EventKind.unconfirmed}:"

@@ -71,6 +71,12 @@ RULES = {
         where="fedapay_sync/",
         outside=r"fedapay_sync/(cli|testing)\b|fedapay_sync/flask\.py",
     ),
+    "no lock for all objects of a class": Rule(
+        why="before Python 3.12 a fork may leave it locked for ever; common/computed_once.py has none",
+        pattern=r"\bcached_property\b",
+        fake="class Body:\n    @functools.cached_property\n    def read(self): ...",
+        where="fedapay_sync/",
+    ),
     "nothing left to do": Rule(
         why="open work belongs in an issue",
         pattern=r"\b(TODO|FIXME)\b",

@@ -20,8 +20,9 @@ from support.claims import claim
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.connector import shared
 from fedapay_sync.errors import StoreError
-from fedapay_sync.store import Store
+from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.store.sqlite.connection import file_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
@@ -31,13 +32,13 @@ SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
 
 
-def in_a_fork(work):
+def in_a_fork(work, patience=60):
     """What ``work`` gives, run in a forked child, as JSON through a pipe."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         # A lock that another thread held at the fork is held for ever here: say where, and let the parent go on.
-        faulthandler.dump_traceback_later(60, exit=True)
+        faulthandler.dump_traceback_later(patience, exit=True)
         try:
             answer = work()
         except BaseException as error:  # edge of a thread: the child must not go on as the test run
@@ -107,6 +108,62 @@ def test_after_a_fork_the_child_pays_and_so_does_the_parent(make_connector, emul
 
     assert [result() for result in results] == [[200, before.id_transaction]] * 3
     assert connector.check_status(after.id_transaction).amount == 300
+
+
+def test_what_a_thread_computes_at_a_fork_holds_up_no_child():
+    """
+    A thread of the parent stores an event just then; the child stores another.
+    """
+    entered, go_on = threading.Event(), threading.Event()
+
+    class Slow(dict):
+        """The object of an event, whose reference takes a while to be read."""
+
+        def get(self, name, default=None):
+            entered.set()
+            go_on.wait(20)
+            return super().get(name, default)
+
+    def event(entity):
+        return NewEvent(
+            dedup_key="k", event_key="k", environment="sandbox", account="shop", name="transaction.approved",
+            object="transaction", entity_id="1", status="approved", is_final=True, is_paid=True, source="webhook",
+            body=b"", body_sha256="", received_at=1.0, entity=entity,
+        )  # fmt: skip
+
+    computing = threading.Thread(target=lambda: event(Slow(merchant_reference="A")).reference)
+    computing.start()
+    assert entered.wait(10)
+    answer = in_a_fork(lambda: event({"merchant_reference": "B"}).reference, patience=10)
+    try:
+        assert answer() == "B"
+    finally:
+        go_on.set()
+        computing.join(20)
+
+
+def test_a_shared_connector_that_is_being_made_at_a_fork_holds_up_no_child():
+    entered, go_on = threading.Event(), threading.Event()
+
+    def make():
+        with shared._shared_lock:
+            entered.set()
+            go_on.wait(20)
+
+    making = threading.Thread(target=make)
+    making.start()
+    assert entered.wait(10)
+
+    def take():
+        with shared._shared_lock:
+            return "taken"
+
+    answer = in_a_fork(take, patience=10)
+    try:
+        assert answer() == "taken"
+    finally:
+        go_on.set()
+        making.join(20)
 
 
 def test_a_wait_of_the_parent_is_ended_by_its_child(make_connector, emulator):

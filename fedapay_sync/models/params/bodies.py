@@ -5,11 +5,12 @@ Only what is certain is refused here; an attribute that this version does not kn
 """
 
 import contextlib
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Tuple, Type
 
 import marshmallow
 
+from fedapay_sync.common.computed_once import computed_once
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.models.params import fields
 
@@ -53,7 +54,7 @@ class Body(marshmallow.Schema):
         self.check_whole(read)
         return read
 
-    @cached_property
+    @computed_once
     def _required(self) -> FrozenSet[str]:
         return frozenset(name for name, field in self.fields.items() if field.required)
 

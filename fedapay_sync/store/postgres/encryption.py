@@ -1,7 +1,6 @@
 """Decides by the server's address whether its connections must be encrypted, and warns of those that are not."""
 
-import threading
-from typing import Dict, List, Mapping, Set
+from typing import Dict, List, Mapping
 
 from fedapay_sync.common.env import from_environment
 from fedapay_sync.common.hosts import is_loopback_host, is_private_host
@@ -9,8 +8,8 @@ from fedapay_sync.common.logging import get_logger
 
 log = get_logger(__name__)
 
-_warned_of: Set[str] = set()
-_warning = threading.Lock()
+#: By address. Without a lock, which a fork could leave locked: setdefault is atomic.
+_warned_of: Dict[str, object] = {}
 
 
 def encryption_settings(given: Mapping[str, str]) -> Dict[str, str]:
@@ -31,10 +30,9 @@ def warn_of_clear_text(given: Mapping[str, str], *, is_encrypted: bool) -> None:
     if is_encrypted or not far or given.get("sslmode") == "disable":
         return
     name = ",".join(far)
-    with _warning:
-        if name in _warned_of:
-            return
-        _warned_of.add(name)
+    mine = object()
+    if _warned_of.setdefault(name, mine) is not mine:
+        return
     log.warning(
         "the connection to the database on %s is not encrypted: passwords and customers' data can be read on the way; "
         "add ?sslmode=require to FEDAPAY_DB_URL, or ?sslmode=disable if that network is trusted",
