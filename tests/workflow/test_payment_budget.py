@@ -1,9 +1,8 @@
 """What one payment asks of the database, counted: each commit is a wait for the disk."""
 
-import logging
-
 import pytest
 from support.raw_server import RawServer, answers
+from support.statements import statements_of
 
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.store import Store
@@ -20,16 +19,8 @@ def db_url(request):
 
 @pytest.fixture
 def statements(caplog):
-    """The statements of a call, as Peewee logs them."""
-    caplog.set_level(logging.DEBUG, logger="peewee")
-
-    def of(call):
-        caplog.clear()
-        call()
-        logged = [record.msg for record in caplog.records if record.name == "peewee"]
-        return [each if isinstance(each, str) else each[0] for each in logged]
-
-    return of
+    """The statements of a call."""
+    return lambda call: statements_of(caplog, call)
 
 
 @pytest.fixture
