@@ -1,5 +1,6 @@
 """Real servers: a payment is waited for, told and answered in each of them; where waiting cannot work, a warning."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -124,12 +125,14 @@ def serve(tmp_path, emulator, db_url, free_port, eventually):
 
     yield start
     for process in started:
-        # Its whole session: the workers too.
-        os.killpg(process.pid, signal.SIGTERM)
+        # As a service manager does: uWSGI loses the signal where its workers get it too.
+        process.terminate()
         try:
             process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        finally:
+            # Its whole session: workers that it may have left.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
 
 
