@@ -100,6 +100,8 @@ class CallbackWorker:
             if self._thread is None and not self._closing:
                 try:
                     self._thread = start_daemon(self._run, "fedapay-callbacks")
+                    # What the process before has left is owed now, and not after the first pause.
+                    self._wake.set()
                 except RuntimeError as error:
                     # The caller has stored an event, and must be able to acknowledge it.
                     log.error("no thread for the callbacks, trying again with the next event: %s", error)
