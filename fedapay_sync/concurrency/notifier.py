@@ -14,6 +14,7 @@ from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.commit_listener import CommitListener
 from fedapay_sync.concurrency.daemon_thread import start_daemon
+from fedapay_sync.concurrency.per_process_lock import PerProcessLock
 from fedapay_sync.concurrency.thread_pool import Action, DaemonThreadPool
 
 log = get_logger(__name__)
@@ -72,7 +73,7 @@ class Notifier:
         self._ended_lately = ended_lately
         self._clock = clock
         self._full_lookup = full_lookup
-        self._lock = threading.Lock()
+        self._lock = PerProcessLock()
         # Tuples: a set would be the heaviest part of a wait, and hardly any key has a second subscriber.
         self._subscribers: Dict[str, Tuple[Subscriber, ...]] = {}
         self._fresh: Set[str] = set()
@@ -89,7 +90,7 @@ class Notifier:
 
     def subscribe_all(self, subscriptions: Iterable[Tuple[str, Subscriber]]) -> None:
         """Set each of these subscribers whenever its key has news."""
-        with self._lock:
+        with self._lock.mine():
             for key, subscriber in subscriptions:
                 self._subscribers[key] = (*self._subscribers.get(key, ()), subscriber)
                 # What was committed between the caller's own look and this line would otherwise go unnoticed until
@@ -100,7 +101,7 @@ class Notifier:
 
     def unsubscribe(self, key: str, subscriber: Subscriber) -> None:
         """Set that subscriber no more; nothing if it is not subscribed."""
-        with self._lock:
+        with self._lock.mine():
             left = tuple(each for each in self._subscribers.get(key, ()) if each is not subscriber)
             if left:
                 self._subscribers[key] = left
@@ -121,7 +122,7 @@ class Notifier:
             RuntimeError: the system has no thread to give for the timers.
         """
         timer = TimerHandle(action, pool or self._pool)
-        with self._lock:
+        with self._lock.mine():
             if self._closing:
                 return timer
             entry = (self._clock.monotonic() + seconds, next(self._order), timer)
@@ -139,7 +140,7 @@ class Notifier:
 
     def close(self) -> None:
         """Forget all timers and end the threads, for good."""
-        with self._lock:
+        with self._lock.mine():
             self._closing = True
             self._timers.clear()
             thread = self._thread
@@ -160,7 +161,7 @@ class Notifier:
         looked_at = looked_up_all_at = float("-inf")
         failing = False
         while True:
-            with self._lock:
+            with self._lock.mine():
                 if self._closing:
                     break
                 due = self._take_due()
@@ -183,14 +184,14 @@ class Notifier:
                     if not failing:
                         log.error("looking at the store failed, going on: %s: %s", type(error).__name__, error)
                     failing, looked_up_all_at = True, float("-inf")
-            with self._lock:
+            with self._lock.mine():
                 pause = self._pause()
             # A subscription or timer that came meanwhile has called ``wake`` already, and there is no sleep.
             self._listener.sleep(pause)
         self._listener.close()
 
     def _keys(self) -> Set[str]:
-        with self._lock:
+        with self._lock.mine():
             return set(self._subscribers)
 
     def _notify_all(self, keys: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """Opens the database and gives the two ways to it: the writer's queue, and a connection that only reads."""
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -25,8 +26,6 @@ T = TypeVar("T")
 _CLOSE_TIMEOUT = 3.0
 _INTERRUPTED_TIMEOUT = 0.5
 _CLOSE_POLL = 0.002
-#: The one key of what is open.
-_OPEN = "connections"
 
 
 class _Connections:
@@ -52,7 +51,8 @@ class _Connections:
 
 class Engine:
     """
-    The connections to one database in one process: the writer's queue, and one that only reads. Opens at first use.
+    The connections to one database: the writer's queue, and one that only reads. Opens at first use, and in a forked
+    child once more.
 
     Args:
         url: ``sqlite:///…`` or ``postgresql://…``
@@ -62,14 +62,16 @@ class Engine:
 
     def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK, *, kept_open: bool = True) -> None:
         self._backend = backend_of(url, clock)
-        # At most one entry: setdefault and pop are done or not, wherever a signal handler comes.
-        self._open: Dict[str, _Connections] = {}
+        # By process: a child has neither its parent's writer, nor its sessions with a server, and may have inherited
+        # any lock as it was held. It keeps them unused: collected, they would be closed. For each process one entry at
+        # most: setdefault and pop are done or not, wherever a signal handler comes.
+        self._open: Dict[int, _Connections] = {}
         self._kept_open = kept_open
 
     @property
     def is_open(self) -> bool:
         """Whether it has been used since it was made or closed."""
-        return bool(self._open)
+        return os.getpid() in self._open
 
     @property
     def clock(self) -> Clock:
@@ -88,7 +90,7 @@ class Engine:
     @property
     def times_replaced(self) -> int:
         """How often, since it was opened, it was noticed that an older copy was put in place of the database."""
-        connections = self._open.get(_OPEN)
+        connections = self._open.get(os.getpid())
         return 0 if connections is None else connections.writer.connection.times_replaced
 
     def open(self) -> None:
@@ -232,10 +234,10 @@ class Engine:
 
     def _connections(self) -> _Connections:
         """Those that are open, or else new ones."""
-        connections = self._open.get(_OPEN)
+        connections = self._open.get(os.getpid())
         if connections is None:
             made = _Connections(*self._backend.connections())
-            connections = self._open.setdefault(_OPEN, made)
+            connections = self._open.setdefault(os.getpid(), made)
             if connections is not made:
                 # Another thread was quicker.
                 made.is_closing = True
@@ -244,7 +246,7 @@ class Engine:
 
     def _detach(self) -> Optional[_Connections]:
         """Let no further call find the connections; they are closed once unused."""
-        connections = self._open.pop(_OPEN, None)
+        connections = self._open.pop(os.getpid(), None)
         if connections is not None:
             connections.is_closing = True
         return connections

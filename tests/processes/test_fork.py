@@ -20,10 +20,14 @@ from support.claims import claim
 
 import fedapay_sync
 from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.concurrency.per_process_lock import PerProcessLock
 from fedapay_sync.connector import shared
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import NewEvent, Store
-from fedapay_sync.store.sqlite.connection import file_of
+from fedapay_sync.store.postgres.connection import PostgresConnection
+from fedapay_sync.store.sqlite.connection import SqliteConnection, file_of
+from fedapay_sync.store.sqlite.database import SqliteDatabase
+from fedapay_sync.store.sqlite.files import opening
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
@@ -164,6 +168,122 @@ def test_a_shared_connector_that_is_being_made_at_a_fork_holds_up_no_child():
     finally:
         go_on.set()
         making.join(20)
+
+
+@pytest.mark.faults(row=14)
+def test_a_thread_that_opens_a_connection_at_a_fork_holds_up_no_child(store, db_url, monkeypatch):
+    """
+    It has the connection already, and the fork finds none that is open. The child reads and writes with the same store.
+    """
+    opening_, go_on = threading.Event(), threading.Event()
+    kind = SqliteConnection if db_url.startswith("sqlite") else PostgresConnection
+    opened = kind._opened
+
+    def slow(connection, *arguments):
+        if threading.current_thread() is reading:
+            opening_.set()
+            go_on.wait(20)
+        return opened(connection, *arguments)
+
+    def read_and_write():
+        store.listens.get("sandbox", "1")
+        return store.payments.add_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF") is None
+
+    store.payments.of_transaction("sandbox", "1")
+    store.close()
+    reading = threading.Thread(target=store.listens.get, args=("sandbox", "1"))
+    monkeypatch.setattr(kind, "_opened", slow)
+    store.open()
+    reading.start()
+    assert opening_.wait(10)
+    try:
+        assert in_a_fork(read_and_write, patience=10)() is True
+    finally:
+        go_on.set()
+        reading.join(20)
+    assert store.payments.add_intent("sandbox", "shop", "CMD-1", amount=1, currency="XOF").amount == 1
+
+
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+def test_a_fork_waits_for_a_connection_that_is_being_closed(store, monkeypatch, eventually):
+    """
+    In the midst of it SQLite holds locks that no other connection of the child could ever take.
+    """
+    closing, order, close = threading.Event(), [], SqliteDatabase.close
+
+    def slow(database):
+        closing.set()
+        with contextlib.suppress(AssertionError):
+            eventually(opening.locked)
+        result = close(database)
+        order.append("closed")
+        return result
+
+    store.open()
+    monkeypatch.setattr(SqliteDatabase, "close", slow)
+    thread = threading.Thread(target=store.close)
+    thread.start()
+    assert closing.wait(10)
+    child = in_a_fork(lambda: list(order))
+    thread.join(20)
+
+    assert child()[:1] == ["closed"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+def test_a_child_inherits_no_lock_file_that_a_thread_had_open(store, db_url, monkeypatch):
+    """
+    Inherited while it is held, it would stay locked for as long as the child lives, should the parent be killed.
+    """
+    opening_, go_on = threading.Event(), threading.Event()
+    opened = SqliteConnection._opened
+
+    def slow(connection):
+        opening_.set()
+        go_on.wait(20)
+        return opened(connection)
+
+    def lock_files():
+        names = [os.readlink(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd") if _is_open(each)]
+        return [each for each in names if each == f"{file_of(db_url)}.lock"]
+
+    monkeypatch.setattr(SqliteConnection, "_opened", slow)
+    writing = threading.Thread(target=store.open)
+    writing.start()
+    assert opening_.wait(10)
+    try:
+        assert len(lock_files()) == 1
+        assert in_a_fork(lock_files, patience=10)() == []
+    finally:
+        go_on.set()
+        writing.join(20)
+
+
+def _is_open(descriptor):
+    return os.path.lexists(f"/proc/self/fd/{descriptor}")
+
+
+def test_a_lock_held_at_a_fork_is_free_in_the_child():
+    lock, held, go_on = PerProcessLock(), threading.Event(), threading.Event()
+
+    def hold():
+        with lock.mine():
+            held.set()
+            go_on.wait(20)
+
+    def take():
+        with lock.mine():
+            return "taken"
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    assert held.wait(10)
+    try:
+        assert in_a_fork(take, patience=10)() == "taken"
+    finally:
+        go_on.set()
+        holding.join(20)
 
 
 def test_a_wait_of_the_parent_is_ended_by_its_child(make_connector, emulator):

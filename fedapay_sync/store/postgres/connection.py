@@ -1,10 +1,9 @@
 """One connection to a PostgreSQL server: opened when needed and after a restart, never waited for without end."""
 
 import contextlib
-import os
 import threading
 import time
-from typing import Dict, Iterator, Optional
+from typing import Iterator, Optional
 
 import peewee
 
@@ -50,25 +49,9 @@ _REFUSED = "Cette écriture-là est refusée, et le serait encore ; les autres c
 _UNREACHABLE = "Vérifier que le serveur tourne et que ce programme l'atteint ; tout reprendra sans redémarrage."
 
 
-class _Slot:
-    """The connection of one process, and the lock of the thread that uses it."""
-
-    def __init__(self) -> None:
-        self.in_use = threading.Lock()
-        self.database: Optional[PostgresDatabase] = None
-
-    def drop(self) -> None:
-        database, self.database = self.database, None
-        if database is not None:
-            try:
-                database.close()
-            except peewee.PeeweeException as error:
-                log.warning("closing the connection failed: %s", type(error).__name__)
-
-
 class PostgresConnection(Connection):
     """
-    A connection to a PostgreSQL server, for one thread at a time. In a forked child it is another.
+    A connection to a PostgreSQL server, for one thread at a time.
 
     Args:
         clock: hears the server's time; see :class:`PostgresDatabase`.
@@ -79,8 +62,8 @@ class PostgresConnection(Connection):
         self._url = url
         self._clock = clock
         self._writes = writes
-        # A child neither uses nor closes its parent's connection; staying in here, nothing collects it either.
-        self._slots: Dict[int, _Slot] = {}
+        self._in_use = threading.Lock()
+        self._database: Optional[PostgresDatabase] = None
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[PostgresDatabase]:
@@ -91,24 +74,22 @@ class PostgresConnection(Connection):
             StoreError: too many stand in line before us.
         """
         end = time.monotonic() + TIMEOUT
-        slot = self._slot()
-        if not slot.in_use.acquire(timeout=TIMEOUT):
+        if not self._in_use.acquire(timeout=TIMEOUT):
             raise self.explain(TimeoutError("pas de réponse à temps"))
         try:
-            database = self._opened(slot, end)
+            database = self._opened(end)
             with contextlib.nullcontext() if self._writes else database.read_only():
                 yield database
         except BaseException:
-            slot.drop()
+            self._drop()
             raise
         finally:
-            slot.in_use.release()
+            self._in_use.release()
 
     def close(self) -> None:
         """Close it; the next use opens it again."""
-        slot = self._slot()
-        with slot.in_use:
-            slot.drop()
+        with self._in_use:
+            self._drop()
 
     def explain(self, error: BaseException) -> StoreError:
         """The database's own words as an error that says what to do."""
@@ -120,23 +101,26 @@ class PostgresConnection(Connection):
             f"La base {address_of(self._url)} a échoué ({text}). Rien n'a été confirmé. {advice}", permanent=refused
         )
 
-    def _slot(self) -> _Slot:
-        pid = os.getpid()
-        # Atomic: no lock that a fork could leave locked.
-        return self._slots.get(pid) or self._slots.setdefault(pid, _Slot())
-
-    def _opened(self, slot: _Slot, end: float) -> PostgresDatabase:
-        if slot.database is not None and not slot.database.is_usable():
-            slot.drop()
-        if slot.database is None:
-            slot.database = self._connected(end)
+    def _opened(self, end: float) -> PostgresDatabase:
+        if self._database is not None and not self._database.is_usable():
+            self._drop()
+        if self._database is None:
+            self._database = self._connected(end)
             if self._writes:
-                _check_encoding(slot.database.encoding(), self._url)
+                _check_encoding(self._database.encoding(), self._url)
                 again = self.times_opened > 0
-                slot.database.transact(lambda database: migrate(database, again=again), creates_tables=True)
+                self._database.transact(lambda database: migrate(database, again=again), creates_tables=True)
             self.times_opened += 1
-        slot.database.deadline = end
-        return slot.database
+        self._database.deadline = end
+        return self._database
+
+    def _drop(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            try:
+                database.close()
+            except peewee.PeeweeException as error:
+                log.warning("closing the connection failed: %s", type(error).__name__)
 
     def _connected(self, end: float) -> PostgresDatabase:
         database = PostgresDatabase(lambda until: connect(self._url, until), self._clock)

@@ -239,13 +239,15 @@ class SqliteConnection(Connection):
 
     def _close_database(self) -> None:
         database, self._database, self._logs = self._database, None, ()
-        _open.pop(id(self), None)
-        if database is not None:
-            self._times_closed += 1
-            try:
+        try:
+            if database is not None:
+                self._times_closed += 1
                 database.close()
-            except (peewee.PeeweeException, sqlite3.Error) as error:
-                log.warning("closing the database failed: %s", type(error).__name__)
+        except (peewee.PeeweeException, sqlite3.Error) as error:
+            log.warning("closing the database failed: %s", type(error).__name__)
+        finally:
+            # Until here a fork waits: in the midst of it SQLite holds locks of its own, of all of its connections.
+            _open.pop(id(self), None)
 
 
 _held_during_fork: List[SqliteConnection] = []

@@ -3,7 +3,9 @@
 import contextlib
 import os
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Dict, Iterator, Optional
+
+from fedapay_sync.store.sqlite.files import opening
 
 try:
     import fcntl
@@ -14,14 +16,18 @@ HAS_LOCKS = fcntl is not None
 #: Bytes that a holder may leave for the next one.
 _LONGEST = 120
 
+#: Those whose file is open.
+_open: Dict[int, "ProcessLock"] = {}
+
 
 class ProcessLock:
     """
     Held by the one connection that writes, from BEGIN to the return of COMMIT.
 
     It keeps checkpoints and commits of different processes apart (``database._has_wal_reset_defect`` says why), and
-    its queue is fairer than SQLite's sleeping busy handler. Its descriptor is closed before a fork: inherited, it
-    would give the lock to both sides, and keep it from all others should the parent be killed while it holds it.
+    its queue is fairer than SQLite's sleeping busy handler. Its descriptor is closed before a fork, or else in
+    the child: inherited, it would give the lock to both sides, and keep it from all others should the parent be killed
+    while it holds it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +43,9 @@ class ProcessLock:
         if self._file is None:
             # A link planted in its place would be followed, and the file behind it made or held.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._file = os.open(self._path, flags, 0o600)
+            with opening:
+                self._file = os.open(self._path, flags, 0o600)
+                _open[id(self)] = self
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             yield
@@ -56,6 +64,17 @@ class ProcessLock:
 
     def close(self) -> None:
         """Give the descriptor back."""
+        _open.pop(id(self), None)
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _close_inherited() -> None:
+    # Of a connection that was not open yet: a thread of the parent waits with it for the end of the fork.
+    for each in list(_open.values()):
+        each.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited)

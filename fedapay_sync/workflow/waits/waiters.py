@@ -6,12 +6,12 @@ if no other waiter needs that.
 """
 
 import contextlib
-import threading
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Secret
 from fedapay_sync.concurrency.notifier import Notifier, TimerHandle
+from fedapay_sync.concurrency.per_process_lock import PerProcessLock
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.enums import EventFutureStatus
 from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, StoreError, TransactionId
@@ -86,7 +86,7 @@ class Waiter(WakeEvent):
 
     def add_callback(self, callback: OutcomeCallback, hand_over: "Callable[[Waiter], None]") -> None:
         """Hand the waiter over whenever there may be news, until the callback is taken; now if there may be some."""
-        with self._waits.lock:
+        with self._waits.lock.mine():
             self._hand_over = hand_over
             self._callbacks = [*(self._callbacks or ()), callback]
         # ``set`` sets the flag first and then looks at the callbacks; here it is the other way round: none is missed.
@@ -100,7 +100,7 @@ class Waiter(WakeEvent):
 
     def take_callback(self) -> Optional[OutcomeCallback]:
         """A function to call, for the caller alone; None if there is none left."""
-        with self._waits.lock:
+        with self._waits.lock.mine():
             # Taken out before it is called: several notifications may come for one end.
             return self._callbacks.pop(0) if self._callbacks else None
 
@@ -147,7 +147,7 @@ class WaiterRegistry:
         self._clock = context.clock
         self._notifier = notifier
         self._outcomes = outcomes
-        self.lock = threading.Lock()
+        self.lock = PerProcessLock()
         self._polled: Dict[str, PolledTransaction] = {}
         self._closed = False
         self.has_begun = False
@@ -163,7 +163,7 @@ class WaiterRegistry:
         Args:
             interval: seconds between polls, if it is polled from now on.
         """
-        with self.lock:
+        with self.lock.mine():
             polled = self._polled.get(transaction_id)
             if polled is None:
                 polled = PolledTransaction(transaction_id, key, self._clock.monotonic(), interval)
@@ -220,7 +220,7 @@ class WaiterRegistry:
             return False
         # The verdict before the row, in which a thread that wakes would find that it was cancelled; the row before the
         # wake-up, after which the process may end.
-        with self.lock:
+        with self.lock.mine():
             polled.unfounded = error
         waiters = [each for each in polled.waiters if self._decide(each, not_found(each.id_transaction, error))]
         try:
@@ -239,7 +239,7 @@ class WaiterRegistry:
             waiter.timer.cancel()
         verdict = waiter.verdict
         has_ended = isinstance(verdict, Outcome) and verdict.status != EventFutureStatus.TIMEOUT
-        with self.lock:
+        with self.lock.mine():
             polled = self._polled.get(transaction_id)
             if polled is None:
                 return
@@ -249,7 +249,7 @@ class WaiterRegistry:
 
     def release(self, polled: PolledTransaction, known: Sequence[Waiter]) -> bool:
         """Poll it no longer; false if a waiter has joined that is not one of these, nor settled."""
-        with self.lock:
+        with self.lock.mine():
             if any(each not in known and each.verdict is None for each in polled.waiters):
                 return False
             self._release(polled)
@@ -265,12 +265,12 @@ class WaiterRegistry:
 
     def waited_for(self) -> Set[str]:
         """The transactions of which a waiter here has no verdict yet."""
-        with self.lock:
+        with self.lock.mine():
             return {key for key, polled in self._polled.items() if any(each.verdict is None for each in polled.waiters)}
 
     def close(self) -> None:
         """Settle every waiter as interrupted, and begin no other."""
-        with self.lock:
+        with self.lock.mine():
             self._closed = True
             waiters = [waiter for polled in self._polled.values() for waiter in polled.waiters]
             self._polled.clear()
@@ -279,7 +279,7 @@ class WaiterRegistry:
 
     def _decide(self, waiter: Waiter, verdict: End) -> bool:
         """True for the one caller whose verdict stands."""
-        with self.lock:
+        with self.lock.mine():
             if waiter.verdict is not None:
                 return False
             waiter.verdict = verdict
