@@ -16,7 +16,7 @@ from fedapay_sync.errors import FedapayError
 from fedapay_sync.store.backends import backend_of
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.writer import Writer
+from fedapay_sync.store.writer import Then, Writer
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -141,6 +141,19 @@ class Engine:
         """The same for work that takes all things waiting for it at once and gives a result for each of them."""
         with self._in_use() as (writer, _):
             return writer.run_batched(work, thing)
+
+    def write_batched_soon(self, work: Callable[[Database, List[S]], List[T]], thing: S, then: Then) -> None:
+        """
+        Hand in the same without waiting for its commit.
+
+        Args:
+            then: told its result, or the error, by a thread that may wait for no lock.
+
+        Raises:
+            StoreError: not handed in: the database is being closed, or cannot be opened.
+        """
+        with self._in_use() as (writer, _):
+            writer.submit_batched(work, thing, then)
 
     def write_soon(self, operation: Callable[[Database], Any]) -> None:
         """Hand in a write without waiting for its commit."""

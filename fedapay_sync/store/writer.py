@@ -9,11 +9,11 @@ holds the file inside its transactions, waits for no other thread.
 """
 
 import contextlib
-import itertools
 import queue
 import sqlite3
 import threading
-from typing import Any, Callable, List, Optional, Tuple, TypeVar, cast
+import time
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar, cast
 
 import peewee
 
@@ -30,11 +30,15 @@ S = TypeVar("S")
 T = TypeVar("T")
 Operation = Callable[[Database], Any]
 Work = Callable[[Database, List[Any]], List[Any]]
+#: Told what came of something that nobody waits for, by the writer itself: it may wait for no lock.
+Then = Callable[[Any, Optional[BaseException]], None]
 
 #: How long a caller waits for its commit, in seconds. Longer would let FedaPay give up; shorter would refuse webhooks
 #: that the disk is about to take, and ten refusals switch a webhook off.
 PATIENCE = 10.0
 _BATCH = 64
+#: What nobody waits for waits for company so long, in seconds: a commit of its own would hold up the next webhook.
+_COMPANY = 0.002
 
 
 class Job(WakeEvent):
@@ -45,14 +49,16 @@ class Job(WakeEvent):
     Args:
         work: gives a result for each thing that it is done to.
         thing: the one of these that is ours.
+        then: told what came of it, where nobody waits for it.
     """
 
-    __slots__ = ("_committing", "_fate", "_problem", "_value", "given_up", "thing", "work")
+    __slots__ = ("_committing", "_fate", "_problem", "_value", "given_up", "then", "thing", "work")
 
-    def __init__(self, work: Work, thing: Any) -> None:
+    def __init__(self, work: Work, thing: Any, then: Optional[Then] = None) -> None:
         super().__init__()
         self.work = work
         self.thing = thing
+        self.then = then
         self.given_up = False
         self._committing = False
         # Acquired once, by whichever of the two decides first.
@@ -85,9 +91,11 @@ class Job(WakeEvent):
         return self._value
 
     def end(self, value: Any, problem: Optional[BaseException] = None) -> None:
-        """Tell the waiting caller."""
+        """Tell the waiting caller, or whoever is to be told."""
         self._value, self._problem = value, problem
         self.set()
+        if self.then is not None:
+            self.then(value, problem)
 
 
 _Result = Tuple[Job, Any, Optional[BaseException]]
@@ -135,6 +143,10 @@ class Writer:
         """
         return cast(T, self._awaited(self._submitted(Job(work, thing)), patience))
 
+    def submit_batched(self, work: Callable[[Database, List[S]], List[T]], thing: S, then: Then) -> None:
+        """Hand in the same without waiting for it."""
+        self._submitted(Job(work, thing, then))
+
     def submit(self, operation: Operation) -> Job:
         """Hand in an operation; it may run more than once if its neighbours in the batch fail."""
         return self._submitted(Job(lambda database, _: [operation(database)], None))
@@ -180,18 +192,15 @@ class Writer:
     def _next_batch(self) -> List[Job]:
         """What is waiting; nothing where we are asked to end, or the database wants housekeeping."""
         jobs: List[Job] = []
-        try:
+        with contextlib.suppress(queue.Empty):
             job = self._jobs.get(timeout=self._maintained_in)
-        except queue.Empty:
-            return jobs
-        while job is not None:
-            jobs.append(job)
-            if len(jobs) >= _BATCH:
-                break
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                break
+            end = time.monotonic() + _COMPANY
+            while job is not None:
+                jobs.append(job)
+                if len(jobs) >= _BATCH:
+                    break
+                is_awaited = any(each.then is None for each in jobs)
+                job = self._jobs.get(timeout=0 if is_awaited else max(0, end - time.monotonic()))
         return jobs
 
     def _refuse_rest(self) -> None:
@@ -224,12 +233,12 @@ class Writer:
         jobs = [job for job in batch if not job.given_up]
         begun = False
 
-        def work(db: Database) -> List[Any]:
+        def work(db: Database) -> Dict[Job, Any]:
             nonlocal begun
             begun = True
-            values: List[Any] = []
-            for todo, group in itertools.groupby(jobs, key=lambda job: job.work):
-                values += todo(db, [job.thing for job in group])
+            values: Dict[Job, Any] = {}
+            for group in _alike(jobs):
+                values.update(zip(group, group[0].work(db, [job.thing for job in group])))
             if not all(job.may_commit() for job in jobs):
                 raise _GivenUp
             return values
@@ -237,7 +246,8 @@ class Writer:
         if not jobs:
             return []
         try:
-            return [(job, value, None) for job, value in zip(jobs, database.transact(work))]
+            values = database.transact(work)
+            return [(job, values[job], None) for job in jobs]
         except _GivenUp:
             return self._commit_all(database, jobs)
         except Exception as error:  # edge of a thread: it must outlive whatever it is handed
@@ -245,6 +255,22 @@ class Writer:
                 return [(job, None, error) for job in jobs]
             log.info("a batch of %d failed (%s); committing one by one", len(jobs), type(error).__name__)
             return [result for job in jobs for result in self._commit_all(database, [job])]
+
+
+def _alike(jobs: List[Job]) -> Iterator[List[Job]]:
+    """
+    The jobs in groups that are done at once. Whoever hands in work for a group waits for it, so that one group may pass
+    another; an operation stays where it is: its caller may have handed in more.
+    """
+    groups: Dict[Work, List[Job]] = {}
+    for job in jobs:
+        if job.thing is None:
+            yield from groups.values()
+            yield [job]
+            groups = {}
+        else:
+            groups.setdefault(job.work, []).append(job)
+    yield from groups.values()
 
 
 def _closed() -> StoreError:

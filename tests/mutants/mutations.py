@@ -82,9 +82,8 @@ NAMED = {
         "done work came again",
     ),
     "done without fencing": Mutation(
-        "if not change_work(database, work, owner, done):\n                return False",
-        "table, number = place_of(work)\n            database.execute_sql(\n"
-        "                f\"UPDATE {table} SET work_state = 'done', lease_owner = NULL WHERE id = {number}\")",
+        'WHERE {FENCE.replace("id = ?", "id IN {places}")}',
+        "WHERE id IN {{places}} AND ? <> '' AND ? > 0",
         "a loser finished the winner's row",
     ),
     "the waker does not look at who has just come": Mutation(

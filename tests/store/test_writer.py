@@ -51,6 +51,10 @@ def insert(value):
     return lambda database: database.execute_sql("INSERT INTO t VALUES (?)", (value,))
 
 
+def insert_each(database, values):
+    return [insert(value)(database) for value in values]
+
+
 def values(path):
     with sqlite3.connect(path) as database:
         return [row[0] for row in database.execute("SELECT x FROM t ORDER BY x")]
@@ -95,6 +99,67 @@ def test_what_gathers_while_the_disk_works_is_committed_together(writer, path):
         future.result(5)
     assert said.count("COMMIT") == 2
     assert values(path) == list(range(1, 51))
+
+
+def test_work_of_one_kind_is_done_at_once_whatever_comes_between(writer, path):
+    """
+    But it passes no operation, whose caller may have handed in more.
+    """
+    groups = []
+
+    def insert_all(database, numbers):
+        groups.append(numbers)
+        return [database.execute_sql("INSERT INTO t VALUES (?)", (number,)) and number for number in numbers]
+
+    def insert_twice(database, numbers):
+        return insert_all(database, numbers)
+
+    told, all_told = [], threading.Event()
+
+    def then(value, problem):
+        told.append((value, problem))
+        if len(told) == 5:
+            all_told.set()
+
+    stopped = Stopped(writer)
+    for work, number in ((insert_all, 1), (insert_twice, 2), (insert_all, 3)):
+        writer.submit_batched(work, number, then)
+    operation = writer.submit(insert(4))
+    for work, number in ((insert_all, 5), (insert_twice, 6)):
+        writer.submit_batched(work, number, then)
+    stopped.release.set()
+    operation.result(5)
+
+    assert all_told.wait(5)
+    assert groups == [[1, 3], [2], [5], [6]]
+    assert sorted(told) == [(number, None) for number in (1, 2, 3, 5, 6)]
+    assert values(path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_nobody_waits_for_is_written_with_what_comes_next(writer, path):
+    """
+    One commit for both; without company it has its own soon.
+    """
+    said, told = [], threading.Event()
+    writer.run(lambda database: database.connection().set_trace_callback(said.append))
+    said.clear()
+
+    writer.submit_batched(
+        lambda database, numbers: [insert(each)(database) for each in numbers], 1, lambda *_: told.set()
+    )
+    assert told.wait(5)
+    assert said.count("COMMIT") == 1
+    assert values(path) == [1]
+
+
+def test_what_nobody_waits_for_and_fails_is_told_so(writer):
+    told, heard = [], threading.Event()
+    writer.submit_batched(insert_each, -1, lambda value, problem: (told.append((value, problem)), heard.set()))
+    assert heard.wait(5)
+    ((value, problem),) = told
+    assert value is None
+    assert isinstance(problem, StoreError)
+    assert "CHECK" in str(problem)
 
 
 def test_an_operation_that_fails_pays_alone(writer, path):

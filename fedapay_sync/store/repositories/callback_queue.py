@@ -6,15 +6,16 @@ could not be read, or FedaPay has to confirm it first, that is done before, as w
 the call of each callback is work of its own, with attempts of its own.
 """
 
-from typing import Callable, Iterable, List, Optional, Tuple
+from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
 from fedapay_sync.store.callback_records import Wanted
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import StoredEvent, WorkKey
 from fedapay_sync.store.repositories.disputed_calls import IS_DISPUTED, hold_disputed_calls
-from fedapay_sync.store.repositories.distribution import distribute, end_events, erase_bodies_of
+from fedapay_sync.store.repositories.distribution import distribute
 from fedapay_sync.store.repositories.repository import Repository
 from fedapay_sync.store.repositories.sql import placeholders
+from fedapay_sync.store.repositories.work_ends import WorkEnd, end_work
 from fedapay_sync.store.repositories.work_rows import (
     OWED,
     AvailableWork,
@@ -29,6 +30,7 @@ from fedapay_sync.store.repositories.work_rows import (
     take_work,
 )
 from fedapay_sync.store.states import EventKind, WorkState, literals
+from fedapay_sync.store.writer import Then
 
 #: Events that only other processes have callbacks for are given to these so many times in one transaction.
 _ROUNDS = 8
@@ -119,6 +121,11 @@ class CallbackRepository(Repository):
             lambda database: change_work(database, work, owner, {"run_after": self._clock.now() + lease})
         )
 
+    def release(self, work: StoredEvent, owner: str) -> bool:
+        """Owe again what was taken and has not begun: it was no attempt. False if the lease was lost."""
+        ready = {"work_state": WorkState.ready, "lease_owner": None, "run_after": 0, "attempts": work.attempts - 1}
+        return self._engine.write(lambda database: change_work(database, work, owner, ready))
+
     def was_taken(self, work: StoredEvent) -> bool:
         """Whether a process has taken that work since it was acquired: its count of attempts tells."""
         table, number = place_of(work)
@@ -131,25 +138,27 @@ class CallbackRepository(Repository):
 
     def mark_done(self, work: StoredEvent, owner: str, *, erase_body: bool = False) -> bool:
         """
-        Mark the work as done; false if the lease was lost, and then the row is not ours to touch.
+        Mark the work as done, together with what else ends just then; false if the lease was lost, and then the row is
+        not ours to touch.
 
         Args:
             erase_body: with the last call of an event forget its body, too. The key stays: the same event is known when
                 it comes again.
         """
 
-        def mark(database: Database) -> bool:
-            now = self._clock.now()
-            done = {"work_state": WorkState.done, "lease_owner": None, "finished_at": now, "last_error": None}
-            if not change_work(database, work, owner, done):
-                return False
-            if work.call is not None:
-                end_events(database, [work.id], now)
-            if erase_body:
-                erase_bodies_of(database, [work.id])
-            return True
+        return self._engine.write_batched(self._mark_all, WorkEnd(work, owner, erase_body))
 
-        return self._engine.write(mark)
+    def mark_done_soon(self, work: StoredEvent, owner: str, *, erase_body: bool, then: Then) -> None:
+        """
+        The same without waiting for it.
+
+        Args:
+            then: told the answer, or the error, by a thread that may wait for no lock.
+        """
+        self._engine.write_batched_soon(self._mark_all, WorkEnd(work, owner, erase_body), then)
+
+    def _mark_all(self, database: Database, ends: Sequence[WorkEnd]) -> List[bool]:
+        return end_work(database, ends, self._clock.now())
 
     def give_to_callbacks(self, work: StoredEvent, owner: str, *, erase_body: bool = False) -> bool:
         """
