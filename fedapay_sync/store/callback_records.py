@@ -26,6 +26,22 @@ class Wanted(NamedTuple):
     callbacks: Sequence[int]
 
 
+class Claim(NamedTuple):
+    """
+    What takes the calls of an event in the transaction that stores it.
+
+    Attributes:
+        callbacks: numbers of the callbacks whose calls are taken; those of others lie ready.
+        lease: seconds that they are the owner's.
+        erase_bodies: forget the body of an event that no callback wants.
+    """
+
+    owner: str
+    callbacks: Tuple[int, ...]
+    lease: float
+    erase_bodies: bool = False
+
+
 class CallbackName(NamedTuple):
     """
     A function that a process has, by its name.

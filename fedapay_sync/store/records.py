@@ -105,6 +105,8 @@ class Accepted:
     Attributes:
         taken_back: it says that what was told paid before is not what was asked.
         to_confirm: id of the transaction whose end FedaPay's API has still to confirm.
+        fact: the key of what callbacks are to be told; None where that is nothing.
+        calls: what was taken of it as it was stored; None where it was not given to callbacks yet.
     """
 
     new: bool
@@ -113,6 +115,8 @@ class Accepted:
     suspect: bool = False
     taken_back: bool = False
     to_confirm: Optional[str] = None
+    fact: Optional[str] = field(default=None, repr=False)
+    calls: Optional[Tuple["StoredEvent", ...]] = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ class StoredEvent:
     last_error: Optional[str] = None
     kind: EventKind = EventKind.fact
     known: bool = False
+    dedup_key: str = ""
     callback: Optional[int] = None
     call: Optional[int] = None
     callback_name: Optional[str] = None

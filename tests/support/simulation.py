@@ -5,6 +5,7 @@ time.
 """
 
 import bisect
+import contextlib
 import heapq
 import itertools
 from typing import Any, Dict, List
@@ -15,6 +16,7 @@ from fedapay_sync.errors import BadRequest, NotFound
 from fedapay_sync.models import Transaction
 from fedapay_sync.models.pagination import PagedList
 from fedapay_sync.store import Store
+from fedapay_sync.workflow.callbacks.held_works import HeldWorks
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.reconciliation.adoption import Adoption
 from fedapay_sync.workflow.reconciliation.keyring import Keyring
@@ -154,6 +156,11 @@ class Fedapay:
 
 class _Nothing:
     """Stands where nothing is to happen: callbacks to call, missed events to read."""
+
+    held = HeldWorks(1)
+
+    def claiming(self) -> Any:
+        return contextlib.nullcontext()
 
     def __getattr__(self, name: str) -> Any:
         return lambda *arguments, **named: None

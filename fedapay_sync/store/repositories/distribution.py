@@ -5,8 +5,10 @@ An event lies in the store before any process says which callbacks there are, so
 takes it up, in that transaction. Each event is given out once.
 """
 
-from typing import Sequence
+import functools
+from typing import Sequence, Tuple
 
+from fedapay_sync.store.callback_records import Claim
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.records import LOCAL, PAYMENT_NAME, RESTORED_NAME
 from fedapay_sync.store.repositories.disputed_calls import PAID, SAYS_PAID, hold_disputed_calls
@@ -25,11 +27,11 @@ WHEN e.name = '{RESTORED_NAME}' THEN c.kind = {literals(CallbackKind.restored)}
 ELSE 1 = 0 END
 """
 # What was tried before the event was given out counts on, unless FedaPay was asked and not a callback.
-_TRIED = f"CASE WHEN e.kind = {literals(EventKind.fact)} THEN e.attempts ELSE 0 END, e.run_after, e.last_error"
+_TRIED = f"CASE WHEN e.kind = {literals(EventKind.fact)} THEN e.attempts ELSE 0 END, e.run_after, e.last_error, NULL"
 # What was tried with others is nothing to a callback that is given the event after them.
-_UNTRIED = "0, 0, NULL"
+_UNTRIED = "0, 0, NULL, NULL"
 _GIVE = f"""
-INSERT INTO fp_call (event_id, callback_id, work_state, attempts, run_after, last_error)
+INSERT INTO fp_call (event_id, callback_id, work_state, attempts, run_after, last_error, lease_owner)
 SELECT e.id, c.id, {{state}}, {{tried}}
 FROM fp_event e JOIN fp_callback c ON {IS_FOR}
 WHERE {{condition}} AND NOT EXISTS (SELECT 1 FROM fp_call WHERE event_id = e.id AND callback_id = c.id)
@@ -51,11 +53,11 @@ _GIVEN = f"""
 UPDATE fp_event
 SET work_state = CASE WHEN {_HAS_CALLS} THEN {literals(WorkState.none)} ELSE {literals(WorkState.done)} END,
     finished_at = CASE WHEN {_HAS_CALLS} THEN finished_at ELSE ? END, lease_owner = NULL
-WHERE id IN {{}} AND (kind <> {literals(EventKind.fact)} OR {_HAS_CALLS} OR {IS_CLAIMED.replace(" e.", " fp_event.")})
+WHERE {{}} AND (kind <> {literals(EventKind.fact)} OR {_HAS_CALLS} OR {IS_CLAIMED.replace(" e.", " fp_event.")})
 """
 # What is paid may yet be found to be a payment of this database: it is compared then, and told.
 _ERASE = f"""
-UPDATE fp_event SET body = ? WHERE id IN {{}} AND work_state = {literals(WorkState.done)}
+UPDATE fp_event SET body = ? WHERE {{}} AND work_state = {literals(WorkState.done)}
 AND (known = 1 OR object <> 'transaction' OR status IS NULL OR status NOT IN ({PAID}))
 """
 #: An event that has been given out is owed again.
@@ -80,14 +82,41 @@ def distribute(database: Database, events: Sequence[int], now: float, *, erase_b
     """
     places = placeholders(database, events)
     _give(database, WorkState.ready, _TRIED, f"e.id IN {places} AND c.after_event < e.id", events)
-    database.execute_sql(_GIVEN.format(places).replace("?", database.param), [now, *events])
+    database.execute_sql(_GIVEN.format(f"id IN {places}").replace("?", database.param), [now, *events])
     if erase_bodies:
         erase_bodies_of(database, events)
 
 
+def distribute_and_take(database: Database, keys: Sequence[str], claim: Claim, now: float) -> None:
+    """Give the facts of these keys, stored in this transaction, to all callbacks; what is claimed runs from now on."""
+    give, given, erase = _of_new(database.param, len(keys), len(claim.callbacks))
+    mine = claim.callbacks
+    database.execute_sql(give, [*mine, *mine, *mine, now + claim.lease, *mine, claim.owner, *keys])
+    database.execute_sql(given, [now, *keys])
+    if claim.erase_bodies:
+        database.execute_sql(erase, [b"", *keys])
+
+
+@functools.lru_cache(maxsize=64)
+def _of_new(param: str, events: int, callbacks: int) -> Tuple[str, str, str]:
+    """The texts of these statements; with so many events and callbacks they are always the same."""
+    mine = f"c.id IN ({', '.join('?' * callbacks)})"
+    state = f"CASE WHEN {mine} THEN {literals(WorkState.running)} ELSE {literals(WorkState.ready)} END"
+    tried = (
+        f"CASE WHEN {mine} THEN 1 ELSE 0 END, CASE WHEN {mine} THEN ? ELSE e.run_after END, NULL, "
+        f"CASE WHEN {mine} THEN ? END"
+    )
+    keys = f"dedup_key IN ({', '.join('?' * events)})"
+    ready = f"e.{keys} AND e.work_state = {literals(WorkState.ready)} AND {_FACT} AND c.after_event < e.id"
+    texts = _GIVE.format(state=state, tried=tried, condition=ready), _GIVEN.format(keys), _ERASE.format(keys)
+    give, given, erase = (each.replace("?", param) for each in texts)
+    return give, given, erase
+
+
 def erase_bodies_of(database: Database, events: Sequence[int]) -> None:
     """Forget the bodies of those of these events that are done, but of what may still be found to be a payment."""
-    database.execute_sql(_ERASE.format(placeholders(database, events)).replace("?", database.param), [b"", *events])
+    text = _ERASE.format(f"id IN {placeholders(database, events)}").replace("?", database.param)
+    database.execute_sql(text, [b"", *events])
 
 
 def end_events(database: Database, events: Sequence[int], now: float) -> None:

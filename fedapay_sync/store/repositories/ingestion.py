@@ -16,7 +16,7 @@ from fedapay_sync.store.records import Accepted, NewEvent
 from fedapay_sync.store.repositories.rows import MAX_ROWS, EventFacts, close_listens, insert_events
 from fedapay_sync.store.repositories.sql import placeholders
 from fedapay_sync.store.repositories.verdicts import settle
-from fedapay_sync.store.states import OPEN_STATES, ListenState, PaymentState, literals
+from fedapay_sync.store.states import OPEN_STATES, ListenState, PaymentState, WorkState, literals
 from fedapay_sync.store.tables import LISTEN_COLUMNS
 
 _WIDTH = len(LISTEN_COLUMNS)
@@ -169,7 +169,8 @@ def _take(
     if listen is not None and state in OPEN_STATES and not ours:
         ended.append(listen)
     suspect = facts is not None and facts.suspect
-    return Accepted(facts is not None, event.is_final, facts is not None and late, suspect, taken_back)
+    fact = None if facts is None or facts.event.work_state != WorkState.ready else facts.event.dedup_key
+    return Accepted(facts is not None, event.is_final, facts is not None and late, suspect, taken_back, fact=fact)
 
 
 def _judge(event: NewEvent, known: _Known) -> _Judgement:

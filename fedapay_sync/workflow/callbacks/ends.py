@@ -1,12 +1,13 @@
 """Records how callbacks ended: done, to be retried, or parked; also where the database refuses that end itself."""
 
 import inspect
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 from fedapay_sync.common.logging import get_logger, with_traceback
 from fedapay_sync.common.tracebacks import text_of
-from fedapay_sync.errors import StoreError
+from fedapay_sync.errors import FedapayError, StoreError
 from fedapay_sync.store import StoredEvent
+from fedapay_sync.store.records import WorkKey
 from fedapay_sync.workflow.callbacks.program_code import program_traceback
 from fedapay_sync.workflow.callbacks.retry_policy import backoff, is_first, is_last
 from fedapay_sync.workflow.context import Context
@@ -60,6 +61,67 @@ class CallbackEnds:
 
     def __init__(self, context: Context) -> None:
         self._config, self._store, _, self._owner = context
+        #: What has ended, and whose end the store could not take yet.
+        self._unrecorded: Dict[WorkKey, Tuple[StoredEvent, Optional[Failure], bool]] = {}
+
+    def is_unrecorded(self, key: WorkKey) -> bool:
+        """Whether that work has ended, and the store does not know it yet."""
+        return key in self._unrecorded
+
+    def record_or_keep(self, work: StoredEvent, failure: Optional[Failure], to_give: bool) -> bool:
+        """Record the end; false where the store cannot take it now, and then ``record_again`` does."""
+        try:
+            self.record(work, failure, to_give=to_give)
+        except FedapayError as error:
+            # Still ours, and not to be called again while we live: its end is told as soon as the store takes it.
+            text = "the end of the callback of %s could not be stored, trying again: %s"
+            log.error(text, work.event_key, error, extra=with_traceback(failure and failure.traceback))
+            self._unrecorded[work.key] = (work, failure and failure._replace(traceback=None), to_give)
+            return False
+        return True
+
+    def record_done_soon(self, work: StoredEvent, then: Callable[[StoredEvent], None]) -> None:
+        """
+        Mark a call as done, together with what else is written just then.
+
+        Args:
+            then: called when it is, or when ``record_again`` has to do it, by a thread that may wait for no lock.
+        """
+
+        def ended(is_done: Optional[bool], problem: Optional[BaseException]) -> None:
+            if problem is not None:
+                log.error(
+                    "the end of the callback of %s could not be stored, trying again: %s", work.event_key, problem
+                )
+            if not is_done:
+                # Refused, or not ours: why is found out, and told, by a thread that may take its time.
+                self._unrecorded[work.key] = (work, None, False)
+            then(work)
+
+        erase = self._config.keep_bodies_days == 0
+        try:
+            self._store.callbacks.mark_done_soon(work, self._owner, erase_body=erase, then=ended)
+        except StoreError as error:
+            ended(None, error)
+
+    def record_again(self, forget: Callable[[StoredEvent], None], *, is_last: bool) -> None:
+        """
+        Tell the store of the ends that it could not take before.
+
+        Args:
+            forget: called with each that need be kept no longer.
+            is_last: what it cannot take now, either, is called again by another process.
+        """
+        for work, failure, to_give in list(self._unrecorded.values()):
+            try:
+                self.record(work, failure, to_give=to_give)
+            except FedapayError:
+                if not is_last:
+                    continue  # the others are not to wait for this one
+                # Once its lease has ended it is called again, with the same event key.
+                log.error("the end of the callback of %s was not stored; it will run again", work.event_key)
+            self._unrecorded.pop(work.key, None)
+            forget(work)
 
     def record(self, work: StoredEvent, failure: Optional[Failure], *, to_give: bool = False) -> None:
         """

@@ -1,7 +1,7 @@
 """Calls owed callbacks in the thread that asks for it, one after the other."""
 
 import threading
-from typing import Callable, Optional, Set
+from typing import Callable, Collection, Optional, Set
 
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.common.logging import get_logger
@@ -42,28 +42,40 @@ class InlineRunner:
         self._lease = lease
         self.threads: Set[int] = set()
 
-    def run_after_event(self) -> None:
-        """The same as ``run`` where an event has just been stored, which must be acknowledged whatever happens here."""
+    def is_inside(self) -> bool:
+        """Whether it is called from one of its callbacks."""
+        return threading.get_ident() in self.threads
+
+    def run_after_event(self, taken: Collection[HeldWork] = ()) -> None:
+        """
+        The same as ``run`` where an event has just been stored, which must be acknowledged whatever happens here.
+
+        Args:
+            taken: what was taken of it as it was stored.
+        """
         try:
-            self.run(_TIMEOUT)
+            self.run(_TIMEOUT, taken)
         except FedapayError as error:
             log.error("looking for owed callbacks failed: %s", error)
 
-    def run(self, seconds: float) -> int:
+    def run(self, seconds: float, taken: Collection[HeldWork] = ()) -> int:
         """
         Call what is due, and begin no more after so many seconds; how many that were. Called from such a callback, it
         leaves what is due to the call that is under way.
+
+        Args:
+            taken: called first; what of it does not begin is for its owner to release.
 
         Raises:
             StoreError: the database could not say what is due.
         """
         end = self._clock.monotonic() + seconds
-        thread, count, ended = threading.get_ident(), 0, WakeEvent()
-        if thread in self.threads:
+        thread, count, ended, first = threading.get_ident(), 0, WakeEvent(), iter(taken)
+        if self.is_inside():
             return 0
         self.threads.add(thread)
         try:
-            while self._clock.monotonic() < end and (held := self._take()) is not None:
+            while self._clock.monotonic() < end and (held := next(first, None) or self._take()) is not None:
                 if not count:
                     self._begin_to_beat(ended)
                 raised = self._call(held)

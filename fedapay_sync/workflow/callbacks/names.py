@@ -6,7 +6,7 @@ from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import StoredEvent
 from fedapay_sync.store.callback_records import CALLBACK_BEAT, CallbackName, Wanted
-from fedapay_sync.store.states import CallbackKind
+from fedapay_sync.store.states import TOLD_KINDS, CallbackKind
 from fedapay_sync.workflow.context import Context
 
 log = get_logger(__name__)
@@ -81,6 +81,16 @@ class CallbackNames:
         elif self._clock.monotonic() >= self._beat_due:
             self._beat()
         return self._wanted(self._numbers)
+
+    def told(self) -> List[int]:
+        """
+        The numbers of those that are called with what FedaPay tells; none where the database does not know by now that
+        this process has them, or is to be told again.
+        """
+        if not self._is_registered or self._clock.monotonic() >= self._beat_due:
+            return []
+        numbers = list(self._numbers.items())
+        return [number for number, name in numbers if self._callbacks[name].name.kind in TOLD_KINDS]
 
     def seen(self) -> Wanted:
         """The same by what the database knows of these names already, which it is not told."""

@@ -1,27 +1,29 @@
 """
 Runs the program's callbacks: each event once, unless a process dies in the middle of one.
 
-The queue is in the store. The worker acquires events under a lease, extends the lease by heartbeats while the callback
-runs, and marks them done, or puts them back for a retry. Callbacks run on threads of their own, so that a slow one
-delays no webhook.
+The queue is in the store. The worker takes work under a lease, extends the lease by heartbeats while the callback runs,
+and marks it done, or puts it back for a retry. What a webhook brings is taken in the transaction that stores it, where
+a thread is free for it, and else acquired later. Callbacks run on threads of their own, so that a slow one delays no
+webhook.
 """
 
+import contextlib
 import threading
-from typing import Callable, Collection, Dict, List, Optional, Tuple
+from typing import Callable, Collection, Iterator, List, Optional, Sequence
 
-from fedapay_sync.common.logging import get_logger, with_traceback
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.daemon_thread import start_daemon
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import FedapayError
 from fedapay_sync.store import StoredEvent
-from fedapay_sync.store.records import WorkKey
-from fedapay_sync.workflow.callbacks.ends import CallbackEnds, Failure, failure_of, failure_of_returned
+from fedapay_sync.workflow.callbacks.calling import call
+from fedapay_sync.workflow.callbacks.ends import CallbackEnds
+from fedapay_sync.workflow.callbacks.held_works import HeldWorks
 from fedapay_sync.workflow.callbacks.housekeeping import Chore, Housekeeping
 from fedapay_sync.workflow.callbacks.inline import InlineRunner
-from fedapay_sync.workflow.callbacks.leases import CallbackLeases, HeldWork
+from fedapay_sync.workflow.callbacks.leases import CallbackLeases, Claiming, HeldWork
 from fedapay_sync.workflow.callbacks.names import CallbackNames, NamedCallback
-from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last
 from fedapay_sync.workflow.callbacks.taken_threads import TakenThreads
 from fedapay_sync.workflow.context import Context
 
@@ -69,15 +71,17 @@ class CallbackWorker:
         #: Called with an event that could not be read, or that FedaPay has to confirm: whether callbacks are to be
         #: called with it as it is.
         self.examine: Callable[[StoredEvent], bool] = lambda event: True
-        self._lock = threading.RLock()  # entered itself: Ctrl-C on the way into a condition would leave it locked
-        self._changed = threading.Condition(self._lock)
-        self._running: Dict[WorkKey, HeldWork] = {}
-        #: Callbacks that have ended, and whose end the store could not take yet.
-        self._unrecorded: Dict[WorkKey, Tuple[StoredEvent, Optional[Failure], bool]] = {}
+        #: What is taken with an event is added to it before its room is given back.
+        self.held = HeldWorks(CONCURRENCY)
+        self._lock, self._changed = self.held.lock, self.held.changed
+        #: More may be owed than is held.
+        self._has_more = False
         self._calls = TakenThreads(self._clock, CONCURRENCY, "callbacks")
         self.is_inline = inline
         self.is_left = left
-        self.inline = InlineRunner(self._clock, self._take_next, self._call_if_ours, self._extend_leases, lease)
+        self.inline = InlineRunner(
+            self._clock, self._take_next, self._call_if_ours, lambda: self._leases.extend_all(self.held.all()), lease
+        )
         self._started = False
         self._wake = WakeEvent()
         self._pool = DaemonThreadPool("fedapay-callback", CONCURRENCY)
@@ -112,11 +116,35 @@ class CallbackWorker:
             self.inline.run_after_event()
         else:
             self.start()
+            self._has_more = True
             self._wake.set()
+
+    @contextlib.contextmanager
+    def claiming(self) -> Iterator[Optional[Claiming]]:
+        """What takes the calls of an event as it is stored; none where no thread is free for them here."""
+        callbacks = [] if self.is_left or self._closing else self.names.told()
+        if self.is_inline:
+            # Called from such a callback, it leaves what is due to the call that is under way.
+            yield self._leases.claiming(callbacks, self._hold()) if callbacks and not self.inline.is_inside() else None
+            return
+        with self.held.reserving(len(callbacks)) as has_room:
+            yield self._leases.claiming(callbacks, self._hold()) if has_room else None
+
+    def begin(self, held: Sequence[HeldWork]) -> None:
+        """Call what is held of an event. Where callbacks run inline, that is done on return, and what else is due."""
+        if not self.is_inline:
+            self.start()
+            for each in held:
+                self._submit(each)
+            return
+        try:
+            self.inline.run_after_event(held)
+        finally:
+            self._release(held)
 
     def is_idle(self) -> bool:
         """Whether nothing runs here."""
-        return not self._running and not self.inline.threads
+        return not self.held and not self.inline.threads
 
     def has_owed(self) -> bool:
         """Whether work that is due waits for a handler of this process, or runs."""
@@ -135,13 +163,15 @@ class CallbackWorker:
             self._closing = True
             thread = self._thread
         if thread is None:
-            self._record_ends_again()  # a thread of the queue would have done it
+            # A thread of the queue would have done it.
+            self._ends.record_again(self.held.forget, is_last=True)
         with self._lock:
             self._wake.set()
             while not (done := self._is_over(without)) and (left := end - self._clock.monotonic()) > 0:
                 # In slices: a thread may come to wait for us that did not when we began.
                 self._changed.wait(min(left, _CLOSE_SLICE))
-            running = len(self._running)
+        self._release(self.held.waiting())
+        running = len(self.held)
         self._wake.set()
         if not done:
             log.warning("%d callbacks still running at the end; they may run again", running)
@@ -152,26 +182,29 @@ class CallbackWorker:
     def _is_over(self, without: Collection[int]) -> bool:
         """Whether nothing more is taken here, and nothing runs that is waited for."""
         has_ended = self._has_ended or self._thread is None
-        threads = {self._calls.thread_of(number) for number in self._running} | self.inline.threads
+        threads = {self._calls.thread_of(each.work.key) for each in self.held.all()} | self.inline.threads
         return has_ended and threads.issubset(without)
 
     def _run(self) -> None:
-        failing = False
-        beat = self._clock.monotonic()
+        failing, pause = False, min(POLL_INTERVAL, self._leases.seconds / 4)
+        due = float("-inf")
         # What outlives the closing keeps its lease: elsewhere it would run a second time.
-        while not self._has_ended or self._running:
-            self._wake.wait(min(POLL_INTERVAL, self._leases.seconds / 4))
+        while not self._has_ended or self.held:
+            self._wake.wait(pause)
             self._wake.clear()
             # Before the look: what was stored before we were closed, by a webhook that was answered, is called.
             closing = self._closing
             try:
-                self._calls.look(waiting=self._count_waiting())
-                self._record_ends_again()
-                if self._clock.monotonic() - beat > self._leases.seconds / 4:
-                    self._extend_leases()
-                    beat = self._clock.monotonic()
-                self._acquire()
+                self._calls.look(waiting=len(self.held.waiting()))
+                self._ends.record_again(self.held.forget, is_last=self._closing)
+                self._leases.beat(self.held.all())
+                # Another process may have a thread for it.
+                self._release(self.held.overdue(self._clock.monotonic(), POLL_INTERVAL))
+                if self._has_more or closing or self._clock.monotonic() >= due:
+                    self._acquire()
+                    due = self._clock.monotonic() + pause
                 if self._housekeeping.run():
+                    self._has_more = True
                     self._wake.set()
                 failing = False
             except FedapayError as error:
@@ -186,28 +219,18 @@ class CallbackWorker:
                     self._changed.notify_all()
         self._pool.close()
 
-    def _count_waiting(self) -> int:
-        """Acquired callbacks that have no thread yet."""
-        with self._lock:
-            return sum(self._calls.thread_of(each) is None and each not in self._unrecorded for each in self._running)
-
-    def _extend_leases(self) -> None:
-        with self._lock:
-            running = list(self._running.values())
-        for held in running:
-            self._leases.extend(held)
-
     def _acquire(self) -> None:
-        more = True
+        self._has_more, more = False, True
         while more:
-            taken = self._take(CONCURRENCY - len(self._running))
+            room = self.held.room
+            self._has_more |= room <= 0
+            taken = self._take(room)
             for each in taken:
                 self._submit(each)
             more = bool(taken) and not self._closing
 
     def _take(self, most: int) -> List[HeldWork]:
-        with self._lock:
-            busy = list(self._running)
+        busy = [each.work.key for each in self.held.all()]
         holder = self._hold()
         if self._has_ended or holder is None or not self.names:
             return []
@@ -216,12 +239,11 @@ class CallbackWorker:
         if most <= 0:
             return []
         held = self._leases.acquire(wanted, most, busy, holder)
-        with self._lock:
-            self._running.update({each.work.key: each for each in held})
+        self.held.add(held)
         return held
 
     def _take_next(self) -> Optional[HeldWork]:
-        self._record_ends_again()
+        self._ends.record_again(self.held.forget, is_last=self._closing)
         held = [] if self._closing else self._take(1)
         if not held:
             self._housekeeping.run()
@@ -233,65 +255,46 @@ class CallbackWorker:
             self._pool.submit(lambda: self._call_if_ours(held))
         except RuntimeError as error:
             # No thread to be had here, now: another process may have one.
-            with self._lock:
-                self._running.pop(work.key, None)
+            self.held.forget(work)
             self._store.callbacks.retry_or_park(work, self._owner, error=f"no thread: {error}", again_in=POLL_INTERVAL)
 
     def _call_if_ours(self, held: HeldWork) -> Optional[BaseException]:
-        if self._leases.is_ours(held):
-            return self._call(held.work)
-        with self._lock:
-            self._forget(held.work)
-        return None
+        if not self.held.begin(held):
+            return None  # released: it has waited for this thread for too long
+        try:
+            if self._leases.is_ours(held):
+                return self._call(held.work)
+            self.held.forget(held.work)
+            return None
+        finally:
+            # Nothing that the end of the callback waits for keeps the connector.
+            held.holder = None
+
+    def _release(self, waiting: Sequence[HeldWork]) -> None:
+        """Let others have that, as far as no thread has begun with it."""
+        for held in waiting:
+            if self.held.part_with(held):
+                self._leases.release(held)
 
     def _call(self, work: StoredEvent) -> Optional[BaseException]:
         """Call the callback and record its end; what Ctrl-C or ``sys.exit`` raised in it, if they did."""
-        raised: Optional[BaseException] = None
-        to_give = False
+        began = self._clock.monotonic()
+        called = call(work, self.names, self.examine, self._calls)
+        self.held.prefetch.add(self._clock.monotonic() - began)
+        if called.failure is None and work.call is not None and not self.is_inline:
+            # The thread goes on: what it has done is written with the next webhook.
+            self._ends.record_done_soon(work, self._ended)
+            return called.raised
         try:
-            if is_beyond_last(work.attempts):
-                # One that takes its process down each time would do so for ever.
-                raise RuntimeError("every attempt ended with the process that made it")
-            if work.call is None:
-                self._calls.begin(work.key, self.examine, work.event_key)
-                failure, to_give = None, self.examine(work)
-            else:
-                callback = self.names.of(work)
-                self._calls.begin(work.key, callback.function(), work.event_key)
-                failure = failure_of_returned(work, callback.handler(work))
-        except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
-            failure = failure_of(work, error)
-            raised = None if isinstance(error, Exception) else error
-        try:
-            self._ends.record(work, failure, to_give=to_give)
-        except FedapayError as error:
-            # Still ours, and not to be called again while we live: its end is told as soon as the store takes it.
-            text = "the end of the callback of %s could not be stored, trying again: %s"
-            log.error(text, work.event_key, error, extra=with_traceback(failure and failure.traceback))
-            with self._lock:
-                self._unrecorded[work.key] = (work, failure and failure._replace(traceback=None), to_give)
+            self._ends.record_or_keep(work, called.failure, called.to_give)
         finally:
-            with self._lock:
-                self._calls.end(work.key)
-                if work.key not in self._unrecorded:
-                    self._forget(work)
+            self._ended(work)
+        return called.raised
+
+    def _ended(self, work: StoredEvent) -> None:
+        is_kept = self._ends.is_unrecorded(work.key)
+        if not is_kept:
+            self.held.forget_soon(work)
+        self._has_more |= work.call is None
+        if self._has_more or self._closing or is_kept:
             self._wake.set()
-        return raised
-
-    def _record_ends_again(self) -> None:
-        """Tell the store of the ends that it could not take before."""
-        for work, failure, to_give in list(self._unrecorded.values()):
-            try:
-                self._ends.record(work, failure, to_give=to_give)
-            except FedapayError:
-                if not self._closing:
-                    continue  # the others are not to wait for this one
-                # Once its lease has ended it is called again, with the same event key.
-                log.error("the end of the callback of %s was not stored; it will run again", work.event_key)
-            with self._lock:
-                self._forget(work)
-
-    def _forget(self, work: StoredEvent) -> None:
-        self._running.pop(work.key, None)
-        self._unrecorded.pop(work.key, None)
-        self._changed.notify_all()

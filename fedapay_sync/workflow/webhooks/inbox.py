@@ -157,8 +157,15 @@ class Inbox:
             # Stored before a change of the API's key, the same fact lies under the old key's label.
             also_known_as=tuple(self._identified(event, digest, account).dedup_key for account in others),
         )
-        accepted = self._store.events.accept(new)
+        with self._callbacks.claiming() as claiming:
+            accepted = self._store.events.accept(new, claiming and claiming.claim)
+            taken = claiming.held(accepted.calls or ()) if claiming else []
+            self._callbacks.held.add(taken)
         self._announce(identity.name, identity.entity_id, accepted, source)
+        if accepted.calls is not None:
+            self._callbacks.begin(taken)
+        elif accepted.new:
+            self._callbacks.notify()
         return accepted
 
     def _announce(self, name: str, entity_id: str, accepted: Accepted, source: str) -> None:
@@ -180,7 +187,6 @@ class Inbox:
             log.info("%s for %s is not believed before FedaPay's API says so, too", name, entity_id)
         if accepted.is_final:
             self._notifier.notify(entity_id)
-        self._callbacks.notify()
 
     def _set_aside(self, body: bytes, error: EventError, source: str = "webhook") -> Accepted:
         digest = _digest(body)

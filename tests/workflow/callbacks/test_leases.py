@@ -208,7 +208,7 @@ def test_many_short_callbacks_under_a_fast_heartbeat_raise_no_alarm(store, clock
 
 def beat(worker, stop):
     while not stop.is_set():
-        worker._extend_leases()
+        worker._leases.extend_all(worker.held.all())
 
 
 def test_a_lease_that_cannot_be_extended_does_not_keep_the_others_from_being(store, leases, taken, caplog):

@@ -1,0 +1,107 @@
+"""The work that a process holds: what runs, what waits here for a thread, and what is being taken just now."""
+
+import collections
+import contextlib
+import threading
+from typing import Deque, Dict, Iterator, List, Sequence
+
+from fedapay_sync.store import StoredEvent
+from fedapay_sync.store.records import WorkKey
+from fedapay_sync.workflow.callbacks.leases import HeldWork
+from fedapay_sync.workflow.callbacks.prefetch import Prefetch
+
+
+class HeldWorks:
+    """
+    The held work of one connector, safe to share between threads.
+
+    Attributes:
+        lock: entered itself: Ctrl-C on the way into a condition would leave it locked.
+        changed: told of all that is held no more.
+        prefetch: how much may be held at once.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.prefetch = Prefetch(threads)
+        self._held: Dict[WorkKey, HeldWork] = {}
+        self._reserved = 0
+        # What is to be forgotten, as told by a thread that may wait for no lock.
+        self._ended: Deque[StoredEvent] = collections.deque()
+
+    def __bool__(self) -> bool:
+        return bool(len(self) or self._reserved)
+
+    def __len__(self) -> int:
+        self._forget_ended()
+        return len(self._held)
+
+    @property
+    def room(self) -> int:
+        """So much more may be taken."""
+        return self.prefetch.limit - len(self) - self._reserved
+
+    @contextlib.contextmanager
+    def reserving(self, count: int) -> Iterator[bool]:
+        """Keep room for that much, which is being taken meanwhile; false if there is none. An idle process has room."""
+        with self.lock:
+            reserved = count if self.room >= count or not self else 0
+            self._reserved += reserved
+        try:
+            yield reserved > 0
+        finally:
+            with self.lock:
+                self._reserved -= reserved
+
+    def add(self, held: Sequence[HeldWork]) -> None:
+        """Hold that work."""
+        with self.lock:
+            self._held.update({each.work.key: each for each in held})
+
+    def begin(self, held: HeldWork) -> bool:
+        """A thread comes to that work; false if it is not held any more."""
+        with self.lock:
+            if self._held.get(held.work.key) is held:
+                held.has_begun = True
+            return held.has_begun
+
+    def part_with(self, held: HeldWork) -> bool:
+        """Hold that work no more, unless it has begun; false if it has, or is held no more."""
+        with self.lock:
+            if held.has_begun or self._held.get(held.work.key) is not held:
+                return False
+            self.forget(held.work)
+            return True
+
+    def forget(self, work: StoredEvent) -> None:
+        """That work is held no more."""
+        with self.lock:
+            self._held.pop(work.key, None)
+            self.changed.notify_all()
+
+    def forget_soon(self, work: StoredEvent) -> None:
+        """The same without the lock: at the next look."""
+        self._ended.append(work)
+
+    def _forget_ended(self) -> None:
+        while self._ended:
+            with contextlib.suppress(IndexError):
+                self.forget(self._ended.popleft())
+
+    def all(self) -> List[HeldWork]:
+        """All that is held now."""
+        self._forget_ended()
+        with self.lock:
+            return list(self._held.values())
+
+    def waiting(self) -> List[HeldWork]:
+        """What has no thread yet."""
+        return [each for each in self.all() if not each.has_begun]
+
+    def overdue(self, now: float, patience: float) -> List[HeldWork]:
+        """What has waited for a thread for longer than that, in seconds. The threads hang: no more is taken ahead."""
+        found = [each for each in self.waiting() if each.taken_at <= now - patience]
+        if found:
+            self.prefetch.add(patience)
+        return found

@@ -1,0 +1,160 @@
+"""
+What a webhook brings is taken as it is stored, as much as the threads will soon come to; the rest is for others.
+"""
+
+import hashlib
+import threading
+from types import SimpleNamespace
+
+import pytest
+from support.claims import named, state, states
+
+from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.workflow.callbacks.prefetch import Prefetch
+from fedapay_sync.workflow.callbacks.worker import CONCURRENCY, CallbackWorker
+from fedapay_sync.workflow.context import Context
+
+CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
+MOST = 32
+
+
+@pytest.fixture
+def store(db_url, clock):
+    store = Store(db_url, clock)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def start(store, clock):
+    """Processes that have the callback; what hangs is let go at the end."""
+    made, release = [], threading.Event()
+
+    def start(handler, owner):
+        worker = CallbackWorker(Context(CONFIG, store, clock, owner))
+        worker.set(named(handler))
+        worker.start()
+        made.append(worker)
+        return worker
+
+    start.release = release
+    yield start
+    release.set()
+    for worker in made:
+        worker.close(5)
+
+
+def receive(store, worker, number):
+    """As the inbox does; whether its call was taken at once."""
+    key = str(number)
+    event = NewEvent(
+        dedup_key=hashlib.sha256(key.encode()).hexdigest(), event_key=key, environment="sandbox", account="shop",
+        name="transaction.approved", object="transaction", entity_id=key, status="approved", is_final=True,
+        is_paid=True, source="webhook", body=b"{}", body_sha256="", received_at=1.0,
+    )  # fmt: skip
+    with worker.claiming() as claiming:
+        accepted = store.events.accept(event, claiming and claiming.claim)
+        taken = claiming.held(accepted.calls) if claiming else []
+        worker.held.add(taken)
+    if claiming is None:
+        worker.notify()
+    else:
+        worker.begin(taken)
+    return bool(taken)
+
+
+def is_done(store, *numbers):
+    return lambda: all(state(store, number)[0] == "done" for number in numbers)
+
+
+def is_ready(worker):
+    """It has told the database of its callback; before that, nothing is taken with an event."""
+    return lambda: worker.names.told()
+
+
+def test_no_more_is_taken_than_there_are_threads_while_nothing_is_known_of_the_callbacks(store, start, eventually):
+    """
+    The rest is called when a thread is free, in the order in which it came.
+    """
+    called = []
+
+    def hang(work):
+        called.append(int(work.entity_id))
+        start.release.wait(30)
+
+    worker = start(hang, "A")
+    eventually(is_ready(worker))
+    taken = [receive(store, worker, number) for number in range(CONCURRENCY + 3)]
+
+    assert taken == [True] * CONCURRENCY + [False] * 3
+    start.release.set()
+    eventually(is_done(store, *range(CONCURRENCY + 3)))
+    assert sorted(called) == list(range(CONCURRENCY + 3))
+
+
+def test_quick_callbacks_are_taken_ahead_and_given_to_others_when_their_threads_hang(store, start, eventually, clock):
+    """
+    Each is called once, and what waited was no attempt.
+    """
+    where, hang = [], threading.Event()
+
+    def handler(name):
+        def call(work):
+            where.append((name, int(work.entity_id), work.attempts))
+            if hang.is_set() and name == "A":
+                start.release.wait(30)
+
+        return call
+
+    first = start(handler("A"), "A")
+    eventually(is_ready(first))
+    receive(store, first, 0)
+    eventually(is_done(store, 0))
+    hang.set()
+    numbers = range(1, CONCURRENCY + 9)
+    assert all(receive(store, first, number) for number in numbers)
+    eventually(lambda: len(where) == 1 + CONCURRENCY)
+
+    start(handler("B"), "B")
+    clock.advance(3)
+    first.notify()
+    eventually(lambda: sum(name == "B" for name, _, _ in where) == len(numbers) - CONCURRENCY)
+    start.release.set()
+    eventually(is_done(store, *numbers))
+    assert sorted(number for _, number, _ in where) == [0, *numbers]
+    assert {attempts for _, _, attempts in where} == {1}
+
+
+def test_what_waits_for_a_thread_at_the_closing_is_for_others(store, start, eventually):
+    """
+    At once, and not when the lease ends.
+    """
+    hang = threading.Event()
+    worker = start(lambda work: hang.is_set() and start.release.wait(30), "A")
+    eventually(is_ready(worker))
+    receive(store, worker, 0)
+    eventually(is_done(store, 0))
+    hang.set()
+    for number in range(1, CONCURRENCY + 4):
+        assert receive(store, worker, number)
+    eventually(lambda: sum(each.has_begun for each in worker.held.all()) == CONCURRENCY)
+
+    assert not worker.close(0.05)
+
+    assert sorted(each[1] for each in states(store)[1:]) == ["ready"] * 3 + ["running"] * CONCURRENCY
+
+
+def test_as_much_is_taken_ahead_as_the_threads_come_to_in_a_tenth_of_a_second():
+    prefetch = Prefetch(4)
+    assert prefetch.limit == 4
+    for _ in range(50):
+        prefetch.add(0.02)
+    assert prefetch.limit == 4 + 20
+    for _ in range(50):
+        prefetch.add(0.0)
+    assert prefetch.limit == MOST
+    prefetch.add(1.0)
+    assert prefetch.limit == 4
+    for _ in range(50):
+        prefetch.add(0.001)
+    assert prefetch.limit == MOST
