@@ -99,6 +99,17 @@ def ours(db_url: str) -> Any:
     return serving("ours", NO_API, KEY, SECRET, db_url)
 
 
+@contextlib.contextmanager
+def asynchronous(python: str, folder: Path, *arguments: str) -> Iterator[Server]:
+    """The asynchronous connector, by the interpreter that has it."""
+    environment = {**ENVIRONMENT, "PYTHONPATH": "", "FEDAPAY_API_KEY": KEY}
+    server = Server([python, str(HERE / "peer.py"), NO_API, SECRET, *arguments], cwd=str(folder), env=environment)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 class Load(NamedTuple):
     """How a number of webhooks were answered: how many a second, how late each, and which was sent when."""
 

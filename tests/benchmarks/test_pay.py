@@ -22,7 +22,6 @@ import trustme
 from measures import ENVIRONMENT, FULL, HERE, ROUNDS, at_least, at_most
 from support.postgres_server import running_or_skipped
 from test_get import TRANSACTION
-from test_peer import installed  # noqa: F401 - a fixture
 
 from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
@@ -213,14 +212,7 @@ def database(request, sqlite_url):
 
 
 @pytest.mark.parametrize("scheme", ["plain", "tls"])
-def test_pay_costs_little_more_than_its_posts_and_commits(
-    installed,  # noqa: F811
-    addresses,
-    bundle,
-    database,
-    scheme,
-    tmp_path,
-):
+def test_pay_costs_little_more_than_its_posts_and_commits(installed, addresses, bundle, database, scheme, tmp_path):
     """
     On SQLite, where FedaPay answers at once: alone 1.5 times the floor at most, and 0.8 of its rate from 50 threads;
     over TLS 2.5 and 1.5 times the rate of the asynchronous connector.

@@ -1,61 +1,22 @@
 """
 Beside the asynchronous connector: webhooks a second, and how soon a wait ends. It keeps webhooks in memory, we on disk.
-
-Its package is fetched into an environment of its own; where there is no package index, this is skipped.
 """
 
-import os
 import statistics
-import subprocess
-import sys
 
 import pytest
-from measures import (
-    ENVIRONMENT,
-    HERE,
-    KEY,
-    NO_API,
-    NUMBERS,
-    ROUNDS,
-    SECRET,
-    Server,
-    at_least,
-    at_most,
-    load,
-    milliseconds,
-    ours,
-)  # fmt: skip
+from measures import NUMBERS, ROUNDS, asynchronous, at_least, at_most, load, milliseconds, ours
 
-PACKAGE = "fedapay_connector==2.0.3"
 #: Times its webhooks a second, and of its time to wake.
 UNAWAITED, AWAITED, WAKE = 1.5, 4, 0.5
 WAITERS, CONNECTIONS = 300, 8
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The interpreter of an environment that has it."""
-    folder = tmp_path_factory.mktemp("peer")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
-    python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    done = subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", PACKAGE], capture_output=True, text=True, timeout=600, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"{PACKAGE} cannot be installed here: {done.stderr.strip().splitlines()[-1]}")
-    return python
-
-
 @pytest.fixture
 def pair(installed, tmp_path, sqlite_url):
     """The peer and ours, running."""
-    environment = {**ENVIRONMENT, "PYTHONPATH": "", "FEDAPAY_API_KEY": KEY}
-    peer = Server([installed, str(HERE / "peer.py"), NO_API, SECRET], cwd=str(tmp_path), env=environment)
-    try:
-        with ours(sqlite_url) as shop:
-            yield peer, shop
-    finally:
-        peer.stop()
+    with asynchronous(installed, tmp_path) as peer, ours(sqlite_url) as shop:
+        yield peer, shop
 
 
 def unawaited(server):
