@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from load import WARM
 
@@ -68,6 +68,16 @@ class Server:
         """When each wait ended, on the machine's monotonic clock."""
         return {int(number): at for number, at in json.loads(self.process.stdout.readline()).items()}
 
+    def called(self, count: int) -> List[Tuple[int, str, float]]:
+        """
+        The callbacks that have ended since it was last asked: of which payment, under which name, and when.
+
+        Comes back when they are so many, and what the server does after their ends is done; or after a minute.
+        """
+        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.flush()
+        return [(number, name, at) for number, name, at in json.loads(self.process.stdout.readline())]
+
     def cpu(self) -> float:
         """Seconds of a core that it has used so far."""
         words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -95,8 +105,20 @@ def bare() -> Any:
     return serving("bare")
 
 
-def ours(db_url: str) -> Any:
-    return serving("ours", NO_API, KEY, SECRET, db_url)
+def ours(db_url: str, *callbacks: str) -> Any:
+    """A connector, with callbacks of these names."""
+    return serving("ours", NO_API, KEY, SECRET, db_url, *callbacks)
+
+
+@contextlib.contextmanager
+def asynchronous(python: str, folder: Path, *arguments: str) -> Iterator[Server]:
+    """The asynchronous connector, by the interpreter that has it."""
+    environment = {**ENVIRONMENT, "PYTHONPATH": "", "FEDAPAY_API_KEY": KEY}
+    server = Server([python, str(HERE / "peer.py"), NO_API, SECRET, *arguments], cwd=str(folder), env=environment)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 class Load(NamedTuple):

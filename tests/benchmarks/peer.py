@@ -1,10 +1,12 @@
 """
 The asynchronous connector as a server to be measured, in its own environment: speaks like ``shop.py``.
 
-It keeps webhooks in memory. What it and its server would log costs it nothing here.
+It keeps webhooks in memory. What it and its server would log costs it nothing here. A third argument is a name for its
+callback, of which it has one at most; without it, none.
 """
 
 import asyncio
+import collections
 import json
 import os
 import socket
@@ -18,13 +20,23 @@ os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 os.dup2(1, 2)
 
 
-async def main(api: str, secret: str) -> None:
+PATIENCE = 60
+
+
+async def main(api: str, secret: str, name: str = "") -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shop = FedapayConnector(
         api, True, listen_server_port=port, fedapay_webhooks_secret_key=secret, save_log_to_file=False
     )
+    ended = collections.deque()
+
+    async def callback(event) -> None:
+        ended.append((event.entity.id, name, time.monotonic()))
+
+    if name:
+        shop.set_webhook_callback_function(callback)
     shop.start_webhook_server()
     while True:
         try:
@@ -34,7 +46,18 @@ async def main(api: str, secret: str) -> None:
             await a_moment()
     print(f"http://localhost:{port}/webhooks", file=say, flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        await wait_for(shop, json.loads(line))
+        order = json.loads(line)
+        if isinstance(order, list):
+            await wait_for(shop, order)
+        else:
+            await tell_ended(ended, order)
+
+
+async def tell_ended(ended, count) -> None:
+    end = time.monotonic() + PATIENCE
+    while len(ended) < count and time.monotonic() < end:
+        await a_moment()
+    print(json.dumps([ended.popleft() for _ in range(len(ended))]), file=say, flush=True)
 
 
 async def wait_for(shop, numbers) -> None:

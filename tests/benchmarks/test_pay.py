@@ -14,15 +14,14 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, NamedTuple
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import pytest
 import requests
-import trustme
 from measures import ENVIRONMENT, FULL, HERE, ROUNDS, at_least, at_most
 from support.postgres_server import running_or_skipped
 from test_get import TRANSACTION
-from test_peer import installed  # noqa: F401 - a fixture
 
 from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
@@ -151,6 +150,20 @@ def of_threads(pay: Callable[[], object]) -> Round:
 
 
 @contextlib.contextmanager
+def standing_in(authority: Path, delay: float = 0.0) -> Iterator[Tuple[str, str]]:
+    """The addresses of the stand-in, plain and over TLS."""
+    # It does not read what it is asked, and so shows no reference.
+    answer = json.dumps({"v1/transaction": {**TRANSACTION, "merchant_reference": None}})
+    command = [sys.executable, str(HERE / "stand_in.py"), answer, str(authority / "server.pem"), str(delay)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    plain, tls = [process.stdout.readline().strip() for _ in range(2)]
+    try:
+        yield plain, tls
+    finally:
+        process.communicate(timeout=20)
+
+
+@contextlib.contextmanager
 def asynchronous(python: str, url: str, bundle: str, folder: Any) -> Any:
     """Rounds of the asynchronous connector, in a process of its own."""
     # It knows no momo_test, which is all one to the stand-in.
@@ -173,15 +186,6 @@ def asynchronous(python: str, url: str, bundle: str, folder: Any) -> Any:
         process.communicate(timeout=20)
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    """Files of the certificate of the stand-in, and of what it is trusted by."""
-    folder, made = tmp_path_factory.mktemp("tls"), trustme.CA()
-    made.cert_pem.write_to_path(str(folder / "bundle.pem"))
-    made.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
-    return folder
-
-
 @pytest.fixture
 def bundle(authority, monkeypatch):
     path = str(authority / "bundle.pem")
@@ -192,15 +196,8 @@ def bundle(authority, monkeypatch):
 @pytest.fixture(params=[0.0, 0.02], ids=["at-once", "after-20-ms"])
 def addresses(request, authority):
     """The stand-in, by scheme."""
-    # It does not read what it is asked, and so shows no reference.
-    answer = json.dumps({"v1/transaction": {**TRANSACTION, "merchant_reference": None}})
-    command = [sys.executable, str(HERE / "stand_in.py"), answer, str(authority / "server.pem"), str(request.param)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    found = [process.stdout.readline().strip() for _ in range(2)]
-    try:
-        yield {"plain": found[0], "tls": found[1], "delay": request.param}
-    finally:
-        process.communicate(timeout=20)
+    with standing_in(authority, request.param) as (plain, tls):
+        yield {"plain": plain, "tls": tls, "delay": request.param}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -213,14 +210,7 @@ def database(request, sqlite_url):
 
 
 @pytest.mark.parametrize("scheme", ["plain", "tls"])
-def test_pay_costs_little_more_than_its_posts_and_commits(
-    installed,  # noqa: F811
-    addresses,
-    bundle,
-    database,
-    scheme,
-    tmp_path,
-):
+def test_pay_costs_little_more_than_its_posts_and_commits(installed, addresses, bundle, database, scheme, tmp_path):
     """
     On SQLite, where FedaPay answers at once: alone 1.5 times the floor at most, and 0.8 of its rate from 50 threads;
     over TLS 2.5 and 1.5 times the rate of the asynchronous connector.
