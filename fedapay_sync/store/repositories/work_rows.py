@@ -90,10 +90,11 @@ def available_work(
 
 
 def select_work(database: Database, wanted: Wanted, now: float, limit: int) -> List[WorkRow]:
-    """The wanted work that is due or runs: so many rows of each table."""
+    """The wanted work that is due or runs: so many events, and so many calls of each callback."""
     counts = len(wanted.accounts), len(wanted.callbacks)
     text = _selection(database.param, frozenset(wanted.kinds), *counts, limit)
-    values = [now, wanted.environment, *wanted.accounts, *([now, *wanted.callbacks] if wanted.callbacks else [])]
+    calls = [value for callback in wanted.callbacks for value in (now, callback)]
+    values = [now, wanted.environment, *wanted.accounts, *calls]
     return [WorkRow(*row) for row in database.execute_sql(text, values).fetchall()]
 
 
@@ -104,8 +105,8 @@ def _selection(param: str, kinds: FrozenSet[CallbackKind], accounts: int, callba
     due = f"{OWED} AND (run_after <= ? OR work_state = {literals(WorkState.running)})"
     ours = f"environment = ? AND account IN ({', '.join('?' * accounts) or 'NULL'}) AND {_are_for(kinds)}"
     parts = [f"{_EVENTS} WHERE {due} AND {ours}"]
-    if callbacks:
-        parts.append(f"{_CALLS} WHERE {due} AND callback_id IN ({', '.join('?' * callbacks)})")
+    # Each in the order of its index: with all callbacks in one, a server would sort all that they are owed.
+    parts += [f"{_CALLS} WHERE {due} AND callback_id = ?"] * callbacks
     oldest = f"ORDER BY run_after, id LIMIT {limit}"
     return " UNION ALL ".join(f"SELECT * FROM ({each} {oldest}) AS owed" for each in parts).replace("?", param)
 

@@ -3,6 +3,8 @@
 import pytest
 from support.claims import wanted
 
+from fedapay_sync.store.repositories.work_rows import select_work
+
 
 def rows(store, table="fp_event", where="1 = 1"):
     return store.read(
@@ -181,3 +183,36 @@ def test_work_is_owed_while_it_is_due_or_runs(store, make_event, claim, clock):
     (work,) = claim(store)
     store.callbacks.mark_done(work, "A")
     assert not owed()
+
+
+def test_what_is_owed_to_several_callbacks_is_found_in_the_order_of_its_index(store):
+    """
+    Not sorted: a shop may owe tens of thousands of calls after a night without its program.
+    """
+    several = wanted(store, kinds=("webhook", "paid", "paid_unknown"))
+    statements = []
+    store.read(lambda database: select_work(Listening(database, statements), several, 1.0, 64))
+    (text, values) = statements[0]
+
+    def plan(database):
+        if store.path is not None:
+            return [row[-1] for row in database.execute_sql(f"EXPLAIN QUERY PLAN {text}", values).fetchall()]
+        database.execute_sql("SET LOCAL enable_seqscan = off")
+        database.execute_sql("SET LOCAL enable_bitmapscan = off")
+        return [row[0] for row in database.execute_sql(f"EXPLAIN {text}", values).fetchall()]
+
+    found = store.read(plan)
+    assert sum("fp_call_todo" in each for each in found) == 3, found
+    assert not any("Sort" in each or "TEMP B-TREE" in each for each in found), found
+
+
+class Listening:
+    """A database, and what it is asked to execute."""
+
+    def __init__(self, database, statements):
+        self.param = database.param
+        self._database, self._statements = database, statements
+
+    def execute_sql(self, text, values):
+        self._statements.append((text, values))
+        return self._database.execute_sql(text, values)
