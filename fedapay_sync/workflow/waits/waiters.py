@@ -19,6 +19,7 @@ from fedapay_sync.models import Outcome
 from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.context import Context
 from fedapay_sync.workflow.waits.outcomes import OutcomeReader, interrupted, not_found
+from fedapay_sync.workflow.waits.told_waiters import ToldWaiters
 
 log = get_logger(__name__)
 
@@ -69,6 +70,8 @@ class Waiter(WakeEvent):
     def set(self) -> None:
         """There may be news: wake the threads that block on it, and hand its callbacks over."""
         super().set()
+        if self.verdict is None:
+            self._waits.told.add(self)
         if self._callbacks and self._hand_over is not None:
             self._hand_over(self)
 
@@ -148,6 +151,7 @@ class WaiterRegistry:
         self._notifier = notifier
         self._outcomes = outcomes
         self.lock = PerProcessLock()
+        self.told = ToldWaiters(lambda settle: notifier.call_later(0.0, settle))
         self._polled: Dict[str, PolledTransaction] = {}
         self._closed = False
         self.has_begun = False
@@ -237,8 +241,7 @@ class WaiterRegistry:
         self._notifier.unsubscribe(transaction_id, waiter)
         if waiter.timer is not None:
             waiter.timer.cancel()
-        verdict = waiter.verdict
-        has_ended = isinstance(verdict, Outcome) and verdict.status != EventFutureStatus.TIMEOUT
+        has_ended = isinstance(waiter.verdict, Outcome) and waiter.verdict.status != EventFutureStatus.TIMEOUT
         with self.lock.mine():
             polled = self._polled.get(transaction_id)
             if polled is None:

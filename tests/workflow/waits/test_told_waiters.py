@@ -1,0 +1,85 @@
+"""A wait that has ended and that nobody holds leaves nothing behind, long before its deadline."""
+
+import gc
+import weakref
+
+import pytest
+from support.stored_listens import make_known
+
+from fedapay_sync.errors import StoreError
+from fedapay_sync.workflow.reconciliation.polling_policy import Pace
+from fedapay_sync.workflow.waits import told_waiters
+from fedapay_sync.workflow.waits.told_waiters import ToldWaiters
+
+NEVER = Pace(first=10_000, factor=2, longest=10_000)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """A hundred at a time, so that a test is short."""
+    monkeypatch.setattr(told_waiters, "_MANY", 100)
+
+
+def approved(number):
+    entity = {"klass": "v1/transaction", "id": number, "status": "approved", "amount": 500}
+    return {"name": "transaction.approved", "object": "transaction", "object_id": number, "entity": entity}
+
+
+def test_of_many_waits_that_have_ended_and_are_held_by_nobody_none_is_kept(make_connector, eventually):
+    """
+    While those that are held, or have not ended, are all there.
+    """
+    shop = make_connector(pace=NEVER)
+    make_known(shop._started_runtime().store, range(1000, 1302))
+    waits = [weakref.ref(shop.listen(number, timeout=600)._waiter) for number in range(1000, 1300)]
+    held, open_ = shop.listen(1300, timeout=600), shop.listen(1301, timeout=600)
+
+    for number in range(1000, 1301):
+        shop.save_webhook(approved(number))
+
+    eventually(lambda: len(shop._started_runtime().waits._polled) <= 101)
+    gc.collect()
+    assert sum(each() is not None for each in waits) <= 100
+    assert held.result(10).paid
+    assert not open_.done()
+
+
+class Waiting:
+    """A waiter of which the store says nothing for a while."""
+
+    def __init__(self, failures):
+        self.failures, self.checked = failures, 0
+
+    def check(self):
+        self.checked += 1
+        if self.checked <= self.failures:
+            raise StoreError("away")
+
+
+def test_what_the_store_cannot_say_now_is_asked_again():
+    soon = []
+    told, waiters = ToldWaiters(soon.append), [Waiting(failures=number % 2) for number in range(100)]
+    for waiter in waiters:
+        told.add(waiter)
+    (settle,) = soon
+    settle()
+    assert [each.checked for each in waiters] == [1] * 100
+    for waiter in waiters[:50]:
+        told.add(waiter)
+    soon[1]()
+    assert [each.checked for each in waiters] == [2, 3] * 25 + [1, 2] * 25
+
+
+def test_without_a_thread_it_is_tried_with_the_next(caplog):
+    soon, tried = [], []
+
+    def refuse_first(settle):
+        tried.append(settle)
+        if len(tried) == 1:
+            raise RuntimeError("can't start new thread")
+        soon.append(settle)
+
+    told = ToldWaiters(refuse_first)
+    for _ in range(101):
+        told.add(Waiting(failures=0))
+    assert len(soon) == 1
