@@ -5,7 +5,8 @@ L'API de FedaPay telle quelle, sans base ni webhooks : chaque appel part, chaque
 """
 
 import logging
-from typing import Any, Callable, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, Callable, Optional, Tuple
 
 from fedapay_sync.common.credentials import api_key as checked_key
 from fedapay_sync.common.credentials import api_url as checked_url

@@ -3,7 +3,8 @@
 import math
 import os
 import re
-from typing import Any, Collection, Dict, FrozenSet, Mapping, Optional, Union
+from collections.abc import Collection, Mapping
+from typing import Any, Dict, FrozenSet, Optional, Union
 
 from fedapay_sync.emulator.domain import phone_numbers
 from fedapay_sync.emulator.http import endpoints

@@ -8,8 +8,9 @@ from what is being checked.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from fedapay_sync.models.entity import decode_json_text
 from fedapay_sync.models.schema import read_francs

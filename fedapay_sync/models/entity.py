@@ -1,7 +1,8 @@
 """Reads the object that an event is about as the model of its kind, from JSON inside a text as well."""
 
 import json
-from typing import Any, Dict, List, Mapping, NoReturn, Type, Union
+from collections.abc import Mapping
+from typing import Any, Dict, List, NoReturn, Type, Union
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import InvalidArgument

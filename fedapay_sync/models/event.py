@@ -1,8 +1,9 @@
 """Models of an event: as a webhook brings it, as our callback gets it, as the list /v1/events keeps it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, ClassVar, Dict, Optional, Tuple, Type, TypeVar, Union
 
 from fedapay_sync.common.frames import private
 from fedapay_sync.enums import TransactionStatus

@@ -1,8 +1,9 @@
 """Models of a payment page, on which every visitor with the link can pay, and of its public view."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, List, Mapping, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, ClassVar, List, Optional, Tuple, Type, TypeVar, Union
 
 from fedapay_sync.common.frames import private
 from fedapay_sync.models.base import FedapayObject, Json, Model

@@ -1,8 +1,9 @@
 """Models of a webhook endpoint at FedaPay, and of a sample event."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Mapping, Optional, Tuple, Type, TypeVar
+from typing import Any, ClassVar, Optional, Tuple, Type, TypeVar
 
 from fedapay_sync.common.frames import private
 from fedapay_sync.models.base import FedapayObject, Json, Model

@@ -1,7 +1,8 @@
 """Base class of the resources, the requestor that they call FedaPay through, and the parameters that they share."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, Optional, Type, TypeVar
+from typing import Any, Callable, Dict, Generic, List, Optional, Type, TypeVar
 
 from fedapay_sync.common.frames import private, private_methods
 from fedapay_sync.common.masking import safe_repr

@@ -1,7 +1,8 @@
 """Payouts: create, start, schedule; what had no answer is looked at and never started twice."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Key

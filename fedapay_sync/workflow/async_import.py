@@ -7,9 +7,10 @@ began. It is only read; when it began makes the key, so that reading it again, y
 
 import contextlib
 import json
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, List, Mapping, Tuple
+from typing import Any, List, Tuple
 
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.errors import EventError, StoreError

@@ -5,8 +5,9 @@ Only what is certain is refused here; an attribute that this version does not kn
 """
 
 import contextlib
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Tuple, Type
+from typing import Any, Dict, FrozenSet, Iterator, List, Tuple, Type
 
 import marshmallow
 

@@ -3,7 +3,8 @@
 import datetime
 import json
 import re
-from typing import Any, Dict, Mapping
+from collections.abc import Mapping
+from typing import Any, Dict
 
 import marshmallow
 from marshmallow import fields, validate

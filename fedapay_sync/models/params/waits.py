@@ -1,6 +1,7 @@
 """Checks what a caller that waits gives: a number of seconds, identifiers, what a browser brought back."""
 
-from typing import Any, Iterable, List, Mapping, Union
+from collections.abc import Iterable, Mapping
+from typing import Any, List, Union
 from urllib.parse import parse_qs
 
 from fedapay_sync.common.masking import safe_repr

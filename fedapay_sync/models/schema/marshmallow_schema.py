@@ -1,7 +1,8 @@
 """Makes a marshmallow schema of a dataclass, and our own error of what the schema refuses."""
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, Dict, Mapping
+from typing import Any, Dict
 
 import marshmallow
 

@@ -1,5 +1,6 @@
 """Makes a reader for each field of a dataclass from its annotation."""
 
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +12,6 @@ from typing import (
     Dict,
     FrozenSet,
     List,
-    Mapping,
     NamedTuple,
     Tuple,
     Type,

@@ -2,11 +2,12 @@
 
 import re
 import sys
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
 from enum import Enum
 from numbers import Real
-from typing import Any, List, Mapping, NewType
+from typing import Any, List, NewType
 
 #: Montant en francs entiers (le XOF et le GNF n'ont pas de centimes).
 Francs = NewType("Francs", int)

@@ -5,8 +5,9 @@ FedaPay puts no event id on the wire (signed delivery of 2024), so the key is ma
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Optional
 
 from fedapay_sync.enums import FINAL_STATUSES, PAID_STATUSES, RETRIED_STATUSES, TransactionStatus
 from fedapay_sync.errors import EventError

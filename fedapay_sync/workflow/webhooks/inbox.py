@@ -7,7 +7,8 @@ callback worker notified, and only then may the caller acknowledge it.
 
 import hashlib
 import json
-from typing import Any, Dict, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any, Dict, Optional
 
 from fedapay_sync.common.credentials import require_webhook_secrets
 from fedapay_sync.common.logging import get_logger
