@@ -121,10 +121,26 @@ class CallbackRepository(Repository):
             lambda database: change_work(database, work, owner, {"run_after": self._clock.now() + lease})
         )
 
-    def release(self, work: StoredEvent, owner: str) -> bool:
-        """Owe again what was taken and has not begun: it was no attempt. False if the lease was lost."""
-        ready = {"work_state": WorkState.ready, "lease_owner": None, "run_after": 0, "attempts": work.attempts - 1}
-        return self._engine.write(lambda database: change_work(database, work, owner, ready))
+    def release(self, work: StoredEvent, owner: str, *, problem: Optional[str] = None, again_in: float = 0.0) -> bool:
+        """
+        Owe again what was taken and has not begun: it was no attempt. False if the lease was lost.
+
+        Args:
+            problem: why it has not begun; what was noted before stays where there is none.
+            again_in: seconds after which it may be taken.
+        """
+
+        def write(database: Database) -> bool:
+            run_after = self._clock.now() + again_in if again_in else 0
+            note = work.last_error if problem is None else _storable(problem)[:500]
+            ready = {"work_state": WorkState.ready, "lease_owner": None, "run_after": run_after, "last_error": note}
+            changed = change_work(database, work, owner, {**ready, "attempts": work.attempts - 1})
+            if changed and work.call is not None:
+                # It may have been disputed while it waited.
+                hold_disputed_calls(database, "id", [work.call])
+            return changed
+
+        return self._engine.write(write)
 
     def was_taken(self, work: StoredEvent) -> bool:
         """Whether a process has taken that work since it was acquired: its count of attempts tells."""

@@ -102,10 +102,16 @@ class CallbackLeases:
         now = self._clock.monotonic()
         return [HeldWork(work, until, holder=holder, taken_at=now) for work in taken]
 
-    def release(self, held: HeldWork) -> None:
-        """Let other processes have what has not begun here, now or at the end of its lease."""
+    def release(self, held: HeldWork, problem: Optional[str] = None, again_in: float = 0.0) -> None:
+        """
+        Let any process have what has not begun here, or else at the end of its lease. It was no attempt.
+
+        Args:
+            problem: why it has not; stored.
+            again_in: seconds after which it may be taken.
+        """
         try:
-            self._store.callbacks.release(held.work, self._owner)
+            self._store.callbacks.release(held.work, self._owner, problem=problem, again_in=again_in)
         except StoreError as error:
             log.warning("%s is not given back before its lease ends: %s", held.work.event_key, error)
 

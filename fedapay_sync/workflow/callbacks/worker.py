@@ -254,9 +254,9 @@ class CallbackWorker:
         try:
             self._pool.submit(lambda: self._call_if_ours(held))
         except RuntimeError as error:
-            # No thread to be had here, now: another process may have one.
+            # No thread to be had here, now: another process may have one. Whoever has stored the event goes on.
             self.held.forget(work)
-            self._store.callbacks.retry_or_park(work, self._owner, error=f"no thread: {error}", again_in=POLL_INTERVAL)
+            self._leases.release(held, f"no thread: {error}", POLL_INTERVAL)
 
     def _call_if_ours(self, held: HeldWork) -> Optional[BaseException]:
         if not self.held.begin(held):

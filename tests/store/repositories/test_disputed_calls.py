@@ -167,3 +167,18 @@ def test_a_call_that_its_process_died_in_is_made_again_if_it_is_not(shop, store,
     assert len(store.callbacks.acquire("dead", shop.wanted, lease=60, limit=100)) == 2
     clock.advance(61)
     assert shop.call() == [("audit", True), ("ship", True)]
+
+
+def test_a_call_that_waits_for_a_thread_when_it_is_disputed_and_is_given_back_is_not_made(shop, store, make_event):
+    shop.ask()
+    store.events.accept(make_event("9", key="k", **shown(500)))
+    told, waiting = sorted(
+        store.callbacks.acquire("A", shop.wanted, lease=60, limit=100), key=lambda work: shop.numbers[work.callback]
+    )
+    store.callbacks.mark_done(told, "A")
+    assert store.events.accept(make_event("9", key="k", source="status", from_api=True, **shown(10))).taken_back
+
+    assert store.callbacks.release(waiting, "A")
+
+    assert ("ship", True) not in shop.call()
+    assert [(work.callback_name, work.attempts) for work in store.callbacks.parked()] == [("ship", 0)]

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 from support.claims import named, state, states
 
+from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
+from fedapay_sync.errors import StoreError
 from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.workflow.callbacks.prefetch import Prefetch
 from fedapay_sync.workflow.callbacks.worker import CONCURRENCY, CallbackWorker
@@ -158,3 +160,34 @@ def test_as_much_is_taken_ahead_as_the_threads_come_to_in_a_tenth_of_a_second():
     for _ in range(50):
         prefetch.add(0.001)
     assert prefetch.limit == MOST
+
+
+def test_where_no_thread_is_to_be_had_the_webhook_is_answered_and_the_call_tried_later(
+    store, start, eventually, clock, monkeypatch, caplog
+):
+    """
+    Also where the store is away just then: at the end of the lease, which it has taken already.
+    """
+    worker = start(lambda work: None, "A")
+    eventually(is_ready(worker))
+    with monkeypatch.context() as patch:
+        patch.setattr(DaemonThreadPool, "submit", refuse)
+        assert receive(store, worker, 1)
+        patch.setattr(store.callbacks, "release", away)
+        assert receive(store, worker, 2)
+    assert [each[1:] for each in states(store)] == [
+        ("ready", 0, "no thread: can't start new thread"), ("running", 1, None)
+    ]  # fmt: skip
+    assert "is not given back" in caplog.text
+
+    clock.advance(61)
+    worker.notify()
+    eventually(is_done(store, 1, 2))
+
+
+def refuse(*_):
+    raise RuntimeError("can't start new thread")
+
+
+def away(*_, **__):
+    raise StoreError("away")
