@@ -12,7 +12,6 @@ import contextlib
 import queue
 import sqlite3
 import threading
-import time
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar, cast
 
 import peewee
@@ -111,6 +110,8 @@ class Writer:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._jobs: queue.SimpleQueue[Optional[Job]] = queue.SimpleQueue()
+        #: Set with whatever somebody waits for.
+        self._has_company = WakeEvent()
         self._closing = False
         self._ended = False
         # Until the database wants housekeeping, in seconds, if it does without a transaction.
@@ -155,12 +156,15 @@ class Writer:
         """Write what was handed in, then end."""
         self._closing = True
         self._jobs.put(None)
+        self._has_company.set()
         self._thread.join(timeout)
 
     def _submitted(self, job: Job) -> Job:
         if self._closing:
             raise _closed()
         self._jobs.put(job)
+        if job.then is None:
+            self._has_company.set()
         if self._ended:
             # Closed since the line above: the writer may have looked for the last time.
             self._refuse_rest()
@@ -191,16 +195,25 @@ class Writer:
 
     def _next_batch(self) -> List[Job]:
         """What is waiting; nothing where we are asked to end, or the database wants housekeeping."""
-        jobs: List[Job] = []
-        with contextlib.suppress(queue.Empty):
+        try:
             job = self._jobs.get(timeout=self._maintained_in)
-            end = time.monotonic() + _COMPANY
-            while job is not None:
+        except queue.Empty:
+            return []
+        jobs = [] if job is None else self._gathered([job])
+        if jobs and all(each.then is not None for each in jobs):
+            self._has_company.clear()
+            # What came before that line.
+            jobs = self._gathered(jobs)
+            if all(each.then is not None for each in jobs) and self._has_company.wait(_COMPANY):
+                jobs = self._gathered(jobs)
+        return jobs
+
+    def _gathered(self, jobs: List[Job]) -> List[Job]:
+        """These, and what else is there by now."""
+        with contextlib.suppress(queue.Empty):
+            # Not with a timeout of nothing: a thread that is put aside in the midst of it waits for ever in Python 3.9.
+            while len(jobs) < _BATCH and (job := self._jobs.get_nowait()) is not None:
                 jobs.append(job)
-                if len(jobs) >= _BATCH:
-                    break
-                is_awaited = any(each.then is None for each in jobs)
-                job = self._jobs.get(timeout=0 if is_awaited else max(0, end - time.monotonic()))
         return jobs
 
     def _refuse_rest(self) -> None:
