@@ -124,7 +124,15 @@ class CallbackRepository(Repository):
     def release(self, work: StoredEvent, owner: str) -> bool:
         """Owe again what was taken and has not begun: it was no attempt. False if the lease was lost."""
         ready = {"work_state": WorkState.ready, "lease_owner": None, "run_after": 0, "attempts": work.attempts - 1}
-        return self._engine.write(lambda database: change_work(database, work, owner, ready))
+
+        def write(database: Database) -> bool:
+            changed = change_work(database, work, owner, ready)
+            if changed and work.call is not None:
+                # What it would tell may be disputed by now.
+                hold_disputed_calls(database, "id", [work.call])
+            return changed
+
+        return self._engine.write(write)
 
     def was_taken(self, work: StoredEvent) -> bool:
         """Whether a process has taken that work since it was acquired: its count of attempts tells."""

@@ -167,3 +167,18 @@ def test_a_call_that_its_process_died_in_is_made_again_if_it_is_not(shop, store,
     assert len(store.callbacks.acquire("dead", shop.wanted, lease=60, limit=100)) == 2
     clock.advance(61)
     assert shop.call() == [("audit", True), ("ship", True)]
+
+
+def test_a_call_that_was_taken_when_it_is_disputed_and_is_given_back_is_not_made(shop, store, make_event):
+    """
+    It had waited for a thread; by now what it would tell is known to be wrong.
+    """
+    shop.ask()
+    store.events.accept(make_event("9", key="k", **shown(500)))
+    taken = store.callbacks.acquire("B", shop.wanted, lease=60, limit=100)
+    store.events.accept(make_event("9", key="k", source="status", from_api=True, **shown(10)))
+    for work in taken:
+        assert store.callbacks.release(work, "B")
+    assert shop.call() == [("audit", False), ("ship", False)]
+    assert store.payments.accept("sandbox", "9", ["shop"])
+    assert shop.call() == [("audit", True), ("ship", True)]
