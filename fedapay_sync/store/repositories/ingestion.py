@@ -5,6 +5,7 @@ What waits together in the writer is taken together, in few statements of plain 
 fifteen times what the statement does, and each statement is a journey to a server.
 """
 
+import dataclasses
 import json
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -130,7 +131,9 @@ def _accept(database: Database, events: List[NewEvent], now: float) -> List[Acce
             answers.append(_put_off(event, judged, known, rows))
         else:
             answers.append(_take(database, event, judged, known, is_new, rows, ended))
-    insert_events(database, rows)
+    if insert_events(database, rows) < len(rows):
+        # One has been told before, and its calls may be running: what is new cannot be told from it here.
+        answers = [dataclasses.replace(each, fact=None) for each in answers]
     close_listens(database, ended, ListenState.resolved, now)
     return answers
 
