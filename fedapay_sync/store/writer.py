@@ -95,7 +95,12 @@ class Job(WakeEvent):
         self._value, self._problem = value, problem
         self.set()
         if self.then is not None:
-            self.then(value, problem)
+            try:
+                self.then(value, problem)
+            except Exception as error:  # edge of a thread: all who come later would be written no more
+                # The program's own logging may be what raises.
+                with contextlib.suppress(Exception):
+                    log.error("telling what was written failed: %s: %s", type(error).__name__, error)
 
 
 _Result = Tuple[Job, Any, Optional[BaseException]]
