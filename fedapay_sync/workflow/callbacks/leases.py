@@ -109,6 +109,13 @@ class CallbackLeases:
         except StoreError as error:
             log.warning("%s is not given back before its lease ends: %s", held.work.event_key, error)
 
+    def put_off(self, held: HeldWork, problem: str, seconds: float) -> None:
+        """The same in so many seconds, or at the end of its lease; it was an attempt."""
+        try:
+            self._store.callbacks.retry_or_park(held.work, self._owner, error=problem, again_in=seconds)
+        except StoreError as error:
+            log.warning("%s (%s) is not given back before its lease ends: %s", held.work.event_key, problem, error)
+
     def beat(self, held: Sequence[HeldWork]) -> None:
         """
         The heartbeat of all that work, where it is time for it.
