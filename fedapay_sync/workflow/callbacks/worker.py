@@ -161,8 +161,7 @@ class CallbackWorker:
         with self._lock:
             self._closing = True
             thread = self._thread
-        if thread is None:
-            # A thread of the queue would have done it.
+        if thread is None:  # it would have done it
             self._ends.record_again(self.held.forget, is_last=True)
         with self._lock:
             self._wake.set()
@@ -194,11 +193,12 @@ class CallbackWorker:
             # Before the look: what was stored before we were closed, by a webhook that was answered, is called.
             closing = self._closing
             try:
-                self._calls.look(waiting=len(self.held.waiting()))
+                overdue = self.held.overdue(self._clock.monotonic(), POLL_INTERVAL)
+                self._calls.look(waiting=len(overdue))
                 self._ends.record_again(self.held.forget, is_last=self._closing)
                 self._leases.beat(self.held.all())
                 # Another process may have a thread for it.
-                self._release(self.held.overdue(self._clock.monotonic(), POLL_INTERVAL))
+                self._release(overdue)
                 if self._has_more or closing or self._clock.monotonic() >= due:
                     self._acquire()
                     due = self._clock.monotonic() + pause

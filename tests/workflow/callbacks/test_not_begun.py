@@ -154,3 +154,35 @@ def test_an_end_that_cannot_be_handed_in_is_told_again(store, ready, called, mon
     eventually(lambda: state(store, 1)[0] == "done", 5)
     eventually(ready.is_idle, 5)
     assert called == ["1"]
+
+
+def test_a_slow_callback_beside_what_has_just_come_is_not_told_as_all_threads_taken(
+    store, make_worker, clock, caplog, eventually
+):
+    """
+    The other threads come to it in a moment.
+    """
+    hang, begun = threading.Event(), threading.Event()
+
+    def handler(work):
+        if work.entity_id == "slow":
+            begun.set()
+            hang.wait(30)
+
+    worker = make_worker(handler)
+    worker.start()
+    eventually(worker.names.told)
+    worker.begin(take(store, worker, "quick"))
+    eventually(lambda: state(store, "quick")[0] == "done")
+    worker.begin(take(store, worker, "slow"))
+    assert begun.wait(10)
+    clock.advance(6)
+    held = [each for number in range(3) for each in take(store, worker, number)]
+    looked = worker._calls.look
+    done = threading.Event()
+    worker._calls.look = lambda waiting=0: (looked(waiting=waiting), done.set())
+    worker.notify()
+    assert done.wait(10)
+    worker.begin(held)
+    hang.set()
+    assert "are taken" not in caplog.text
