@@ -94,7 +94,11 @@ class Job(WakeEvent):
         self._value, self._problem = value, problem
         self.set()
         if self.then is not None:
-            self.then(value, problem)
+            try:
+                self.then(value, problem)
+            except Exception as error:  # edge of a thread: all who come later would be written no more
+                with contextlib.suppress(Exception):  # edge of a thread: the program's own logging may be what raises
+                    log.error("telling what was written failed: %s: %s", type(error).__name__, error)
 
 
 _Result = Tuple[Job, Any, Optional[BaseException]]

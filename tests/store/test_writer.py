@@ -162,6 +162,19 @@ def test_what_nobody_waits_for_and_fails_is_told_so(writer):
     assert "CHECK" in str(problem)
 
 
+def test_one_that_cannot_bear_what_it_is_told_costs_the_others_nothing(writer, path):
+    """
+    A logging filter of the program raises, for example.
+    """
+
+    def raising(value, problem):
+        raise RuntimeError("a filter of the program")
+
+    writer.submit_batched(insert_each, 1, raising)
+    writer.run(insert(2), patience=2)
+    assert values(path) == [1, 2]
+
+
 def test_an_operation_that_fails_pays_alone(writer, path):
     """
     Its neighbours in the batch are committed, and it alone hears of it.

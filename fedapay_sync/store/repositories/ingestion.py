@@ -5,6 +5,7 @@ What waits together in the writer is taken together, in few statements of plain 
 fifteen times what the statement does, and each statement is a journey to a server.
 """
 
+import dataclasses
 import json
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -131,8 +132,12 @@ def _accept(database: Database, events: List[NewEvent], now: float) -> List[Acce
         else:
             answers.append(_take(database, event, judged, known, is_new, rows, ended))
     insert_events(database, rows)
-    close_listens(database, ended, ListenState.resolved, now)
-    return answers
+    owed = close_listens(database, ended, ListenState.resolved, now)
+    # Where another callback is to be called just now, too, both calls are acquired together.
+    return [
+        dataclasses.replace(answer, fact=None) if _subject(event) in owed else answer
+        for event, answer in zip(events, answers)
+    ]
 
 
 def _put_off(event: NewEvent, judged: _Judgement, known: _Known, rows: List[EventFacts]) -> Accepted:
@@ -169,7 +174,9 @@ def _take(
     if listen is not None and state in OPEN_STATES and not ours:
         ended.append(listen)
     suspect = facts is not None and facts.suspect
-    fact = None if facts is None or facts.event.work_state != WorkState.ready else facts.event.dedup_key
+    # What is told once more may have been told so before, and its calls may be running.
+    may_be_taken = facts is not None and facts.event is event and event.work_state == WorkState.ready
+    fact = event.dedup_key if may_be_taken else None
     return Accepted(facts is not None, event.is_final, facts is not None and late, suspect, taken_back, fact=fact)
 
 

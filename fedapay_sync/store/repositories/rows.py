@@ -6,7 +6,7 @@ Everything here runs inside a transaction of the writer, or on the reading conne
 
 import dataclasses
 import hashlib
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from fedapay_sync.enums import RETRIED_STATUSES
 from fedapay_sync.errors import TransactionId
@@ -124,14 +124,19 @@ def listen_of(row: Dict[str, Any]) -> Listen:
     )
 
 
-def close_listens(database: Database, rows: Sequence[Mapping[str, Any]], state: ListenState, now: float) -> None:
+def close_listens(
+    database: Database, rows: Sequence[Mapping[str, Any]], state: ListenState, now: float
+) -> Set[Tuple[str, str]]:
     """
     End listens and, in the same transaction, owe the end of those that were restored to their callback, and wake the
     waiters of other processes. Where it cannot be told from here whether the process that waited lives, the end is its
     own until its lease is over.
+
+    Returns:
+        Environment and transaction of those whose end is owed to a callback.
     """
     if not rows:
-        return
+        return set()
     final = "NULL"
     if state == ListenState.resolved:
         final = (
@@ -156,6 +161,7 @@ def close_listens(database: Database, rows: Sequence[Mapping[str, Any]], state: 
             left.append((restored[-1], row["owner"], max(row["run_after"], now + HEARTBEAT)))
     insert_events(database, [EventFacts(event) for event in restored])
     leave_ends(database, left)
+    return {(each.environment, each.entity_id) for each in restored}
 
 
 def is_abandoned(row: Mapping[str, Any], now: float, is_alive: Callable[[str], bool]) -> bool:

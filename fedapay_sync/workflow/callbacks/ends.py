@@ -89,19 +89,19 @@ class CallbackEnds:
         """
 
         def ended(is_done: Optional[bool], problem: Optional[BaseException]) -> None:
-            if problem is not None:
-                log.error(
-                    "the end of the callback of %s could not be stored, trying again: %s", work.event_key, problem
-                )
             if not is_done:
                 # Refused, or not ours: why is found out, and told, by a thread that may take its time.
                 self._unrecorded[work.key] = (work, None, False)
             then(work)
+            if problem is not None:
+                log.error(
+                    "the end of the callback of %s could not be stored, trying again: %s", work.event_key, problem
+                )
 
         erase = self._config.keep_bodies_days == 0
         try:
             self._store.callbacks.mark_done_soon(work, self._owner, erase_body=erase, then=ended)
-        except StoreError as error:
+        except FedapayError as error:
             ended(None, error)
 
     def record_again(self, forget: Callable[[StoredEvent], None], *, is_last: bool) -> None:

@@ -26,12 +26,14 @@ class HeldWorks:
         self.changed = threading.Condition(self.lock)
         self.prefetch = Prefetch(threads)
         self._held: Dict[WorkKey, HeldWork] = {}
-        self._reserved = 0
+        # By an object of its own for each, so that nothing that comes in between can leave it reserved.
+        self._reserved: Dict[object, int] = {}
         # What is to be forgotten, as told by a thread that may wait for no lock.
         self._ended: Deque[StoredEvent] = collections.deque()
 
     def __bool__(self) -> bool:
-        return bool(len(self) or self._reserved)
+        # In this order: what is being taken is held before its room is given back.
+        return bool(self._reserved) or len(self) > 0
 
     def __len__(self) -> int:
         self._forget_ended()
@@ -40,19 +42,19 @@ class HeldWorks:
     @property
     def room(self) -> int:
         """So much more may be taken."""
-        return self.prefetch.limit - len(self) - self._reserved
+        return self.prefetch.limit - sum(list(self._reserved.values())) - len(self)
 
     @contextlib.contextmanager
-    def reserving(self, count: int) -> Iterator[bool]:
+    def reserving(self, count: int, *, in_any_case: bool = False) -> Iterator[bool]:
         """Keep room for that much, which is being taken meanwhile; false if there is none. An idle process has room."""
-        with self.lock:
-            reserved = count if self.room >= count or not self else 0
-            self._reserved += reserved
+        mine = object()
         try:
-            yield reserved > 0
-        finally:
             with self.lock:
-                self._reserved -= reserved
+                if count > 0 and (in_any_case or self.room >= count or not self):
+                    self._reserved[mine] = count
+            yield mine in self._reserved
+        finally:
+            self._reserved.pop(mine, None)
 
     def add(self, held: Sequence[HeldWork]) -> None:
         """Hold that work."""

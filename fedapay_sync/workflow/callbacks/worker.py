@@ -122,24 +122,23 @@ class CallbackWorker:
     @contextlib.contextmanager
     def claiming(self) -> Iterator[Optional[Claiming]]:
         """What takes the calls of an event as it is stored; none where no thread is free for them here."""
-        callbacks = [] if self.is_left or self._closing else self.names.told()
-        if self.is_inline:
-            # Called from such a callback, it leaves what is due to the call that is under way.
-            yield self._leases.claiming(callbacks, self._hold()) if callbacks and not self.inline.is_inside() else None
-            return
-        with self.held.reserving(len(callbacks)) as has_room:
+        # Called from an inline callback, it leaves what is due to the call that is under way.
+        callbacks = [] if self.is_left or self._closing or self.inline.is_inside() else self.names.told()
+        with self.held.reserving(len(callbacks), in_any_case=self.is_inline) as has_room:
             yield self._leases.claiming(callbacks, self._hold()) if has_room else None
 
     def begin(self, held: Sequence[HeldWork]) -> None:
         """Call what is held of an event. Where callbacks run inline, that is done on return, and what else is due."""
-        if not self.is_inline:
+        if not (self.is_inline or self._closing):
             self.start()
             for each in held:
                 self._submit(each)
             return
         try:
-            self.inline.run_after_event(held)
+            if not self._closing:
+                self.inline.run_after_event(held)
         finally:
+            # Also what was stored while this process closes: its threads may have ended.
             self._release(held)
 
     def is_idle(self) -> bool:
@@ -162,8 +161,7 @@ class CallbackWorker:
         with self._lock:
             self._closing = True
             thread = self._thread
-        if thread is None:
-            # A thread of the queue would have done it.
+        if thread is None:  # it would have done it
             self._ends.record_again(self.held.forget, is_last=True)
         with self._lock:
             self._wake.set()
@@ -195,11 +193,12 @@ class CallbackWorker:
             # Before the look: what was stored before we were closed, by a webhook that was answered, is called.
             closing = self._closing
             try:
-                self._calls.look(waiting=len(self.held.waiting()))
+                overdue = self.held.overdue(self._clock.monotonic(), POLL_INTERVAL)
+                self._calls.look(waiting=len(overdue))
                 self._ends.record_again(self.held.forget, is_last=self._closing)
                 self._leases.beat(self.held.all())
                 # Another process may have a thread for it.
-                self._release(self.held.overdue(self._clock.monotonic(), POLL_INTERVAL))
+                self._release(overdue)
                 if self._has_more or closing or self._clock.monotonic() >= due:
                     self._acquire()
                     due = self._clock.monotonic() + pause
@@ -222,8 +221,8 @@ class CallbackWorker:
     def _acquire(self) -> None:
         self._has_more, more = False, True
         while more:
-            room = self.held.room
-            self._has_more |= room <= 0
+            if (room := self.held.room) <= 0:
+                self._has_more = True
             taken = self._take(room)
             for each in taken:
                 self._submit(each)
@@ -244,18 +243,18 @@ class CallbackWorker:
 
     def _take_next(self) -> Optional[HeldWork]:
         self._ends.record_again(self.held.forget, is_last=self._closing)
+        self._release(self.held.overdue(self._clock.monotonic(), POLL_INTERVAL))
         held = [] if self._closing else self._take(1)
         if not held:
             self._housekeeping.run()
         return next(iter(held), None)
 
     def _submit(self, held: HeldWork) -> None:
-        work = held.work
         try:
             self._pool.submit(lambda: self._call_if_ours(held))
         except RuntimeError as error:
             # No thread to be had here, now: another process may have one. Whoever has stored the event goes on.
-            self.held.forget(work)
+            self.held.forget(held.work)
             self._leases.release(held, f"no thread: {error}", POLL_INTERVAL)
 
     def _call_if_ours(self, held: HeldWork) -> Optional[BaseException]:
@@ -281,7 +280,7 @@ class CallbackWorker:
         began = self._clock.monotonic()
         called = call(work, self.names, self.examine, self._calls)
         self.held.prefetch.add(self._clock.monotonic() - began)
-        if called.failure is None and work.call is not None and not self.is_inline:
+        if called.failure is None and work.call is not None and not self.inline.is_inside():
             # The thread goes on: what it has done is written with the next webhook.
             self._ends.record_done_soon(work, self._ended)
             return called.raised
@@ -292,9 +291,9 @@ class CallbackWorker:
         return called.raised
 
     def _ended(self, work: StoredEvent) -> None:
-        is_kept = self._ends.is_unrecorded(work.key)
-        if not is_kept:
+        if not (is_kept := self._ends.is_unrecorded(work.key)):
             self.held.forget_soon(work)
-        self._has_more |= work.call is None
+        if work.call is None:
+            self._has_more = True
         if self._has_more or self._closing or is_kept:
             self._wake.set()

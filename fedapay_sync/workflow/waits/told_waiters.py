@@ -53,4 +53,6 @@ class ToldWaiters:
                 try:
                     waiter.check()
                 except StoreError:
+                    # Away: each of the others would wait for it as long, on a thread that others need.
                     self._told.append(waiter)
+                    return

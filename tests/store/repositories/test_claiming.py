@@ -1,12 +1,13 @@
 """What a webhook brings is taken in the transaction that stores it, by a process that has a thread for it."""
 
+import json
 import threading
 
 import pytest
 from support.claims import states, wanted
 
 from fedapay_sync.store.callback_records import Claim, Wanted
-from fedapay_sync.store.states import EventKind, WorkState
+from fedapay_sync.store.states import EventKind, PaymentState, WorkState
 
 
 @pytest.fixture
@@ -174,3 +175,22 @@ def test_ends_that_come_together_are_told_apart(store, second, make_event, accep
 
     assert answers == {call.id: call.id != lost.id for call in calls}
     assert [state for (state,) in rows(store)].count("done") == 4
+
+
+def test_what_is_told_again_after_a_change_of_mind_is_not_taken_a_second_time(store, make_event, accept):
+    """
+    FedaPay shows one sum, another, and the first again, while a callback still runs with the first of these decisions.
+    """
+
+    def shown(amount):
+        body = json.dumps({"entity": {"id": 9, "amount": amount, "currency": {"iso": "XOF"}, "status": "approved"}})
+        facts = {"amount": amount, "currency": {"iso": "XOF"}, "body": body.encode(), "body_sha256": str(amount)}
+        return make_event("9", key="k", source="status", from_api=True, **facts)
+
+    (number,) = registered(store, "webhook")
+    store.payments.add_intent("sandbox", "shop", "R", amount=500, currency="XOF", traits="{}")
+    store.payments.transition("sandbox", "shop", "R", PaymentState.created, transaction_id="9")
+
+    taken = [call for amount in (10, 500, 10, 500, 10, 500) for call in accept(shown(amount), [number]).calls or ()]
+
+    assert len({call.call for call in taken}) == len(taken)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support.stored_listens import open_listens
+from support.stored_listens import make_known, open_listens
 
 from fedapay_sync import EventFutureStatus, MethodesPaiement, Outcome, PaiementSetup, Pays, UserData
 from fedapay_sync.errors import ConfigError
@@ -561,3 +561,25 @@ def test_a_round_that_fails_is_not_the_last_one():
     with pytest.raises(RuntimeError):
         later.pop()()
     assert len(later) == 1
+
+
+def test_the_end_of_a_restored_wait_is_told_at_once_beside_the_webhook_that_brings_it(reborn, monkeypatch, eventually):
+    """
+    And not only when the queue is looked through the next time.
+    """
+    monkeypatch.setattr("fedapay_sync.workflow.callbacks.worker.POLL_INTERVAL", 60.0)
+    connector, told = reborn()
+    connector.on_webhook(lambda event: None)
+    runtime = connector._started_runtime()
+    eventually(runtime.callbacks.names.told)
+    make_known(runtime.store, [101])
+    connector.listen(101, timeout=600)
+    runtime.store.write(lambda database: database.execute_sql("UPDATE fp_listen SET owed = 1") and None)
+
+    entity = {"klass": "v1/transaction", "id": 101, "status": "approved", "amount": 500}
+    connector.save_webhook(
+        {"name": "transaction.approved", "object": "transaction", "object_id": 101, "entity": entity}
+    )
+
+    eventually(lambda: told, 5)
+    assert [outcome.paid for outcome in told] == [True]
