@@ -64,8 +64,7 @@ class SqliteConnection(Connection):
         self._database: Optional[SqliteDatabase] = None
         self._pid = 0
         self._file: Optional[_Identity] = None
-        # Those of the open database; empty while there is none.
-        self._logs: _Logs = ()
+        self._logs: _Logs = ()  # those of the open database; empty while there is none
         self._times_closed = self._closed_beside = 0
 
     @contextlib.contextmanager
@@ -182,7 +181,8 @@ class SqliteConnection(Connection):
         Meanwhile this connection closes without writing, if the file is not as it was left: the last one to close
         copies the -wal into it, and it may be an older copy by now, or half of one.
         """
-        is_last = not any(each is not self and each._file == self._file for each in list(_open.values()))
+        others = [each for each in list(_open.values()) if each is not self and each._database is not None]
+        is_last = not any(each._file == self._file for each in others)
         mark = self._mark if self._beside is None else self._beside._mark
         with contextlib.ExitStack() as held:
             if is_last and self._database is not None and mark is not None and not mark.is_as_left():

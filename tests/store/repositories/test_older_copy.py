@@ -11,8 +11,10 @@ from support.shops import is_sound, rows
 
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store import Store
-from fedapay_sync.store.sqlite.connection import file_of
+from fedapay_sync.store.sqlite import connection
+from fedapay_sync.store.sqlite.connection import SqliteConnection, file_of
 from fedapay_sync.store.sqlite.database import SqliteDatabase
+from fedapay_sync.store.sqlite.files import prepare_file
 
 
 @pytest.fixture
@@ -319,3 +321,37 @@ def test_a_fork_writes_nothing_of_the_wal_into_an_older_copy(store, path, older,
         os._exit(0)
     os.waitpid(child, 0)
     assert_goes_on(store, path, tell, caplog)
+
+
+def test_of_two_connections_that_close_at_once_the_last_writes_nothing_into_an_older_copy(path, monkeypatch):
+    """
+    The one that only reads closes in the midst of the other's closing.
+    """
+    prepare_file(path)
+    writing = SqliteConnection(path, writes=True)
+    reading = SqliteConnection(path, beside=writing)
+    for each in (writing, reading):
+        with each.exclusive():
+            pass
+    monkeypatch.setattr(writing._mark, "is_as_left", lambda: False)
+    kept = []
+
+    @contextlib.contextmanager
+    def keep(path):
+        kept.append(path)
+        yield
+
+    monkeypatch.setattr(connection, "no_checkpoint", keep)
+    close = writing._database.close
+
+    def close_both():
+        with reading._unwritten():
+            reading._close_database()
+        close()
+
+    monkeypatch.setattr(writing._database, "close", close_both)
+    with writing._unwritten():
+        writing._close_database()
+
+    assert kept == [path]
+    writing.close()
