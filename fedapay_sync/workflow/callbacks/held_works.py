@@ -1,9 +1,8 @@
 """The work that a process holds: what runs, what waits here for a thread, and what is being taken just now."""
 
-import collections
 import contextlib
 import threading
-from typing import Deque, Dict, Iterator, List, Sequence
+from typing import Dict, Iterator, List, Sequence
 
 from fedapay_sync.store import StoredEvent
 from fedapay_sync.store.records import WorkKey
@@ -29,7 +28,7 @@ class HeldWorks:
         # By an object of its own for each, so that nothing that comes in between can leave it reserved.
         self._reserved: Dict[object, int] = {}
         # What is to be forgotten, as told by a thread that may wait for no lock.
-        self._ended: Deque[StoredEvent] = collections.deque()
+        self._ended: Dict[WorkKey, StoredEvent] = {}
 
     def __bool__(self) -> bool:
         # In this order: what is being taken is held before its room is given back.
@@ -84,12 +83,15 @@ class HeldWorks:
 
     def forget_soon(self, work: StoredEvent) -> None:
         """The same without the lock: at the next look."""
-        self._ended.append(work)
+        self._ended[work.key] = work
 
     def _forget_ended(self) -> None:
-        while self._ended:
-            with contextlib.suppress(IndexError):
-                self.forget(self._ended.popleft())
+        if self._ended:
+            with self.lock:
+                for key, work in list(self._ended.items()):
+                    self.forget(work)
+                    # Only now: what comes in between leaves it to the next look.
+                    self._ended.pop(key, None)
 
     def all(self) -> List[HeldWork]:
         """All that is held now."""

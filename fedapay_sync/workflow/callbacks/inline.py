@@ -73,8 +73,8 @@ class InlineRunner:
         thread, count, ended, first = threading.get_ident(), 0, WakeEvent(), iter(taken)
         if self.is_inside():
             return 0
-        self.threads.add(thread)
         try:
+            self.threads.add(thread)
             while self._clock.monotonic() < end and (held := next(first, None) or self._take()) is not None:
                 if not count:
                     self._begin_to_beat(ended)

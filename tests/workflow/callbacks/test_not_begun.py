@@ -9,6 +9,8 @@ from support.claims import named, state
 
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.workflow.callbacks.held_works import HeldWorks
+from fedapay_sync.workflow.callbacks.leases import HeldWork
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 
@@ -186,3 +188,48 @@ def test_a_slow_callback_beside_what_has_just_come_is_not_told_as_all_threads_ta
     worker.begin(held)
     hang.set()
     assert "are taken" not in caplog.text
+
+
+class Interrupted(dict):
+    """Ctrl-C comes as the first is taken out of it."""
+
+    is_over = False
+
+    def pop(self, *arguments):
+        if not self.is_over:
+            self.is_over = True
+            raise KeyboardInterrupt
+        return super().pop(*arguments)
+
+
+def test_what_has_ended_is_forgotten_also_where_ctrl_c_comes_just_then(store, ready):
+    """
+    Held for ever, it would keep its room, and a connector from closing.
+    """
+    held = HeldWorks(4)
+    held._held = Interrupted()
+    (taken,) = take(store, ready, 1)
+    work = taken.work
+    ready.begin([taken])
+    held.add([HeldWork(work, (0.0, 0.0))])
+    held.forget_soon(work)
+    with pytest.raises(KeyboardInterrupt):
+        len(held)
+    assert not held and held.room == 4
+
+
+def test_after_ctrl_c_as_they_begin_callbacks_run_inline_again(store, make_worker, called):
+    worker = make_worker(lambda work: called.append(work.entity_id), inline=True)
+
+    class Threads(set):
+        def add(self, thread):
+            super().add(thread)
+            self.add = super().add
+            raise KeyboardInterrupt
+
+    worker.inline.threads = Threads()
+    store.events.accept(event(1))
+    with pytest.raises(KeyboardInterrupt):
+        worker.notify()
+    worker.notify()
+    assert called == ["1"]
