@@ -33,7 +33,8 @@ def claim_calls(
         distribute_and_take(database, keys, claim, now)
         calls.update({(claim.owner, key): [] for key in keys})
         in_question = [(f"e.dedup_key IN {placeholders(database, keys)}", keys), (_TAKEN, [claim.owner])]
-        for call in stored_calls(database, in_question):
+        # In the order in which the callbacks were registered.
+        for call in sorted(stored_calls(database, in_question), key=lambda call: call.callback or 0):
             calls[claim.owner, call.dedup_key].append(call)
     return [
         each

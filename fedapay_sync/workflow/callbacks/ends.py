@@ -112,12 +112,15 @@ class CallbackEnds:
             forget: called with each that need be kept no longer.
             is_last: what it cannot take now, either, is called again by another process.
         """
-        for work, failure, to_give in list(self._unrecorded.values()):
+        for key, (work, failure, to_give) in list(self._unrecorded.items()):
             try:
                 self.record(work, failure, to_give=to_give)
             except FedapayError:
                 if not is_last:
-                    continue  # the others are not to wait for this one
+                    # Each try takes its time, and heartbeats wait for it: next time another comes first.
+                    self._unrecorded.pop(key, None)
+                    self._unrecorded[key] = work, failure, to_give
+                    return
                 # Once its lease has ended it is called again, with the same event key.
                 log.error("the end of the callback of %s was not stored; it will run again", work.event_key)
             self._unrecorded.pop(work.key, None)
