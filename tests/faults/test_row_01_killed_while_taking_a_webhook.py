@@ -11,11 +11,13 @@ STEPS = {
     "W1 received": "signature.verify:call",
     "W2 checked": "signature.verify:return",
     "W3 in the transaction": "after INSERT INTO fp_event",
-    "W4 committed": "inbox.receive:return",
+    "W3 taken in it": "after INSERT INTO fp_call",
+    "W4 committed": "held_works.add:call",
+    "W4 handed over": "inbox.receive:return",
     "W5 answered": "",
     "W6 claimed": "worker._call:call",
     "W7 told": AFTER_THE_EFFECT,
-    "W8 marked": "callback_queue.mark_done:return",
+    "W8 marked": "ends.ended:call",
 }
 #: What is tried every day: before the commit, after it, and the one death that repeats a callback.
 DAILY = ("W3 in the transaction", "W4 committed", "W7 told")
