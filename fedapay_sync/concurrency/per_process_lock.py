@@ -1,4 +1,4 @@
-"""A lock that a forked child finds free, whoever held it in the parent."""
+"""A lock of which each process has its own: a thread that holds the parent's at a fork locks no forked child out."""
 
 import os
 import threading

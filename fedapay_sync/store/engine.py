@@ -147,7 +147,7 @@ class Engine:
         Hand in the same without waiting for its commit.
 
         Args:
-            then: told its result, or the error, by a thread that may wait for no lock.
+            then: called with its result, or the error, by the writer's thread; it may wait for no lock.
 
         Raises:
             StoreError: not handed in: the database is being closed, or cannot be opened.

@@ -29,15 +29,16 @@ S = TypeVar("S")
 T = TypeVar("T")
 Operation = Callable[[Database], Any]
 Work = Callable[[Database, List[Any]], List[Any]]
-#: Told what came of something that nobody waits for, by the writer itself: it may wait for no lock.
+#: The done callback of a job without a waiting caller. The writer's thread calls it: no lock may be waited for, as a
+#: signal handler may wait for the writer while its own thread holds that lock.
 Then = Callable[[Any, Optional[BaseException]], None]
 
 #: How long a caller waits for its commit, in seconds. Longer would let FedaPay give up; shorter would refuse webhooks
 #: that the disk is about to take, and ten refusals switch a webhook off.
 PATIENCE = 10.0
 _BATCH = 64
-#: What nobody waits for waits for company so long, in seconds: a commit of its own would hold up the next webhook.
-_COMPANY = 0.002
+#: Jobs without a waiting caller linger for so long to share a commit, in seconds: a second one delays the next webhook.
+_LINGER = 0.002
 
 
 class Job(WakeEvent):
@@ -48,7 +49,7 @@ class Job(WakeEvent):
     Args:
         work: gives a result for each thing that it is done to.
         thing: the one of these that is ours.
-        then: told what came of it, where nobody waits for it.
+        then: the done callback of a job without a waiting caller.
     """
 
     __slots__ = ("_committing", "_fate", "_problem", "_value", "given_up", "then", "thing", "work")
@@ -90,15 +91,15 @@ class Job(WakeEvent):
         return self._value
 
     def end(self, value: Any, problem: Optional[BaseException] = None) -> None:
-        """Tell the waiting caller, or whoever is to be told."""
+        """Wake the waiting caller, or call the done callback."""
         self._value, self._problem = value, problem
         self.set()
         if self.then is not None:
             try:
                 self.then(value, problem)
-            except Exception as error:  # edge of a thread: all who come later would be written no more
+            except Exception as error:  # edge of a thread: with the writer's thread dead, no later job would be written
                 with contextlib.suppress(Exception):  # edge of a thread: the program's own logging may be what raises
-                    log.error("telling what was written failed: %s: %s", type(error).__name__, error)
+                    log.error("the done callback of a write failed: %s: %s", type(error).__name__, error)
 
 
 _Result = Tuple[Job, Any, Optional[BaseException]]
@@ -114,8 +115,8 @@ class Writer:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._jobs: queue.SimpleQueue[Optional[Job]] = queue.SimpleQueue()
-        #: Set with whatever somebody waits for.
-        self._has_company = WakeEvent()
+        #: Set with each job that has a waiting caller.
+        self._has_awaited = WakeEvent()
         self._closing = False
         self._ended = False
         # Until the database wants housekeeping, in seconds, if it does without a transaction.
@@ -160,7 +161,7 @@ class Writer:
         """Write what was handed in, then end."""
         self._closing = True
         self._jobs.put(None)
-        self._has_company.set()
+        self._has_awaited.set()
         self._thread.join(timeout)
 
     def _submitted(self, job: Job) -> Job:
@@ -168,7 +169,7 @@ class Writer:
             raise _closed()
         self._jobs.put(job)
         if job.then is None:
-            self._has_company.set()
+            self._has_awaited.set()
         if self._ended:
             # Closed since the line above: the writer may have looked for the last time.
             self._refuse_rest()
@@ -203,13 +204,12 @@ class Writer:
             job = self._jobs.get(timeout=self._maintained_in)
         except queue.Empty:
             return []
+        self._has_awaited.clear()
+        # After that line: a job that came before it is gathered, and one that comes later sets it.
         jobs = [] if job is None else self._gathered([job])
-        if jobs and all(each.then is not None for each in jobs):
-            self._has_company.clear()
-            # What came before that line.
+        may_linger = bool(jobs) and not self._closing and all(each.then is not None for each in jobs)
+        if may_linger and self._has_awaited.wait(_LINGER):
             jobs = self._gathered(jobs)
-            if all(each.then is not None for each in jobs) and self._has_company.wait(_COMPANY):
-                jobs = self._gathered(jobs)
         return jobs
 
     def _gathered(self, jobs: List[Job]) -> List[Job]:
@@ -276,8 +276,8 @@ class Writer:
 
 def _alike(jobs: List[Job]) -> Iterator[List[Job]]:
     """
-    The jobs in groups that are done at once. Whoever hands in work for a group waits for it, so that one group may pass
-    another; an operation stays where it is: its caller may have handed in more.
+    The jobs in groups that are done at once. One group may pass another, as no caller has jobs in two of them; but none
+    passes an operation, whose caller may have handed in another job after it without waiting.
     """
     groups: Dict[Work, List[Job]] = {}
     for job in jobs:

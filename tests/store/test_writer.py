@@ -18,6 +18,7 @@ import pytest
 import fedapay_sync
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store import Store
+from fedapay_sync.store import writer as writer_module
 from fedapay_sync.store.sqlite.connection import SqliteConnection, file_of
 from fedapay_sync.store.sqlite.files import prepare_file
 from fedapay_sync.store.writer import Writer
@@ -136,23 +137,36 @@ def test_work_of_one_kind_is_done_at_once_whatever_comes_between(writer, path):
     assert values(path) == [1, 2, 3, 4, 5, 6]
 
 
-def test_what_nobody_waits_for_is_written_with_what_comes_next(writer, path):
+def test_a_job_without_a_waiting_caller_shares_the_commit_of_the_next_one(writer, path, monkeypatch):
     """
-    One commit for both; without company it has its own soon.
+    It lingers for it, and no longer; the caller who comes does not wait for that.
     """
     said, told = [], threading.Event()
     writer.run(lambda database: database.connection().set_trace_callback(said.append))
+    monkeypatch.setattr(writer_module, "_LINGER", 60.0)
     said.clear()
 
-    writer.submit_batched(
-        lambda database, numbers: [insert(each)(database) for each in numbers], 1, lambda *_: told.set()
-    )
+    writer.submit_batched(insert_each, 1, lambda *_: told.set())
+    writer.run(insert(2), patience=30)
     assert told.wait(5)
     assert said.count("COMMIT") == 1
+
+    monkeypatch.setattr(writer_module, "_LINGER", 0.001)
+    told.clear()
+    writer.submit_batched(insert_each, 3, lambda *_: told.set())
+    assert told.wait(5)
+    assert said.count("COMMIT") == 2
+    assert values(path) == [1, 2, 3]
+
+
+def test_a_writer_that_closes_lingers_for_no_job(writer, path, monkeypatch):
+    monkeypatch.setattr(writer_module, "_LINGER", 60.0)
+    writer.submit_batched(insert_each, 1, lambda *_: None)
+    writer.close(timeout=30)
     assert values(path) == [1]
 
 
-def test_what_nobody_waits_for_and_fails_is_told_so(writer):
+def test_a_done_callback_gets_the_error(writer):
     told, heard = [], threading.Event()
     writer.submit_batched(insert_each, -1, lambda value, problem: (told.append((value, problem)), heard.set()))
     assert heard.wait(5)

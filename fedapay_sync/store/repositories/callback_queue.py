@@ -161,7 +161,6 @@ class CallbackRepository(Repository):
             erase_body: with the last call of an event forget its body, too. The key stays: the same event is known when
                 it comes again.
         """
-
         return self._engine.write_batched(self._mark_all, WorkEnd(work, owner, erase_body))
 
     def mark_done_soon(self, work: StoredEvent, owner: str, *, erase_body: bool, then: Then) -> None:
@@ -169,7 +168,7 @@ class CallbackRepository(Repository):
         The same without waiting for it.
 
         Args:
-            then: told the answer, or the error, by a thread that may wait for no lock.
+            then: called with the answer, or the error, by the writer's thread; it may wait for no lock.
         """
         self._engine.write_batched_soon(self._mark_all, WorkEnd(work, owner, erase_body), then)
 

@@ -68,8 +68,8 @@ class CallbackEnds:
         """Whether that work has ended, and the store does not know it yet."""
         return key in self._unrecorded
 
-    def record_or_keep(self, work: StoredEvent, failure: Optional[Failure], to_give: bool) -> bool:
-        """Record the end; false where the store cannot take it now, and then ``record_again`` does."""
+    def record_or_keep(self, work: StoredEvent, failure: Optional[Failure], to_give: bool) -> None:
+        """Record the end; where the store cannot take it now, ``record_again`` does."""
         try:
             self.record(work, failure, to_give=to_give)
         except FedapayError as error:
@@ -77,20 +77,18 @@ class CallbackEnds:
             text = "the end of the callback of %s could not be stored, trying again: %s"
             log.error(text, work.event_key, error, extra=with_traceback(failure and failure.traceback))
             self._unrecorded[work.key] = (work, failure and failure._replace(traceback=None), to_give)
-            return False
-        return True
 
     def record_done_soon(self, work: StoredEvent, then: Callable[[StoredEvent], None]) -> None:
         """
         Mark a call as done, together with what else is written just then.
 
         Args:
-            then: called when it is, or when ``record_again`` has to do it, by a thread that may wait for no lock.
+            then: called by the writer's thread once it is, or ``record_again`` has to do it; it may wait for no lock.
         """
 
         def ended(is_done: Optional[bool], problem: Optional[BaseException]) -> None:
             if not is_done:
-                # Refused, or not ours: why is found out, and told, by a thread that may take its time.
+                # Refused, or not ours: the worker's thread reads and logs which, as the writer's must not wait.
                 self._unrecorded[work.key] = (work, None, False)
             then(work)
             if problem is not None:

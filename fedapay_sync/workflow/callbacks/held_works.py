@@ -25,9 +25,9 @@ class HeldWorks:
         self.changed = threading.Condition(self.lock)
         self.prefetch = Prefetch(threads)
         self._held: Dict[WorkKey, HeldWork] = {}
-        # By an object of its own for each, so that nothing that comes in between can leave it reserved.
+        # By an object for each reservation: Ctrl-C between two lines leaves none behind.
         self._reserved: Dict[object, int] = {}
-        # What is to be forgotten, as told by a thread that may wait for no lock.
+        # To be forgotten at the next look: the writer's thread adds to it, which may not wait for the lock.
         self._ended: Dict[WorkKey, StoredEvent] = {}
 
     def __bool__(self) -> bool:

@@ -30,6 +30,6 @@ class Prefetch:
         return self._threads + min(_MOST, int(self._threads * _HORIZON / max(self._mean, 1e-6)))
 
     def add(self, seconds: float) -> None:
-        """A callback has taken so long, with what was stored of its end. A slow one counts at once."""
+        """A callback has run for so long. A slow one counts at once."""
         mean = seconds if self._mean is None else self._mean + _WEIGHT * (seconds - self._mean)
         self._mean = max(mean, seconds if seconds >= _HORIZON else 0.0)

@@ -253,7 +253,7 @@ class CallbackWorker:
         try:
             self._pool.submit(lambda: self._call_if_ours(held))
         except RuntimeError as error:
-            # No thread to be had here, now: another process may have one. Whoever has stored the event goes on.
+            # The system has no thread for it now, another process may. The webhook's thread goes on, and answers.
             self.held.forget(held.work)
             self._leases.release(held, f"no thread: {error}", POLL_INTERVAL)
 
@@ -266,7 +266,7 @@ class CallbackWorker:
             self.held.forget(held.work)
             return None
         finally:
-            # Nothing that the end of the callback waits for keeps the connector.
+            # Its end may still wait for its commit, and must not keep the connector from being collected.
             held.holder = None
 
     def _release(self, waiting: Sequence[HeldWork]) -> None:

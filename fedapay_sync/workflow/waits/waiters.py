@@ -18,8 +18,8 @@ from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, StoreErr
 from fedapay_sync.models import Outcome
 from fedapay_sync.store.states import ListenState
 from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.waits.notified_waiters import NotifiedWaiters
 from fedapay_sync.workflow.waits.outcomes import OutcomeReader, interrupted, not_found
-from fedapay_sync.workflow.waits.told_waiters import ToldWaiters
 
 log = get_logger(__name__)
 
@@ -71,7 +71,7 @@ class Waiter(WakeEvent):
         """There may be news: wake the threads that block on it, and hand its callbacks over."""
         super().set()
         if self.verdict is None:
-            self._waits.told.add(self)
+            self._waits.notified.add(self)
         if self._callbacks and self._hand_over is not None:
             self._hand_over(self)
 
@@ -151,7 +151,7 @@ class WaiterRegistry:
         self._notifier = notifier
         self._outcomes = outcomes
         self.lock = PerProcessLock()
-        self.told = ToldWaiters(lambda settle: notifier.call_later(0.0, settle))
+        self.notified = NotifiedWaiters(lambda settle: notifier.call_later(0.0, settle))
         self._polled: Dict[str, PolledTransaction] = {}
         self._closed = False
         self.has_begun = False

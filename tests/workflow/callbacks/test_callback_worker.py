@@ -3,7 +3,6 @@ Callbacks: each event once, again only after a death, and one that misbehaves co
 """
 
 import contextlib
-import hashlib
 import multiprocessing
 import os
 import signal
@@ -11,14 +10,14 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from support.callback_work import CONFIG, event
 from support.claims import claim, named, state
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.errors import ConfigError, StoreError
-from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.store import Store
 from fedapay_sync.store.owner import new_owner, retire
 from fedapay_sync.workflow.callbacks.ends import PermanentFailure
 from fedapay_sync.workflow.callbacks.retry_policy import MAX_ATTEMPTS, next_round
@@ -26,35 +25,7 @@ from fedapay_sync.workflow.callbacks.validation import check_callback
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 
-CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
 SPAWN = multiprocessing.get_context("spawn")
-
-
-def event(number, **changes):
-    facts = {
-        "dedup_key": hashlib.sha256(str(number).encode()).hexdigest(),
-        "event_key": f"key-{number}",
-        "environment": "sandbox",
-        "account": "shop",
-        "name": "transaction.approved",
-        "object": "transaction",
-        "entity_id": str(number),
-        "status": "approved",
-        "is_final": True,
-        "is_paid": True,
-        "source": "webhook",
-        "body": b"{}",
-        "body_sha256": "",
-        "received_at": 1.0,
-    }
-    return NewEvent(**{**facts, **changes})
-
-
-@pytest.fixture
-def store(db_url, clock):
-    store = Store(db_url, clock)
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """What the log says of a callback that fails: the first time with file and line, later in one line, never a secret."""
 
 import hashlib
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
+from support.callback_work import CONFIG
 from support.claims import named, state
 from support.secret_samples import SECRETS
 
@@ -17,8 +17,6 @@ from fedapay_sync.workflow.callbacks.program_code import name_of
 from fedapay_sync.workflow.callbacks.retry_policy import MAX_ATTEMPTS, ROUND
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
-
-CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")

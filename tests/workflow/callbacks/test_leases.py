@@ -5,27 +5,19 @@ where there is one.
 
 import hashlib
 import threading
-from types import SimpleNamespace
 
 import pytest
+from support.callback_work import CONFIG
 from support.claims import claim, named
 
 from fedapay_sync.errors import StoreError
-from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.store import NewEvent
 from fedapay_sync.workflow.callbacks.ends import CallbackEnds, Failure
 from fedapay_sync.workflow.callbacks.leases import CallbackLeases, HeldWork
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
 
-CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
 LEASE = 60.0
-
-
-@pytest.fixture
-def store(db_url, clock):
-    store = Store(db_url, clock)
-    yield store
-    store.close()
 
 
 @pytest.fixture

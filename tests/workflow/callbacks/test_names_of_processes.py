@@ -7,13 +7,13 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from support.callback_work import CONFIG
 from support.claims import named
 
 import fedapay_sync
-from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.store import NewEvent
 from fedapay_sync.store.callback_records import CallbackName, Wanted
 from fedapay_sync.store.states import CallbackKind
 from fedapay_sync.workflow.callbacks.names import CallbackNames, NamedCallback
@@ -21,7 +21,6 @@ from fedapay_sync.workflow.callbacks.validation import checked_name
 from fedapay_sync.workflow.callbacks.worker import CONCURRENCY, CallbackWorker
 from fedapay_sync.workflow.context import Context
 
-CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
 ROOT = Path(fedapay_sync.__file__).parents[1]
 
 
@@ -74,13 +73,6 @@ def test_a_server_that_was_given_a_file_has_the_names_of_who_imports_it(tmp_path
 
 
 # -- what the database knows of a name ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def store(db_url, clock):
-    store = Store(db_url, clock)
-    yield store
-    store.close()
 
 
 def come(store, *numbers):

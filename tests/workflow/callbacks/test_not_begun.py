@@ -1,27 +1,16 @@
 """What is taken with an event and does not begin is called all the same, here or elsewhere; an end is never lost."""
 
-import hashlib
 import threading
-from types import SimpleNamespace
 
 import pytest
+from support.callback_work import CONFIG, event, take
 from support.claims import named, state
 
 from fedapay_sync.errors import ConfigError, StoreError
-from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.workflow.callbacks.held_works import HeldWorks
 from fedapay_sync.workflow.callbacks.leases import HeldWork
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
-
-CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
-
-
-@pytest.fixture
-def store(db_url, clock):
-    store = Store(db_url, clock)
-    yield store
-    store.close()
 
 
 @pytest.fixture
@@ -51,25 +40,6 @@ def ready(make_worker, called, eventually):
     worker.start()
     eventually(worker.names.told)
     return worker
-
-
-def event(number):
-    key = str(number)
-    return NewEvent(
-        dedup_key=hashlib.sha256(key.encode()).hexdigest(), event_key=key, environment="sandbox", account="shop",
-        name="transaction.approved", object="transaction", entity_id=key, status="approved", is_final=True,
-        is_paid=True, source="webhook", body=b"{}", body_sha256="", received_at=1.0,
-    )  # fmt: skip
-
-
-def take(store, worker, number, meanwhile=lambda: None):
-    """As the inbox does; what is held of it, or None where no claim was made."""
-    with worker.claiming() as claiming:
-        meanwhile()
-        accepted = store.events.accept(event(number), claiming and claiming.claim)
-        taken = claiming.held(accepted.calls) if claiming else []
-        worker.held.add(taken)
-    return taken if claiming else None
 
 
 def test_what_is_stored_while_the_worker_closes_is_left_to_others(store, ready, called):

@@ -1,9 +1,9 @@
 """How a callback ended, where the database refuses to store that: the one event is parked, and the others go on."""
 
 import hashlib
-from types import SimpleNamespace
 
 import pytest
+from support.callback_work import CONFIG
 from support.claims import named, state
 
 from fedapay_sync.errors import StoreError
@@ -11,7 +11,6 @@ from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.workflow.callbacks.worker import CONCURRENCY, CallbackWorker
 from fedapay_sync.workflow.context import Context
 
-CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
 #: What a database refuses, and refuses again: a rule of its own on the text of a failure, and on a callback done.
 RULES = {
     "sqlite": (

@@ -2,29 +2,19 @@
 What a webhook brings is taken as it is stored, as much as the threads will soon come to; the rest is for others.
 """
 
-import hashlib
 import threading
-from types import SimpleNamespace
 
 import pytest
+from support.callback_work import CONFIG, take
 from support.claims import named, state, states
 
 from fedapay_sync.concurrency.thread_pool import DaemonThreadPool
 from fedapay_sync.errors import StoreError
-from fedapay_sync.store import NewEvent, Store
 from fedapay_sync.workflow.callbacks.prefetch import Prefetch
 from fedapay_sync.workflow.callbacks.worker import CONCURRENCY, CallbackWorker
 from fedapay_sync.workflow.context import Context
 
-CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
 MOST = 32
-
-
-@pytest.fixture
-def store(db_url, clock):
-    store = Store(db_url, clock)
-    yield store
-    store.close()
 
 
 @pytest.fixture
@@ -48,17 +38,8 @@ def start(store, clock):
 
 def receive(store, worker, number):
     """As the inbox does; whether its call was taken at once."""
-    key = str(number)
-    event = NewEvent(
-        dedup_key=hashlib.sha256(key.encode()).hexdigest(), event_key=key, environment="sandbox", account="shop",
-        name="transaction.approved", object="transaction", entity_id=key, status="approved", is_final=True,
-        is_paid=True, source="webhook", body=b"{}", body_sha256="", received_at=1.0,
-    )  # fmt: skip
-    with worker.claiming() as claiming:
-        accepted = store.events.accept(event, claiming and claiming.claim)
-        taken = claiming.held(accepted.calls) if claiming else []
-        worker.held.add(taken)
-    if claiming is None:
+    taken = take(store, worker, number)
+    if taken is None:
         worker.notify()
     else:
         worker.begin(taken)

@@ -6,19 +6,17 @@ import logging
 import queue
 import re
 import threading
-from types import SimpleNamespace
 
 import pytest
+from support.callback_work import CONFIG
 from support.claims import named
 
 from fedapay_sync.common.clock import Clock
-from fedapay_sync.store import NewEvent, Store
+from fedapay_sync.store import NewEvent
 from fedapay_sync.workflow.callbacks.program_code import name_of, place_of
 from fedapay_sync.workflow.callbacks.taken_threads import TAKEN_TIMEOUT, TELL_INTERVAL, TakenThreads
 from fedapay_sync.workflow.callbacks.worker import CONCURRENCY, CallbackWorker
 from fedapay_sync.workflow.context import Context
-
-CONFIG = SimpleNamespace(environment="sandbox", accounts=("shop",), keep_bodies_days=30)
 
 
 class StillClock(Clock):
@@ -150,13 +148,6 @@ def test_what_has_no_name_or_place_of_the_program_costs_no_line_of_the_log():
     assert name_of(len) == "builtins.len"
     assert name_of(Nameless()) == "(a function whose name raises RuntimeError)"
     assert place_of(-1) == "no line of the program"
-
-
-@pytest.fixture
-def store(db_url, clock):
-    store = Store(db_url, clock)
-    yield store
-    store.close()
 
 
 def accept(store, number):

@@ -1,4 +1,4 @@
-"""A wait that has ended and that nobody holds leaves nothing behind, long before its deadline."""
+"""A wait that has ended, and whose handle the program has dropped, is freed long before its deadline."""
 
 import gc
 import weakref
@@ -8,8 +8,8 @@ from support.stored_listens import make_known
 
 from fedapay_sync.errors import StoreError
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
-from fedapay_sync.workflow.waits import told_waiters
-from fedapay_sync.workflow.waits.told_waiters import ToldWaiters
+from fedapay_sync.workflow.waits import notified_waiters
+from fedapay_sync.workflow.waits.notified_waiters import NotifiedWaiters
 
 NEVER = Pace(first=10_000, factor=2, longest=10_000)
 
@@ -17,7 +17,7 @@ NEVER = Pace(first=10_000, factor=2, longest=10_000)
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """A hundred at a time, so that a test is short."""
-    monkeypatch.setattr(told_waiters, "_MANY", 100)
+    monkeypatch.setattr(notified_waiters, "_BATCH", 100)
 
 
 def approved(number):
@@ -25,7 +25,7 @@ def approved(number):
     return {"name": "transaction.approved", "object": "transaction", "object_id": number, "entity": entity}
 
 
-def test_of_many_waits_that_have_ended_and_are_held_by_nobody_none_is_kept(make_connector, eventually):
+def test_waits_that_have_ended_and_whose_handles_were_dropped_are_freed(make_connector, eventually):
     """
     While those that are held, or have not ended, are all there.
     """
@@ -61,7 +61,7 @@ def test_what_the_store_cannot_say_now_is_asked_again_later():
     Once for all of them: where a server is away, each question takes seconds.
     """
     soon = []
-    told, waiters = ToldWaiters(soon.append), [Waiting(failures=number == 1) for number in range(100)]
+    told, waiters = NotifiedWaiters(soon.append), [Waiting(failures=number == 1) for number in range(100)]
     for waiter in waiters:
         told.add(waiter)
     (settle,) = soon
@@ -82,7 +82,7 @@ def test_without_a_thread_it_is_tried_with_the_next(caplog):
             raise RuntimeError("can't start new thread")
         soon.append(settle)
 
-    told = ToldWaiters(refuse_first)
+    told = NotifiedWaiters(refuse_first)
     for _ in range(101):
         told.add(Waiting(failures=0))
     assert len(soon) == 1
