@@ -4,6 +4,7 @@ A connector that the program holds no more frees its threads, its database and i
 Counted in threads of ours and in descriptors of the process, where the system shows them.
 """
 
+import contextlib
 import gc
 import json
 import logging
@@ -347,6 +348,24 @@ def test_a_connector_is_dropped_on_its_own_writer(build, freed):
     freed()
 
 
+@contextlib.contextmanager
+def holding_nothing(worker):
+    """The callback thread is not just looking for work: it holds the connector then, and in a child for ever."""
+    lock, looked, look = threading.Lock(), threading.Event(), worker._acquire
+
+    def locked():
+        with lock:
+            look()
+        looked.set()
+
+    worker._acquire = locked
+    worker.notify()
+    # What looked before it is over with it.
+    assert looked.wait(30)
+    with lock:
+        yield
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_a_forked_child_that_drops_it_leaves_it_to_the_parent(request, build, emulator, kind):
@@ -356,7 +375,8 @@ def test_a_forked_child_that_drops_it_leaves_it_to_the_parent(request, build, em
     shop = build(db_url=request.getfixturevalue(f"{kind}_url"))
     shop.on_webhook(lambda event: shop)
     shop.pay(SETUP, CLIENT, 500)
-    pid = os.fork()
+    with holding_nothing(shop._per_process.get().callbacks):
+        pid = os.fork()
     if pid == 0:
         try:
             # What dies with the parent's threads is gone before it is counted.
