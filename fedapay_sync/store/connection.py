@@ -1,7 +1,8 @@
 """What the writer and the engine ask of a connection, whichever the database."""
 
 import abc
-from typing import ContextManager
+import contextlib
+from typing import ContextManager, Optional
 
 from fedapay_sync.errors import StoreError
 from fedapay_sync.store.database import Database
@@ -23,6 +24,10 @@ class Connection(abc.ABC):
         Raises:
             StoreError: it cannot be had.
         """
+
+    def exclusive_if_free(self) -> ContextManager[Optional[Database]]:
+        """The same, or None: where another thread or process has it, or it is not worth the thread's while."""
+        return contextlib.nullcontext()
 
     @abc.abstractmethod
     def close(self) -> None:

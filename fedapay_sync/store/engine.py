@@ -16,7 +16,8 @@ from fedapay_sync.errors import FedapayError
 from fedapay_sync.store.backends import backend_of
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.writer import Then, Writer
+from fedapay_sync.store.jobs import Then
+from fedapay_sync.store.writer import Writer
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -1,18 +1,19 @@
 """
-Group commit: the only thread of this process that writes.
+Group commit: one thread of this process writes at a time.
 
 A caller hands in a function of the database and waits for its commit. What has gathered meanwhile is committed
-together: on a slow disk that is the difference between 40 and 600 webhooks a second.
+together, by the writer's thread: on a slow disk that is the difference between 40 and 600 webhooks a second. A caller
+that finds the database free commits what is there itself, and spares the way to another thread and back.
 
-No lock here is waited for: a signal handler may close in the midst of any line of a caller, and the writer, which
-holds the file inside its transactions, waits for no other thread.
+No lock here is waited for by a caller: a signal handler may close in the midst of any line of one. The thread that
+commits holds the file inside its transactions, and waits for no other thread.
 """
 
 import contextlib
-import queue
 import sqlite3
 import threading
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar, cast
+from collections import deque
+from typing import Any, Callable, ContextManager, Deque, Dict, List, Optional, Tuple, TypeVar, cast
 
 import peewee
 
@@ -22,16 +23,13 @@ from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import FedapayError, StoreError
 from fedapay_sync.store.connection import Connection
 from fedapay_sync.store.database import ConnectionLost, Database, refuses_row
+from fedapay_sync.store.jobs import Job, Then, alike
 
 log = get_logger(__name__)
 
 S = TypeVar("S")
 T = TypeVar("T")
 Operation = Callable[[Database], Any]
-Work = Callable[[Database, List[Any]], List[Any]]
-#: The done callback of a job without a waiting caller. The writer's thread calls it: no lock may be waited for, as a
-#: signal handler may wait for the writer while its own thread holds that lock.
-Then = Callable[[Any, Optional[BaseException]], None]
 
 #: How long a caller waits for its commit, in seconds. Longer would let FedaPay give up; shorter would refuse webhooks
 #: that the disk is about to take, and ten refusals switch a webhook off.
@@ -39,67 +37,6 @@ PATIENCE = 10.0
 _BATCH = 64
 #: Jobs without a waiting caller linger for so long to share a commit, in seconds: a second one delays the next webhook.
 _LINGER = 0.002
-
-
-class Job(WakeEvent):
-    """
-    Something to be written, what came of it, and what its caller and the writer agree on: given up, or about to be
-    committed, never both. Set once it is known what came of it.
-
-    Args:
-        work: gives a result for each thing that it is done to.
-        thing: the one of these that is ours.
-        then: the done callback of a job without a waiting caller.
-    """
-
-    __slots__ = ("_committing", "_fate", "_problem", "_value", "given_up", "then", "thing", "work")
-
-    def __init__(self, work: Work, thing: Any, then: Optional[Then] = None) -> None:
-        super().__init__()
-        self.work = work
-        self.thing = thing
-        self.then = then
-        self.given_up = False
-        self._committing = False
-        # Acquired once, by whichever of the two decides first.
-        self._fate = threading.Lock()
-        self._value: Any = None
-        self._problem: Optional[BaseException] = None
-
-    def give_up(self) -> bool:
-        """The caller waits no longer; false if it is about to be committed."""
-        self.given_up = self._fate.acquire(blocking=False)
-        return self.given_up
-
-    def may_commit(self) -> bool:
-        """Whether the writer may commit it; its caller can give it up no more."""
-        if not self._committing:
-            self._committing = self._fate.acquire(blocking=False)
-        return self._committing
-
-    def result(self, timeout: float) -> Any:
-        """
-        What came of it, once it is committed.
-
-        Raises:
-            TimeoutError: not in that many seconds.
-        """
-        if not self.wait(timeout):
-            raise TimeoutError
-        if self._problem is not None:
-            raise self._problem
-        return self._value
-
-    def end(self, value: Any, problem: Optional[BaseException] = None) -> None:
-        """Wake the waiting caller, or call the done callback."""
-        self._value, self._problem = value, problem
-        self.set()
-        if self.then is not None:
-            try:
-                self.then(value, problem)
-            except Exception as error:  # edge of a thread: with the writer's thread dead, no later job would be written
-                with contextlib.suppress(Exception):  # edge of a thread: the program's own logging may be what raises
-                    log.error("the done callback of a write failed: %s: %s", type(error).__name__, error)
 
 
 _Result = Tuple[Job, Any, Optional[BaseException]]
@@ -114,9 +51,12 @@ class Writer:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._jobs: queue.SimpleQueue[Optional[Job]] = queue.SimpleQueue()
-        #: Set with each job that has a waiting caller.
-        self._has_awaited = WakeEvent()
+        self._jobs: Deque[Job] = deque()
+        #: Held by the thread that commits.
+        self._turn = threading.Lock()
+        self._times_led = 0
+        #: Set when the writer's thread has something to do, and when a caller waits for it.
+        self._wake, self._has_awaited = WakeEvent(), WakeEvent()
         self._closing = False
         self._ended = False
         # Until the database wants housekeeping, in seconds, if it does without a transaction.
@@ -138,7 +78,7 @@ class Writer:
         Raises:
             StoreError: not committed in time, and it never will be; or refused by the database.
         """
-        return cast(T, self._awaited(self.submit(operation), patience))
+        return cast(T, self._awaited(_job(operation), patience))
 
     def run_batched(self, work: Callable[[Database, List[S]], List[T]], thing: S, patience: float = PATIENCE) -> T:
         """
@@ -147,35 +87,42 @@ class Writer:
         Args:
             work: gives a result for each thing, in their order. When it raises, it is done to each thing alone.
         """
-        return cast(T, self._awaited(self._submitted(Job(work, thing)), patience))
+        return cast(T, self._awaited(Job(work, thing), patience))
 
     def submit_batched(self, work: Callable[[Database, List[S]], List[T]], thing: S, then: Then) -> None:
         """Hand in the same without waiting for it."""
-        self._submitted(Job(work, thing, then))
+        self._submit(Job(work, thing, then))
 
     def submit(self, operation: Operation) -> Job:
         """Hand in an operation; it may run more than once if its neighbours in the batch fail."""
-        return self._submitted(Job(lambda database, _: [operation(database)], None))
+        job = _job(operation)
+        self._submit(job)
+        return job
 
     def close(self, timeout: float = 3.0) -> None:
         """Write what was handed in, then end."""
         self._closing = True
-        self._jobs.put(None)
-        self._has_awaited.set()
+        self._call_writer(is_awaited=True)
         self._thread.join(timeout)
 
-    def _submitted(self, job: Job) -> Job:
+    def _submit(self, job: Job, *, may_lead: bool = False) -> None:
         if self._closing:
             raise _closed()
-        self._jobs.put(job)
-        if job.then is None:
-            self._has_awaited.set()
+        self._jobs.append(job)
+        if not (may_lead and self._lead()) or not job.is_set():
+            self._call_writer(is_awaited=job.then is None)
         if self._ended:
-            # Closed since the line above: the writer may have looked for the last time.
+            # Closed since the first line: the writer may have looked for the last time.
             self._refuse_rest()
-        return job
+
+    def _call_writer(self, *, is_awaited: bool) -> None:
+        if is_awaited:
+            self._has_awaited.set()
+        self._wake.set()
 
     def _awaited(self, job: Job, patience: float) -> Any:
+        # Not on the main thread: a signal handler that comes in the midst of it could write nothing, nor wait for it.
+        self._submit(job, may_lead=threading.current_thread() is not threading.main_thread())
         try:
             return job.result(patience)
         except TimeoutError:
@@ -190,53 +137,84 @@ class Writer:
             ) from None
 
     def _run(self) -> None:
-        while not (self._closing and self._jobs.empty()):
-            batch = self._next_batch()
-            if batch or self._maintained_in is not None:
-                self._work(batch)
+        while not (self._closing and not self._jobs):
+            is_called = self._wake.wait(self._maintained_in)
+            self._wake.clear()
+            times_led = self._times_led
+            if (
+                self._jobs
+                and not self._closing
+                and not self._has_awaited.wait(_LINGER)
+                and times_led != self._times_led
+            ):
+                # A caller has committed what it waited with; what has come since waits for a full time, too.
+                self._wake.set()
+                continue
+            self._has_awaited.clear()
+            # After that line: a job that came before it is gathered, and one that comes later sets both.
+            if self._jobs or not is_called:
+                with self._turn:
+                    self._work(self.connection.exclusive())
         self.connection.close()
         self._ended = True
         self._refuse_rest()
 
-    def _next_batch(self) -> List[Job]:
-        """What is waiting; nothing where we are asked to end, or the database wants housekeeping."""
-        try:
-            job = self._jobs.get(timeout=self._maintained_in)
-        except queue.Empty:
-            return []
-        self._has_awaited.clear()
-        # After that line: a job that came before it is gathered, and one that comes later sets it.
-        jobs = [] if job is None else self._gathered([job])
-        may_linger = bool(jobs) and not self._closing and all(each.then is not None for each in jobs)
-        if may_linger and self._has_awaited.wait(_LINGER):
-            jobs = self._gathered(jobs)
-        return jobs
-
-    def _gathered(self, jobs: List[Job]) -> List[Job]:
-        """These, and what else is there by now."""
-        with contextlib.suppress(queue.Empty):
-            # Not with a timeout of nothing: a thread that is put aside in the midst of it waits for ever in Python 3.9.
-            while len(jobs) < _BATCH and (job := self._jobs.get_nowait()) is not None:
-                jobs.append(job)
+    def _gathered(self) -> List[Job]:
+        """What is there by now, for one transaction."""
+        jobs: List[Job] = []
+        with contextlib.suppress(IndexError):
+            while len(jobs) < _BATCH:
+                jobs.append(self._jobs.popleft())
+        if self._jobs:
+            self._call_writer(is_awaited=True)
         return jobs
 
     def _refuse_rest(self) -> None:
         """Tell those that came too late: called by the writer as it ends, and by each that comes after."""
-        with contextlib.suppress(queue.Empty):
+        with contextlib.suppress(IndexError):
             while True:
-                job = self._jobs.get_nowait()
-                if job is not None:
-                    job.end(None, _closed())
+                self._jobs.popleft().end(None, _closed())
 
-    def _work(self, batch: List[Job]) -> None:
-        results: List[_Result]
-        self._maintained_in = None
+    def _lead(self) -> bool:
+        """Commit what is there on the caller's thread; false if another thread or process is writing."""
+        if not self.has_opened or not self._turn.acquire(blocking=False):
+            return False
         try:
-            with self.connection.exclusive() as database:
-                results = self._commit_all(database, batch)
-                self._maintained_in = database.maintain()
-        except Exception as error:  # edge of a thread: every caller hears of it, and the thread lives on
-            results = [(job, None, error) for job in batch]
+            self._times_led += 1
+            return self._work(self.connection.exclusive_if_free())
+        finally:
+            self._turn.release()
+
+    def _work(self, exclusive: ContextManager[Optional[Database]]) -> bool:
+        """Commit what is there, with the database that is ours meanwhile; false if it is not to be had."""
+        batch: List[Job] = []
+        try:
+            try:
+                with exclusive as database:
+                    if database is None:
+                        return False
+                    # As late as this: those that come while another process writes share the commit.
+                    batch = self._gathered()
+                    results = self._commit_all(database, batch)
+                    self._keep_maintained(database)
+            except Exception as error:  # edge of a thread: every caller hears of it, and the thread lives on
+                batch = batch or self._gathered()
+                results = [(job, None, error) for job in batch]
+            self._tell(results)
+        finally:
+            # Where something ends a thread of the program in the midst of it, the callers of the others hear of it.
+            for job in batch:
+                if not job.is_set():
+                    job.end(None, StoreError("L'écriture a été interrompue. Rien n'a été confirmé."))
+        return True
+
+    def _keep_maintained(self, database: Database) -> None:
+        due, self._maintained_in = self._maintained_in, database.maintain()
+        if due is None and self._maintained_in is not None:
+            # It may be asleep without an end.
+            self._call_writer(is_awaited=False)
+
+    def _tell(self, results: List[_Result]) -> None:
         if any(_breaks(problem) for _, _, problem in results):
             self.connection.close()
         # Only now, after the commit, does any caller hear of it.
@@ -254,7 +232,7 @@ class Writer:
             nonlocal begun
             begun = True
             values: Dict[Job, Any] = {}
-            for group in _alike(jobs):
+            for group in alike(jobs):
                 values.update(zip(group, group[0].work(db, [job.thing for job in group])))
             if not all(job.may_commit() for job in jobs):
                 raise _GivenUp
@@ -274,20 +252,8 @@ class Writer:
             return [result for job in jobs for result in self._commit_all(database, [job])]
 
 
-def _alike(jobs: List[Job]) -> Iterator[List[Job]]:
-    """
-    The jobs in groups that are done at once. One group may pass another, as no caller has jobs in two of them; but none
-    passes an operation, whose caller may have handed in another job after it without waiting.
-    """
-    groups: Dict[Work, List[Job]] = {}
-    for job in jobs:
-        if job.thing is None:
-            yield from groups.values()
-            yield [job]
-            groups = {}
-        else:
-            groups.setdefault(job.work, []).append(job)
-    yield from groups.values()
+def _job(operation: Operation) -> Job:
+    return Job(lambda database, _: [operation(database)], None)
 
 
 def _closed() -> StoreError:

@@ -260,6 +260,147 @@ def test_two_thousand_writes_of_eight_threads_with_some_that_fail(writer, path):
     assert len(values(path)) == 1960
 
 
+# -- callers that commit ------------------------------------------------------------------------------------------
+
+
+def on_another_thread(function):
+    """What that gives or raises there."""
+    ends = []
+
+    def run():
+        try:
+            ends.append((function(), None))
+        except BaseException as error:  # told to the test's thread
+            ends.append((None, error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(30)
+    ((value, error),) = ends
+    if error is not None:
+        raise error
+    return value
+
+
+def test_a_caller_that_finds_the_database_free_commits_itself(writer, path):
+    """
+    No other thread comes between. On the main thread the writer does it: a signal handler may come there.
+    """
+
+    def where(database):
+        insert(1)(database)
+        return threading.current_thread()
+
+    assert on_another_thread(lambda: writer.run(where) is threading.current_thread())
+    assert writer.run(where) is writer._thread
+    assert values(path) == [1, 1]
+
+
+def test_what_lingers_is_committed_by_the_caller_that_comes(writer, path, monkeypatch):
+    """
+    In one commit; the writer, which sleeps, is needed for none of it.
+    """
+    monkeypatch.setattr(writer_module, "_LINGER", 60)
+    said, told = [], threading.Event()
+    writer.run(lambda database: database.connection().set_trace_callback(said.append))
+    said.clear()
+
+    writer.submit_batched(insert_each, 1, lambda value, problem: told.set())
+    on_another_thread(lambda: writer.run(insert(2)))
+
+    assert told.is_set() and said.count("COMMIT") == 1
+    assert values(path) == [1, 2]
+
+
+def test_a_caller_that_finds_the_database_in_use_leaves_it_to_the_writer(writer, path):
+    """
+    And commits nothing before it: what the writer has in hand comes first.
+    """
+    stopped = Stopped(writer)
+    done = []
+    thread = threading.Thread(target=lambda: done.append(writer.run(lambda _: threading.current_thread())))
+    thread.start()
+    assert not done
+    stopped.release.set()
+    thread.join(30)
+
+    assert done == [writer._thread]
+
+
+HOLD_LOCK = """
+import fcntl, sys
+with open(sys.argv[1]) as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_caller_waits_no_longer_than_its_patience_for_another_process(writer, path):
+    """
+    Which holds the lock file: what was not committed in time never is.
+    """
+    held = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, f"{path}.lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert held.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match="n'a pas répondu"):
+            on_another_thread(lambda: writer.run(insert(1), 0.1))
+    finally:
+        held.communicate("", timeout=30)
+    on_another_thread(lambda: writer.run(insert(2)))
+    assert values(path) == [2]
+
+
+def test_more_than_one_commit_takes_leaves_none_behind(writer, path, eventually):
+    """
+    The caller's own job may be beyond what its commit takes.
+    """
+    with writer._turn:
+        jobs = [writer.submit(insert(number)) for number in range(1, 100)]
+    on_another_thread(lambda: writer.run(insert(100)))
+
+    for job in jobs:
+        job.result(10)
+    assert values(path) == list(range(1, 101))
+
+
+def test_a_thread_that_is_ended_in_the_midst_of_it_leaves_no_other_waiting(writer, path):
+    """
+    As a task queue ends a thread that has taken too long: it raises there what is no ordinary error.
+    """
+    told = []
+    writer.submit_batched(insert_each, 1, lambda value, problem: told.append(problem))
+
+    def ended(database):
+        raise SystemExit("too long")
+
+    with pytest.raises((SystemExit, StoreError)):
+        on_another_thread(lambda: writer.run(ended))
+    on_another_thread(lambda: writer.run(insert(2)))
+
+    assert len(told) == 1 and values(path) == ([2] if told[0] else [1, 2])
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_housekeeping_that_wants_to_come_again_does(writer, monkeypatch, eventually, leads):
+    """
+    Without another transaction; also where a caller has committed while the writer slept.
+    """
+    times = []
+
+    def maintain(database):
+        times.append(threading.current_thread())
+        return 0.01 if len(times) < 4 else None
+
+    monkeypatch.setattr("fedapay_sync.store.sqlite.database.SqliteDatabase.maintain", maintain)
+    (on_another_thread if leads else lambda do: do())(lambda: writer.run(insert(1)))
+
+    eventually(lambda: len(times) == 4)
+    assert times[1:] == [writer._thread] * 3 and (times[0] is writer._thread) != leads
+
+
 # -- patience -----------------------------------------------------------------------------------------------------
 
 

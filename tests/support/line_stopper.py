@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, Callable, Set, Tuple
 
 import fedapay_sync
-from fedapay_sync.store.writer import Job
+from fedapay_sync.store.jobs import Job
 
 PACKAGE = str(Path(fedapay_sync.__file__).parent) + os.sep
 Line = Tuple[str, int]

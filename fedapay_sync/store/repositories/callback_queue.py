@@ -10,6 +10,7 @@ from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
 from fedapay_sync.store.callback_records import Wanted
 from fedapay_sync.store.database import Database
+from fedapay_sync.store.jobs import Then
 from fedapay_sync.store.records import StoredEvent, WorkKey
 from fedapay_sync.store.repositories.disputed_calls import IS_DISPUTED, hold_disputed_calls
 from fedapay_sync.store.repositories.distribution import distribute
@@ -30,7 +31,6 @@ from fedapay_sync.store.repositories.work_rows import (
     take_work,
 )
 from fedapay_sync.store.states import EventKind, WorkState, literals
-from fedapay_sync.store.writer import Then
 
 #: Events that only other processes have callbacks for are given to these so many times in one transaction.
 _ROUNDS = 8

@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.parse
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple, Union
+from typing import ContextManager, Dict, Iterator, List, Optional, Tuple, Union
 
 import peewee
 
@@ -75,17 +75,40 @@ class SqliteConnection(Connection):
         Raises:
             StoreError: the file is not there any more, or is not the one that was opened first.
         """
-        with self._in_use, self._process_lock.held() if self._process_lock is not None else contextlib.nullcontext():
-            try:
-                yield self._opened()
-                if self._mark is not None:
-                    self._mark.leave()
-            except FileChanging:
-                raise
-            except BaseException:
-                with self._unwritten():
-                    self._close_database()
-                raise
+        with self._in_use, self._file_lock(), self._in_hand() as database:
+            yield database
+
+    @contextlib.contextmanager
+    def exclusive_if_free(self) -> Iterator[Optional[SqliteDatabase]]:
+        """The same, or None where another thread or process has it. For a thread that no signal interrupts."""
+        if not self._in_use.acquire(blocking=False):
+            yield None
+            return
+        try:
+            with self._file_lock(wait=False) as is_ours:
+                if not is_ours:
+                    yield None
+                    return
+                with self._in_hand() as database:
+                    yield database
+        finally:
+            self._in_use.release()
+
+    def _file_lock(self, *, wait: bool = True) -> ContextManager[bool]:
+        return contextlib.nullcontext(True) if self._process_lock is None else self._process_lock.held(wait=wait)
+
+    @contextlib.contextmanager
+    def _in_hand(self) -> Iterator[SqliteDatabase]:
+        try:
+            yield self._opened()
+            if self._mark is not None:
+                self._mark.leave()
+        except FileChanging:
+            raise
+        except BaseException:
+            with self._unwritten():
+                self._close_database()
+            raise
 
     def close(self) -> None:
         """Close it; the next use opens it again."""

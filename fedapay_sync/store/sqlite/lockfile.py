@@ -35,10 +35,15 @@ class ProcessLock:
         self._file: Optional[int] = None
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Wait for the lock, without limit: the callers that wait for us have a limit of their own."""
+    def held(self, *, wait: bool = True) -> Iterator[bool]:
+        """
+        Wait for the lock, without limit: the callers that wait for us have a limit of their own.
+
+        Args:
+            wait: if not, what is had says whether it is ours.
+        """
         if fcntl is None:
-            yield
+            yield True
             return
         if self._file is None:
             # A link planted in its place would be followed, and the file behind it made or held.
@@ -46,9 +51,13 @@ class ProcessLock:
             with opening:
                 self._file = os.open(self._path, flags, 0o600)
                 _open[id(self)] = self
-        fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
-            yield
+            fcntl.flock(self._file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 

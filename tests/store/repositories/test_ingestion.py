@@ -159,7 +159,7 @@ def accept_at_once(store, eventually):
         for number, thread in enumerate(threads, 1):
             thread.start()
             # In this order.
-            eventually(lambda number=number: store._connections().writer._jobs.qsize() == number)
+            eventually(lambda number=number: len(store._connections().writer._jobs) == number)
         release.set()
         for thread in threads:
             thread.join(20)
