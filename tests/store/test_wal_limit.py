@@ -85,23 +85,23 @@ def test_a_reader_that_stays_is_told_of_once_an_hour(path, store, reader, clock,
     store.close()
     limiter = WalLimiter(path, clock)
     with closing(connect(path)) as database, caplog.at_level(logging.ERROR):
-        assert limiter.limit(database.execute_sql, BUSY_MS) == INTERVAL
-        assert 0 < limiter.limit(database.execute_sql, BUSY_MS) <= INTERVAL
+        assert limiter.limit(database.execute_sql, BUSY_MS, size(path)) == INTERVAL
+        assert 0 < limiter.limit(database.execute_sql, BUSY_MS, size(path)) <= INTERVAL
         clock.advance(LONG - 1)
-        limiter.limit(database.execute_sql, BUSY_MS)
+        limiter.limit(database.execute_sql, BUSY_MS, size(path))
         assert not caplog.records
         for _ in range(3):
             clock.advance(INTERVAL)
-            limiter.limit(database.execute_sql, BUSY_MS)
+            limiter.limit(database.execute_sql, BUSY_MS, size(path))
         (record,) = caplog.records
         assert " 12 MB" in record.getMessage() and "end its transaction" in record.getMessage()
         clock.advance(REMINDER)
-        limiter.limit(database.execute_sql, BUSY_MS)
+        limiter.limit(database.execute_sql, BUSY_MS, size(path))
         assert len(caplog.records) == 2
 
         reader.rollback()
         clock.advance(INTERVAL)
-        assert limiter.limit(database.execute_sql, BUSY_MS) is None
+        assert limiter.limit(database.execute_sql, BUSY_MS, size(path)) is None
         assert size(path) == 0
         assert database.execute_sql("PRAGMA busy_timeout").fetchone() == (BUSY_MS,)
 
@@ -112,5 +112,5 @@ def test_a_checkpoint_that_fails_is_told_and_tried_again(path, store, reader, cl
     def fail(statement):
         raise sqlite3.OperationalError("disk I/O error")
 
-    assert WalLimiter(path, clock).limit(fail, BUSY_MS) == INTERVAL
+    assert WalLimiter(path, clock).limit(fail, BUSY_MS, size(path)) == INTERVAL
     assert "could not be cut: OperationalError" in caplog.text

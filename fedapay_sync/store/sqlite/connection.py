@@ -8,29 +8,26 @@ import threading
 import time
 import urllib.parse
 from pathlib import Path
-from typing import ContextManager, Dict, Iterator, List, Optional, Tuple, Union
+from typing import ContextManager, Dict, Iterator, List, Optional
 
 import peewee
 
 from fedapay_sync.common.logging import get_logger
-from fedapay_sync.common.masking import escape_controls, mask
 from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.connection import Connection
-from fedapay_sync.store.database import refuses_row
 from fedapay_sync.store.migrations import EMPTIED, migrate
+from fedapay_sync.store.sqlite.advice import explained
 from fedapay_sync.store.sqlite.database import BUSY_MS, SqliteDatabase, connect
 from fedapay_sync.store.sqlite.file_mark import FileChanging, FileMark, no_checkpoint, transactions_in
 from fedapay_sync.store.sqlite.files import opening
 from fedapay_sync.store.sqlite.lockfile import HAS_LOCKS, ProcessLock
+from fedapay_sync.store.sqlite.logs import Identity, OpenLogs, identity, logs_at
 from fedapay_sync.store.sqlite.wal import WalLimiter
 
 log = get_logger(__name__)
 
 #: How long a fork waits for one connection before it lets the others have their turn, in seconds.
 _FORK_WAIT = 0.005
-
-_Identity = Tuple[int, int]
-_Logs = Tuple[Optional[_Identity], ...]
 
 #: The open connections, and in a child that was forked unprepared those it inherited.
 _open: Dict[int, "SqliteConnection"] = {}
@@ -63,8 +60,8 @@ class SqliteConnection(Connection):
         self._in_use = threading.Lock()
         self._database: Optional[SqliteDatabase] = None
         self._pid = 0
-        self._file: Optional[_Identity] = None
-        self._logs: _Logs = ()  # those of the open database; empty while there is none
+        self._file: Optional[Identity] = None
+        self._logs: Optional[OpenLogs] = None  # those of the open database
         self._times_closed = self._closed_beside = 0
 
     @contextlib.contextmanager
@@ -124,28 +121,10 @@ class SqliteConnection(Connection):
 
     def explain(self, error: BaseException) -> StoreError:
         """The database's own words as an error that says what to do."""
-        text = escape_controls(mask(error))
-        for sign, advice in (
-            (
-                "full",
-                "Le disque est plein : libérer de la place. Rien n'a été confirmé ; l'écriture reprendra seule.",
-            ),
-            (
-                "locked",
-                "Un autre programme tient la base verrouillée : le fermer (un shell sqlite3, une sauvegarde ?).",
-            ),
-            ("malformed", "Le fichier est abîmé : le remplacer par une sauvegarde saine."),
-            ("not a database", "Ce fichier n'est pas une base SQLite : corriger FEDAPAY_DB_URL."),
-            ("readonly", "Le fichier n'est pas inscriptible : corriger ses droits."),
-            ("unable to open", "Le fichier ne peut pas être ouvert : vérifier le dossier et ses droits."),
-            ("disk I/O", "Le disque ou le dossier a disparu ou refuse : vérifier le stockage."),
-        ):
-            if sign in text:
-                return StoreError(f"La base locale a échoué ({text}). {advice}", permanent=refuses_row(error))
-        return StoreError(f"La base locale a échoué ({type(error).__name__} : {text}).", permanent=refuses_row(error))
+        return explained(error)
 
     def _opened(self) -> SqliteDatabase:
-        found = _identity(self._path)
+        found = identity(self._path)
         known = {each._file for each in (self, self._beside) if each is not None and each._file is not None}
         if found is None or known - {found}:
             # SQLite would go on with a file that no program will ever find, or make a new one, empty.
@@ -158,7 +137,7 @@ class SqliteConnection(Connection):
             # While one stays open, SQLite shares with all of the process what it knows of a file put right since.
             self._close_database()
             self._closed_beside = self._beside._times_closed
-        if self._database is not None and self._logs != _logs(self._path):
+        if self._logs is not None and not self._logs.are_in_place():
             # SQLite would go on, and confirm what it writes into files that no program will ever find.
             log.error("the -wal or -shm of %s was taken from under an open database; reopening", self._path.name)
             self._close_database()
@@ -167,7 +146,7 @@ class SqliteConnection(Connection):
             if been_open and not os.path.getsize(self._path):
                 # Opened, it would be locked as a new database is made, ten seconds for each who comes.
                 raise StoreError(EMPTIED)
-            if been_open and None in _logs(self._path):
+            if been_open and None in logs_at(self._path):
                 # A statement that failed stays in a circle with its error until it is collected, and in SQLite keeps
                 # its closed connection alive, whose -shm a new one would share: it is gone, and tells of another -wal.
                 gc.collect()
@@ -187,7 +166,7 @@ class SqliteConnection(Connection):
                 if not transactions_in(self._path):
                     self._database.write_schema()
             self.times_opened += 1
-            self._logs = _logs(self._path)
+            self._logs = self._database.logs = OpenLogs(self._path)
         return self._database
 
     def _part_from_replaced(self) -> None:
@@ -220,7 +199,7 @@ class SqliteConnection(Connection):
         Raises:
             StoreError: something of it is in use.
         """
-        found = _identity(self._path)
+        found = identity(self._path)
         others = [each for each in list(_open.values()) if each._pid == os.getpid() and each._file == found]
         with contextlib.ExitStack() as held:
             for each in others:
@@ -237,7 +216,7 @@ class SqliteConnection(Connection):
         if not self._in_use.acquire(timeout=1.0):
             raise StoreError(f"La base {path} est en train d'être rouverte. Rien n'a été confirmé.")
 
-    def _close_stale(self, found: _Identity) -> None:
+    def _close_stale(self, found: Identity) -> None:
         """
         Close what else this process has open on that file with logs that are gone: SQLite shares between all of its
         connections what it knows of them.
@@ -246,14 +225,18 @@ class SqliteConnection(Connection):
             StoreError: one of them is in use.
         """
         for each in list(_open.values()):
-            if each._pid != os.getpid() or each._file != found or each._logs in ((), _logs(self._path)):
+            if each._pid != os.getpid() or each._file != found or each._has_logs_in_place():
                 continue
             each._take(self._path)
             try:
-                if each._logs != _logs(self._path):
+                if not each._has_logs_in_place():
                     each._close_database()
             finally:
                 each._in_use.release()
+
+    def _has_logs_in_place(self) -> bool:
+        # Without: it is being opened.
+        return self._logs is None or self._logs.are_in_place()
 
     def _close_all(self) -> None:
         self._close_database()
@@ -261,7 +244,7 @@ class SqliteConnection(Connection):
             self._process_lock.close()
 
     def _close_database(self) -> None:
-        database, self._database, self._logs = self._database, None, ()
+        database, self._database, logs, self._logs = self._database, None, self._logs, None
         try:
             if database is not None:
                 self._times_closed += 1
@@ -269,6 +252,8 @@ class SqliteConnection(Connection):
         except (peewee.PeeweeException, sqlite3.Error) as error:
             log.warning("closing the database failed: %s", type(error).__name__)
         finally:
+            if logs is not None:
+                logs.close()
             # Until here a fork waits: in the midst of it SQLite holds locks of its own, of all of its connections.
             _open.pop(id(self), None)
 
@@ -307,17 +292,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
-
-
-def _logs(path: Path) -> _Logs:
-    """Which files hold what was committed and is not in the database file yet."""
-    return _identity(f"{path}-wal"), _identity(f"{path}-shm")
-
-
-def _identity(path: Union[Path, str]) -> Optional[_Identity]:
-    """Which file stands at that path, if any."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -15,6 +15,7 @@ from fedapay_sync.errors import ConfigError, StoreError
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.migrations import COMPATIBILITY, check_compatible
 from fedapay_sync.store.sqlite.lockfile import HAS_LOCKS
+from fedapay_sync.store.sqlite.logs import OpenLogs
 from fedapay_sync.store.sqlite.wal import WalLimiter
 
 log = get_logger(__name__)
@@ -40,6 +41,7 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
 
     #: What keeps the -wal short, on the connection that writes.
     wal: Optional[WalLimiter] = None
+    logs: Optional[OpenLogs] = None
 
     def transact(self, work: Callable[[Database], T], *, creates_tables: bool = False) -> T:
         """The result of that work, committed; or nothing of it."""
@@ -105,7 +107,9 @@ class SqliteDatabase(peewee.SqliteDatabase, Database):
 
     def maintain(self) -> Optional[float]:
         """Keep the -wal short."""
-        return self.wal.limit(self.execute_sql, BUSY_MS) if self.wal is not None else None
+        if self.wal is None or self.logs is None:
+            return None
+        return self.wal.limit(self.execute_sql, BUSY_MS, self.logs.wal_size())
 
     def write_schema(self) -> None:
         """

@@ -27,12 +27,12 @@ class WalLimiter:
     """The -wal of one file, in one process that writes to it."""
 
     def __init__(self, path: Path, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._path = Path(f"{path}-wal")
+        self._name = f"{path.name}-wal"
         self._clock = clock
         self._next_try = self._next_telling = 0.0
         self._held_since: Optional[float] = None
 
-    def limit(self, execute: Callable[[str], Any], patience_ms: int) -> Optional[float]:
+    def limit(self, execute: Callable[[str], Any], patience_ms: int, size: int) -> Optional[float]:
         """
         Cut the -wal if it is long. To be called with the lock file held and no transaction open: a checkpoint beside a
         commit is what some versions of SQLite lose rows by.
@@ -40,14 +40,15 @@ class WalLimiter:
         Args:
             execute: executes SQL on the connection that writes.
             patience_ms: how long that connection waits for locks otherwise.
+            size: that of the -wal, in bytes.
 
         Returns:
             Seconds until it is to be called again; None: after the next transaction.
         """
-        size, now = self._size(), self._clock.monotonic()
         if size <= LIMIT:
             self._held_since = None
             return None
+        now = self._clock.monotonic()
         if now < self._next_try:
             return self._next_try - now
         self._next_try = now + INTERVAL
@@ -57,14 +58,14 @@ class WalLimiter:
                 self._held_since = None
                 return None
         except (peewee.PeeweeException, sqlite3.Error) as error:
-            log.warning("%s could not be cut: %s", self._path.name, type(error).__name__)
+            log.warning("%s could not be cut: %s", self._name, type(error).__name__)
         if now - held_since >= LONG and now >= self._next_telling:
             self._next_telling = now + REMINDER
             log.error(
                 "%s has grown to %d MB and cannot be cut, as a program has been reading the database for %d s or more: "
                 "end its transaction or close it (a sqlite3 shell, a viewer, a backup that hangs?). Webhooks are still "
                 "stored, until the disk is full",
-                self._path.name, size / 1e6, now - held_since,
+                self._name, size / 1e6, now - held_since,
             )  # fmt: skip
         return INTERVAL
 
@@ -75,10 +76,3 @@ class WalLimiter:
         finally:
             execute(f"PRAGMA busy_timeout = {patience_ms}")
         return not busy
-
-    def _size(self) -> int:
-        try:
-            return self._path.stat().st_size
-        except OSError:
-            # None: the journal is of another kind, or the file has just been taken away.
-            return 0
