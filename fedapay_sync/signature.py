@@ -5,7 +5,6 @@ Forme (SDK officiels, et une livraison réelle de 2024) : ``X-FEDAPAY-SIGNATURE:
 HMAC-SHA256 du texte ``<t>.<corps brut>`` avec le secret du webhook pour clé.
 """
 
-import hashlib
 import hmac
 import math
 import re
@@ -158,7 +157,7 @@ def _digest(payload: bytes, secret: Secret, stamp: str) -> str:
             "Secret de webhook illisible : il contient la moitié d'un caractère. Le recopier du tableau de bord "
             "FedaPay, page Webhooks."
         ) from None
-    return hmac.new(key, stamp.encode("ascii") + b"." + payload, hashlib.sha256).hexdigest()
+    return hmac.digest(key, stamp.encode("ascii") + b"." + payload, "sha256").hex()
 
 
 def _parse(header: Optional[str]) -> Tuple[str, List[str]]:
