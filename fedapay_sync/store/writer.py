@@ -140,15 +140,7 @@ class Writer:
         while not (self._closing and not self._jobs):
             is_called = self._wake.wait(self._maintained_in)
             self._wake.clear()
-            times_led = self._times_led
-            if (
-                self._jobs
-                and not self._closing
-                and not self._has_awaited.wait(_LINGER)
-                and times_led != self._times_led
-            ):
-                # A caller has committed what it waited with; what has come since waits for a full time, too.
-                self._wake.set()
+            if self._jobs and not self._closing and self._has_lingered_in_vain():
                 continue
             self._has_awaited.clear()
             # After that line: a job that came before it is gathered, and one that comes later sets both.
@@ -158,6 +150,14 @@ class Writer:
         self.connection.close()
         self._ended = True
         self._refuse_rest()
+
+    def _has_lingered_in_vain(self) -> bool:
+        """Wait for company; true if a caller came and committed what was there: what has come since waits anew."""
+        times_led = self._times_led
+        if self._has_awaited.wait(_LINGER) or times_led == self._times_led:
+            return False
+        self._wake.set()
+        return True
 
     def _gathered(self) -> List[Job]:
         """What is there by now, for one transaction."""
@@ -198,6 +198,7 @@ class Writer:
                     results = self._commit_all(database, batch)
                     self._keep_maintained(database)
             except Exception as error:  # edge of a thread: every caller hears of it, and the thread lives on
+                self._maintained_in = None
                 batch = batch or self._gathered()
                 results = [(job, None, error) for job in batch]
             self._tell(results)
@@ -209,10 +210,10 @@ class Writer:
         return True
 
     def _keep_maintained(self, database: Database) -> None:
-        due, self._maintained_in = self._maintained_in, database.maintain()
-        if due is None and self._maintained_in is not None:
-            # It may be asleep without an end.
-            self._call_writer(is_awaited=False)
+        self._maintained_in = database.maintain()
+        if self._maintained_in is not None:
+            # Where a caller has committed, it sleeps, and does not know yet until when.
+            self._wake.set()
 
     def _tell(self, results: List[_Result]) -> None:
         if any(_breaks(problem) for _, _, problem in results):
