@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterable, List, Mapping, Optional, Sequence, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
-from fedapay_sync.common.config import DEFAULT_POLL_RATE, DEFAULT_PORT, DEFAULT_TIMEOUT, checked_days, read_config
+from fedapay_sync.common.config import (
+    DEFAULT_POLL_RATE,
+    DEFAULT_PORT,
+    DEFAULT_TIMEOUT,
+    Config,
+    checked_days,
+    read_config,
+)
 from fedapay_sync.common.credentials import require_webhook_secrets
 from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
@@ -802,6 +809,11 @@ class Connector(CallbackRegistration):
     cancel_all_future_event = cancel_all_listens
     load_persisted_listening_processes = restore
     shutdown_cleanup = close
+
+
+def config_of(connector: Connector) -> Config:
+    """Its settings, for the command line."""
+    return connector._config
 
 
 #: Weakly: this list must not keep a forgotten connector alive.
