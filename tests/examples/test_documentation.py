@@ -199,7 +199,13 @@ def test_the_examples_of_docstrings_are_true(name: str, make_connector, tmp_path
         return
     setup = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
     client = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
+    app = Flask("example")
     with Emulator(delay=0) as emulator:
+        app.config.update(
+            FEDAPAY_API_URL=emulator.url,
+            FEDAPAY_API_KEY=emulator.secret_key,
+            FEDAPAY_AUTH_KEY=emulator.webhook_secret,
+        )
         connector = make_connector(fedapay_api_url=emulator.url, api_key=emulator.secret_key)
         names = {
             "fedapay_sync": fedapay_sync,
@@ -210,7 +216,7 @@ def test_the_examples_of_docstrings_are_true(name: str, make_connector, tmp_path
             "OAUTH_CLIENT_SECRET": OAUTH_CLIENT_SECRET,
             "setup": setup,
             "client": client,
-            "app": Flask("example"),
+            "app": app,
             "paiement": connector.pay(setup, client, 1000),
         }
         runner = doctest.DocTestRunner()
