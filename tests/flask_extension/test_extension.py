@@ -350,6 +350,32 @@ def test_functions_are_checked_when_they_are_given(make_app):
     assert "fabrique" not in str(error.value)
 
 
+def test_a_function_of_one_application_is_given_to_its_connector(make_app, emulator, eventually):
+    """
+    Two applications may have their own under one name, as those of a factory do.
+    """
+    fedapay, told = FedaPay(), []
+
+    def create_app(name):
+        app = make_app(name)
+        fedapay.init_app(app)
+
+        @app.extensions["fedapay"].on_paid
+        def note(event):
+            told.append((name, flask.current_app.name, event.id_transaction))
+
+        return app
+
+    apps = [create_app("cotonou"), create_app("lome")]
+    numbers = [pay(fedapay, app) for app in apps]
+    for app, number in zip(apps, numbers):
+        emulator.approve(number)
+        deliver(app, emulator, number)
+
+    eventually(lambda: len(told) == 2)
+    assert sorted(told) == [("cotonou", "cotonou", numbers[0]), ("lome", "lome", numbers[1])]
+
+
 def test_an_application_that_nobody_holds_goes_with_its_threads(make_app, emulator, eventually, tmp_path):
     """
     The extension at module level outlives the applications of a hundred tests.
