@@ -7,6 +7,7 @@ from typing import Iterator, List, Optional
 
 import click
 
+from fedapay_sync.cli.scope import current_scope
 from fedapay_sync.common.config import database_url
 from fedapay_sync.common.env import DB_URL
 from fedapay_sync.common.masking import escape_controls
@@ -24,10 +25,15 @@ HELP = click.help_option("--help", "-h", help="Montrer cette aide.")
 @contextlib.contextmanager
 def database() -> Iterator[Store]:
     """The existing database; a missing one is not created."""
-    with _told():
-        store = Store(database_url())
+    scope = current_scope()
+    with told():
+        store = Store(scope.db_url or database_url())
         if store.path is not None and not store.path.exists():
-            raise click.ClickException(f"la base {store.path} n'existe pas. Définir {DB_URL}, ou changer de dossier.")
+            raise click.ClickException(
+                f"la base {store.path} n'existe pas. Définir {DB_URL}, ou changer de dossier."
+                if scope.db_url is None
+                else f"la base {store.path} n'existe pas encore : le premier paiement ou webhook la crée."
+            )
         try:
             yield store
         finally:
@@ -35,7 +41,7 @@ def database() -> Iterator[Store]:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Turns our errors into the command's."""
     try:
         yield
@@ -57,7 +63,7 @@ def parked(callback: Optional[str]) -> None:
     n'est montrée.
     """
     with database() as store:
-        found = store.callbacks.parked(callback=callback)
+        found = _parked(store, callback=callback)
     for work in found:
         received = datetime.fromtimestamp(work.received_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
         # Written by others: FedaPay, the exception of a callback. A terminal would obey what is in it.
@@ -66,6 +72,11 @@ def parked(callback: Optional[str]) -> None:
         by = f", callback {escape_controls(work.callback_name)}" if work.callback_name else ""
         click.echo(f"{key}\n    {escape_controls(work.name)}, reçu le {received}{by}, {said}")
     click.echo(f"{counted(len(found), 'événement')} mis de côté.")
+
+
+def _parked(store: Store, event_key: Optional[str] = None, callback: Optional[str] = None) -> List[StoredEvent]:
+    scope = current_scope()
+    return store.callbacks.parked(scope.environment, scope.accounts, event_key, callback)
 
 
 @click.command("replay")
@@ -80,7 +91,7 @@ def replay(key: Optional[str], callback: Optional[str]) -> None:
     dans les deux secondes, ou à son prochain démarrage.
     """
     with database() as store:
-        found: List[StoredEvent] = store.callbacks.parked(event_key=key, callback=callback)
+        found: List[StoredEvent] = _parked(store, key, callback)
         if key is not None and not found:
             raise click.ClickException(f"aucun événement mis de côté n'a la clé {key}.")
         count = sum(store.callbacks.replay(work, next_round(work.attempts)) for work in found)
@@ -127,9 +138,12 @@ def purge(days: Optional[float], customer: Optional[str], live: bool) -> None:
     """
     if (days is None) == (customer is None):
         raise click.UsageError("donner --days N ou --customer RÉFÉRENCE, un seul des deux.")
+    environment = current_scope().environment
+    if live and environment not in (None, "live"):
+        raise click.UsageError(f"--live : cette application est réglée pour {environment}.")
     with database() as store:
         if customer is not None:
-            _erase(store, "live" if live else "sandbox", customer)
+            _erase(store, environment or ("live" if live else "sandbox"), customer)
             return
         purged = store.retention.purge(float(days or 0) * 86400)
     click.echo(
@@ -139,9 +153,11 @@ def purge(days: Optional[float], customer: Optional[str], live: bool) -> None:
 
 
 def _erase(store: Store, environment: str, customer: str) -> None:
-    erased = store.retention.erase_payment(environment, customer)
+    scope = current_scope()
+    erased = store.retention.erase_payment(environment, customer, scope.accounts)
     if not erased.known:
-        raise click.ClickException(f"aucun paiement {customer} dans cette base ({environment}). Essayer avec --live ?")
+        hint = " Essayer avec --live ?" if scope.environment is None else ""
+        raise click.ClickException(f"aucun paiement {customer} dans cette base ({environment}).{hint}")
     click.echo(f"Effacé : {counted(erased.bodies, 'corps')} d'événements.")
     if erased.kept:
         kept = counted(erased.kept, "corps")
@@ -173,7 +189,7 @@ def import_async(path: Path) -> None:
     FICHIER est sa base, processes.db ; elle n'est que lue. Les réglages sont ceux des variables FEDAPAY_*. Le
     programme reprend ensuite ces attentes par restore.
     """
-    with _told(), Connector() as connector:
+    with told(), Connector() as connector:
         count = connector.import_async(path)
     click.echo(f"{counted(count, 'attente')} à reprendre par restore.")
 

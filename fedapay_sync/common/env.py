@@ -8,6 +8,9 @@ API_KEY = "FEDAPAY_API_KEY"
 AUTH_KEY = "FEDAPAY_AUTH_KEY"
 ENDPOINT_NAME = "FEDAPAY_ENDPOINT_NAME"
 DB_URL = "FEDAPAY_DB_URL"
+#: Read by the Flask extension.
+CALLBACKS = "FEDAPAY_CALLBACKS"
+WEBHOOK_PATH = "FEDAPAY_WEBHOOK_PATH"
 
 
 def from_environment(name: str, default: Optional[str] = None) -> Optional[str]:

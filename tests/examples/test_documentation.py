@@ -29,6 +29,8 @@ PAGES = ["README.md", "README.en.md"]
 GUIDES = ["docs/api.md", "docs/emulateur.md"]
 #: The page whose blocks are a shop, its tests and a conftest.py.
 TESTS = "docs/tests.md"
+#: The page whose blocks are a Flask shop, its tests and programs that import it.
+FLASK = "docs/flask.md"
 MODULES = sorted(
     name
     for _, name, _ in pkgutil.walk_packages(fedapay_sync.__path__, "fedapay_sync.")
@@ -101,7 +103,7 @@ def test_every_guide_is_run_or_has_nothing_to_run() -> None:
     """
     written = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if blocks(f"docs/{path.name}", "python")}
 
-    assert written == {*GUIDES, TESTS}
+    assert written == {*GUIDES, TESTS, FLASK}
 
 
 def test_the_tests_of_the_guide_pass(tmp_path: Path) -> None:
@@ -134,6 +136,55 @@ def test_the_tests_of_the_guide_pass(tmp_path: Path) -> None:
     assert run.returncode == 0 and f"{passed} passed" in run.stdout, run.stdout
 
 
+def test_the_shop_of_the_flask_guide_passes_its_tests_and_its_other_blocks_run(tmp_path: Path) -> None:
+    """
+    As files side by side, with Flask's extensions; the settings of a program are those of an emulator.
+    """
+    shop, *others = blocks(FLASK, "python")
+    (tmp_path / "boutique.py").write_text(shop, encoding="utf-8")
+    (tests,) = (each for each in others if "def test_" in each)
+    (tmp_path / "test_boutique.py").write_text(tests, encoding="utf-8")
+    programs = [each for each in others if each != tests]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(ROOT)}
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+        )
+
+    tested = run("-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path))
+    assert tested.returncode == 0 and "2 passed" in tested.stdout, tested.stdout
+    with Emulator(delay=0) as emulator:
+        environment["FEDAPAY_API_URL"] = emulator.url
+        environment["FEDAPAY_API_KEY"] = emulator.secret_key
+        environment["FEDAPAY_AUTH_KEY"] = emulator.webhook_secret
+        done = [run("-c", each) for each in programs]
+        checked = run("-m", "flask", "--app", "boutique", "fedapay", "check")
+
+    assert [each.stderr for each in done if each.returncode] == [] and len(done) == 2
+    assert done[0].stdout == "En ordre\n"
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_keys_of_the_flask_guide_are_those_of_the_emulator() -> None:
+    """
+    What a reader copies works, and every command is one that there is.
+    """
+    text = "\n".join(blocks(FLASK, "sh"))
+
+    assert f"FEDAPAY_API_KEY={SANDBOX_SECRET_KEY}\n" in text
+    assert f"FEDAPAY_AUTH_KEY={SANDBOX_WEBHOOK_SECRET}\n" in text
+    page = (ROOT / FLASK).read_text(encoding="utf-8")
+    named = set(re.findall(r"flask (?:--app boutique )?fedapay (\w+)", page))
+    assert named and named <= {"check", "emulator", "parked", "purge", "replay", "worker"}
+
+
 def test_the_test_of_the_readme_is_one_that_is_run() -> None:
     """
     Six lines, the same as in the guide whose tests pass.
@@ -144,7 +195,7 @@ def test_the_test_of_the_readme_is_one_that_is_run() -> None:
     assert len([line for line in shown.splitlines() if line]) == 6
 
 
-@pytest.mark.parametrize("page", [*PAGES, *GUIDES, TESTS])
+@pytest.mark.parametrize("page", [*PAGES, *GUIDES, TESTS, FLASK])
 def test_every_picture_and_page_that_is_pointed_at_is_there(page: str) -> None:
     """
     Pictures are small enough for a slow line.
@@ -199,7 +250,13 @@ def test_the_examples_of_docstrings_are_true(name: str, make_connector, tmp_path
         return
     setup = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
     client = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
+    app = Flask("example")
     with Emulator(delay=0) as emulator:
+        app.config.update(
+            FEDAPAY_API_URL=emulator.url,
+            FEDAPAY_API_KEY=emulator.secret_key,
+            FEDAPAY_AUTH_KEY=emulator.webhook_secret,
+        )
         connector = make_connector(fedapay_api_url=emulator.url, api_key=emulator.secret_key)
         names = {
             "fedapay_sync": fedapay_sync,
@@ -210,7 +267,7 @@ def test_the_examples_of_docstrings_are_true(name: str, make_connector, tmp_path
             "OAUTH_CLIENT_SECRET": OAUTH_CLIENT_SECRET,
             "setup": setup,
             "client": client,
-            "app": Flask("example"),
+            "app": app,
             "paiement": connector.pay(setup, client, 1000),
         }
         runner = doctest.DocTestRunner()

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -161,3 +163,101 @@ def test_example_4_marks_an_order_paid_in_an_existing_flask_application(stage: S
     finally:
         process.terminate()
         process.communicate(timeout=10)
+
+
+@pytest.fixture
+def flask_shop(tmp_path: Path) -> Path:
+    """The package of the Flask shop, in a folder that its databases may be written into."""
+    return Path(shutil.copytree(EXAMPLES / "boutique_flask", tmp_path / "boutique_flask"))
+
+
+def test_the_tests_of_the_flask_shop_pass(flask_shop: Path) -> None:
+    """
+    By a pytest that knows nothing of this project but its plugin.
+    """
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(flask_shop), str(flask_shop)],
+        cwd=flask_shop,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+
+    assert run.returncode == 0 and " passed" in run.stdout, run.stdout
+
+
+def test_what_the_flask_shop_writes_about_payments_is_its_own_business() -> None:
+    """
+    At most twenty lines, and no connector, signature, retry or context in them.
+    """
+    source = (EXAMPLES / "boutique_flask" / "boutique" / "paiements.py").read_text(encoding="utf-8")
+
+    assert len(source.splitlines()) <= 20
+    assert not re.search(r"Connector\(|signature|app_context|environ|config", source)
+
+
+def test_the_flask_shop_starts_with_one_line_and_is_paid(flask_shop: Path, free_port: int, eventually: Any) -> None:
+    """
+    The order is made with the form and its token, paid at the emulator in its own process, and delivered; the payer's
+    browser comes back to a page that says so. Ctrl-C ends both processes.
+    """
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        fedapay_port = other.getsockname()[1]
+    shop = f"http://127.0.0.1:{free_port}"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("FEDAPAY_", "FLASK_"))}
+    process = subprocess.Popen(
+        [sys.executable, "demarrer.py"],
+        cwd=flask_shop,
+        env={
+            **clean,
+            "PYTHONPATH": str(EXAMPLES.parent),
+            "PYTHONIOENCODING": "utf-8",
+            "FLASK_RUN_PORT": str(free_port),
+            "FEDAPAY_API_URL": f"http://127.0.0.1:{fedapay_port}",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+    session = requests.Session()
+    session.trust_env = False
+
+    def page(path: str) -> str:
+        assert process.poll() is None, process.communicate()[0]
+        try:
+            return session.get(f"{shop}{path}", timeout=20).text
+        except requests.ConnectionError:
+            return ""
+
+    try:
+        token = re.search(r'csrf_token" value="([^"]+)"', eventually(lambda: page("/"), 60))
+        assert token is not None
+        form = {"csrf_token": token.group(1), "article": "panier", "telephone": "0164000001"}
+        eventually(lambda: _listens(fedapay_port), 60)
+        sent = session.post(f"{shop}/commandes", data=form, allow_redirects=False, timeout=30)
+        assert sent.status_code == 302 and sent.headers["Location"].startswith(f"http://127.0.0.1:{fedapay_port}/")
+        number = _number_of(flask_shop)
+        eventually(lambda: "Payée, elle part." in page(f"/retour?id={number}"), 30)
+        eventually(lambda: _is_delivered(flask_shop), 30)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        output = process.communicate(timeout=30)[0]
+    assert "Traceback" not in output.replace("KeyboardInterrupt", ""), output
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _number_of(shop: Path) -> str:
+    with contextlib.closing(sqlite3.connect(shop / "instance" / "boutique.db")) as database:
+        return str(database.execute("SELECT id_transaction FROM commande").fetchone()[0])
+
+
+def _is_delivered(shop: Path) -> bool:
+    with contextlib.closing(sqlite3.connect(shop / "instance" / "boutique.db")) as database:
+        return bool(database.execute("SELECT 1 FROM commande WHERE payee").fetchone())

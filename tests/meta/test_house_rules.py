@@ -69,7 +69,7 @@ RULES = {
         pattern=r"(?m)^\s*from\s+(\.|fedapay_sync)\s+import\b|^\s*import\s+fedapay_sync\b",
         fake="from fedapay_sync import errors",
         where="fedapay_sync/",
-        outside=r"fedapay_sync/(cli|testing)\b|fedapay_sync/flask\.py",
+        outside=r"fedapay_sync/(cli|testing)\b",
     ),
     "no lock for all objects of a class": Rule(
         why="before Python 3.12 a fork may leave it locked for ever; common/computed_once.py has none",
@@ -192,7 +192,7 @@ def test_a_module_has_one_job_and_stays_short():
     """
     Past 300 lines a module is likely to be two. The façade may be longer: its lines are its manual.
     """
-    longest = {"fedapay_sync/connector/connector.py": 960}
+    longest = {"fedapay_sync/connector/connector.py": 830}
     lengths = {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8").count("\n")
         for path in (ROOT / "fedapay_sync").rglob("*.py")

@@ -38,7 +38,7 @@ fedapay_sync.models fedapay_sync.resources fedapay_sync.signature fedapay_sync.t
 #: Packages that can be imported from, and hand their class on.
 HANDED_ON = {"connector": "Connector", "server": "WebServer", "store": "Store", "transport": "Transport"}
 #: Classes that a program makes itself; the others come from a call.
-CONSTRUCTED = frozenset({"Connector", "Emulator", "FedapayConnector", "Integration", "Payer"})
+CONSTRUCTED = frozenset({"Connector", "Emulator", "FedaPay", "FedapayConnector", "Integration", "Payer"})
 
 SETTINGS = {"fedapay_api_url": "http://127.0.0.1:9", "api_key": "sk_sandbox_names"}
 

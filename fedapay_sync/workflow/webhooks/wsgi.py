@@ -138,18 +138,12 @@ def _sent(reply: Reply, environ: Dict[str, Any], start_response: StartResponse) 
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
 
 
-def blueprint(
-    receive: Receive, path: str, name: str = "fedapay", *, on_request: Optional[Callable[[], None]] = None
-) -> "flask.Blueprint":
-    """A Flask blueprint with the one route; ``on_request`` is called at each request of the whole application."""
+def flask_view(receive: Receive) -> "Callable[[], flask.Response]":
+    """The view function of a Flask route that takes webhooks in."""
     import flask  # lazily: a script that only pays needs no web framework
 
-    made = flask.Blueprint(name, __name__)
     refusals = RefusalLog()
-    if on_request is not None:
-        made.before_app_request(on_request)
 
-    @made.post("/" + path.strip("/"))
     def webhooks() -> "flask.Response":
         request = flask.request
         if request.content_length is None:
@@ -161,6 +155,19 @@ def blueprint(
         reply = _TOO_LARGE if body is None else reply_to(receive, refusals, body, request.headers.get(HEADER))
         return flask.Response(reply.body, status=reply.status, headers=reply.headers)
 
+    return webhooks
+
+
+def blueprint(
+    receive: Receive, path: str, name: str = "fedapay", *, on_request: Optional[Callable[[], None]] = None
+) -> "flask.Blueprint":
+    """A Flask blueprint with the one route; ``on_request`` is called at each request of the whole application."""
+    import flask  # lazily: a script that only pays needs no web framework
+
+    made = flask.Blueprint(name, __name__)
+    if on_request is not None:
+        made.before_app_request(on_request)
+    made.post("/" + path.strip("/"))(flask_view(receive))
     return made
 
 

@@ -1,0 +1,34 @@
+"""La boutique de chaque test : son FedaPay, sa base en mémoire, des callbacks appelés sur place."""
+
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+@pytest.fixture
+def app(fedapay_emulator: Any, tmp_path: Path) -> Iterator[Flask]:
+    from boutique import create_app
+    from boutique.extensions import db
+
+    app = create_app(
+        TESTING=True,
+        SECRET_KEY="essai",
+        WTF_CSRF_ENABLED=False,
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/boutique.db",
+        FEDAPAY_CALLBACKS="inline",
+    )
+    with app.app_context():
+        db.create_all()
+    yield app
+    app.extensions["fedapay"].close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
