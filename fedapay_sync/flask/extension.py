@@ -55,7 +55,7 @@ class FedaPay(CallbackRegistration):
     Les réglages sont lus dans ``app.config``, et sinon dans l'environnement : ``FEDAPAY_API_KEY``, ``FEDAPAY_API_URL``,
     ``FEDAPAY_AUTH_KEY`` (le secret des webhooks), ``FEDAPAY_DB_URL`` (un fichier du dossier ``instance`` par défaut),
     ``FEDAPAY_CALLBACKS`` (``here``, ``worker`` ou ``inline``) et ``FEDAPAY_WEBHOOK_PATH`` (ou
-    ``FEDAPAY_ENDPOINTEXTENSION``, sans ``/`` devant ; ``/webhooks/fedapay`` par défaut).
+    ``FEDAPAY_ENDPOINT_NAME``, sans ``/`` devant ; ``/webhooks/fedapay`` par défaut).
 
     Args:
         app: l'application ; sans elle, appeler ``init_app``.

@@ -141,7 +141,8 @@ def test_check_tells_what_is_well_and_what_is_not(make_app, run, emulator, tmp_p
     assert code == 1 and "✗ clé : FedaPay la refuse" in said and "✗ worker : aucun" in said
     assert said.endswith("Erreur : à corriger : clé, worker.\n")
 
-    away = make_app("away", API_URL="http://127.0.0.1:9", DB_URL=f"sqlite:///{__file__}")
+    (tmp_path / "no.db").write_text("no database at all, as its first bytes say")
+    away = make_app("away", API_URL="http://127.0.0.1:9", DB_URL=f"sqlite:///{tmp_path}/no.db")
     FedaPay(away)
     code, said = run(away, "check")
     assert code == 1 and said.count("✗") == 2 and "✗ adresse" in said and "✗ base" in said
