@@ -501,16 +501,24 @@ def test_shop(fedapay_emulator, payer):
 def test_after_shop():
     assert names() == []
 
-@pytest.mark.parametrize("turn", range(5))
-def test_first_request_at_the_end(fedapay_emulator, turn):
-    create_app(Connector()).test_client().get("/")
+class Late(Connector):
+    # Its work, which the last request of a test begins, begins after the fixture has closed it.
+    closed = threading.Event()
 
-def test_request(fedapay_emulator):
-    app = create_app(Connector())
-    app.test_client().get("/")
-    globals()["kept"] = app
+    def start(self):
+        assert self.closed.wait(30)
+        return super().start()
 
-def test_after_request():
+    def close(self):
+        super().close()
+        self.closed.set()
+
+def test_last_request(fedapay_emulator):
+    global kept
+    kept = create_app(Late())
+    kept.test_client().get("/")
+
+def test_after_last_request():
     assert names() == []
 
 def test_shared(fedapay_emulator, payer):
@@ -534,4 +542,4 @@ def test_after_collected():
 """
     )
 
-    result.assert_outcomes(passed=15)
+    result.assert_outcomes(passed=10)
