@@ -823,3 +823,10 @@ _living: "weakref.WeakSet[Connector]" = weakref.WeakSet()
 def living(api_url: str) -> List[Connector]:
     """The connectors of this process that talk to that address."""
     return [each for each in list(_living) if each._config.api_url == api_url]
+
+
+def call_owed(connector: Connector, timeout: float) -> None:
+    """Call in this thread what a connector owes, where only an event or a worker process would have it called."""
+    runtime = connector._per_process.peek()
+    if connector._callbacks and runtime is not None and (runtime.callbacks.is_inline or runtime.callbacks.is_left):
+        connector.run_owed(timeout)

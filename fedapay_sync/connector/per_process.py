@@ -75,6 +75,11 @@ class PerProcess(Generic[C]):
             _thread.start_new_thread(_start_closing, ())
 
 
+def is_closed(api_url: str) -> bool:
+    """Whether no connector of this process to that address is open, those included that were collected."""
+    return all(each.config.api_url != api_url for each in list(_runtimes) if each.pid == os.getpid())
+
+
 def _start_closing() -> None:
     try:
         # A thread with a name: one without would stay in threading's list once it has logged.

@@ -147,6 +147,11 @@ class EmulatorBase(Shop):
 
     # Inside
 
+    def _deliver_ready(self) -> None:
+        # A payer answers whichever shop has asked.
+        for each in self._shops.values():
+            each._services.deliveries.deliver_ready()
+
     def _all_phones(self) -> Sequence[Phones]:
         # A payer has one phone, whichever shop asks for the payment.
         return [each._services.phones for each in self._shops.values()]

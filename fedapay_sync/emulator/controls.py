@@ -71,11 +71,13 @@ class Controls:
         """
         self._check_open()
         self._services.payouts.finish(_number(id), "sent")
+        self._deliver_ready()
 
     def fail_payout(self, id: Id) -> None:
         """Le dépôt démarré n'aboutit pas : il devient ``failed``. Voir ``send_payout``."""
         self._check_open()
         self._services.payouts.finish(_number(id), "failed")
+        self._deliver_ready()
 
     def phone(self, number: str) -> Phone:
         """
@@ -88,7 +90,7 @@ class Controls:
             >>> emulator.phone("0166000001").prompts
             []
         """
-        return Phone(arguments.phone("number", number), self._all_phones, self._check_open)
+        return Phone(arguments.phone("number", number), self._all_phones, self._check_open, self._deliver_ready)
 
     @property
     def phones(self) -> List[Phone]:
@@ -143,6 +145,11 @@ class Controls:
     def _move(self, id: Id, status: TransactionStatus, force: bool) -> None:
         self._check_open()
         self._services.transactions.move(_number(id), status.value, force=force)
+        self._deliver_ready()
+
+    def _deliver_ready(self) -> None:
+        """Deliver to applications, in this thread, what has come of a call."""
+        self._services.deliveries.deliver_ready()
 
     def _check_open(self) -> None:
         if not self._services.data.state.is_open:

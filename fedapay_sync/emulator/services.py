@@ -57,7 +57,14 @@ class ShopServices:
         self.data = data
         self.timers = Timers(data.clock)
         self.sender = Sender(data, webhook_secret, options.webhook_timeout)
-        self.deliveries = Deliveries(data, self.timers, self.sender, retry_factor=options.retry_factor)
+        self.deliveries = Deliveries(
+            data,
+            self.timers,
+            self.sender,
+            retry_factor=options.retry_factor,
+            # Payers that answer by themselves do it at any time, and not only when a test calls something.
+            in_background=options.delay is not None,
+        )
         self.webhooks = Webhooks(
             data, self.deliveries, url=webhook_url, headers=webhook_headers, disable_on_error=options.disable_on_error
         )
@@ -78,10 +85,10 @@ class ShopServices:
 
     def clear(self) -> None:
         """Forget all records, in one step; the caller empties the file."""
-        url = self.webhooks.url
+        url, application = self.webhooks.url, self.webhooks.application
         self.data.clear()
         self.accounts.ensure_first()
-        self.webhooks.url = url
+        self.webhooks.set_own(url, application)
 
     def cancel_pending(self) -> None:
         """Drop the timers and deliveries of what was forgotten."""
@@ -92,6 +99,7 @@ class ShopServices:
         """After a jump of the clock: return when all that has become due is done."""
         self.transactions.apply_due()
         self.timers.catch_up()
+        self.deliveries.deliver_ready()
 
     def resume(self) -> None:
         """Continue what the records say was under way."""

@@ -1,11 +1,12 @@
 """Shop: the public methods of one merchant, on its own data and behind its own secret key."""
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, TypeVar, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.masking import fingerprint
 from fedapay_sync.emulator import arguments
 from fedapay_sync.emulator.controls import Controls
+from fedapay_sync.emulator.delivery.application import read_application
 from fedapay_sync.emulator.delivery.samples import EVENT_NAMES, sample_event
 from fedapay_sync.emulator.delivery.sender import Delivery
 from fedapay_sync.emulator.domain.rules import ACCOUNT, Rules, rules_of
@@ -17,6 +18,8 @@ from fedapay_sync.emulator.storage.shop_data import ShopData
 from fedapay_sync.emulator.storage.state_file import NamespacedState
 from fedapay_sync.errors import InvalidArgument
 from fedapay_sync.signature import HEADER, sign
+
+A = TypeVar("A")
 
 # Fields that an event changes in a transaction that is not in its status yet.
 _MOVED = ("status", "mode", "commission", "fees", "amount_debited", "amount_transferred")
@@ -58,6 +61,7 @@ class Shop(Controls):
         self.secret_key = secret_key
         self._context = context
         self._objects = options.objects
+        self._needs_no_webhook = False
         self._services = ShopServices(
             ShopData(
                 rules,
@@ -90,6 +94,45 @@ class Shop(Controls):
     def webhook_url(self, url: Optional[str]) -> None:
         self._check_open()
         self._services.webhooks.url = None if url is None else arguments.address("webhook_url", url)
+        self._needs_no_webhook = False
+
+    def deliver_to(self, app: A, path: Optional[str] = None) -> A:
+        """
+        Livre les webhooks à une application WSGI, sans port ni serveur, et la rend ; à la place de ``webhook_url``.
+
+        Elle est appelée dans le thread du test, comme par un client de test : par ``payer``, par ce qui fait agir le
+        payeur ou l'opérateur (``approve``, ``phone(…).agree``), par ``redeliver``, ``clock.advance`` et
+        ``wait_for_deliveries``. Ce qui naît d'un appel de la boutique, comme ``transaction.created``, attend l'un
+        d'eux. Avec ``delay``, l'émulateur agit de lui-même, et livre sur ses propres threads.
+
+        Signature, essais, coupure au dixième échec : comme à une adresse. Ce que l'application lève compte comme un
+        500, et reste dans ``delivery.exception``.
+
+        Args:
+            app: l'application, ou son ``test_client()`` ; une autre prend la place de la première. ``None`` : cette
+                boutique n'attend pas de webhook, et ``payer`` n'exige pas qu'il soit reçu.
+            path: chemin de sa route, ou adresse entière (``https://boutique.test/hook``) ; par défaut celui de la
+                route que ``fedapay_sync`` y a posée.
+
+        Raises:
+            InvalidArgument: ce n'est pas une application WSGI, ou sa route n'est pas connue : la donner.
+
+        Example:
+            >>> from fedapay_sync.emulator import Emulator
+            >>> def boutique(environ, start_response):
+            ...     start_response("200 OK", [])
+            ...     return [b""]
+            >>> emulateur = Emulator()
+            >>> emulateur.deliver_to(boutique, "/webhooks/fedapay") is boutique
+            True
+            >>> emulateur.webhook_url
+            'http://localhost/webhooks/fedapay'
+        """
+        self._check_open()
+        application = None if app is None else read_application(app, path)
+        self._services.webhooks.set_own(None if application is None else application.url, application)
+        self._needs_no_webhook = app is None
+        return app
 
     @property
     def webhook_secret(self) -> str:
@@ -108,11 +151,12 @@ class Shop(Controls):
     @property
     def deliveries(self) -> List[Delivery]:
         """Essais de livraison, du plus ancien au plus récent (les 2000 derniers)."""
-        return self._services.deliveries.attempts
+        return self._services.deliveries.log.deliveries()
 
     def wait_for_deliveries(self, timeout: float = 10) -> None:
         """
-        Attend qu'il ne reste aucun webhook à livrer, nouveaux essais compris.
+        Attend qu'il ne reste aucun webhook à livrer, nouveaux essais compris ; ceux d'une application de
+        ``deliver_to`` sont livrés ici.
 
         Raises:
             TimeoutError: il en reste à l'échéance.
@@ -123,6 +167,7 @@ class Shop(Controls):
         """Livre encore une fois le même événement : même corps, signature fraîche."""
         self._check_open()
         self._services.deliveries.send_again(delivery)
+        self._services.deliveries.deliver_ready()
 
     def signed_webhook(
         self,
@@ -162,6 +207,20 @@ class Shop(Controls):
         return SignedWebhook(body, {"Content-Type": "application/json", HEADER: signed})
 
     # Inside
+
+    @property
+    def _has_application(self) -> bool:
+        return self._services.webhooks.application is not None
+
+    def _counts(self, delivery: Delivery) -> bool:
+        """Whether FedaPay takes it for delivered."""
+        return self._services.sender.is_done(delivery)
+
+    def _undelivered(self, event: str, number: int) -> List[Record]:
+        """Copies of the jobs that are to deliver that event, and are not over."""
+        with self._context.lock:
+            jobs = self._services.data.table("deliveries")
+            return [dict(job) for job in jobs if (job["event"], job["object_id"]) == (event, number)]
 
     def _entity_of_event(self, event: str, number: Optional[int]) -> Tuple[str, Record]:
         """The kind of object, and its entity in that event: of that transaction, or of an invented object."""

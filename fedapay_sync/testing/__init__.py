@@ -5,9 +5,14 @@ Installé avec le paquet, il n'a pas à être déclaré. Les fixtures :
 
 * ``fedapay_emulator`` : un FedaPay neuf pour ce test ; les variables ``FEDAPAY_*`` y mènent ;
 * ``fedapay_connector`` : un connecteur qui lui parle et en reçoit les webhooks ;
+* ``fedapay_config`` : les réglages qui y mènent une boutique faite par une fonction, ``create_app`` ;
 * ``payer`` : le client, qui accepte ou refuse ;
 * ``webhook`` : un webhook signé, à envoyer à sa propre route ;
 * ``fedapay_clock`` : l'heure de FedaPay, qui avance d'un jour si l'on veut.
+
+Une boutique qui construit son connecteur elle-même reçoit ses webhooks par ``fedapay_emulator.deliver_to(app)``. Où
+courent les callbacks se choisit par ``fedapay_callbacks``. Au bout du test, tout connecteur est fermé, et aucun thread
+ne reste.
 
 ``payer`` et ``webhook`` s'appellent aussi ``fedapay_payer`` et ``fedapay_webhook``. Tant que l'une d'elles sert, rien
 ne sort de cette machine.
@@ -26,6 +31,7 @@ import pytest
 
 from fedapay_sync.testing.network import NetworkForbidden, loopback_only
 from fedapay_sync.testing.payer import Payer
+from fedapay_sync.testing.receipt import CallbackFailed, WebhookNotReceived
 
 if TYPE_CHECKING:
     # pytest imports this module at every start; what a fixture needs is imported by the fixture.
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
     from fedapay_sync.emulator import Emulator, EmulatorClock
     from fedapay_sync.testing.webhooks import WebhookMaker
 
-__all__ = ["NetworkForbidden", "Payer"]
+__all__ = ["CallbackFailed", "NetworkForbidden", "Payer", "WebhookNotReceived"]
 
 
 @pytest.fixture
@@ -48,6 +54,12 @@ def fedapay_emulator_options() -> Dict[str, Any]:
     return {}
 
 
+@pytest.fixture
+def fedapay_callbacks() -> str:
+    """Où courent les callbacks, ``"here"`` ; à redéfinir : ``"inline"``, dans le thread qui a reçu le webhook."""
+    return "here"
+
+
 @pytest.fixture(scope="session")
 def _fedapay_ports() -> List[int]:
     """The port of this session's emulators, once there is one: a shop made at import has its address for good."""
@@ -60,6 +72,7 @@ def fedapay_emulator(
     monkeypatch: pytest.MonkeyPatch,
     fedapay_allowed_hosts: Sequence[str],
     fedapay_emulator_options: Dict[str, Any],
+    fedapay_callbacks: str,
     _fedapay_ports: List[int],
 ) -> Iterator["Emulator"]:
     """Un FedaPay neuf, où rien n'arrive tant que le test ne le dit pas."""
@@ -67,21 +80,31 @@ def fedapay_emulator(
 
     with running_emulator(_fedapay_ports, fedapay_emulator_options) as emulator, loopback_only(fedapay_allowed_hosts):
         # The test's own patches are undone with these, in their order: none of ours outlives the test.
-        for name, value in environment(emulator, tmp_path).items():
+        for name, value in environment(emulator, tmp_path, fedapay_callbacks).items():
             if value is None:
                 monkeypatch.delenv(name, raising=False)
             else:
                 monkeypatch.setenv(name, value)
-        yield emulator
-        close_connectors(emulator)
+        try:
+            yield emulator
+        finally:
+            close_connectors(emulator)
 
 
 @pytest.fixture
-def fedapay_connector(fedapay_emulator: "Emulator", tmp_path: Path) -> "Connector":
+def fedapay_config(fedapay_emulator: "Emulator", tmp_path: Path, fedapay_callbacks: str) -> Dict[str, str]:
+    """Les réglages ``FEDAPAY_*`` d'une boutique, à joindre aux siens : ``create_app({…, **fedapay_config})``."""
+    from fedapay_sync.testing.fixtures import settings
+
+    return settings(fedapay_emulator, tmp_path, fedapay_callbacks)
+
+
+@pytest.fixture
+def fedapay_connector(fedapay_emulator: "Emulator", tmp_path: Path, fedapay_callbacks: str) -> "Connector":
     """Un connecteur à ``fedapay_emulator``, sur une base du test ; son serveur reçoit les webhooks."""
     from fedapay_sync.testing.fixtures import open_connector
 
-    return open_connector(fedapay_emulator, tmp_path)
+    return open_connector(fedapay_emulator, tmp_path, fedapay_callbacks)
 
 
 @pytest.fixture

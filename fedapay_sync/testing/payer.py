@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Deque, List, Optional, Set, Union
 
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import InvalidArgument
+from fedapay_sync.testing.receipt import CallbackFailures, Receipt, WebhookNotReceived
 
 if TYPE_CHECKING:
     from fedapay_sync.emulator import Emulator, Prompt
 
+#: The longest wait for webhooks and callbacks to be done, in seconds.
+PATIENCE = 5.0
 _POLL = 0.01
 
 
@@ -20,8 +23,11 @@ class Payer:
 
     Chaque méthode vise la transaction ``id``, ou sans elle la dernière qui attend encore ; s'il n'y en a pas, la
     prochaine demande sur un téléphone, dès qu'elle vient (pour une boutique qui paie et attend dans le même appel). Au
-    retour, les webhooks sont livrés et les callbacks des connecteurs ont été appelés (5 s au plus). Elle rend
-    l'identifiant de la transaction, ou ``None`` si elle est à venir.
+    retour, les webhooks sont livrés et les callbacks des connecteurs ont été appelés (5 s au plus) ; en mode ``inline``
+    et ``worker``, dans ce thread. Elle rend l'identifiant de la transaction, ou ``None`` si elle est à venir.
+
+    Chacune échoue si personne n'a reçu le webhook (``WebhookNotReceived``), ou si un callback a échoué
+    (``CallbackFailed``). Pour une transaction à venir, c'est le geste suivant, ou la fin du test, qui échoue.
     """
 
     def __init__(self, emulator: "Emulator") -> None:
@@ -31,6 +37,9 @@ class Payer:
         self._ignored: Set[int] = set()
         self._closed = WakeEvent()
         self._thread: Optional[threading.Thread] = None
+        self._is_watching = False
+        self._failures = CallbackFailures(emulator)
+        self._not_received: List[WebhookNotReceived] = []
 
     def agrees(self, id: Union[int, str, None] = None) -> Optional[int]:
         """Il paie : ``approved``."""
@@ -53,25 +62,43 @@ class Payer:
         return self._does("ignore", id)
 
     def __enter__(self) -> "Payer":
+        self._failures.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._closed.set()
         if self._thread is not None:
             self._thread.join()
+        self._failures.__exit__()
+        if kind is None and self._thread is not None:
+            # With an answer that was given ahead no gesture could say so.
+            self._failures.raise_first()
+            self._raise_not_received()
 
     # Inside
 
     def _does(self, answer: str, id: Union[int, str, None]) -> Optional[int]:
         from fedapay_sync.testing.fixtures import wait_until_idle
 
+        self._raise_not_received()
         number = self._last_waiting() if id is None else int(self._emulator.transaction(id)["id"])
         if number is None:
             self._plan(answer)
             return None
+        receipt = Receipt(self._emulator, number)
         self._answer(number, answer)
         wait_until_idle(self._emulator)
+        # What was raised first is the cause of the rest.
+        self._failures.raise_first()
+        receipt.check()
         return number
+
+    def _raise_not_received(self) -> None:
+        """Raise what went wrong with an answer that was given ahead."""
+        with self._lock:
+            problems, self._not_received = self._not_received, []
+        if problems:
+            raise problems[0]
 
     def _last_waiting(self) -> Optional[int]:
         """The newest transaction that has not been answered."""
@@ -107,7 +134,8 @@ class Payer:
         """Keep the answer for the next prompt, which another thread or the next line of the test will cause."""
         with self._lock:
             self._plans.append(answer)
-            if self._thread is None:
+            if not self._is_watching:
+                self._is_watching = True
                 self._thread = threading.Thread(target=self._watch, name="fedapay-payer", daemon=True)
                 self._thread.start()
 
@@ -116,8 +144,21 @@ class Payer:
             with self._lock:
                 prompts = self._prompts()
                 if not self._plans:
-                    self._thread = None
+                    self._is_watching = False
                     return
-                if prompts:
-                    with suppress(InvalidArgument):  # the shop took the transaction back meanwhile
-                        self._answer(max(prompts).id_transaction, self._plans.popleft())
+                plan = self._plans.popleft() if prompts else None
+            if plan is not None:
+                # Without the lock: the shop's callbacks, which may run here, may plan another answer.
+                with suppress(InvalidArgument):  # the shop took the transaction back meanwhile
+                    self._answer_planned(max(prompts).id_transaction, plan)
+
+    def _answer_planned(self, number: int, answer: str) -> None:
+        receipt = Receipt(self._emulator, number)
+        self._answer(number, answer)
+        with suppress(TimeoutError):
+            self._emulator.wait_for_deliveries(PATIENCE)
+        try:
+            receipt.check()
+        except WebhookNotReceived as problem:
+            with self._lock:
+                self._not_received.append(problem)

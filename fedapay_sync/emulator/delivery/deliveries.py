@@ -1,39 +1,28 @@
 """Delivery queue of webhooks: ten attempts with growing waits, a few threads per endpoint, webhook faults."""
 
 import threading
-from collections import deque
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Union
+from typing import Any, Dict, List, Optional, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import mask
+from fedapay_sync.emulator.delivery.application import Application
+from fedapay_sync.emulator.delivery.delivery_log import DeliveryLog
+from fedapay_sync.emulator.delivery.endpoint_queue import EndpointQueue, EndpointQueues
 from fedapay_sync.emulator.delivery.sender import Delivery, Sender
 from fedapay_sync.emulator.domain.timers import RETRY, Timers
 from fedapay_sync.emulator.faults.faults import Fault
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.shop_data import ShopData
-from fedapay_sync.errors import ConfigError, InvalidArgument
+from fedapay_sync.errors import ConfigError
 
 log = get_logger("fedapay_sync.emulator")
 
 MAX_ATTEMPTS = 10
 _LONGEST_WAIT = 120
-_THREADS = 4
 _GRACE = 1.0
-_KEPT = 2000
 _ON_THE_WAY = ("webhook.drop", "webhook.delay", "webhook.reorder", "webhook.duplicate")
-
-
-@dataclass
-class _EndpointQueue:
-    """The jobs that wait for one endpoint, and the threads that send them. A batch is sent job after job."""
-
-    ready: Deque[List[Record]] = field(default_factory=deque)
-    threads: List[threading.Thread] = field(default_factory=list)
-    held: List[Record] = field(default_factory=list)
-    wanted: int = 0
 
 
 class Deliveries:
@@ -43,9 +32,17 @@ class Deliveries:
     A job is a record (body, endpoint, number and time of the next attempt, fault that struck it), kept until it has
     succeeded or is given up. ``stop`` is a pause: waiting jobs are sent after the next ``start``, by another process
     if the state is in a file. Works under the lock of the data, which is not held while a receiver is called.
+
+    To an application it delivers in the threads that call ``deliver_ready`` and ``wait``: the database of a test may
+    be bound to the test's thread.
+
+    Args:
+        in_background: to an application, too, it delivers through threads of its own.
     """
 
-    def __init__(self, data: ShopData, timers: Timers, sender: Sender, *, retry_factor: float) -> None:
+    def __init__(
+        self, data: ShopData, timers: Timers, sender: Sender, *, retry_factor: float, in_background: bool = False
+    ) -> None:
         self._data = data
         self._timers = timers
         self._sender = sender
@@ -57,16 +54,11 @@ class Deliveries:
         # Number of the current run, 0 while stopped. A timer of an earlier run does nothing: a start replans all.
         self._starts = 0
         self._run = 0
-        self._queues: Dict[int, _EndpointQueue] = {}
-        self._calling: Set[int] = set()
-        self._log: Deque[Tuple[Delivery, Record]] = deque(maxlen=_KEPT)
+        self._queues = EndpointQueues(in_background)
+        #: Jobs whose receiver is being called, with the thread that does it.
+        self._calling: Dict[int, int] = {}
+        self.log = DeliveryLog(data.lock)
         data.on_reload(self._notify)
-
-    @property
-    def attempts(self) -> List[Delivery]:
-        """Every attempt, oldest first."""
-        with self._data.lock:
-            return [delivery for delivery, _ in self._log]
 
     def send(self, webhook_id: int, event: str, object_id: int, body: bytes) -> None:
         """Deliver in the background."""
@@ -76,35 +68,57 @@ class Deliveries:
     def send_again(self, which: Union[int, Delivery]) -> None:
         """The same event once more, as the dashboard's replay does: same body, fresh signature."""
         with self._data.atomic():
-            kept = list(self._log)
-            if isinstance(which, int):
-                chosen = [kept[which][1]] if -len(kept) <= which < len(kept) else []
-            else:
-                chosen = [job for delivery, job in kept if delivery is which]
-            if not chosen:
-                raise InvalidArgument(
-                    "Livraison inconnue de l'émulateur : donner un élément de deliveries, ou son rang.",
-                    field="delivery",
-                )
-            self._add(**{name: value for name, value in chosen[0].items() if name != "fault"})
+            job = self.log.job_of(which)
+            self._add(**{name: value for name, value in job.items() if name != "fault"})
 
     def clear(self) -> None:
         """Forget the queues and the attempts; the jobs are gone with the records."""
         with self._data.lock:
-            for queue in self._queues.values():
-                queue.ready.clear()
-                queue.held = []
-            self._log.clear()
+            self._queues.empty()
+            self.log.clear()
             self._changed.notify_all()
 
     def wait(self, timeout: float) -> None:
-        """Return when no job is left, or raise TimeoutError."""
+        """Deliver to applications what is due; return when no job is left, or raise TimeoutError."""
+        end = SYSTEM_CLOCK.monotonic() + timeout
+        while True:
+            self.deliver_ready(end)
+            with self._data.lock:
+                # An application that waits here for its own webhook would wait for itself.
+                left = [job for job in self._jobs if self._calling.get(job["id"]) != threading.get_ident()]
+                seconds = end - SYSTEM_CLOCK.monotonic()
+                if not left:
+                    return
+                if seconds <= 0:
+                    raise TimeoutError(
+                        f"Après {timeout:g} s, {len(left)} webhook(s) de l'émulateur ne sont pas livrés. "
+                        "Voir deliveries pour les essais faits ; retry_factor réduit l'attente entre deux essais."
+                    )
+                if not self._queues.has_batch():
+                    self._changed.wait(seconds)
+
+    def deliver_ready(self, end: float = float("inf")) -> None:
+        """
+        Deliver to applications, in this thread, what is due.
+
+        Args:
+            end: from then on, by the machine's monotonic clock, no other attempt is begun.
+        """
+        while SYSTEM_CLOCK.monotonic() < end:
+            with self._data.lock:
+                run, batch = self._run, self._queues.next_batch()
+            if not run or batch is None:
+                return
+            for job in batch:
+                self._attempt(job, run)
+
+    def set_application(self, webhook_id: int, application: Optional[Application]) -> None:
+        """What is called in place of that endpoint's address from now on; None: the address again."""
         with self._data.lock:
-            if not self._changed.wait_for(lambda: len(self._jobs) == 0, timeout):
-                raise TimeoutError(
-                    f"Après {timeout:g} s, {len(self._jobs)} webhook(s) de l'émulateur ne sont pas livrés. "
-                    "Voir deliveries pour les essais faits ; retry_factor réduit l'attente entre deux essais."
-                )
+            queue = self._queues.of(webhook_id)
+            queue.application = application
+            if queue.ready:
+                self._begin(queue)
 
     def start(self) -> None:
         with self._data.lock:
@@ -112,9 +126,7 @@ class Deliveries:
                 return
             self._starts += 1
             self._run = self._starts
-            for queue in self._queues.values():
-                queue.ready.clear()
-                queue.held = []
+            self._queues.empty()
             for job in self._jobs:
                 if job["id"] not in self._calling:
                     self._plan(job, max(0.0, job["due"] - self._data.now()))
@@ -122,7 +134,7 @@ class Deliveries:
     def stop(self) -> None:
         with self._data.lock:
             self._run = 0
-            threads = [each for queue in self._queues.values() for each in queue.threads]
+            threads = self._queues.threads()
         # A receiver that does not answer holds its thread until the timeout; that thread ends by itself.
         end = SYSTEM_CLOCK.monotonic() + _GRACE
         for each in threads:
@@ -156,7 +168,7 @@ class Deliveries:
         """The job is due. Faults strike once, before the first attempt."""
         if job["attempt"] > 1 or "fault" in job:
             self._enqueue(job)
-        elif self._queue_of(job).held:
+        elif self._queues.of(job["webhook_id"]).held:
             self._hold(job)
         else:
             self._apply_fault(job, self._faults.for_webhook(*_ON_THE_WAY))
@@ -170,7 +182,7 @@ class Deliveries:
         endpoint = self._endpoints.get(job["webhook_id"])
         if fault.name == "webhook.drop":
             if endpoint and endpoint["enabled"]:
-                self._log.append((self._sender.delivery(job, endpoint, error="Dropped"), job))
+                self.log.add(self._sender.delivery(job, endpoint, error="Dropped"), job)
             self._jobs.erase(job)
             self._changed.notify_all()
         elif fault.name == "webhook.delay":
@@ -185,7 +197,7 @@ class Deliveries:
 
     def _hold(self, job: Record, fault: Optional[Fault] = None) -> None:
         """Hold the job back until there are as many as the fault wants, or its time is over."""
-        queue, run = self._queue_of(job), self._run
+        queue, run = self._queues.of(job["webhook_id"]), self._run
         queue.held.append({**job, "fault": "webhook.reorder"})
         if fault is not None:
             queue.wanted, held = fault.options["count"], queue.held
@@ -193,32 +205,31 @@ class Deliveries:
         if len(queue.held) >= queue.wanted:
             self._release_held(queue, queue.held, run)
 
-    def _release_held(self, queue: _EndpointQueue, held: List[Record], run: int) -> None:
+    def _release_held(self, queue: EndpointQueue, held: List[Record], run: int) -> None:
         with self._data.lock:
             if run == self._run and queue.held is held:
                 queue.held = []
                 self._enqueue(*reversed(held))
 
-    def _queue_of(self, job: Record) -> _EndpointQueue:
-        return self._queues.setdefault(job["webhook_id"], _EndpointQueue())
-
     def _enqueue(self, *jobs: Record) -> None:
         """Have a batch of jobs sent, one after another."""
-        queue = self._queue_of(jobs[0])
+        queue = self._queues.of(jobs[0]["webhook_id"])
         queue.ready.append(list(jobs))
-        # A forked child inherits the Thread objects, but not the running threads.
-        queue.threads = [each for each in queue.threads if each.is_alive()]
-        if len(queue.threads) < _THREADS:
-            thread = threading.Thread(target=self._work, args=(queue,), name="fedapay-emulator-webhook", daemon=True)
-            queue.threads.append(thread)
-            thread.start()
+        self._begin(queue)
 
-    def _work(self, queue: _EndpointQueue) -> None:
+    def _begin(self, queue: EndpointQueue) -> None:
+        """Have what is ready sent: by a thread, or by those who call ``deliver_ready`` or are in ``wait``."""
+        if self._queues.waits_for_caller(queue):
+            self._changed.notify_all()
+        else:
+            queue.start_thread(self._work)
+
+    def _work(self, queue: EndpointQueue) -> None:
         """Thread: send what waits in the queue, until it is empty."""
         while True:
             with self._data.lock:
                 run = self._run
-                if not run or not queue.ready:
+                if not run or not queue.ready or self._queues.waits_for_caller(queue):
                     queue.threads.remove(threading.current_thread())
                     return
                 batch = queue.ready.popleft()
@@ -231,14 +242,25 @@ class Deliveries:
             # A pause ends a batch. The job is gone, or another, when the state file refused the event or this attempt.
             if run != self._run or kept is None or kept["attempt"] != job["attempt"]:
                 return
-            self._calling.add(job["id"])
+            self._calling[job["id"]] = threading.get_ident()
             endpoint = dict(self._endpoints.get(job["webhook_id"]) or {})
-        # A job for an endpoint that is disabled or deleted is dropped.
-        delivery = self._sender.attempt(job, endpoint) if endpoint.get("enabled") else None
+            application = self._queues.of(job["webhook_id"]).application
+        delivery = None
+        try:
+            # A job for an endpoint that is disabled or deleted is dropped.
+            if endpoint.get("enabled"):
+                delivery = self._sender.attempt(job, endpoint, application)
+        except BaseException as error:  # Ctrl-C, or a test that ends itself in its application
+            delivery = self._sender.delivery(job, endpoint, error=type(error).__name__)
+            raise
+        finally:
+            self._end_attempt(job, delivery)
+
+    def _end_attempt(self, job: Record, delivery: Optional[Delivery]) -> None:
         # In one step: a caller that sees the delivery may count on what follows from it.
         with self._data.lock:
             if delivery is not None:
-                self._log.append((delivery, job))
+                self.log.add(delivery, job)
             try:
                 self._settle(job, delivery)
             except ConfigError as error:
@@ -253,7 +275,7 @@ class Deliveries:
             with self._data.atomic():
                 if self._jobs.get(job["id"]) is None:
                     pass  # forgotten while the receiver was called
-                elif delivery is None or self._is_done(delivery):
+                elif delivery is None or self._sender.is_done(delivery):
                     self._jobs.erase(job)
                 else:
                     if job["attempt"] >= self._data.settings.disable_after:
@@ -264,14 +286,10 @@ class Deliveries:
                         self._jobs.save(again)
                     else:
                         self._jobs.erase(job)
-            self._calling.discard(job["id"])
+            self._calling.pop(job["id"], None)
             if again:
                 self._plan(again, wait)
             self._changed.notify_all()
-
-    def _is_done(self, delivery: Delivery) -> bool:
-        moved = delivery.status is not None and 300 <= delivery.status < 400
-        return delivery.succeeded or (moved and self._data.settings.redirect_succeeds)
 
     def _disable(self, delivery: Delivery) -> None:
         endpoint = self._endpoints.get(delivery.webhook_id)

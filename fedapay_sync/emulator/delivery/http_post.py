@@ -3,7 +3,7 @@
 import socket
 import threading
 from contextlib import suppress
-from typing import Any, List, Mapping, NamedTuple
+from typing import Any, List, Mapping, NamedTuple, Optional
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -12,14 +12,16 @@ from urllib3.exceptions import HTTPError
 
 # Later than the socket's own timeout, which says better what was waited for.
 _GRACE = 0.25
-_KEPT = 2000
+#: Of an answer's body, so many bytes are kept.
+KEPT = 2000
 
 
 class Reply(NamedTuple):
-    """The endpoint's answer: the status, and the beginning of the body."""
+    """The endpoint's answer: the status, and the beginning of the body; of an application also what it raised."""
 
     status: int
     body: bytes
+    exception: Optional[BaseException] = None
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, verify: bool) -> Reply:
@@ -55,7 +57,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, v
 def _beginning(response: requests.Response) -> bytes:
     """The beginning of the body, for debugging; an unreadable body does not undo the answer."""
     with suppress(HTTPError, OSError, ValueError):
-        return bytes(response.raw.read(_KEPT, decode_content=True))
+        return bytes(response.raw.read(KEPT, decode_content=True))
     return b""
 
 
@@ -79,6 +81,8 @@ class _Deadline:
 
     def end(self) -> None:
         self._timer.cancel()
+        # It ends at once, and no thread of ours is left behind a delivery.
+        self._timer.join()
         with self._lock:
             while self._lines:
                 self._lines.pop().close()

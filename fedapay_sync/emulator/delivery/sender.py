@@ -7,6 +7,7 @@ import requests
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
 from fedapay_sync.common.logging import get_logger
+from fedapay_sync.emulator.delivery.application import Application
 from fedapay_sync.emulator.delivery.http_post import post
 from fedapay_sync.emulator.http.serializers import Record
 from fedapay_sync.emulator.storage.shop_data import ShopData
@@ -38,6 +39,7 @@ class Delivery:
         answer: début du corps de la réponse.
         seconds: temps de la réponse.
         fault: panne demandée qui l'a frappé, comme ``webhook.duplicate``.
+        exception: ce que l'application de ``deliver_to`` a levé ; un serveur en aurait fait un 500.
     """
 
     event: str
@@ -54,6 +56,7 @@ class Delivery:
     answer: bytes = field(default=b"", repr=False)
     seconds: float = 0.0
     fault: str = ""
+    exception: Optional[BaseException] = field(default=None, repr=False, compare=False)
 
     @property
     def succeeded(self) -> bool:
@@ -69,10 +72,13 @@ class Sender:
         self.secret = secret
         self.timeout = timeout
 
-    def attempt(self, job: Record, endpoint: Record) -> Delivery:
-        """Send the job once. Never raises: what went wrong is in the delivery."""
+    def attempt(self, job: Record, endpoint: Record, application: Optional[Application] = None) -> Delivery:
+        """
+        Send the job once, or hand it to the application. What goes wrong is in the delivery; only Ctrl-C and its like
+        are raised.
+        """
         try:
-            return self._attempt(job, endpoint)
+            return self._attempt(job, endpoint, application)
         except Exception as error:  # edge of a thread
             log.exception("emulator could not send %s", job["event"])
             return self.delivery(job, endpoint, error=type(error).__name__)
@@ -92,7 +98,12 @@ class Sender:
         }
         return Delivery(**{**known, **seen})
 
-    def _attempt(self, job: Record, endpoint: Record) -> Delivery:
+    def is_done(self, delivery: Delivery) -> bool:
+        """Whether FedaPay takes it for delivered."""
+        moved = delivery.status is not None and 300 <= delivery.status < 400
+        return delivery.succeeded or (moved and self._data.settings.redirect_succeeds)
+
+    def _attempt(self, job: Record, endpoint: Record, application: Optional[Application]) -> Delivery:
         body = job["body"].encode("utf-8")
         headers = {
             "User-Agent": "FedaPay (emulateur)",
@@ -102,8 +113,9 @@ class Sender:
         seen: Dict[str, Any] = {"headers": headers, **self._sign(headers, body)}
         began = SYSTEM_CLOCK.monotonic()
         try:
-            answer = post(endpoint["url"], body, headers, timeout=self.timeout, verify=endpoint["ssl_verify"])
-            seen.update(status=answer.status, answer=answer.body)
+            call = application.post if application else post
+            answer = call(endpoint["url"], body, headers, timeout=self.timeout, verify=endpoint["ssl_verify"])
+            seen.update(status=answer.status, answer=answer.body, exception=answer.exception)
         except (requests.RequestException, ValueError, OSError) as caught:
             seen.update(error=type(caught).__name__)
         seen["seconds"] = SYSTEM_CLOCK.monotonic() - began

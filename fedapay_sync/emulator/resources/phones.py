@@ -161,11 +161,16 @@ class Phone:
     """
 
     def __init__(
-        self, number: str, shops: Callable[[], Sequence[Phones]], check_open: Callable[[], Any] = lambda: None
+        self,
+        number: str,
+        shops: Callable[[], Sequence[Phones]],
+        check_open: Callable[[], Any] = lambda: None,
+        answered: Callable[[], Any] = lambda: None,
     ) -> None:
         self._number = number
         self._shops = shops
         self._check_open = check_open
+        self._answered = answered
 
     def __repr__(self) -> str:
         return f"<Phone {self._number}>"
@@ -212,6 +217,7 @@ class Phone:
         self._check_open()
         for phones, prompt in reversed(prompts_on(self._number, self._shops())):
             if id_transaction in (None, prompt.id_transaction) and phones.answer(prompt, answer):
+                self._answered()
                 return
         wanted = "" if id_transaction is None else f" pour la transaction {id_transaction}"
         asked = sorted({each.number for phones in self._shops() for each in phones.prompts()})

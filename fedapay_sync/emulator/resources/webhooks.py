@@ -2,6 +2,7 @@
 
 from typing import ClassVar, List, Mapping, Optional, Tuple
 
+from fedapay_sync.emulator.delivery.application import Application
 from fedapay_sync.emulator.delivery.deliveries import Deliveries
 from fedapay_sync.emulator.delivery.samples import sample_event
 from fedapay_sync.emulator.http import endpoints, serializers
@@ -86,16 +87,23 @@ class Webhooks(CrudResource):
 
     @url.setter
     def url(self, url: Optional[str]) -> None:
+        self.set_own(url, None)
+
+    def set_own(self, url: Optional[str], application: Optional[Application]) -> None:
+        """The emulator's own endpoint: its address, and what is called in its place; without address there is none."""
         with self._data.atomic():
             own, now = self._own(), self._data.stamp()
+            self.application = application
             if url is None:
                 if own:
                     self._table.erase(own)
+                    self._deliveries.set_application(own["id"], None)
                 return
             # As in FedaPay's dashboard: a corrected address enables the webhook again.
             changes = {**self._own_settings, "url": url, "enabled": True, "updated_at": now}
             new = {**self.defaults(), "id": self._data.next_id(), "own": True, "created_at": now}
-            self._table.save({**(own or new), **changes})
+            saved = self._table.save({**(own or new), **changes})
+            self._deliveries.set_application(saved["id"], application)
 
     @property
     def enabled(self) -> bool:

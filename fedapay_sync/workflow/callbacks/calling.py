@@ -1,12 +1,17 @@
 """Calls one callback with one event, and says what came of it; nothing that it raises gets past this."""
 
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional
 
 from fedapay_sync.store import StoredEvent
 from fedapay_sync.workflow.callbacks.ends import Failure, failure_of, failure_of_returned
 from fedapay_sync.workflow.callbacks.names import CallbackNames
 from fedapay_sync.workflow.callbacks.retry_policy import is_beyond_last
 from fedapay_sync.workflow.callbacks.taken_threads import TakenThreads
+
+FailureObserver = Callable[[StoredEvent, str, Optional[BaseException]], object]
+
+#: Called with each failure of the program's callbacks, in its thread, and with what was raised: a test is told of it.
+failure_observers: List[FailureObserver] = []
 
 
 class Called(NamedTuple):
@@ -40,8 +45,18 @@ def call(
             return Called(None, examine(work))
         callback = names.of(work)
         calls.begin(work.key, callback.function(), work.event_key)
-        return Called(failure_of_returned(work, callback.handler(work)))
+        failure = failure_of_returned(work, callback.handler(work))
+        if failure is not None:
+            _tell(work, failure, None)
+        return Called(failure)
     except BaseException as error:  # edge of a thread: sys.exit in a callback is a failure of the callback
-        return Called(failure_of(work, error), raised=None if isinstance(error, Exception) else error)
+        failure = failure_of(work, error)
+        _tell(work, failure, error)
+        return Called(failure, raised=None if isinstance(error, Exception) else error)
     finally:
         calls.end(work.key)
+
+
+def _tell(work: StoredEvent, failure: Failure, error: Optional[BaseException]) -> None:
+    for observer in failure_observers:
+        observer(work, failure.problem, error)

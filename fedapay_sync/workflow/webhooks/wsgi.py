@@ -90,13 +90,14 @@ class WebhookApp:
         self._receive = receive
         self._on_request = on_request
         self._refusals = RefusalLog()
-        self._path = None if path is None else path.strip("/")
+        #: Sans barre au début ni à la fin.
+        self.path = None if path is None else path.strip("/")
         self._otherwise = otherwise
 
     def __call__(self, environ: Dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if self._on_request is not None:
             self._on_request()
-        if self._path is not None and str(environ.get("PATH_INFO", "")).strip("/") != self._path:
+        if self.path is not None and str(environ.get("PATH_INFO", "")).strip("/") != self.path:
             if self._otherwise is not None:
                 return self._otherwise(environ, start_response)
             return _sent(_NOT_FOUND, environ, start_response)
