@@ -1,6 +1,7 @@
 """Settles waiters that were notified and not checked since, in batches: a dropped handle is freed."""
 
 import collections
+import weakref
 from typing import Callable, Deque, Protocol
 
 from fedapay_sync.common.logging import get_logger
@@ -29,12 +30,13 @@ class NotifiedWaiters:
 
     def __init__(self, call_soon: Callable[[Callable[[], object]], object]) -> None:
         self._call_soon = call_soon
-        self._notified: Deque[Notified] = collections.deque()
+        # Weakly: the registry holds each until it is settled, and then it may go.
+        self._notified: Deque[weakref.ref[Notified]] = collections.deque()
         self._is_settling = False
 
     def add(self, waiter: Notified) -> None:
         """Add a waiter that is not settled yet. A thread that blocks on it settles it by itself, and long before."""
-        self._notified.append(waiter)
+        self._notified.append(weakref.ref(waiter))
         if len(self._notified) >= _BATCH and not self._is_settling:
             self._is_settling = True
             try:
@@ -47,12 +49,14 @@ class NotifiedWaiters:
         try:
             # Those that are added meanwhile are left to the next batch.
             for _ in range(len(self._notified)):
-                waiter = self._notified.popleft()
+                reference = self._notified.popleft()
+                waiter = reference()
                 try:
-                    waiter.check()
+                    if waiter is not None:
+                        waiter.check()
                 except StoreError:
                     # Each further check would block this timer thread for as long.
-                    self._notified.append(waiter)
+                    self._notified.append(reference)
                     return
         finally:
             self._is_settling = False

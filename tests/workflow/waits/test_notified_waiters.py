@@ -44,6 +44,22 @@ def test_waits_that_have_ended_and_whose_handles_were_dropped_are_freed(make_con
     assert not open_.done()
 
 
+def test_a_wait_that_its_own_thread_has_seen_end_is_freed_at_once(make_connector):
+    """
+    However few there are.
+    """
+    shop = make_connector(pace=NEVER)
+    make_known(shop._started_runtime().store, [1000])
+    wait = shop.listen(1000, timeout=600)
+    waiter = weakref.ref(wait._waiter)
+    shop.save_webhook(approved(1000))
+    assert wait.result(10).paid
+
+    del wait
+    gc.collect()
+    assert waiter() is None
+
+
 class Waiting:
     """A waiter of which the store says nothing for a while."""
 
@@ -83,6 +99,7 @@ def test_without_a_thread_it_is_tried_with_the_next(caplog):
         soon.append(settle)
 
     told = NotifiedWaiters(refuse_first)
-    for _ in range(101):
-        told.add(Waiting(failures=0))
+    waiters = [Waiting(failures=0) for _ in range(101)]
+    for waiter in waiters:
+        told.add(waiter)
     assert len(soon) == 1
