@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK
-from fedapay_sync.common.env import API_KEY, API_URL, AUTH_KEY, DB_URL, ENDPOINT_NAME
+from fedapay_sync.common.env import API_KEY, API_URL, AUTH_KEY, CALLBACKS, DB_URL, ENDPOINT_NAME, WEBHOOK_PATH
 from fedapay_sync.connector.connector import Connector, call_owed, living
 from fedapay_sync.connector.per_process import is_closed
 from fedapay_sync.emulator import Emulator
@@ -20,9 +20,6 @@ _RETRY_FACTOR = 0.002
 _LEAVING = 10.0
 #: Threads that begin or close a connector, and that it does not wait for.
 _PASSING = ("fedapay-start", "fedapay-closing")
-#: Read by the Flask extension, from the application's settings or the environment.
-_CALLBACKS = "FEDAPAY_CALLBACKS"
-_WEBHOOK_PATH = "FEDAPAY_WEBHOOK_PATH"
 
 
 @contextmanager
@@ -43,7 +40,7 @@ def settings(emulator: Emulator, folder: Path, callbacks: str) -> Dict[str, str]
         API_KEY: emulator.secret_key,
         AUTH_KEY: emulator.webhook_secret,
         DB_URL: _database(folder),
-        _CALLBACKS: callbacks,
+        CALLBACKS: callbacks,
     }
 
 
@@ -52,7 +49,7 @@ def environment(emulator: Emulator, folder: Path, callbacks: str) -> Dict[str, O
     return {
         **settings(emulator, folder, callbacks),
         ENDPOINT_NAME: None,
-        _WEBHOOK_PATH: None,
+        WEBHOOK_PATH: None,
         # A proxy of the machine would be asked for the way to the emulator.
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",

@@ -66,9 +66,13 @@ class Payer:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
+        from fedapay_sync.testing.fixtures import wait_until_idle
+
         self._closed.set()
         if self._thread is not None:
             self._thread.join()
+            # The callback that the answer has brought may still be running.
+            wait_until_idle(self._emulator)
         self._failures.__exit__()
         if kind is None and self._thread is not None:
             # With an answer that was given ahead no gesture could say so.

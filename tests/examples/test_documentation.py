@@ -115,7 +115,7 @@ def test_the_tests_of_the_guide_pass(tmp_path: Path) -> None:
     tests = [each for each in others if "def test_" in each]
     for number, each in enumerate(tests):
         (tmp_path / f"test_{number}.py").write_text(each, encoding="utf-8")
-    (conftest,) = (each for each in others if each not in tests)
+    conftest = "\n".join(each for each in others if each not in tests)
     (tmp_path / "live").mkdir()
     (tmp_path / "live" / "conftest.py").write_text(conftest, encoding="utf-8")
     (tmp_path / "live" / "test_live.py").write_text(

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Dict
 
 import pytest
 from flask import Flask
@@ -12,7 +12,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 @pytest.fixture
-def app(fedapay_emulator: Any, tmp_path: Path) -> Iterator[Flask]:
+def fedapay_callbacks() -> str:
+    return "inline"
+
+
+@pytest.fixture
+def app(fedapay_emulator: Any, fedapay_config: Dict[str, str], tmp_path: Path) -> Flask:
     from boutique import create_app
     from boutique.extensions import db
 
@@ -21,12 +26,12 @@ def app(fedapay_emulator: Any, tmp_path: Path) -> Iterator[Flask]:
         SECRET_KEY="essai",
         WTF_CSRF_ENABLED=False,
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/boutique.db",
-        FEDAPAY_CALLBACKS="inline",
+        **fedapay_config,
     )
     with app.app_context():
         db.create_all()
-    yield app
-    app.extensions["fedapay"].close()
+    fedapay_emulator.deliver_to(app)
+    return app
 
 
 @pytest.fixture
