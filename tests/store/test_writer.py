@@ -312,7 +312,7 @@ def test_what_lingers_is_committed_by_the_caller_that_comes(writer, path, monkey
     assert values(path) == [1, 2]
 
 
-def test_a_caller_that_finds_the_database_in_use_leaves_it_to_the_writer(writer, path):
+def test_a_caller_that_finds_the_database_in_use_leaves_it_to_the_writer(writer, eventually):
     """
     And commits nothing before it: what the writer has in hand comes first.
     """
@@ -320,6 +320,7 @@ def test_a_caller_that_finds_the_database_in_use_leaves_it_to_the_writer(writer,
     done = []
     thread = threading.Thread(target=lambda: done.append(writer.run(lambda _: threading.current_thread())))
     thread.start()
+    eventually(lambda: len(writer._jobs) == 1)
     assert not done
     stopped.release.set()
     thread.join(30)
@@ -353,7 +354,7 @@ def test_a_caller_waits_no_longer_than_its_patience_for_another_process(writer, 
     assert values(path) == [2]
 
 
-def test_more_than_one_commit_takes_leaves_none_behind(writer, path, eventually):
+def test_more_than_one_commit_takes_leaves_none_behind(writer, path):
     """
     The caller's own job may be beyond what its commit takes.
     """
