@@ -13,10 +13,12 @@ from fedapay_sync.enums import (
     MethodesPaiement,
     Monnaies,
     OnTimeout,
+    OutcomeState,
     PayoutStatus,
     Pays,
     TransactionStatus,
     TypesPaiement,
+    UnknownState,
 )
 from fedapay_sync.errors import (
     AmountMismatch,
@@ -142,6 +144,7 @@ __all__ = [
     "OAuthToken",
     "OnTimeout",
     "Outcome",
+    "OutcomeState",
     "OutcomeUnknown",
     "OwedCallbacks",
     "Pace",
@@ -175,6 +178,7 @@ __all__ = [
     "TransactionToken",
     "TransportError",
     "TypesPaiement",
+    "UnknownState",
     "UnreadableAnswer",
     "User",
     "UserAccount",

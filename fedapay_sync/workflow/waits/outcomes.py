@@ -6,7 +6,7 @@ Only the store decides. Every thread and process that asks gets the same answer,
 
 from typing import List, Optional
 
-from fedapay_sync.enums import PAID_STATUSES, EventFutureStatus
+from fedapay_sync.enums import PAID_STATUSES, EventFutureStatus, OutcomeState
 from fedapay_sync.errors import AmountMismatch, NotFound, StatusUnknown, TransactionId
 from fedapay_sync.models import Outcome, Transaction
 from fedapay_sync.models.asked import sum_shown
@@ -43,7 +43,7 @@ class OutcomeReader:
         if record is None or record.is_open:
             return None
         if record.state == ListenState.timed_out:
-            return still_pending(id_transaction)
+            return (deleted_at_deadline if record.delete_at_deadline else still_pending)(id_transaction)
         return Outcome(EventFutureStatus.CANCELLED, id_transaction=id_transaction, reason="attente annulée")
 
     def _of_events(self, events: List[StoredEvent], id_transaction: TransactionId) -> Outcome:
@@ -108,6 +108,15 @@ def still_pending(id_transaction: TransactionId) -> Outcome:
         EventFutureStatus.TIMEOUT,
         id_transaction=id_transaction,
         reason="échéance passée, paiement encore en attente",
+    )
+
+
+def deleted_at_deadline(id_transaction: TransactionId) -> Outcome:
+    return Outcome(
+        EventFutureStatus.TIMEOUT,
+        id_transaction=id_transaction,
+        reason="échéance passée, transaction annulée chez FedaPay",
+        state=OutcomeState.canceled,
     )
 
 

@@ -259,6 +259,7 @@ def test_with_delete_the_timeout_is_definite(request, emulator, in_thread, waiti
     outcome = future.result(5)
 
     assert outcome.status == TIMEOUT and not outcome.paid
+    assert outcome.state == "canceled"
     assert len(calls(emulator, "DELETE", id_transaction)) == 1
     assert emulator.transaction(id_transaction)["deleted_at"]
     emulator.wait_for_deliveries()
