@@ -11,7 +11,20 @@ import threading
 import weakref
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, Optional, Sequence, TypeVar, Union, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    TypeVar,
+    Union,
+    overload,
+)
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import DEFAULT_POLL_RATE, DEFAULT_PORT, DEFAULT_TIMEOUT, checked_days, read_config
@@ -414,6 +427,67 @@ class Connector:
         """
         return self._started_runtime().listens.listen_many(
             ids, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback
+        )
+
+    def finalise_many(
+        self,
+        ids: Iterable[TransactionId],
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+        progress: Optional[bool] = None,
+    ) -> List[Outcome]:
+        """
+        Attend la fin de plusieurs paiements et rend leurs résultats, dans l'ordre des identifiants.
+
+        Une seule échéance pour tous, et un seul thread. Un paiement qui pose problème n'arrête pas les autres : ce que
+        ``finalise`` lèverait pour lui est dans ``outcome.error``, et ``outcome.state`` vaut ``suspect``
+        (``AmountMismatch``), ``not_found`` (``NotFound``) ou ``pending`` (``StatusUnknown``). Interrompue (Ctrl-C),
+        elle ne perd rien : les paiements restent suivis, la rappeler rend aussitôt ceux qui ont fini.
+
+        Args:
+            ids: identifiants FedaPay.
+            timeout: délai en secondes, le même pour tous ; à l'échéance FedaPay est interrogé.
+            on_timeout: ``"keep"`` ou ``"delete"``, pour ces attentes.
+            api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
+            progress: montrer une barre de progression, si ``tqdm`` est installé ; par défaut dans un terminal ou un
+                notebook seulement.
+
+        Raises:
+            InvalidArgument: ce n'est pas une liste d'identifiants ; rien n'est attendu.
+            StoreError: la base n'a pas répondu. Ce n'est pas un résultat : rappeler.
+
+        Example:
+            >>> [resultat] = connector.finalise_many([paiement.id_transaction])
+            >>> resultat.state.label
+            'payé'
+        """
+        warn_where_waiting_blocks()
+        return self._started_runtime().completions.all(
+            ids, timeout, on_timeout=on_timeout, api_key=api_key, progress=progress
+        )
+
+    def as_completed(
+        self,
+        ids: Iterable[TransactionId],
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+        progress: Optional[bool] = None,
+    ) -> Iterator[Outcome]:
+        """
+        Comme ``finalise_many``, mais rend chaque résultat dès qu'il est connu, le premier fini d'abord. Un identifiant
+        donné deux fois n'y est qu'une fois. Les attentes commencent à l'appel ; sortir de la boucle n'annule rien.
+
+        Example:
+            >>> for resultat in connector.as_completed([paiement.id_transaction], timeout=60):
+            ...     etat = (resultat.id_transaction, resultat.state)
+        """
+        warn_where_waiting_blocks()
+        return self._started_runtime().completions.in_order(
+            ids, timeout, on_timeout=on_timeout, api_key=api_key, progress=progress
         )
 
     def cancel_listen(self, transaction_id: TransactionId) -> bool:

@@ -36,6 +36,7 @@ from fedapay_sync.workflow.reconciliation.poll_budget import PollBudget
 from fedapay_sync.workflow.reconciliation.polling_policy import PollingPolicy
 from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
+from fedapay_sync.workflow.waits.completions import Completions
 from fedapay_sync.workflow.waits.deadlines import GRACE, Deadlines
 from fedapay_sync.workflow.waits.listens import Listens
 from fedapay_sync.workflow.waits.outcomes import OutcomeReader
@@ -117,6 +118,7 @@ class Runtime:
             hold=connector.hold,
             around=connector.around,
         )
+        self.completions = Completions(context, self.listens, self.lookup, connector.hold)
         catch_up = EventCatchUp(context, self.api, self.inbox, self.confirmation.schedule)
         self.reconciler = Reconciler(
             context, quick_api, notifier, self.keyring, self.statuses, catch_up, adoption, policy, self.budget

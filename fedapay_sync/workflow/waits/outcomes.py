@@ -7,7 +7,7 @@ Only the store decides. Every thread and process that asks gets the same answer,
 from typing import List, Optional
 
 from fedapay_sync.enums import PAID_STATUSES, EventFutureStatus, OutcomeState
-from fedapay_sync.errors import AmountMismatch, NotFound, StatusUnknown, TransactionId
+from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, StatusUnknown, TransactionId
 from fedapay_sync.models import Outcome, Transaction
 from fedapay_sync.models.asked import sum_shown
 from fedapay_sync.store import StoredEvent
@@ -90,6 +90,13 @@ def mismatched(id_transaction: TransactionId, error: AmountMismatch) -> Outcome:
 def unfounded(id_transaction: TransactionId, error: NotFound) -> Outcome:
     """What a callback is told of a transaction that FedaPay does not know."""
     return Outcome(EventFutureStatus.CANCELLED, id_transaction=id_transaction, reason=error.message, error=error)
+
+
+def undecided(id_transaction: TransactionId, error: FedapayError) -> Outcome:
+    """What is told among many where ``finalise`` raises ``StatusUnknown``: no timeout, as nobody knows."""
+    return Outcome(
+        EventFutureStatus.CANCELLED_INTERNALLY, id_transaction=id_transaction, reason=error.message, error=error
+    )
 
 
 def not_found(id_transaction: TransactionId, error: NotFound) -> NotFound:
