@@ -181,6 +181,7 @@ class Connector:
         description: Optional[str] = None,
         *,
         payment_contact: Optional[str] = None,
+        again: bool = False,
     ) -> FedapayPay:
         """
         Lance un paiement : crée la transaction et invite le client à payer. Rien n'est encore payé.
@@ -201,9 +202,13 @@ class Connector:
             custom_metadata: données de la boutique, rendues telles quelles ; rien de confidentiel.
             description: texte montré au client.
             payment_contact: numéro à débiter s'il n'est pas ``client_infos.tel``.
+            again: sans référence, demander même si ce paiement (même client, montant, moyen, texte, données) vient
+                d'être demandé il y a moins de dix minutes.
 
         Raises:
             InvalidArgument: un argument est refusé ; rien n'a été envoyé.
+            DuplicatePayment: dans un notebook ou une console, sans référence : ce paiement vient d'être demandé, une
+                cellule relancée peut-être ; rien n'a été envoyé. Ailleurs, un avertissement, une fois.
             ReferenceTaken: la référence désigne un autre paiement ; ``error.id_transaction`` et ``error.fields``
                 disent lequel et ce qui diffère. ``adopt`` passe outre.
             AmountMismatch: FedaPay a créé la transaction avec un autre montant ou une autre devise.
@@ -226,6 +231,7 @@ class Connector:
             merchant_reference=merchant_reference,
             custom_metadata=custom_metadata,
             description=description,
+            again=again,
         )
 
     def adopt(
