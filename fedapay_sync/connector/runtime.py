@@ -45,6 +45,7 @@ from fedapay_sync.workflow.waits.status_lookup import StatusLookup
 from fedapay_sync.workflow.waits.status_polling import StatusPolling
 from fedapay_sync.workflow.waits.waiters import WaiterRegistry
 from fedapay_sync.workflow.webhooks.inbox import Inbox
+from fedapay_sync.workflow.webhooks.receivers import Receivers
 from fedapay_sync.workflow.webhooks.wsgi import Receive, application
 
 log = get_logger(__name__)
@@ -131,6 +132,7 @@ class Runtime:
         self.recovery = Recovery(context, notifier, self.polling, self.reconciler)
         self.async_import = AsyncImport(context, self.inbox)
         self.worker_processes = WorkerProcesses(context, notifier)
+        self.receivers = Receivers(context, notifier)
         self.server: Optional[WebServer] = None
 
     @property
@@ -190,10 +192,9 @@ class Runtime:
                 host=config.host,
                 port=config.port,
                 name="fedapay-webhooks",
-                # As many webhooks as wait for a commit at the same time, and share it.
-                threads=16,
+                threads=16,  # as many webhooks as wait for a commit at the same time, and share it
             )
-        self.server.start()
+        self.receivers.start(self.server)
         self.policy.has_receiver = True
         return self.server
 
@@ -254,6 +255,7 @@ class Runtime:
             steps.callback(lambda: self.listens.callbacks.join(end - time.monotonic(), self._closers))
             steps.callback(lambda: self.callbacks.close(end - time.monotonic(), self._closers))
             steps.callback(self.worker_processes.close)
+            steps.callback(self.receivers.close)
             steps.callback(self.listens.close)
             steps.callback(self.polling.close)
             steps.callback(self.confirmation.close)
