@@ -485,8 +485,8 @@ class Connector:
     ) -> Iterator[Outcome]:
         """
         Comme ``finalise_many``, mais rend chaque résultat dès qu'il est connu, le premier fini d'abord. Un identifiant
-        donné deux fois n'y est qu'une fois. Les attentes commencent à l'appel ; sortir de la boucle n'annule rien. Mêmes
-        erreurs, ``StoreError`` aussi au milieu de la boucle : rappeler rend aussitôt ceux qui ont fini.
+        donné deux fois n'y est qu'une fois. Les attentes commencent à l'appel ; sortir de la boucle n'annule rien.
+        Mêmes erreurs, ``StoreError`` aussi au milieu de la boucle : rappeler rend aussitôt ceux qui ont fini.
 
         Example:
             >>> for resultat in connector.as_completed([paiement.id_transaction], timeout=60):
