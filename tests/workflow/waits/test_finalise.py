@@ -887,9 +887,9 @@ def test_c05_finished_waits_leave_nothing_behind(shop, emulator, eventually, clo
 
     assert parts.notifier._subscribers == {} and parts.waits._polled == {}
     live = {timer.action.__qualname__.partition(".")[0] for _, _, timer in parts.notifier._timers if timer.action}
-    # One timer for our leases, one for payments that are not over: neither is of a wait.
-    assert live <= {"StatusPolling", "Reconciler"}
-    assert len([1 for _, _, timer in parts.notifier._timers if timer.action]) <= 2
+    # One timer for our leases, one for payments that are not over, one for the server's heartbeat: none is of a wait.
+    assert live <= {"StatusPolling", "Reconciler", "Receivers"}
+    assert len([1 for _, _, timer in parts.notifier._timers if timer.action]) <= 3
     gc.collect()
     assert [each for each in dead if each() is not None] == []
 
