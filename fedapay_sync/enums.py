@@ -97,6 +97,58 @@ class EventFutureStatus(_StrEnum):
     CANCELLED_INTERNALLY = "cancelled_internally"
 
 
+class OutcomeState(_StrEnum):
+    """
+    Où en est un paiement, en un mot : ``Outcome.state``.
+
+    Deux mots disent que l'argent a été débité : ``paid`` et ``refunded``. Un statut que FedaPay ajouterait est un
+    ``UnknownState``, un texte qui a aussi un ``label``.
+    """
+
+    #: Payé, comme demandé ; aussi quand une partie a été rendue depuis.
+    paid = "paid"
+    #: Le client, ou son opérateur, a refusé. Il peut encore payer par le même lien.
+    declined = "declined"
+    #: Le lien ne peut plus être payé.
+    expired = "expired"
+    #: Annulé. Si c'est par l'opérateur (solde insuffisant), le client peut encore payer par le même lien.
+    canceled = "canceled"
+    #: Pas encore fini, ou pas encore su ; le client peut payer à tout instant.
+    pending = "pending"
+    #: Payé, puis rendu en entier.
+    refunded = "refunded"
+    #: Payé, mais ni le montant ni la devise demandés : à vérifier par une personne.
+    suspect = "suspect"
+
+    @property
+    def label(self) -> str:
+        """Le mot à montrer, en français : « payé », « en attente »…"""
+        return _STATE_LABELS[self.value]
+
+
+class UnknownState(str):
+    """L'état d'un paiement quand ce n'est aucun des ``OutcomeState`` : le statut de FedaPay, tel qu'il est venu."""
+
+    __slots__ = ()
+
+    @property
+    def label(self) -> str:
+        """Le texte à montrer."""
+        return _STATE_LABELS.get(self, f"statut « {self} »")
+
+
+_STATE_LABELS = {
+    "paid": "payé",
+    "declined": "refusé",
+    "expired": "expiré",
+    "canceled": "annulé",
+    "pending": "en attente",
+    "refunded": "remboursé",
+    "suspect": "suspect",
+    "not_found": "inconnu de FedaPay",
+}
+
+
 class OnTimeout(_StrEnum):
     """Que faire d'un paiement encore en attente à l'échéance."""
 

@@ -7,6 +7,7 @@ Les erreurs de ``fedapay_sync``. Une classe existe là où un programme ferait a
     ├── ConfigError                          clé, adresse, secret ou base mal réglés (aussi ValueError)
     ├── InvalidArgument                      argument refusé avant tout envoi (aussi ValueError)
     │   ├── InvalidCountryPaymentCombination le pays n'a pas cette méthode de paiement
+    │   ├── DuplicatePayment                 le même paiement vient d'être demandé (notebook, console)
     │   └── ReferenceTaken                   la référence marchande est celle d'un autre paiement
     ├── SignatureError                       webhook dont la signature ne prouve rien
     ├── EventError                           événement illisible
@@ -84,6 +85,17 @@ class InvalidArgument(FedapayError, ValueError):
 
 class InvalidCountryPaymentCombination(InvalidArgument):
     """Le pays n'offre pas cette méthode de paiement sans redirection."""
+
+
+class DuplicatePayment(InvalidArgument):
+    """
+    Le même paiement a été demandé il y a moins de dix minutes, et le client peut encore le payer ou l'a payé : une
+    cellule relancée. Rien n'a été envoyé. ``pay(…, again=True)`` demande une seconde fois.
+
+    Attributes:
+        id_transaction: le premier paiement ; ``None`` si la réponse à sa création s'est perdue.
+        merchant_reference: la référence du premier ; ``pay`` avec elle le rend.
+    """
 
 
 class ReferenceTaken(InvalidArgument):

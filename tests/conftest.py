@@ -16,8 +16,10 @@ from hypothesis import HealthCheck, settings
 from support.postgres_server import PostgresServer, running_or_skipped
 
 from fedapay_sync import Connector, MethodesPaiement, PaiementSetup, Pays, UserData
+from fedapay_sync.common import hosting
 from fedapay_sync.common.clock import Clock
 from fedapay_sync.emulator import Emulator
+from fedapay_sync.workflow import duplicates
 
 # How long one example takes says how busy the machine is, and nothing about the code: benchmarks measure that.
 settings.register_profile("busy machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -127,6 +129,12 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     for name in [name for name in os.environ if name.startswith("FEDAPAY_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def told_of_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests ask one payer again and again, without a reference: the one warning of a process is out already."""
+    monkeypatch.setattr(hosting, "_warned", {(os.getpid(), duplicates.WARNING)})
 
 
 @pytest.fixture

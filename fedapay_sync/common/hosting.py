@@ -55,7 +55,7 @@ def warn_where_waiting_blocks() -> None:
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_globals.get("__name__") == "gunicorn.workers.sync":
-            _warn(_GUNICORN_SYNC)
+            warn_once(_GUNICORN_SYNC)
             return
         frame = frame.f_back
 
@@ -65,12 +65,25 @@ def warn_without_threads() -> None:
     # Only uWSGI itself has that module, and has it loaded.
     options = getattr(sys.modules.get("uwsgi"), "opt", None)
     if options is not None and not {"enable-threads", b"enable-threads", "threads", b"threads"} & set(options):
-        _warn(_UWSGI_WITHOUT_THREADS)
+        warn_once(_UWSGI_WITHOUT_THREADS)
 
 
-def _warn(text: str) -> None:
-    if (os.getpid(), text) not in _warned:
+def was_warned(text: str) -> bool:
+    """Whether this process has been warned in these words."""
+    return (os.getpid(), text) in _warned
+
+
+def warn_once(text: str) -> None:
+    """Warn of it in the log and by Python's warnings, at the program's own line, once in each process."""
+    if not was_warned(text):
         _warned.add((os.getpid(), text))
         log.warning("%s", text)
-        # The program's line: past this function, the check, and the connector's method.
-        warnings.warn(text, RuntimeWarning, stacklevel=4)
+        warnings.warn(text, RuntimeWarning, stacklevel=_depth_of_program())
+
+
+def _depth_of_program() -> int:
+    """How far above ``warn_once`` the program has called the package."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fedapay_sync":
+        depth, frame = depth + 1, frame.f_back
+    return depth

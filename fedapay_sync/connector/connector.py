@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import (
@@ -162,6 +162,7 @@ class Connector(CallbackRegistration):
         description: Optional[str] = None,
         *,
         payment_contact: Optional[str] = None,
+        again: bool = False,
     ) -> FedapayPay:
         """
         Lance un paiement : crée la transaction et invite le client à payer. Rien n'est encore payé.
@@ -182,9 +183,13 @@ class Connector(CallbackRegistration):
             custom_metadata: données de la boutique, rendues telles quelles ; rien de confidentiel.
             description: texte montré au client.
             payment_contact: numéro à débiter s'il n'est pas ``client_infos.tel``.
+            again: sans référence, demander même si ce paiement (même client, montant, moyen, texte, données) vient
+                d'être demandé il y a moins de dix minutes.
 
         Raises:
             InvalidArgument: un argument est refusé ; rien n'a été envoyé.
+            DuplicatePayment: dans un notebook ou une console, sans référence : ce paiement vient d'être demandé, une
+                cellule relancée peut-être ; rien n'a été envoyé. Ailleurs, un avertissement, une fois.
             ReferenceTaken: la référence désigne un autre paiement ; ``error.id_transaction`` et ``error.fields``
                 disent lequel et ce qui diffère. ``adopt`` passe outre.
             AmountMismatch: FedaPay a créé la transaction avec un autre montant ou une autre devise.
@@ -207,6 +212,7 @@ class Connector(CallbackRegistration):
             merchant_reference=merchant_reference,
             custom_metadata=custom_metadata,
             description=description,
+            again=again,
         )
 
     def adopt(
@@ -408,6 +414,68 @@ class Connector(CallbackRegistration):
         """
         return self._started_runtime().listens.listen_many(
             ids, timeout, on_timeout=on_timeout, api_key=api_key, callback=callback
+        )
+
+    def finalise_many(
+        self,
+        ids: Iterable[TransactionId],
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+        progress: Optional[bool] = None,
+    ) -> List[Outcome]:
+        """
+        Attend la fin de plusieurs paiements et rend leurs résultats, dans l'ordre des identifiants.
+
+        Une seule échéance pour tous, et un seul thread. Un paiement qui pose problème n'arrête pas les autres : ce que
+        ``finalise`` lèverait pour lui est dans ``outcome.error``, et ``outcome.state`` vaut ``suspect``
+        (``AmountMismatch``), ``not_found`` (``NotFound``) ou ``pending`` (``StatusUnknown``). Interrompue (Ctrl-C),
+        elle ne perd rien : les paiements restent suivis, la rappeler rend aussitôt ceux qui ont fini.
+
+        Args:
+            ids: identifiants FedaPay.
+            timeout: délai en secondes, le même pour tous ; à l'échéance FedaPay est interrogé.
+            on_timeout: ``"keep"`` ou ``"delete"``, pour ces attentes.
+            api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
+            progress: montrer une barre de progression, si ``tqdm`` est installé ; par défaut dans un terminal ou un
+                notebook seulement.
+
+        Raises:
+            InvalidArgument: ce n'est pas une liste d'identifiants ; rien n'est attendu.
+            StoreError: la base n'a pas répondu. Ce n'est pas un résultat : rappeler.
+
+        Example:
+            >>> [resultat] = connector.finalise_many([paiement.id_transaction])
+            >>> resultat.state.label
+            'payé'
+        """
+        warn_where_waiting_blocks()
+        return self._started_runtime().completions.all(
+            ids, timeout, on_timeout=on_timeout, api_key=api_key, progress=progress
+        )
+
+    def as_completed(
+        self,
+        ids: Iterable[TransactionId],
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        on_timeout: Union[OnTimeout, str, None] = None,
+        api_key: Optional[str] = None,
+        progress: Optional[bool] = None,
+    ) -> Iterator[Outcome]:
+        """
+        Comme ``finalise_many``, mais rend chaque résultat dès qu'il est connu, le premier fini d'abord. Un identifiant
+        donné deux fois n'y est qu'une fois. Les attentes commencent à l'appel ; sortir de la boucle n'annule rien.
+        Mêmes erreurs, ``StoreError`` aussi au milieu de la boucle : rappeler rend aussitôt ceux qui ont fini.
+
+        Example:
+            >>> for resultat in connector.as_completed([paiement.id_transaction], timeout=60):
+            ...     etat = (resultat.id_transaction, resultat.state)
+        """
+        warn_where_waiting_blocks()
+        return self._started_runtime().completions.in_order(
+            ids, timeout, on_timeout=on_timeout, api_key=api_key, progress=progress
         )
 
     def cancel_listen(self, transaction_id: TransactionId) -> bool:

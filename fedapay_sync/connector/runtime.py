@@ -36,6 +36,7 @@ from fedapay_sync.workflow.reconciliation.poll_budget import PollBudget
 from fedapay_sync.workflow.reconciliation.polling_policy import PollingPolicy
 from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
 from fedapay_sync.workflow.reconciliation.status_reader import StatusReader
+from fedapay_sync.workflow.waits.completions import Completions
 from fedapay_sync.workflow.waits.deadlines import GRACE, Deadlines
 from fedapay_sync.workflow.waits.listens import Listens
 from fedapay_sync.workflow.waits.outcomes import OutcomeReader
@@ -44,6 +45,7 @@ from fedapay_sync.workflow.waits.status_lookup import StatusLookup
 from fedapay_sync.workflow.waits.status_polling import StatusPolling
 from fedapay_sync.workflow.waits.waiters import WaiterRegistry
 from fedapay_sync.workflow.webhooks.inbox import Inbox
+from fedapay_sync.workflow.webhooks.receivers import Receivers
 from fedapay_sync.workflow.webhooks.wsgi import Receive, application
 
 log = get_logger(__name__)
@@ -117,6 +119,7 @@ class Runtime:
             hold=connector.hold,
             around=connector.around,
         )
+        self.completions = Completions(context, self.listens, self.lookup, connector.hold)
         catch_up = EventCatchUp(context, self.api, self.inbox, self.confirmation.schedule)
         self.reconciler = Reconciler(
             context, quick_api, notifier, self.keyring, self.statuses, catch_up, adoption, policy, self.budget
@@ -129,6 +132,7 @@ class Runtime:
         self.recovery = Recovery(context, notifier, self.polling, self.reconciler)
         self.async_import = AsyncImport(context, self.inbox)
         self.worker_processes = WorkerProcesses(context, notifier)
+        self.receivers = Receivers(context, notifier)
         self.server: Optional[WebServer] = None
 
     @property
@@ -188,10 +192,9 @@ class Runtime:
                 host=config.host,
                 port=config.port,
                 name="fedapay-webhooks",
-                # As many webhooks as wait for a commit at the same time, and share it.
-                threads=16,
+                threads=16,  # as many webhooks as wait for a commit at the same time, and share it
             )
-        self.server.start()
+        self.receivers.start(self.server)
         self.policy.has_receiver = True
         return self.server
 
@@ -252,6 +255,7 @@ class Runtime:
             steps.callback(lambda: self.listens.callbacks.join(end - time.monotonic(), self._closers))
             steps.callback(lambda: self.callbacks.close(end - time.monotonic(), self._closers))
             steps.callback(self.worker_processes.close)
+            steps.callback(self.receivers.close)
             steps.callback(self.listens.close)
             steps.callback(self.polling.close)
             steps.callback(self.confirmation.close)

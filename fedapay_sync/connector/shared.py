@@ -3,13 +3,16 @@
 import inspect
 import os
 import threading
-from typing import Any, ClassVar, Dict, Optional
+from typing import Any, ClassVar, Dict, FrozenSet, Optional
 
 from fedapay_sync.common.config import differences
 from fedapay_sync.common.frames import private, private_methods
+from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Secret
 from fedapay_sync.connector.connector import Connector
-from fedapay_sync.errors import ConfigError
+from fedapay_sync.errors import ConfigError, PortUnavailable
+
+log = get_logger(__name__)
 
 
 class _Shared(type):
@@ -22,10 +25,13 @@ class _Shared(type):
             if shared is None:
                 # Remembered only when complete: a failed construction leaves nothing behind.
                 shared = super().__call__(*args, **kwargs)
-                shared._arguments = _bound(args, kwargs, defaults=True)
-                FedapayConnector._shared = shared
-                return shared
-        differing = differences(shared._arguments, _bound(args, kwargs, defaults=False))
+                return cls._remembered(shared, *args, **kwargs)
+            given = _bound(args, kwargs, defaults=False)
+            differing = differences(shared._arguments, given)
+            # Only by a call that says again all that the first one said: an edited cell, and no other module that
+            # knows nothing of the first one's database.
+            if differing and shared._found_no_port and shared._given <= given.keys():
+                return cls._built_anew(shared, *args, **kwargs)
         if differing:
             raise ConfigError(
                 f"FedapayConnector existe déjà dans ce processus avec d'autres valeurs pour : {', '.join(differing)}. "
@@ -33,6 +39,21 @@ class _Shared(type):
                 "Connector pour un second compte."
             )
         return shared
+
+    def _remembered(cls, shared: Any, *args: Any, **kwargs: Any) -> Any:
+        shared._arguments = _bound(args, kwargs, defaults=True)
+        shared._given = frozenset(_bound(args, kwargs, defaults=False))
+        FedapayConnector._shared = shared
+        return shared
+
+    def _built_anew(cls, before: Any, *args: Any, **kwargs: Any) -> Any:
+        """Another in place of one whose server found no port; with its callbacks, so that none is lost."""
+        shared = super().__call__(*args, **kwargs)
+        for callback in before._callbacks.values():
+            shared._register(callback, "FedapayConnector")
+        before.close()
+        log.info("the shared connector whose webhook server found no port is built anew with other arguments")
+        return cls._remembered(shared, *args, **kwargs)
 
 
 #: Re-entrant: a signal handler may close in the midst of a construction.
@@ -67,13 +88,28 @@ class FedapayConnector(Connector, metaclass=_Shared):
     """
     Le connecteur unique et partagé du processus : ``FedapayConnector()`` rend toujours le même.
 
-    Rappelé avec des arguments différents de ceux de la première fois, il lève ``ConfigError`` en les nommant. Après
+    Rappelé avec des arguments différents de ceux de la première fois, il lève ``ConfigError`` en les nommant, sauf si
+    son serveur de webhooks n'a pas trouvé son port : il est alors construit à nouveau. Après
     ``shutdown_cleanup`` (ou ``close``), l'appel suivant en construit un nouveau. Ses arguments sont ceux de
     ``Connector``.
     """
 
     _shared: ClassVar[Optional["FedapayConnector"]] = None
     _arguments: Dict[str, Any]
+    _given: FrozenSet[str]
+    _found_no_port: bool = False
+
+    def start_webhook_server(self) -> None:
+        """
+        Démarre le serveur de webhooks, comme ``Connector.start_webhook_server``. Si le port est pris, le connecteur
+        partagé peut être construit à nouveau avec d'autres arguments ; ses callbacks restent.
+        """
+        try:
+            super().start_webhook_server()
+        except PortUnavailable:
+            self._found_no_port = True
+            raise
+        self._found_no_port = False
 
     def close(self) -> None:
         """Ferme comme ``Connector.close`` ; l'appel suivant de ``FedapayConnector()`` en construit un nouveau."""

@@ -9,7 +9,7 @@ from what is being checked.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from fedapay_sync.models.entity import decode_json_text
@@ -23,6 +23,8 @@ _XOF = "XOF"
 _PAYER = ("email", "number", "customer_id")
 #: Traits that decide only where the payer cannot be compared: an honest retry may change them.
 _CIRCUMSTANCES = ("description", "callback_url", "custom_metadata")
+#: The trait of everything together: that is no trait of a transaction, and tells a second asking from another payment.
+_WHOLE = "whole"
 #: A phone number is written with and without its dialling code: it is compared by so many last digits.
 _LAST_DIGITS = 8
 
@@ -84,6 +86,24 @@ class Asked:
             reference=reference,
             traits=_traits(reference, given),
         )
+
+    def with_whole(self, body: Mapping[str, Any], contact: Optional[str], **how: Any) -> "Asked":
+        """
+        The same, with a digest of everything that was asked.
+
+        Equal are the payer (e-mail and number, or else the name), the sum and how it is to be paid, and what the shop
+        said of it: text, return link, own data.
+
+        Args:
+            body: of the creation.
+            contact: the number that is asked to pay.
+            how: country, method and kind of the payment.
+        """
+        return replace(self, traits={**self.traits, _WHOLE: _whole(self.reference, body, contact, how)})
+
+    def is_same_as(self, body: Mapping[str, Any], contact: Optional[str], **how: Any) -> bool:
+        """Whether that would be asking for this payment a second time, whatever the reference."""
+        return self.traits.get(_WHOLE) == _whole(self.reference, body, contact, how)
 
     def compare_sum(self, shown: Mapping[str, Any]) -> Comparison:
         """
@@ -172,22 +192,38 @@ def _traits(reference: str, shown: Mapping[str, Any]) -> Dict[str, str]:
     The digests of what a body sends, or a transaction shows. With the reference in them, two payments of one payer
     have nothing in common.
     """
-    customer = shown.get("customer")
-    person: Mapping[str, Any] = customer if isinstance(customer, Mapping) else {}
-    phone = person.get("phone_number")
+    person, number = _payer(shown)
     plain = {
         "email": _text(person.get("email")),
-        "number": _last_digits(phone.get("number") if isinstance(phone, Mapping) else phone),
+        "number": number,
         "customer_id": _text(person.get("id") if person.get("id") is not None else shown.get("customer_id")),
         "description": _text(shown.get("description")),
         "callback_url": _text(shown.get("callback_url")),
         "custom_metadata": _json(shown.get("custom_metadata")),
     }
-    return {
-        name: hashlib.sha256(f"{reference}\0{name}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        for name, text in plain.items()
-        if text
-    }
+    return {name: _digest(reference, name, text) for name, text in plain.items() if text}
+
+
+def _whole(reference: str, body: Mapping[str, Any], contact: Optional[str], how: Mapping[str, Any]) -> str:
+    person, number = _payer(body)
+    payer = [_text(person.get("email")), _last_digits(contact) if contact is not None else number]
+    if not any(payer):
+        payer += [_text(person.get("lastname")), _text(person.get("firstname"))]
+    said = [_text(body.get("description")), _text(body.get("callback_url")), _json(body.get("custom_metadata"))]
+    total = [_francs(body.get("amount")), _iso(body.get("currency"))]
+    return _digest(reference, _WHOLE, json.dumps([payer, total, said, {name: str(how[name]) for name in sorted(how)}]))
+
+
+def _payer(shown: Mapping[str, Any]) -> Tuple[Mapping[str, Any], str]:
+    """The customer of a body or of a transaction, and the last digits of their number."""
+    customer = shown.get("customer")
+    person: Mapping[str, Any] = customer if isinstance(customer, Mapping) else {}
+    phone = person.get("phone_number")
+    return person, _last_digits(phone.get("number") if isinstance(phone, Mapping) else phone)
+
+
+def _digest(reference: str, name: str, text: str) -> str:
+    return hashlib.sha256(f"{reference}\0{name}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _francs(value: Any) -> Optional[int]:

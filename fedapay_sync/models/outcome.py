@@ -1,12 +1,24 @@
 """Model of how a wait ended."""
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
-from fedapay_sync.enums import EventFutureStatus
-from fedapay_sync.errors import FedapayError, TransactionId
+from fedapay_sync.enums import EventFutureStatus, OutcomeState, TransactionStatus, UnknownState
+from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, TransactionId
 from fedapay_sync.models.event import WebhookHistory
 from fedapay_sync.models.schema import to_plain
 from fedapay_sync.models.transaction import Transaction
+
+#: What FedaPay's statuses that end a wait say in one word. A part that was given back leaves the payment paid.
+_STATES: Dict[str, OutcomeState] = {
+    TransactionStatus.approved: OutcomeState.paid,
+    TransactionStatus.transferred: OutcomeState.paid,
+    TransactionStatus.approved_partially_refunded: OutcomeState.paid,
+    TransactionStatus.transferred_partially_refunded: OutcomeState.paid,
+    TransactionStatus.refunded: OutcomeState.refunded,
+    TransactionStatus.declined: OutcomeState.declined,
+    TransactionStatus.canceled: OutcomeState.canceled,
+    TransactionStatus.expired: OutcomeState.expired,
+}
 
 
 class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
@@ -14,18 +26,34 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
     Résultat de ``finalise`` : une paire ``(status, webhooks)`` qui sait aussi dire si c'est payé.
 
     ``RESOLVED`` veut dire « statut final connu », pas « payé ». La vérité du paiement est ``paid``,
-    et un ``Outcome`` est vrai (``if outcome:``) quand le client a payé.
+    et un ``Outcome`` est vrai (``if outcome:``) quand le client a payé. ``state`` dit tout en un mot.
+
+    Redemander à un client dépend de ce mot :
+
+    - ``declined``, ``canceled`` : lui redonner le même lien (``pay`` avec la même ``merchant_reference`` le rend,
+      dans ``payment_link``, sans le solliciter) ; ou ``pay`` avec une référence neuve (``CMD-17-2``), qui le sollicite
+      à nouveau. Le premier lien peut rester payable : si les deux sont payés, les deux parviennent au callback.
+    - ``expired`` : ``pay`` avec une référence neuve.
+    - ``pending`` : ne pas redemander, il peut payer à tout instant. ``finalise`` attend encore ; ou bien ``cancel``
+      d'abord, puis ``pay`` avec une référence neuve.
+    - ``paid``, ``refunded``, ``suspect`` : il a payé. Ne pas redemander.
 
     Attributes:
         status: comment l'attente a pris fin.
+        state: où en est le paiement, un ``OutcomeState`` ; son ``label`` est le mot français à montrer. Un statut
+            inconnu de cette version est un texte (``UnknownState``), avec un ``label`` lui aussi.
         webhooks: événements finals connus de la transaction, dans l'ordre d'arrivée, ou ``None``.
         paid: vrai si le client a payé.
         transaction: dernier état connu de la transaction, ou ``None``.
         id_transaction: identifiant FedaPay.
         reason: le statut FedaPay qui a mis fin à l'attente, ou ce qui l'a interrompue.
-        error: pour un callback, l'erreur que ``finalise`` aurait levée (``AmountMismatch``, ``NotFound``), ou ``None``.
+        error: pour un callback, ou parmi plusieurs, l'erreur que ``finalise`` aurait levée (``AmountMismatch``,
+            ``NotFound``, ``StatusUnknown``), ou ``None``.
 
     Example:
+        >>> resultat = connector.finalise(paiement.id_transaction)
+        >>> resultat.state.value, resultat.state.label
+        ('paid', 'payé')
         >>> status, webhooks = Outcome(EventFutureStatus.TIMEOUT)
         >>> status.name
         'TIMEOUT'
@@ -38,6 +66,7 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
     id_transaction: Optional[TransactionId]
     reason: str
     error: Optional[FedapayError]
+    state: Union[OutcomeState, UnknownState]
 
     def __new__(
         cls,
@@ -49,6 +78,7 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
         id_transaction: Optional[TransactionId] = None,
         reason: str = "",
         error: Optional[FedapayError] = None,
+        state: Union[OutcomeState, UnknownState, None] = None,
     ) -> "Outcome":
         made = super().__new__(cls, (status, webhooks))
         made.status = status
@@ -58,7 +88,25 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
         made.id_transaction = id_transaction
         made.reason = reason
         made.error = error
+        made.state = made._state() if state is None else state
         return made
+
+    def _state(self) -> Union[OutcomeState, UnknownState]:
+        """The one word, out of everything else. In doubt it is ``pending``: nobody is to ask the payer again then."""
+        if isinstance(self.error, AmountMismatch):
+            return OutcomeState.suspect
+        if isinstance(self.error, NotFound):
+            return UnknownState("not_found")
+        if self.status == EventFutureStatus.CANCELLED and self.webhooks:
+            # FedaPay said that it is deleted. A wait that was merely given up says nothing of the payment.
+            return OutcomeState.canceled
+        if self.status != EventFutureStatus.RESOLVED:
+            return OutcomeState.pending
+        if self.reason in _STATES:
+            return _STATES[self.reason]
+        if self.paid:
+            return OutcomeState.paid
+        return UnknownState(self.reason) if self.reason else OutcomeState.pending
 
     @property
     def amount(self) -> Optional[int]:

@@ -217,6 +217,13 @@ class Payment:
         )
 
 
+@dataclass(frozen=True)
+class RecentPayment(Payment):
+    """A payment that was asked for lately, so many seconds ago."""
+
+    age: float = 0.0
+
+
 class Priority(IntEnum):
     """How urgent a reading at FedaPay is; the lower, the sooner."""
 

@@ -33,6 +33,7 @@ from fedapay_sync.store.payment_record import PaymentRecord
 from fedapay_sync.store.states import CallbackKind
 from fedapay_sync.workflow.callbacks.worker import CallbackWorker
 from fedapay_sync.workflow.context import Context
+from fedapay_sync.workflow.duplicates import Duplicates
 from fedapay_sync.workflow.payment_creation import PaymentCreation, about
 from fedapay_sync.workflow.reconciliation.reconciler import Reconciler
 
@@ -46,6 +47,7 @@ class Payments:
         self._config, self._store, _, _ = context
         self._transactions = api.transactions
         self._creation = PaymentCreation(api.transactions)
+        self._duplicates = Duplicates(context, api.transactions)
         self._intents = api.payment_intents
         self._callbacks = callbacks
         self._reconciler = reconciler
@@ -62,6 +64,7 @@ class Payments:
         merchant_reference: Optional[str] = None,
         custom_metadata: Optional[Mapping[str, Any]] = None,
         description: Optional[str] = None,
+        again: bool = False,
     ) -> FedapayPay:
         """Create a transaction, ask for its token if it came without, push it to the phone, owe the callback."""
         key = self._config.checked_key(api_key)
@@ -69,11 +72,25 @@ class Payments:
             setup, client_infos, montant_paiement, callback_url, custom_metadata, description, merchant_reference
         )
         contact = number_to_push(setup, client_infos, payment_contact, self._config.environment)
+        if again and merchant_reference is not None:
+            raise InvalidArgument(
+                "again=True redemande sans référence ; avec une merchant_reference, pay rend le paiement qui la porte. "
+                "Pour redemander au client, donner une référence neuve.",
+                field="again",
+            )
         reference = body.setdefault("merchant_reference", new_reference())
+        # What we say where the caller says nothing is sent, but proves nothing.
+        how = {
+            "country": setup.pays.value,
+            "method": setup.method.name if setup.method else "",
+            "kind": setup.type_paiement.value,
+        }
+        asked = Asked.of_body(body, unsaid=() if description else ("description",)).with_whole(body, contact, **how)
+        # A page that is paid by who knows whom: two visitors, as far as anyone can tell.
+        if merchant_reference is None and not again and (contact is not None or asked.knows_payer()):
+            self._duplicates.check(asked, lambda first: first.is_same_as(body, contact, **how), key)
         poll_in = self._reconciler.schedule_first_poll(key)
         row = PaymentRecord(self._store, self._config.environment, key.label, reference, poll_in)
-        # What we say where the caller says nothing is sent, but proves nothing.
-        asked = Asked.of_body(body, unsaid=() if description else ("description",))
 
         def is_pushed_next(created: Transaction) -> bool:
             return _is_to_be_pushed(created, setup, contact) and _has_link(created) and not _differs(created, asked)

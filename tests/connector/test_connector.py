@@ -334,6 +334,58 @@ def test_the_shared_connector_is_an_ordinary_one_underneath(shared, settings):
     assert not isinstance(Connector(), FedapayConnector)
 
 
+def test_a_shared_connector_that_found_no_port_is_built_anew(shared, settings):
+    """
+    The cell is edited and run again: another port; its callbacks come along, and the first one is closed.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        first = shared(use_listen_server=True, listen_server_port=other.getsockname()[1])
+        first.on_webhook(note, name="noter")
+        with pytest.raises(PortUnavailable):
+            first.start_webhook_server()
+
+        again = shared(use_listen_server=True, listen_server_port=0)
+
+    assert again is not first and again is shared()
+    assert list(again._callbacks) == ["noter"]
+    again.start_webhook_server()
+    assert again.webhook_url
+    with pytest.raises(ConfigError, match="listen_server_port"):
+        shared(use_listen_server=True, listen_server_port=1)
+
+
+def note(event):
+    pass
+
+
+@pytest.mark.parametrize("has_tried", [True, False])
+def test_another_module_does_not_build_the_shared_connector_anew(shared, settings, has_tried, tmp_path):
+    """
+    It does not say again what the first one was built with; and one that was not started is nobody's to replace.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        given = {"use_listen_server": True, "listen_server_port": other.getsockname()[1]}
+        first = shared(**given, db_url=f"sqlite:///{tmp_path}/a.db")
+        if has_tried:
+            with pytest.raises(PortUnavailable):
+                first.start_webhook_server()
+
+        changed = {**given, "listen_server_port": 0}
+        with pytest.raises(ConfigError, match="listen_server_port"):
+            shared(**(changed if has_tried else {**changed, "db_url": f"sqlite:///{tmp_path}/a.db"}))
+        assert shared() is first
+
+
+def test_a_shared_connector_is_not_given_up_for_one_that_cannot_be_built(shared, settings):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        first = shared(use_listen_server=True, listen_server_port=other.getsockname()[1])
+        with pytest.raises(PortUnavailable):
+            first.start_webhook_server()
+        with pytest.raises(ConfigError):
+            shared(use_listen_server=True, listen_server_port=70_000)
+        assert shared() is first
+
+
 # -- nothing starts by itself --------------------------------------------------------------------------------------
 
 
@@ -375,6 +427,72 @@ def test_b03_a_port_in_use_is_an_error_in_the_callers_thread(make_connector):
         assert connector.webhook_url == ""
     connector.start_webhook_server()
     assert connector.webhook_url.endswith(f":{port}/webhooks")
+
+
+def test_a_taken_port_names_the_setting_and_the_next_port(make_connector):
+    """
+    Of a connector, and not of the server inside it; nobody else receives, so nothing says that none is needed.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortUnavailable, match=rf"listen_server_port={port + 1}, ou 0") as caught:
+            make_connector(use_listen_server=True, listen_server_port=port).start_webhook_server()
+        assert (caught.value.port, caught.value.host) == (port, "127.0.0.1")
+        assert "reçoit déjà" not in str(caught.value)
+
+
+def test_a_host_that_is_none_of_ours_names_that_setting(make_connector):
+    with pytest.raises(PortUnavailable, match=r'host="127\.0\.0\.1"') as caught:
+        make_connector(use_listen_server=True, host="192.0.2.1").start_webhook_server()
+    assert "listen_server_port" not in str(caught.value)
+
+
+def test_where_another_process_receives_no_server_is_needed(make_connector, emulator):
+    """
+    Two notebooks on one database and the default port: the second one is told that it needs none, and does not.
+    """
+    first = make_connector(use_listen_server=True)
+    first.start_webhook_server()
+    emulator.webhook_url = first.webhook_url
+    port = int(re.search(r":(\d+)/", first.webhook_url).group(1))
+    second = make_connector(use_listen_server=True, listen_server_port=port)
+    for _ in range(2):
+        with pytest.raises(PortUnavailable, match="aucun serveur n'est nécessaire ici"):
+            second.start_webhook_server()
+
+    number = second.pay(SETUP, CLIENT, 500).id_transaction
+    emulator.approve(number)
+    assert second.finalise(number, timeout=30).paid
+
+    first.close()
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(PortUnavailable) as caught:
+        second.start_webhook_server()
+    assert "nécessaire" not in str(caught.value)
+
+
+def test_one_that_receives_for_another_shop_is_none_of_ours(make_connector, emulator):
+    """
+    Another account in the same database.
+    """
+    first = make_connector(use_listen_server=True, api_key="sk_sandbox_autre_marchand")
+    first.start_webhook_server()
+    port = int(re.search(r":(\d+)/", first.webhook_url).group(1))
+    with pytest.raises(PortUnavailable) as caught:
+        make_connector(use_listen_server=True, listen_server_port=port).start_webhook_server()
+    assert "nécessaire" not in str(caught.value)
+
+
+def test_a_heartbeat_that_cannot_be_read_keeps_nothing_from_being_said(make_connector, sqlite_url, tmp_path):
+    """
+    The port is what the caller is to be told of.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        connector = make_connector(use_listen_server=True, listen_server_port=port)
+        store = connector._per_process.get().store
+        store.write(lambda database: database.execute_sql("DROP TABLE fp_turn"))
+        with pytest.raises(PortUnavailable, match="listen_server_port"):
+            connector.start_webhook_server()
 
 
 def test_b07_start_and_close_twice_and_nothing_is_left(make_connector, eventually):

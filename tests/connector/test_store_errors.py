@@ -25,6 +25,8 @@ CALLS = {
     "finalise": lambda shop, number: shop.finalise(number, timeout=0),
     "listen": lambda shop, number: shop.listen(number),
     "listen_many": lambda shop, number: shop.listen_many([number]),
+    "finalise_many": lambda shop, number: shop.finalise_many([number]),
+    "as_completed": lambda shop, number: shop.as_completed([number]),
     "cancel_listen": lambda shop, number: shop.cancel_listen(number),
     "cancel_all_listens": lambda shop, number: shop.cancel_all_listens(),
     "start_webhook_server": lambda shop, number: shop.start_webhook_server(),

@@ -1,20 +1,27 @@
 """Payments: what was asked for under each merchant reference, written before FedaPay is asked."""
 
 from functools import cache
-from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import peewee
 
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.models.asked import amount_shown, currency_shown
 from fedapay_sync.store.database import Database
-from fedapay_sync.store.records import Payment
+from fedapay_sync.store.records import Payment, RecentPayment
 from fedapay_sync.store.repositories.repository import Repository
-from fedapay_sync.store.repositories.rows import close_listens, listen_row, payment_of, payment_under
+from fedapay_sync.store.repositories.rows import close_listens, listen_row, payment_of, payment_under, recent_payments
 from fedapay_sync.store.repositories.sql import rows_of
 from fedapay_sync.store.repositories.statement import Statement, parameter, unless_there
 from fedapay_sync.store.repositories.verdicts import accept, examine
-from fedapay_sync.store.states import OPEN_STATES, OWED_STATES, EventKind, ListenState, PaymentState, WorkState
+from fedapay_sync.store.states import (
+    OPEN_STATES,
+    OWED_STATES,
+    EventKind,
+    ListenState,
+    PaymentState,
+    WorkState,
+)
 from fedapay_sync.store.tables import EventRow, PaymentRow
 
 #: A payment is polled for the first time so many seconds after it was touched, unless said otherwise.
@@ -224,6 +231,17 @@ class PaymentRepository(Repository):
     def of_transaction(self, environment: str, transaction_id: TransactionId) -> Optional[Payment]:
         """What was asked for under that transaction, if this database saw it asked."""
         return self._engine.read(lambda database: payment_of(database, environment, str(transaction_id)))
+
+    def recent(
+        self, environment: str, account: str, *, amount: int, currency: str, seconds: float
+    ) -> List[RecentPayment]:
+        """
+        Payments of that sum that were asked for in the last so many seconds and did not fail, the newest first; of all
+        payments the newest two hundred are looked at.
+        """
+
+        subject = (environment, account, amount, currency)
+        return self._engine.read(lambda database: recent_payments(database, subject, seconds, self._clock.now()))
 
     def accounts_of(self, environment: str, transaction_ids: Iterable[str]) -> Dict[str, str]:
         """The accounts that asked for these transactions, of those that this database saw asked."""

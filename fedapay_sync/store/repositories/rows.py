@@ -6,16 +6,16 @@ Everything here runs inside a transaction of the writer, or on the reading conne
 
 import dataclasses
 import hashlib
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from fedapay_sync.enums import RETRIED_STATUSES
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.store.database import Database
 from fedapay_sync.store.owner import is_alive, is_dead
-from fedapay_sync.store.records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, StoredEvent
+from fedapay_sync.store.records import LOCAL, RESTORED_NAME, Listen, NewEvent, Payment, RecentPayment, StoredEvent
 from fedapay_sync.store.repositories.left_ends import HEARTBEAT, leave_ends
 from fedapay_sync.store.repositories.sql import memoized, placeholders
-from fedapay_sync.store.states import EventKind, ListenState, PaymentState
+from fedapay_sync.store.states import EventKind, ListenState, PaymentState, literals
 from fedapay_sync.store.tables import LISTEN_COLUMNS, EventRow, PaymentRow
 
 # Plain SQL where webhooks come in: Peewee's query builder costs fifteen times the statement. And its own "ignore" is
@@ -32,6 +32,12 @@ STORED_EVENT_COLUMNS = tuple(
     field.name for field in dataclasses.fields(StoredEvent) if not field.name.startswith("call")
 )
 _PAYMENT_COLUMNS = tuple(field.name for field in dataclasses.fields(Payment))
+# Ids grow with time, and no index has it: the newest rows are read, and no others.
+_RECENT = f"""
+SELECT created_at, {", ".join(_PAYMENT_COLUMNS)} FROM (SELECT * FROM fp_payment ORDER BY id DESC LIMIT 200) AS newest
+WHERE environment = ? AND account = ? AND amount = ? AND currency = ? AND created_at > ?
+  AND state <> {literals(PaymentState.failed)}
+"""
 _LISTEN = f"SELECT {', '.join(LISTEN_COLUMNS)} FROM fp_listen WHERE environment = ? AND transaction_id = ?"
 
 
@@ -204,6 +210,21 @@ def payment_under(database: Database, environment: str, account: str, reference:
 
 def payment_of(database: Database, environment: str, transaction_id: str) -> Optional[Payment]:
     return _payment(database, PaymentRow.transaction_id == transaction_id, PaymentRow.environment == environment)
+
+
+def recent_payments(database: Database, subject: Tuple[Any, ...], seconds: float, now: float) -> List[RecentPayment]:
+    """
+    What was asked for in the last so many seconds, the newest first.
+
+    Args:
+        subject: environment, account, amount and currency.
+    """
+    rows = database.execute_sql(_RECENT.replace("?", database.param), (*subject, now - seconds)).fetchall()
+    found = [
+        RecentPayment(**{**facts, "state": PaymentState(facts["state"])}, age=now - created_at)
+        for created_at, facts in ((row[0], dict(zip(_PAYMENT_COLUMNS, row[1:]))) for row in rows)
+    ]
+    return sorted(found, key=lambda payment: payment.age)
 
 
 def _payment(database: Database, *conditions: Any) -> Optional[Payment]:

@@ -137,7 +137,7 @@ class Listens:
 
     def listen_many(self, ids: Iterable[TransactionId], timeout: float = DEFAULT_TIMEOUT, **asked: Any) -> List[Listen]:
         """Begin to wait for each of these, without blocking."""
-        return [Listen(self, waiter, self._hold()) for waiter in self._begin(ids, timeout, **asked)]
+        return [Listen(self, waiter, self._hold()) for waiter in self.begin(ids, timeout, **asked)]
 
     def finalise(
         self,
@@ -150,7 +150,7 @@ class Listens:
         """Wait for the end, at most ``timeout`` and the grace."""
         if checked_timeout(timeout) == 0:
             return self._lookup.now(id_transaction, api_key)
-        (waiter,) = self._begin([id_transaction], timeout, on_timeout=on_timeout, api_key=api_key)
+        (waiter,) = self.begin([id_transaction], timeout, on_timeout=on_timeout, api_key=api_key)
         try:
             if waiter.is_set():
                 self._lookup.refresh(waiter.id_transaction, api_key)
@@ -215,7 +215,7 @@ class Listens:
         """Call no further callback but what has been handed over."""
         self.callbacks.close()
 
-    def _begin(
+    def begin(
         self,
         ids: Iterable[TransactionId],
         timeout: float,
@@ -263,7 +263,7 @@ class Listens:
         return waiters
 
     def _begin_one(self, id_transaction: TransactionId, **asked: Any) -> Waiter:
-        (waiter,) = self._begin([id_transaction], **asked)
+        (waiter,) = self.begin([id_transaction], **asked)
         return waiter
 
 

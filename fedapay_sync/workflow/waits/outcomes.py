@@ -6,8 +6,8 @@ Only the store decides. Every thread and process that asks gets the same answer,
 
 from typing import List, Optional
 
-from fedapay_sync.enums import PAID_STATUSES, EventFutureStatus
-from fedapay_sync.errors import AmountMismatch, NotFound, StatusUnknown, TransactionId
+from fedapay_sync.enums import PAID_STATUSES, EventFutureStatus, OutcomeState
+from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, StatusUnknown, TransactionId
 from fedapay_sync.models import Outcome, Transaction
 from fedapay_sync.models.asked import sum_shown
 from fedapay_sync.store import StoredEvent
@@ -43,7 +43,7 @@ class OutcomeReader:
         if record is None or record.is_open:
             return None
         if record.state == ListenState.timed_out:
-            return still_pending(id_transaction)
+            return (deleted_at_deadline if record.delete_at_deadline else still_pending)(id_transaction)
         return Outcome(EventFutureStatus.CANCELLED, id_transaction=id_transaction, reason="attente annulée")
 
     def _of_events(self, events: List[StoredEvent], id_transaction: TransactionId) -> Outcome:
@@ -92,6 +92,13 @@ def unfounded(id_transaction: TransactionId, error: NotFound) -> Outcome:
     return Outcome(EventFutureStatus.CANCELLED, id_transaction=id_transaction, reason=error.message, error=error)
 
 
+def undecided(id_transaction: TransactionId, error: FedapayError) -> Outcome:
+    """What is told among many where ``finalise`` raises ``StatusUnknown``: no timeout, as nobody knows."""
+    return Outcome(
+        EventFutureStatus.CANCELLED_INTERNALLY, id_transaction=id_transaction, reason=error.message, error=error
+    )
+
+
 def not_found(id_transaction: TransactionId, error: NotFound) -> NotFound:
     """The error, in the words of a wait."""
     facts = {name: value for name, value in error.__dict__.items() if name != "message"}
@@ -108,6 +115,15 @@ def still_pending(id_transaction: TransactionId) -> Outcome:
         EventFutureStatus.TIMEOUT,
         id_transaction=id_transaction,
         reason="échéance passée, paiement encore en attente",
+    )
+
+
+def deleted_at_deadline(id_transaction: TransactionId) -> Outcome:
+    return Outcome(
+        EventFutureStatus.TIMEOUT,
+        id_transaction=id_transaction,
+        reason="échéance passée, transaction annulée chez FedaPay",
+        state=OutcomeState.canceled,
     )
 
 

@@ -117,3 +117,30 @@ def test_a_payment_is_found_without_looking_at_all_others(store, make_event, lis
     assert len(searched) >= len(logged)
     for statement, line in searched:
         assert "transaction_id=?" in line or "merchant_reference=?" in line, (line, statement)
+
+
+def test_what_was_asked_lately_is_found_the_newest_first(store, clock):
+    """
+    Of that account, environment and sum; what failed was not asked.
+    """
+    asked = {"amount": 500, "currency": "XOF"}
+    store.payments.add_intent("sandbox", "shop", "old", **asked)
+    clock.advance(400)
+    for number, changes in enumerate([{}, {"amount": 501}, {"currency": "GNF"}]):
+        store.payments.add_intent("sandbox", "shop", f"CMD-{number}", **{**asked, **changes})
+    store.payments.add_intent("live", "shop", "CMD-live", **asked)
+    store.payments.add_intent("sandbox", "other", "CMD-other", **asked)
+    store.payments.add_intent("sandbox", "shop", "failed", **asked)
+    store.payments.transition("sandbox", "shop", "failed", "failed")
+    clock.advance(100)
+    store.payments.add_intent("sandbox", "shop", "new", **asked)
+
+    found = store.payments.recent("sandbox", "shop", **asked, seconds=300)
+
+    assert [each.merchant_reference for each in found] == ["new", "CMD-0"]
+    assert [round(each.age, -1) for each in found] == [0, 100]
+    assert [each.merchant_reference for each in store.payments.recent("sandbox", "shop", **asked, seconds=600)] == [
+        "new",
+        "CMD-0",
+        "old",
+    ]

@@ -259,6 +259,7 @@ def test_with_delete_the_timeout_is_definite(request, emulator, in_thread, waiti
     outcome = future.result(5)
 
     assert outcome.status == TIMEOUT and not outcome.paid
+    assert outcome.state == "canceled"
     assert len(calls(emulator, "DELETE", id_transaction)) == 1
     assert emulator.transaction(id_transaction)["deleted_at"]
     emulator.wait_for_deliveries()
@@ -886,9 +887,9 @@ def test_c05_finished_waits_leave_nothing_behind(shop, emulator, eventually, clo
 
     assert parts.notifier._subscribers == {} and parts.waits._polled == {}
     live = {timer.action.__qualname__.partition(".")[0] for _, _, timer in parts.notifier._timers if timer.action}
-    # One timer for our leases, one for payments that are not over: neither is of a wait.
-    assert live <= {"StatusPolling", "Reconciler"}
-    assert len([1 for _, _, timer in parts.notifier._timers if timer.action]) <= 2
+    # One timer for our leases, one for payments that are not over, one for the server's heartbeat: none is of a wait.
+    assert live <= {"StatusPolling", "Reconciler", "Receivers"}
+    assert len([1 for _, _, timer in parts.notifier._timers if timer.action]) <= 3
     gc.collect()
     assert [each for each in dead if each() is not None] == []
 
