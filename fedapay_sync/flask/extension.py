@@ -159,6 +159,8 @@ class FedaPay(CallbackRegistration):
     get_transaction_by_merchant_reference = _forwarded(Connector.get_transaction_by_merchant_reference)
     cancel = _forwarded(Connector.cancel)
     finalise = _forwarded(Connector.finalise)
+    finalise_many = _forwarded(Connector.finalise_many)
+    as_completed = _forwarded(Connector.as_completed)
     listen = _forwarded(Connector.listen)
     listen_many = _forwarded(Connector.listen_many)
     cancel_listen = _forwarded(Connector.cancel_listen)

@@ -26,7 +26,7 @@ from fedapay_sync.emulator import (
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "README.en.md"]
 #: Pages whose blocks need nothing but an API.
-GUIDES = ["docs/api.md", "docs/emulateur.md"]
+GUIDES = ["docs/api.md", "docs/emulateur.md", "docs/scripts.md"]
 #: The page whose blocks are a shop, its tests and a conftest.py.
 TESTS = "docs/tests.md"
 #: The page whose blocks are a Flask shop, its tests and programs that import it.
@@ -70,7 +70,7 @@ def test_the_python_blocks_of_a_page_run_one_after_the_other(page: str, tmp_path
         )
 
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines()[0] in ("Payé", "paid")
+    assert run.stdout.splitlines()[0] in ("payé", "paid")
 
 
 @pytest.mark.parametrize("page", GUIDES)
