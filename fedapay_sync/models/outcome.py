@@ -2,6 +2,8 @@
 
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from fedapay_sync.display.payments import outcome_html
+from fedapay_sync.display.words import outcome_state
 from fedapay_sync.enums import EventFutureStatus
 from fedapay_sync.errors import FedapayError, TransactionId
 from fedapay_sync.models.event import WebhookHistory
@@ -78,8 +80,11 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
     def __repr__(self) -> str:
         return (
             f"Outcome({self.status.name}, paid={self.paid}, id_transaction={self.id_transaction}, "
-            f"amount={self.amount}, reason={self.reason!r})"
+            f"amount={self.amount}, reason={self.reason!r}, state={outcome_state(self).word!r})"
         )
+
+    def _repr_html_(self) -> str:
+        return outcome_html(self)
 
     def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:
         return _rebuild, (dict(self.__dict__),)
