@@ -20,9 +20,11 @@ from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.common.masking import mask
+from fedapay_sync.connector.appearance import connector_card, connector_text
 from fedapay_sync.connector.functions import Around, Functions, Observer, Registered, WeakConnector
 from fedapay_sync.connector.per_process import PerProcess
 from fedapay_sync.connector.working import FirstRequest, StopEvent, work_until_stopped
+from fedapay_sync.display.background_log import keep_out_of_cells
 from fedapay_sync.enums import CallbackMode, EventFutureStatus, OnTimeout
 from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
 from fedapay_sync.models import (
@@ -86,7 +88,8 @@ class Connector:
         listen_server_port: port du serveur de webhooks, 3000 par défaut ; 0 prend un port libre.
         fedapay_webhooks_secret_key: secret des webhooks (``FEDAPAY_AUTH_KEY``) ; plusieurs, séparés par des
             virgules, pendant un changement de secret.
-        print_log_to_console: montrer le journal dans le terminal.
+        print_log_to_console: montrer le journal dans le terminal. Sans lui, ce que les threads de fond notent ne vient
+            pas dans les cellules d'un notebook : le connecteur, affiché, montre leurs derniers avertissements.
         save_log_to_file: écrire le journal dans ``logs/fedapay_sync.log`` ; plein (5 Mo), il est mis de côté, et les
             cinq derniers sont gardés.
         callbacks: où courent les callbacks : ``"here"``, sur des threads de ce processus ; ``"worker"``, dans des
@@ -146,6 +149,7 @@ class Connector:
         self._expects_webhooks = False
         self._per_process = PerProcess(self, lambda connector: connector._build_runtime(clock, pace))
         self._running = threading.Lock()
+        keep_out_of_cells()
         attach_handlers(console=self._config.print_log_to_console, file=self._config.save_log_to_file)
         _living.add(self)
 
@@ -862,7 +866,10 @@ class Connector:
 
     def __repr__(self) -> str:
         # Debuggers and error reports show the object of a construction that has failed, too.
-        return f"{type(self).__name__}({vars(self).get('_config', 'construction échouée')!s})"
+        return connector_text(self)
+
+    def _repr_html_(self) -> str:
+        return connector_card(self)
 
     # -- the runtime of this process ----------------------------------------------------------------------------
 

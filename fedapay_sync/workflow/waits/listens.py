@@ -14,11 +14,9 @@ from fedapay_sync.common.config import DEFAULT_TIMEOUT, timeout_policy
 from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
+from fedapay_sync.display.payments import listen_html, verdict_state
 from fedapay_sync.enums import OnTimeout
-from fedapay_sync.errors import (
-    FedapayError,
-    TransactionId,
-)
+from fedapay_sync.errors import FedapayError, StoreError, TransactionId
 from fedapay_sync.models import Outcome
 from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.models.params.waits import checked_ids, checked_timeout
@@ -103,6 +101,18 @@ class Listen:
         """
         return self._listens.cancel(self.id_transaction)
 
+    def __repr__(self) -> str:
+        # The database is not read: a debugger may ask in the midst of anything.
+        return f"Listen(id_transaction={self.id_transaction!r}, state={verdict_state(self._waiter.verdict).word!r})"
+
+    def _repr_html_(self) -> str:
+        verdict = self._waiter.verdict
+        if verdict is None and self._waiter.is_set():
+            # There is news, which nobody has read yet. Without an answer of the database the wait is shown as open.
+            with contextlib.suppress(StoreError):
+                verdict = self._waiter.check()
+        return listen_html(self.id_transaction, verdict, self._listens.remaining(self._waiter))
+
 
 class Listens:
     """The waits of one connector."""
@@ -157,6 +167,10 @@ class Listens:
             return self.result(waiter, None)
         finally:
             waiter.leave()
+
+    def remaining(self, waiter: Waiter) -> float:
+        """Seconds until the deadline of that wait."""
+        return waiter.deadline - self._clock.monotonic()
 
     def result(self, waiter: Waiter, timeout: Optional[float]) -> Outcome:
         """Block until the waiter is settled, at most until its deadline and the grace."""
