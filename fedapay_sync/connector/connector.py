@@ -25,6 +25,8 @@ from fedapay_sync.connector.functions import Around, Functions, Observer, Regist
 from fedapay_sync.connector.per_process import PerProcess
 from fedapay_sync.connector.working import FirstRequest, StopEvent, work_until_stopped
 from fedapay_sync.display.background_log import keep_out_of_cells
+from fedapay_sync.display.interrupts import explain
+from fedapay_sync.display.waits import shown_wait
 from fedapay_sync.enums import CallbackMode, EventFutureStatus, OnTimeout
 from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
 from fedapay_sync.models import (
@@ -326,6 +328,7 @@ class Connector:
         *,
         on_timeout: Union[OnTimeout, str, None] = None,
         api_key: Optional[str] = None,
+        progress: Optional[bool] = None,
     ) -> Outcome:
         """
         Attend la fin d'un paiement et rend son résultat.
@@ -333,12 +336,16 @@ class Connector:
         Bloque le thread appelant. Peut être rappelée sans risque, dans ce processus ou un autre : tous ceux
         qui attendent reçoivent la même réponse. Elle ne dure jamais plus que ``timeout`` et 30 secondes.
 
+        Dans un notebook, une carte montre l'état et le temps passé, dans un terminal une ligne ; ailleurs, rien.
+        Interrompue (Ctrl-C), elle lève ``KeyboardInterrupt`` ; le paiement reste suivi, la rappeler continue.
+
         Args:
             id_transaction: identifiant FedaPay, donné par ``pay``.
             timeout: délai en secondes ; à l'échéance le statut est vérifié chez FedaPay avant de conclure.
                 0 regarde une fois.
             on_timeout: ``"keep"`` ou ``"delete"``, pour cette attente.
             api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
+            progress: ``False`` ne montre rien.
 
         Raises:
             NotFound: ni cette base ni FedaPay ne connaissent cette transaction.
@@ -352,7 +359,15 @@ class Connector:
             True
         """
         warn_where_waiting_blocks()
-        return self._started_runtime().listens.finalise(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
+        try:
+            with shown_wait(id_transaction, checked_timeout(timeout), progress) as shown:
+                listens = self._started_runtime().listens
+                return shown.ended(
+                    listens.finalise(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key, tick=shown.tick)
+                )
+        except KeyboardInterrupt as error:
+            explain(error, id_transaction)
+            raise error
 
     def listen(
         self,

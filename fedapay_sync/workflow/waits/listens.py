@@ -14,6 +14,7 @@ from fedapay_sync.common.config import DEFAULT_TIMEOUT, timeout_policy
 from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
+from fedapay_sync.display.interrupts import explain
 from fedapay_sync.display.payments import listen_html, verdict_state
 from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import FedapayError, StoreError, TransactionId
@@ -75,7 +76,11 @@ class Listen:
             AmountMismatch: payé, mais pas ce qui était demandé.
             StoreError: la base n'a pas répondu. Ce n'est pas un résultat : rappeler.
         """
-        return self._listens.result(self._waiter, timeout)
+        try:
+            return self._listens.result(self._waiter, timeout)
+        except KeyboardInterrupt as error:
+            explain(error, self.id_transaction)
+            raise error
 
     def done(self) -> bool:
         """Vrai si le résultat est connu ; ``StoreError`` si la base n'a pas répondu."""
@@ -156,15 +161,16 @@ class Listens:
         *,
         on_timeout: Union[OnTimeout, str, None] = None,
         api_key: Optional[str] = None,
+        tick: Callable[[], object] = object,
     ) -> Outcome:
-        """Wait for the end, at most ``timeout`` and the grace."""
+        """Wait for the end, at most ``timeout`` and the grace; ``tick`` is called about once a second meanwhile."""
         if checked_timeout(timeout) == 0:
             return self._lookup.now(id_transaction, api_key)
         (waiter,) = self._begin([id_transaction], timeout, on_timeout=on_timeout, api_key=api_key)
         try:
             if waiter.is_set():
                 self._lookup.refresh(waiter.id_transaction, api_key)
-            return self.result(waiter, None)
+            return self.result(waiter, None, tick)
         finally:
             waiter.leave()
 
@@ -172,7 +178,7 @@ class Listens:
         """Seconds until the deadline of that wait."""
         return waiter.deadline - self._clock.monotonic()
 
-    def result(self, waiter: Waiter, timeout: Optional[float]) -> Outcome:
+    def result(self, waiter: Waiter, timeout: Optional[float], tick: Callable[[], object] = object) -> Outcome:
         """Block until the waiter is settled, at most until its deadline and the grace."""
         end = waiter.deadline + GRACE
         if timeout is not None:
@@ -200,6 +206,7 @@ class Listens:
                 if os.getpid() != self._pid:
                     # A handle from before a fork: the thread that would set it is in the parent, so look again.
                     break
+                tick()
         if timeout is not None and self._clock.monotonic() < waiter.deadline + GRACE:
             raise TimeoutError(f"Pas encore de résultat pour la transaction {waiter.id_transaction}.")
         if not waiter.has_callbacks:
