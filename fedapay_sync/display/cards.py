@@ -62,6 +62,11 @@ def badge(state: State) -> Html:
     return element("span", state.word, class_=f"fp-state fp-{state.tone}")
 
 
+def whole(text: str) -> str:
+    """A short text that is not broken where a column gets narrow."""
+    return text if text == MISSING else element("span", text, class_="fp-whole")
+
+
 def list_table(heads: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Html:
     """
     A table of objects, one a row; a column without any value is left out.

@@ -2,7 +2,7 @@
 
 from typing import Any, List, Optional, Tuple
 
-from fedapay_sync.display.cards import Card, Row, badge
+from fedapay_sync.display.cards import Card, Row, badge, whole
 from fedapay_sync.display.links import safe_url
 from fedapay_sync.display.words import (
     State,
@@ -128,9 +128,9 @@ def list_row(transaction: Any) -> Tuple[object, ...]:
         clean(transaction.merchant_reference or transaction.reference),
         _sum_of(transaction),
         badge(state_of(transaction)),
-        clean(transaction.mode),
-        initials(transaction.customer),
-        moment_text(transaction.created_at),
+        whole(clean(transaction.mode)),
+        whole(initials(transaction.customer)),
+        whole(moment_text(transaction.created_at)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, List, Tuple
 
-from fedapay_sync.display.cards import Card, Row, badge
+from fedapay_sync.display.cards import Card, Row, badge, whole
 from fedapay_sync.display.words import clean, currency_of, id_text, initials, moment_text, payout_state, sum_text
 
 LIST_HEADS = ("Dépôt", "Référence", "Montant", "État", "Opérateur", "Bénéficiaire", "Créé le")
@@ -34,7 +34,7 @@ def list_row(payout: Any) -> Tuple[object, ...]:
         clean(payout.merchant_reference or payout.reference),
         sum_text(payout.amount, currency_of(payout)),
         badge(payout_state(payout.status)),
-        clean(payout.mode),
-        initials(payout.customer),
-        moment_text(payout.created_at),
+        whole(clean(payout.mode)),
+        whole(initials(payout.customer)),
+        whole(moment_text(payout.created_at)),
     )

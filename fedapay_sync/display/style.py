@@ -45,6 +45,7 @@ CSS = (
     ".fp-card table.fp-table tr:nth-child(n){background:none;border:0}"
     ".fp-card table.fp-table th,.fp-card table.fp-table td{padding:2px 16px 2px 0;border:0;text-align:left;"
     "vertical-align:top;font-weight:400;background:none;max-width:26em;overflow-wrap:anywhere;white-space:normal}"
+    ".fp-card .fp-whole{white-space:nowrap}"
     ".fp-card table.fp-table th{color:var(--fp-faint);white-space:nowrap}"
     ".fp-card table.fp-list th,.fp-card table.fp-list td{padding:4px 16px 4px 0;vertical-align:middle}"
     ".fp-card table.fp-list tbody tr:nth-child(n) td{border-top:1px solid var(--fp-line)}"
