@@ -1,7 +1,7 @@
 """Les mots de FedaPay : pays, devises, méthodes, statuts."""
 
 from enum import Enum
-from typing import FrozenSet
+from typing import Dict, FrozenSet
 
 
 class _StrEnum(str, Enum):
@@ -124,6 +124,19 @@ class OutcomeState(_StrEnum):
     def label(self) -> str:
         """Le mot à montrer, en français : « payé », « en attente »…"""
         return _STATE_LABELS[self.value]
+
+
+#: What FedaPay's statuses that end a wait say in one word. A part that was given back leaves the payment paid.
+STATUS_STATES: Dict[str, OutcomeState] = {
+    TransactionStatus.approved: OutcomeState.paid,
+    TransactionStatus.transferred: OutcomeState.paid,
+    TransactionStatus.approved_partially_refunded: OutcomeState.paid,
+    TransactionStatus.transferred_partially_refunded: OutcomeState.paid,
+    TransactionStatus.refunded: OutcomeState.refunded,
+    TransactionStatus.declined: OutcomeState.declined,
+    TransactionStatus.canceled: OutcomeState.canceled,
+    TransactionStatus.expired: OutcomeState.expired,
+}
 
 
 class UnknownState(str):

@@ -82,7 +82,7 @@ def _pay_and_wait(connector: Connector, fedapay: Emulator, progress: ProgressPri
     progress.step("Invitation envoyée au téléphone", f"{SANDBOX_GOOD_NUMBER}, en attente du client…", good=True)
     asked.set()
 
-    outcome = connector.finalise(payment.id_transaction, timeout=_PATIENCE)
+    outcome = connector.finalise(payment.id_transaction, timeout=_PATIENCE, progress=False)
     # The callback runs on a thread of its own; its line belongs before the last one.
     paid.wait(_PATIENCE if outcome.paid else 0)
     transaction = outcome.transaction

@@ -102,11 +102,11 @@ def play(folder: Path, progress: ProgressPrinter, amount: int, *, browser: bool)
 
 
 def _follow(connector: Connector, shop: _Shop, progress: ProgressPrinter, id_transaction: Any) -> Outcome:
-    outcome = connector.finalise(id_transaction, timeout=_PATIENCE)
+    outcome = connector.finalise(id_transaction, timeout=_PATIENCE, progress=False)
     if not outcome.paid and outcome.reason in ("declined", "canceled"):
         progress.step("Pas payé", f"{outcome.reason} ; réessayer sur la page, ou Ctrl-C pour finir")
         if shop.wait_for_payment(_PATIENCE):
-            outcome = connector.finalise(id_transaction, timeout=_MOMENT)
+            outcome = connector.finalise(id_transaction, timeout=_MOMENT, progress=False)
     if outcome.paid:
         # The callback runs on a thread of its own; its line belongs before the last ones.
         shop.wait_for_payment(_MOMENT)

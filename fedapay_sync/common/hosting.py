@@ -4,7 +4,7 @@ import inspect
 import os
 import sys
 import warnings
-from typing import Set, Tuple
+from typing import Any, Set, Tuple
 
 from fedapay_sync.common.logging import get_logger
 
@@ -45,9 +45,12 @@ def is_reloader_parent() -> bool:
 
 def is_interactive() -> bool:
     """Whether a person types this program line by line or cell by cell: IPython in any kernel, Python's own prompt."""
-    ipython = sys.modules.get("IPython")
-    in_ipython = ipython is not None and getattr(ipython, "get_ipython", lambda: None)() is not None
-    return in_ipython or hasattr(sys, "ps1")
+    return _ipython_shell() is not None or hasattr(sys, "ps1")
+
+
+def is_notebook_kernel() -> bool:
+    """Whether this process is a notebook's kernel: IPython runs in it for a front end, and not in a terminal."""
+    return getattr(_ipython_shell(), "kernel", None) is not None
 
 
 def warn_where_waiting_blocks() -> None:
@@ -66,6 +69,12 @@ def warn_without_threads() -> None:
     options = getattr(sys.modules.get("uwsgi"), "opt", None)
     if options is not None and not {"enable-threads", b"enable-threads", "threads", b"threads"} & set(options):
         warn_once(_UWSGI_WITHOUT_THREADS)
+
+
+def _ipython_shell() -> Any:
+    # Who uses it has loaded it.
+    ipython = sys.modules.get("IPython")
+    return None if ipython is None else getattr(ipython, "get_ipython", lambda: None)()
 
 
 def was_warned(text: str) -> bool:

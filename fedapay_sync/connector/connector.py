@@ -25,10 +25,14 @@ from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.hosting import is_reloader_parent, warn_where_waiting_blocks, warn_without_threads
 from fedapay_sync.common.logging import attach_handlers, get_logger
 from fedapay_sync.common.masking import mask
+from fedapay_sync.connector.appearance import connector_card, connector_text
 from fedapay_sync.connector.functions import Around, Functions, Observer, Registered, WeakConnector
 from fedapay_sync.connector.per_process import PerProcess
 from fedapay_sync.connector.registration import CallbackRegistration, OutcomeCallback
 from fedapay_sync.connector.working import FirstRequest, StopEvent, work_until_stopped
+from fedapay_sync.display.background_log import keep_out_of_cells
+from fedapay_sync.display.interrupts import explain
+from fedapay_sync.display.waits import shown_wait
 from fedapay_sync.enums import CallbackMode, OnTimeout
 from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
 from fedapay_sync.models import (
@@ -80,7 +84,8 @@ class Connector(CallbackRegistration):
         listen_server_port: port du serveur de webhooks, 3000 par défaut ; 0 prend un port libre.
         fedapay_webhooks_secret_key: secret des webhooks (``FEDAPAY_AUTH_KEY``) ; plusieurs, séparés par des
             virgules, pendant un changement de secret.
-        print_log_to_console: montrer le journal dans le terminal.
+        print_log_to_console: montrer le journal dans le terminal. Sans lui, ce que les threads de fond notent ne vient
+            pas dans les cellules d'un notebook : le connecteur, affiché, montre leurs derniers avertissements.
         save_log_to_file: écrire le journal dans ``logs/fedapay_sync.log`` ; plein (5 Mo), il est mis de côté, et les
             cinq derniers sont gardés.
         callbacks: où courent les callbacks : ``"here"``, sur des threads de ce processus ; ``"worker"``, dans des
@@ -140,6 +145,7 @@ class Connector(CallbackRegistration):
         self._expects_webhooks = False
         self._per_process = PerProcess(self, lambda connector: connector._build_runtime(clock, pace))
         self._running = threading.Lock()
+        keep_out_of_cells()
         attach_handlers(console=self._config.print_log_to_console, file=self._config.save_log_to_file)
         _living.add(self)
 
@@ -322,6 +328,7 @@ class Connector(CallbackRegistration):
         *,
         on_timeout: Union[OnTimeout, str, None] = None,
         api_key: Optional[str] = None,
+        progress: Optional[bool] = None,
     ) -> Outcome:
         """
         Attend la fin d'un paiement et rend son résultat.
@@ -329,12 +336,16 @@ class Connector(CallbackRegistration):
         Bloque le thread appelant. Peut être rappelée sans risque, dans ce processus ou un autre : tous ceux
         qui attendent reçoivent la même réponse. Elle ne dure jamais plus que ``timeout`` et 30 secondes.
 
+        Dans un notebook, une carte montre l'état et le temps passé, dans un terminal une ligne ; ailleurs, rien.
+        Interrompue (Ctrl-C), elle lève ``KeyboardInterrupt`` ; le paiement reste suivi, la rappeler continue.
+
         Args:
             id_transaction: identifiant FedaPay, donné par ``pay``.
             timeout: délai en secondes ; à l'échéance le statut est vérifié chez FedaPay avant de conclure.
                 0 regarde une fois.
             on_timeout: ``"keep"`` ou ``"delete"``, pour cette attente.
             api_key: clé du compte marchand, si ce n'est pas celle du connecteur.
+            progress: ``False`` ne montre rien.
 
         Raises:
             NotFound: ni cette base ni FedaPay ne connaissent cette transaction.
@@ -348,7 +359,15 @@ class Connector(CallbackRegistration):
             True
         """
         warn_where_waiting_blocks()
-        return self._started_runtime().listens.finalise(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key)
+        try:
+            with shown_wait(id_transaction, checked_timeout(timeout), progress) as shown:
+                listens = self._started_runtime().listens
+                return shown.ended(
+                    listens.finalise(id_transaction, timeout, on_timeout=on_timeout, api_key=api_key, tick=shown.tick)
+                )
+        except KeyboardInterrupt as error:
+            explain(error, id_transaction)
+            raise error
 
     def listen(
         self,
@@ -820,7 +839,10 @@ class Connector(CallbackRegistration):
 
     def __repr__(self) -> str:
         # Debuggers and error reports show the object of a construction that has failed, too.
-        return f"{type(self).__name__}({vars(self).get('_config', 'construction échouée')!s})"
+        return connector_text(self)
+
+    def _repr_html_(self) -> str:
+        return connector_card(self)
 
     # -- the runtime of this process ----------------------------------------------------------------------------
 

@@ -76,8 +76,12 @@ class Model:
         """L'objet en JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
+    def _shown_fields(self) -> Dict[str, Any]:
+        """What a repr and a table show: never a customer's data, a token or a key."""
+        return {name: _repr_value(name, getattr(self, name)) for name in self._repr_fields}
+
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={_repr_value(name, getattr(self, name))!r}" for name in self._repr_fields)
+        fields = ", ".join(f"{name}={value!r}" for name, value in self._shown_fields().items())
         return f"{type(self).__name__}({fields})"
 
     def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:

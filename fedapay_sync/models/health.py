@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Dict, Mapping, Optional, Tuple
 
+from fedapay_sync.display.connectors import health_html
 from fedapay_sync.models.schema import to_plain
 
 
@@ -57,6 +58,9 @@ class Health:
     def ok(self) -> bool:
         """Vrai si rien n'est dans ``problems``."""
         return not self.problems
+
+    def _repr_html_(self) -> str:
+        return health_html(self)
 
     def as_dict(self) -> Dict[str, Any]:
         """Le tout en types simples que JSON sait écrire."""

@@ -2,23 +2,12 @@
 
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
-from fedapay_sync.enums import EventFutureStatus, OutcomeState, TransactionStatus, UnknownState
+from fedapay_sync.display.payments import outcome_html
+from fedapay_sync.enums import STATUS_STATES, EventFutureStatus, OutcomeState, TransactionStatus, UnknownState
 from fedapay_sync.errors import AmountMismatch, FedapayError, NotFound, TransactionId
 from fedapay_sync.models.event import WebhookHistory
 from fedapay_sync.models.schema import to_plain
 from fedapay_sync.models.transaction import Transaction
-
-#: What FedaPay's statuses that end a wait say in one word. A part that was given back leaves the payment paid.
-_STATES: Dict[str, OutcomeState] = {
-    TransactionStatus.approved: OutcomeState.paid,
-    TransactionStatus.transferred: OutcomeState.paid,
-    TransactionStatus.approved_partially_refunded: OutcomeState.paid,
-    TransactionStatus.transferred_partially_refunded: OutcomeState.paid,
-    TransactionStatus.refunded: OutcomeState.refunded,
-    TransactionStatus.declined: OutcomeState.declined,
-    TransactionStatus.canceled: OutcomeState.canceled,
-    TransactionStatus.expired: OutcomeState.expired,
-}
 
 
 class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
@@ -102,10 +91,11 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
             return OutcomeState.canceled
         if self.status != EventFutureStatus.RESOLVED:
             return OutcomeState.pending
-        if self.reason in _STATES:
-            return _STATES[self.reason]
+        if self.reason in STATUS_STATES:
+            return STATUS_STATES[self.reason]
         if self.paid:
-            return OutcomeState.paid
+            is_refunded = self.transaction is not None and self.transaction.status == TransactionStatus.refunded
+            return OutcomeState.refunded if is_refunded else OutcomeState.paid
         return UnknownState(self.reason) if self.reason else OutcomeState.pending
 
     @property
@@ -126,8 +116,11 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
     def __repr__(self) -> str:
         return (
             f"Outcome({self.status.name}, paid={self.paid}, id_transaction={self.id_transaction}, "
-            f"amount={self.amount}, reason={self.reason!r})"
+            f"amount={self.amount}, reason={self.reason!r}, state={self.state.label!r})"
         )
+
+    def _repr_html_(self) -> str:
+        return outcome_html(self)
 
     def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:
         return _rebuild, (dict(self.__dict__),)

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Callable, ClassVar, Dict, Generic, Iterator, List, Optional, Tuple, TypeVar
 
+from fedapay_sync.display.lists import list_html, size_text
 from fedapay_sync.models.base import Model
 
 M = TypeVar("M", bound=Model)
@@ -109,4 +110,7 @@ class PagedList(Generic[M]):
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def __repr__(self) -> str:
-        return f"PagedList({self.name}, {len(self.items)} objets, {self.meta!r})"
+        return f"PagedList({self.name}, {size_text(self.items, self.meta)})"
+
+    def _repr_html_(self) -> str:
+        return list_html(self.name, [(each, each._shown_fields()) for each in self.items], self.meta)

@@ -2,17 +2,20 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, ClassVar, Dict, Optional, Tuple, Type, TypeVar, Union
 
 import marshmallow.validate
 
 from fedapay_sync.common.countries import COUNTRIES, SANDBOX_METHOD, push_methods
 from fedapay_sync.common.frames import private_methods
+from fedapay_sync.common.hosting import is_interactive
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.masking import safe_repr
+from fedapay_sync.display.payments import payment_html, payment_state
 from fedapay_sync.enums import Environment, MethodesPaiement, Pays, TransactionStatus, TypesPaiement
 from fedapay_sync.errors import InvalidArgument, InvalidCountryPaymentCombination
 from fedapay_sync.models.base import Model
+from fedapay_sync.models.schema import to_plain
 from fedapay_sync.models.transaction import PaymentIntent, Transaction, TransactionToken
 
 log = get_logger(__name__)
@@ -202,12 +205,24 @@ class FedapayPay(Model):
         status: dernier statut connu.
     """
 
-    _repr_fields: ClassVar[Tuple[str, ...]] = ("id_transaction", "status")
-
     transaction_data: Transaction
     link_and_token_data: TransactionToken
     set_methode_data: Optional[PaymentIntent] = None
     status: Union[TransactionStatus, str, None] = None
+
+    def _shown_fields(self) -> Dict[str, Any]:
+        # The link holds a token that opens the payment page: it is shown to the person who types, and in no log.
+        link = {"payment_link": self.payment_link} if is_interactive() else {}
+        return {
+            "id_transaction": self.id_transaction,
+            "amount": to_plain(self.transaction_data.amount),
+            "status": to_plain(self.status),
+            "state": payment_state(self).word,
+            **link,
+        }
+
+    def _repr_html_(self) -> str:
+        return payment_html(self)
 
     @property
     def id_transaction(self) -> int:

@@ -5,6 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, List, Optional, Tuple, Union
 
+from fedapay_sync.display.payouts import payout_html
+from fedapay_sync.display.words import payout_state
 from fedapay_sync.enums import FINAL_PAYOUT_STATUSES, PayoutStatus
 from fedapay_sync.models.base import FedapayObject, Json
 from fedapay_sync.models.batch import Batch
@@ -69,6 +71,12 @@ class Payout(FedapayObject):
     balance_id: Optional[int] = None
     customer: Optional[Customer] = None
     currency: Optional[Currency] = None
+
+    def _shown_fields(self) -> Json:
+        return {**super()._shown_fields(), "state": payout_state(self.status).word}
+
+    def _repr_html_(self) -> str:
+        return payout_html(self)
 
     @property
     def was_sent(self) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, List, Optional, Tuple, Union
 
+from fedapay_sync.display import payments
 from fedapay_sync.enums import PAID_STATUSES, TransactionStatus
 from fedapay_sync.models.balance import Balance
 from fedapay_sync.models.base import FedapayObject, Json, Model
@@ -102,6 +103,13 @@ class Transaction(Model):
     payment_method: Optional[PaymentMethod] = None
     balance: Optional[Balance] = None
     refunds: Optional[List[Any]] = None
+
+    def _shown_fields(self) -> Json:
+        # A deleted one stays pending at FedaPay.
+        return {**super()._shown_fields(), "state": payments.state_of(self).word}
+
+    def _repr_html_(self) -> str:
+        return payments.transaction_html(self)
 
     @property
     def was_paid(self) -> bool:

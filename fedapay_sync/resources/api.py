@@ -4,6 +4,7 @@ from typing import Callable, Optional
 
 from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.secret import Key, Secret
+from fedapay_sync.display.connectors import api_html
 from fedapay_sync.errors import TransactionId
 from fedapay_sync.models.params.identifiers import checked_id
 from fedapay_sync.resources import (
@@ -21,7 +22,7 @@ from fedapay_sync.resources import (
     Transactions,
     Webhooks,
 )
-from fedapay_sync.resources.base import Requestor
+from fedapay_sync.resources.base import Requestor, Resource
 from fedapay_sync.transport.transport import Transport
 
 
@@ -40,7 +41,8 @@ class Api:
     ) -> None:
         self._transport = transport
         self._key = key
-        requestor = Requestor(transport, key, None if account is None else checked_id(account, "account"))
+        self._account = None if account is None else checked_id(account, "account")
+        requestor = Requestor(transport, key, self._account)
         self.transactions = Transactions(requestor)
         self.payment_intents = PaymentIntents(requestor)
         self.payouts = Payouts(requestor)
@@ -64,6 +66,14 @@ class Api:
         """
         # None would act for the program's own account without a word.
         return Api(self._transport, self._key, checked_id(account, "account"))
+
+    def __repr__(self) -> str:
+        account = "" if self._account is None else f", account={self._account!r}"
+        return f"{type(self).__name__}({self._transport.base_url!r}{account})"
+
+    def _repr_html_(self) -> str:
+        resources = [name for name in vars(self) if isinstance(vars(self)[name], Resource)]
+        return api_html("API de FedaPay", self._transport.base_url, self._account, resources)
 
     def close(self) -> None:
         """Ferme les connexions de ce thread et met fin aux attentes en cours. Un appel suivant les rouvre."""

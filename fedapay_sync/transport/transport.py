@@ -91,7 +91,7 @@ class Transport:
         pause: Optional[Callable[[float], object]] = None,
         observer: Optional[Callable[[Exchange], object]] = None,
     ) -> None:
-        self._base_url = base_url
+        self.base_url = base_url
         self._timeouts = _checked_timeouts(timeouts)
         if not _is_time(budget):
             raise ConfigError(f"budget={safe_repr(budget)} : un nombre de secondes plus grand que 0 est attendu.")
@@ -132,7 +132,7 @@ class Transport:
         request = _Request(
             method=method,
             path=path,
-            url=f"{self._base_url}/v1{path}{build_query(params)}",
+            url=f"{self.base_url}/v1{path}{build_query(params)}",
             headers=build_headers(headers, has_body=body is not None),
             content=None if body is None else encode_json(body),
             key=key,
@@ -221,7 +221,7 @@ class Transport:
                     self.last_answer_at = self.clock.now()
                     return _Received(response.status_code, _read_body(response), response.headers.get("Retry-After"))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            problem = transport_error(request.method, request.path, error, self._base_url)
+            problem = transport_error(request.method, request.path, error, self.base_url)
         # Out here, so that the original is not even its context: it carries the request with its key.
         raise problem
 

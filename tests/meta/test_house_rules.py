@@ -192,7 +192,7 @@ def test_a_module_has_one_job_and_stays_short():
     """
     Past 300 lines a module is likely to be two. The façade may be longer: its lines are its manual.
     """
-    longest = {"fedapay_sync/connector/connector.py": 910}
+    longest = {"fedapay_sync/connector/connector.py": 940}
     lengths = {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8").count("\n")
         for path in (ROOT / "fedapay_sync").rglob("*.py")

@@ -177,7 +177,8 @@ def test_a_repr_shows_what_a_log_needs():
     Ids, amount, status.
     """
     assert repr(read(Transaction)) == (
-        "Transaction(id=512345, reference='trx_q7M_1791796445318', amount=15000, status='approved', mode='momo_test')"
+        "Transaction(id=512345, reference='trx_q7M_1791796445318', amount=15000, status='approved', mode='momo_test', "
+        "state='payé')"
     )
     assert repr(read(WebhookTransaction)) == "WebhookTransaction(name='transaction.approved', object_id=512345)"
     assert repr(read(UserData)) == "UserData()"

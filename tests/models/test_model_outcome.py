@@ -110,7 +110,9 @@ def test_an_outcome_shows_no_customer():
     """
     Its repr has what a log needs.
     """
-    assert repr(outcome()) == "Outcome(RESOLVED, paid=True, id_transaction=7, amount=500, reason='approved')"
+    assert repr(outcome()) == (
+        "Outcome(RESOLVED, paid=True, id_transaction=7, amount=500, reason='approved', state='payé')"
+    )
     assert "Planted" not in f"{outcome()}{outcome()!s}"
 
 

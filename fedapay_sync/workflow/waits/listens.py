@@ -14,11 +14,10 @@ from fedapay_sync.common.config import DEFAULT_TIMEOUT, timeout_policy
 from fedapay_sync.common.frames import private_methods
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.concurrency.notifier import Notifier
+from fedapay_sync.display.interrupts import explain
+from fedapay_sync.display.payments import listen_html, verdict_state
 from fedapay_sync.enums import OnTimeout
-from fedapay_sync.errors import (
-    FedapayError,
-    TransactionId,
-)
+from fedapay_sync.errors import FedapayError, StoreError, TransactionId
 from fedapay_sync.models import Outcome
 from fedapay_sync.models.params.identifiers import checked_transaction_id
 from fedapay_sync.models.params.waits import checked_ids, checked_timeout
@@ -77,7 +76,11 @@ class Listen:
             AmountMismatch: payé, mais pas ce qui était demandé.
             StoreError: la base n'a pas répondu. Ce n'est pas un résultat : rappeler.
         """
-        return self._listens.result(self._waiter, timeout)
+        try:
+            return self._listens.result(self._waiter, timeout)
+        except KeyboardInterrupt as error:
+            explain(error, self.id_transaction)
+            raise error
 
     def done(self) -> bool:
         """Vrai si le résultat est connu ; ``StoreError`` si la base n'a pas répondu."""
@@ -102,6 +105,18 @@ class Listen:
         ``StoreError`` si la base n'a pas répondu : recommencer.
         """
         return self._listens.cancel(self.id_transaction)
+
+    def __repr__(self) -> str:
+        # The database is not read: a debugger may ask in the midst of anything.
+        return f"Listen(id_transaction={self.id_transaction!r}, state={verdict_state(self._waiter.verdict).word!r})"
+
+    def _repr_html_(self) -> str:
+        verdict = self._waiter.verdict
+        if verdict is None and self._waiter.is_set():
+            # There is news, which nobody has read yet. Without an answer of the database the wait is shown as open.
+            with contextlib.suppress(StoreError):
+                verdict = self._waiter.check()
+        return listen_html(self.id_transaction, verdict, self._listens.remaining(self._waiter))
 
 
 class Listens:
@@ -146,19 +161,24 @@ class Listens:
         *,
         on_timeout: Union[OnTimeout, str, None] = None,
         api_key: Optional[str] = None,
+        tick: Callable[[], object] = object,
     ) -> Outcome:
-        """Wait for the end, at most ``timeout`` and the grace."""
+        """Wait for the end, at most ``timeout`` and the grace; ``tick`` is called about once a second meanwhile."""
         if checked_timeout(timeout) == 0:
             return self._lookup.now(id_transaction, api_key)
         (waiter,) = self.begin([id_transaction], timeout, on_timeout=on_timeout, api_key=api_key)
         try:
             if waiter.is_set():
                 self._lookup.refresh(waiter.id_transaction, api_key)
-            return self.result(waiter, None)
+            return self.result(waiter, None, tick)
         finally:
             waiter.leave()
 
-    def result(self, waiter: Waiter, timeout: Optional[float]) -> Outcome:
+    def remaining(self, waiter: Waiter) -> float:
+        """Seconds until the deadline of that wait."""
+        return waiter.deadline - self._clock.monotonic()
+
+    def result(self, waiter: Waiter, timeout: Optional[float], tick: Callable[[], object] = object) -> Outcome:
         """Block until the waiter is settled, at most until its deadline and the grace."""
         end = waiter.deadline + GRACE
         if timeout is not None:
@@ -186,6 +206,7 @@ class Listens:
                 if os.getpid() != self._pid:
                     # A handle from before a fork: the thread that would set it is in the parent, so look again.
                     break
+                tick()
         if timeout is not None and self._clock.monotonic() < waiter.deadline + GRACE:
             raise TimeoutError(f"Pas encore de résultat pour la transaction {waiter.id_transaction}.")
         if not waiter.has_callbacks:
