@@ -26,7 +26,7 @@ from fedapay_sync.emulator import (
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "README.en.md"]
 #: Pages whose blocks need nothing but an API.
-GUIDES = ["docs/api.md", "docs/emulateur.md", "docs/scripts.md"]
+GUIDES = ["docs/api.md", "docs/emulateur.md", "docs/scripts.md", "docs/notebook.md"]
 #: The page whose blocks are a shop, its tests and a conftest.py.
 TESTS = "docs/tests.md"
 #: The page whose blocks are a Flask shop, its tests and programs that import it.
