@@ -11,7 +11,7 @@ from fedapay_sync.cli.worker import connector_at
 from fedapay_sync.common.config import Config
 from fedapay_sync.common.credentials import is_loopback
 from fedapay_sync.common.masking import escape_controls
-from fedapay_sync.connector.connector import Connector, config_of
+from fedapay_sync.connector.connector import Connector, config_of, count_of_callbacks
 from fedapay_sync.enums import CallbackMode
 from fedapay_sync.errors import AuthenticationError, FedapayError, Forbidden
 from fedapay_sync.models.health import Health
@@ -36,7 +36,7 @@ def check_connector(connector: Connector) -> Iterator[Checked]:
     yield _secret(config)
     health = connector.health() if _has_database(config) else None
     yield _database(config, health)
-    yield from _work(config, health)
+    yield from _work(connector, config, health)
 
 
 @click.command("check")
@@ -67,7 +67,7 @@ def show(results: Iterator[Checked]) -> None:
         if not each.is_well:
             failed.append(each.what)
     if failed:
-        raise click.ClickException(f"à corriger : {', '.join(failed)}.")
+        raise click.ClickException(f"à corriger : {', '.join(dict.fromkeys(failed))}.")
 
 
 def _api(connector: Connector, config: Config) -> Iterator[Checked]:
@@ -107,10 +107,12 @@ def _database(config: Config, health: Optional[Health]) -> Checked:
     return Checked("base", True, f"{name}, version {health.schema}, {health.parked} mis de côté")
 
 
-def _work(config: Config, health: Optional[Health]) -> Iterator[Checked]:
+def _work(connector: Connector, config: Config, health: Optional[Health]) -> Iterator[Checked]:
     if config.callbacks != CallbackMode.WORKER:
         where = "dans le thread qui reçoit" if config.callbacks == CallbackMode.INLINE else "dans chaque processus"
-        yield Checked("callbacks", True, where)
+        count = count_of_callbacks(connector)
+        known = f"{count}, {where}" if count else "aucun ici : rien n'est livré de lui-même (@on_paid)"
+        yield Checked("callbacks", True, known)
     elif health is None or not health.workers:
         how = "en lancer un (flask fedapay worker, ou fedapay-sync worker MODULE:NOM)"
         yield Checked("worker", False, f"aucun ne vit, et lui seul appelle les callbacks : {how}")
@@ -118,4 +120,4 @@ def _work(config: Config, health: Optional[Health]) -> Iterator[Checked]:
         yield Checked("worker", True, f"{health.workers} en vie")
     for problem in health.problems if health is not None and health.database else ():
         if not problem.startswith("Aucun processus de travail"):
-            yield Checked("attention", False, problem)
+            yield Checked("travail", False, problem)

@@ -901,6 +901,11 @@ class Connector(CallbackRegistration):
     shutdown_cleanup = close
 
 
+def count_of_callbacks(connector: Connector) -> int:
+    """How many callbacks the program has registered."""
+    return len(connector._callbacks)
+
+
 def config_of(connector: Connector) -> Config:
     """Its settings, for the command line."""
     return connector._config

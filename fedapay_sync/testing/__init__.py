@@ -31,7 +31,7 @@ import pytest
 
 from fedapay_sync.testing.network import NetworkForbidden, loopback_only
 from fedapay_sync.testing.payer import Payer
-from fedapay_sync.testing.receipt import CallbackFailed, WebhookNotReceived
+from fedapay_sync.testing.receipt import CallbackFailed, PaymentRequestMissing, WebhookNotReceived
 
 if TYPE_CHECKING:
     # pytest imports this module at every start; what a fixture needs is imported by the fixture.
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from fedapay_sync.emulator import Emulator, EmulatorClock
     from fedapay_sync.testing.webhooks import WebhookMaker
 
-__all__ = ["CallbackFailed", "NetworkForbidden", "Payer", "WebhookNotReceived"]
+__all__ = ["CallbackFailed", "NetworkForbidden", "Payer", "PaymentRequestMissing", "WebhookNotReceived"]
 
 
 @pytest.fixture

@@ -105,8 +105,9 @@ def close_connectors(emulator: Emulator) -> None:
         if (not passing and is_closed(emulator.url)) or SYSTEM_CLOCK.monotonic() >= end:
             return
         for thread in passing:
-            # To its end: closing in the midst of a start is slower.
-            thread.join(max(0.0, end - SYSTEM_CLOCK.monotonic()))
+            # To its end: closing in the midst of a start is slower. One that is only about to run cannot be joined.
+            if thread.is_alive():
+                thread.join(max(0.0, end - SYSTEM_CLOCK.monotonic()))
         pause.wait(_POLL)
 
 

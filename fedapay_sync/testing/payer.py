@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Deque, List, Optional, Set, Union
 
 from fedapay_sync.concurrency.wake_event import WakeEvent
 from fedapay_sync.errors import InvalidArgument
-from fedapay_sync.testing.receipt import CallbackFailures, Receipt, WebhookNotReceived
+from fedapay_sync.testing.receipt import CallbackFailures, PaymentRequestMissing, Receipt, WebhookNotReceived
 
 if TYPE_CHECKING:
     from fedapay_sync.emulator import Emulator, Prompt
@@ -27,7 +27,8 @@ class Payer:
     et ``worker``, dans ce thread. Elle rend l'identifiant de la transaction, ou ``None`` si elle est à venir.
 
     Chacune échoue si personne n'a reçu le webhook (``WebhookNotReceived``), ou si un callback a échoué
-    (``CallbackFailed``). Pour une transaction à venir, c'est le geste suivant, ou la fin du test, qui échoue.
+    (``CallbackFailed``). Pour une transaction à venir, c'est le geste suivant, ou la fin du test, qui échoue ; aussi si
+    aucune n'est venue (``PaymentRequestMissing``).
     """
 
     def __init__(self, emulator: "Emulator") -> None:
@@ -78,6 +79,7 @@ class Payer:
             # With an answer that was given ahead no gesture could say so.
             self._failures.raise_first()
             self._raise_not_received()
+            self._raise_unused()
 
     # Inside
 
@@ -103,6 +105,16 @@ class Payer:
             problems, self._not_received = self._not_received, []
         if problems:
             raise problems[0]
+
+    def _raise_unused(self) -> None:
+        with self._lock:
+            unused = list(self._plans)
+        if unused:
+            raise PaymentRequestMissing(
+                f"Le payeur avait une réponse d'avance ({', '.join(unused)}), et aucune demande de payer n'est venue : "
+                "pay n'a pas été appelée, ou a échoué. Regarder ce que la boutique a répondu avant payer.agrees() (un "
+                "formulaire refusé par CSRFProtect ?), ou ôter cette réponse."
+            )
 
     def _last_waiting(self) -> Optional[int]:
         """The newest transaction that has not been answered."""

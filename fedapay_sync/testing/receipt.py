@@ -60,6 +60,10 @@ class CallbackFailed(AssertionError):
         return str(self.args[0])
 
 
+class PaymentRequestMissing(AssertionError):
+    """Une réponse du payeur était donnée d'avance, et aucune demande de payer n'est venue avant la fin du test."""
+
+
 class _Failure(NamedTuple):
     callback: str
     event: str
@@ -209,7 +213,8 @@ def _remedy(status: int, text: str) -> str:
         )
     if 300 <= status < 400:
         return (
-            "FedaPay ne suit pas les redirections : donner l'adresse exacte, barre finale et https compris, par "
+            "FedaPay ne suit pas les redirections. Si ce qui est devant notre route renvoie à une page de connexion "
+            "(before_request), y laisser passer celle-ci. Si c'est la barre finale ou https, l'adresse exacte : "
             'deliver_to(app, "https://…/webhooks/fedapay/").'
         )
     if status in (404, 405):

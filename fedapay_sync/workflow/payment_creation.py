@@ -95,7 +95,17 @@ class PaymentCreation:
                 fields=other,
             )
         if known.transaction_id is not None:
-            return self._retrieved(known.transaction_id, key)
+            try:
+                return self._retrieved(known.transaction_id, key)
+            except NotFound as error:
+                facts = {name: value for name, value in error.__dict__.items() if name != "message"}
+                raise NotFound(
+                    f"merchant_reference={mask(known.merchant_reference)!r} est celle d'un paiement de cette base, "
+                    f"transaction {public_id(known.transaction_id)}, que FedaPay ne connaît pas. Un émulateur "
+                    "l'a oublié en s'arrêtant (--state FICHIER le garde), ou la base est d'un autre compte. Effacer "
+                    "la base de l'essai, ou donner une référence neuve.",
+                    **facts,
+                ) from None
         found = self._found(row, [known.asked, asked], key)
         if found is None:
             row.renew(asked)

@@ -232,7 +232,7 @@ def test_a_projects_own_fixture_goes_before_ours(run):
         """
         def test_names(payer, fedapay_payer, webhook, fedapay_webhook, fedapay_emulator):
             assert (payer, webhook) == ("mine", "mine too")
-            assert fedapay_payer.agrees() is None
+            assert type(fedapay_payer).__name__ == "Payer"
             assert fedapay_webhook().body
             assert fedapay_emulator.secret_key == "sk_live_essai"
         """,

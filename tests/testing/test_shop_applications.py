@@ -475,6 +475,16 @@ def test_a_callback(fedapay_connector, payer):
     result.stdout.fnmatch_lines(["*WebhookNotReceived: Personne n'a re*", "*CallbackFailed: Le callback *fail a *"])
 
 
+def test_an_answer_that_nobody_asked_for_fails_at_the_end(run):
+    """
+    The shop refused the order, and its test did not look.
+    """
+    result = run("def test_one(payer):\n    assert payer.agrees() is None\n")
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*PaymentRequestMissing: Le payeur avait une réponse d'avance (agree)*"])
+
+
 def test_no_thread_is_left_after_a_test(run):
     """
     Connectors of the fixture, of the shop, shared, mounted and never used, and collected; first requests included.

@@ -288,6 +288,25 @@ def test_a_known_reference_gives_the_same_transaction_and_asks_nobody(pay, emula
     assert len(emulator.transactions) == 1 and len(pushes(emulator)) == 1
 
 
+def test_a_known_reference_of_which_fedapay_knows_nothing_is_named(pay, emulator):
+    """
+    An emulator that has forgotten everything, or the database of another account: no other payment is made.
+    """
+    first = pay(merchant_reference="CMD-17")
+    emulator.reset()
+
+    with pytest.raises(NotFound, match=r"'CMD-17' est celle d'un paiement de cette base.*--state FICHIER") as caught:
+        pay(merchant_reference="CMD-17")
+    assert caught.value.id_transaction == first.id_transaction and emulator.transactions == []
+
+
+@pytest.mark.parametrize(("reference", "advice"), [(17, "CMD-17"), (True, "texte"), (" 17", "sans espace")])
+def test_a_reference_that_is_no_text_says_what_to_give(pay, emulator, reference, advice):
+    with pytest.raises(InvalidArgument, match="unique pour toujours") as caught:
+        pay(merchant_reference=reference)
+    assert advice in str(caught.value) and emulator.requests == []
+
+
 def test_a_known_reference_with_another_amount_is_refused(pay, emulator):
     """
     It names both amounts and the transaction; nothing is sent.

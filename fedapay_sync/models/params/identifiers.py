@@ -62,9 +62,12 @@ def checked_reference(reference: Any) -> str:
         and reference not in (".", "..")
     ):
         return str(reference)
+    as_text = ""
+    if isinstance(reference, int):
+        as_text = ' Un nombre se donne dans un texte à soi, comme "CMD-17" : une autre base aurait aussi un 17.'
     raise InvalidArgument(
         f"merchant_reference : {safe_repr(reference)} est refusé ; un texte d'une ligne, de 1 à {_MAX_REFERENCE} "
-        "caractères, sans espace au début ni à la fin, est attendu. Il doit être unique.",
+        f"caractères, sans espace au début ni à la fin, est attendu, unique pour toujours dans ce compte.{as_text}",
         field="merchant_reference",
     )
 

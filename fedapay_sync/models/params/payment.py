@@ -53,8 +53,8 @@ def checked_setup(setup: Any) -> PaiementSetup:
     if isinstance(setup, PaiementSetup):
         return setup
     raise InvalidArgument(
-        f"setup : un PaiementSetup est attendu, reçu {type(setup).__name__}. Exemple : "
-        "PaiementSetup(pays=Pays.benin, method=MethodesPaiement.mtn_open).",
+        f"setup : un PaiementSetup est attendu, reçu {type(setup).__name__}. Exemple, dans le bac à sable : "
+        "PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test).",
         field="setup",
     )
 

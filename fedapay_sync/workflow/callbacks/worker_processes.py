@@ -75,7 +75,7 @@ class WorkerProcesses:
             if not found.workers:
                 log.error(
                     "no worker process is alive: nobody runs the callbacks that are owed here. "
-                    "Start one: fedapay-sync worker MODULE:NAME"
+                    "Start one: fedapay-sync worker MODULE:NAME (Flask: flask fedapay worker)"
                 )
             for name, _ in found.gone:
                 log.error("callback %s is owed events, and no process has registered it for an hour", name)
