@@ -5,13 +5,16 @@ What the card of each kind of object says.
 import sys
 
 import pytest
-from conftest import CLIENT, SETUP
 from support.html_reader import ReadHtml
 
+from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.display import links
 from fedapay_sync.enums import EventFutureStatus
 from fedapay_sync.errors import NotFound
 from fedapay_sync.models import FedapayPay, Health, ListMeta, Outcome, OwedCallbacks, PagedList, Payout, Transaction
+
+SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
+CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
 
 LINK = "https://process.fedapay.com/eyJ0.eyJ1.planted"
 PENDING = {

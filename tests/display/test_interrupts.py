@@ -8,10 +8,13 @@ import sys
 import traceback
 
 import pytest
-from conftest import CLIENT, SETUP
 from support.notebook_kernel import ROOT
 
+from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.display.interrupts import explain, note_lines
+
+SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
+CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
 
 
 def interrupted(connector, number, monkeypatch):

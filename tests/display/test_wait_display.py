@@ -9,13 +9,16 @@ import sys
 import threading
 
 import pytest
-from conftest import CLIENT, SETUP
 
+from fedapay_sync import MethodesPaiement, PaiementSetup, Pays, UserData
 from fedapay_sync.display import waits
 from fedapay_sync.display.waits import TerminalScreen, WaitDisplay, shown_wait
 from fedapay_sync.enums import EventFutureStatus
 from fedapay_sync.errors import AmountMismatch, InvalidArgument, StatusUnknown
 from fedapay_sync.models import Outcome, Transaction
+
+SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
+CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
 
 PAID = Transaction.from_dict({"id": 7, "status": "approved", "amount": 12500, "currency_id": 1})
 OUTCOME = Outcome(EventFutureStatus.RESOLVED, [], paid=True, transaction=PAID, id_transaction=7)

@@ -208,6 +208,7 @@ def test_told_to_end_it_writes_what_it_knows(batch, emulator, eventually, number
 
 
 @pytest.mark.faults(row=2)
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="kill -9")
 def test_killed_twenty_times_it_asks_each_customer_once(batch, emulator, eventually):
     """

@@ -12,7 +12,7 @@ def test_each_callback_is_called_once_for_what_it_is_owed_whatever_its_name(tmp_
     """
     None twice, none for what it is not owed, and what nobody has a function for is said.
     """
-    run(files_in(tmp_path), settings(SETTINGS, max_examples=60))
+    run(files_in(tmp_path), settings(SETTINGS, max_examples=25))
 
 
 def test_so_it_is_on_a_server(postgres_server):
