@@ -5,8 +5,10 @@ Un mois de paiements inventés, pour essayer le rapprochement sans compte FedaPa
 le dossier ``mois-d-essai`` : un noyau redémarré retrouve le même mois. L'effacer en fait inventer un autre.
 """
 
+import contextlib
 import os
 import random
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -37,15 +39,30 @@ def demarrer():
     if not _emulateurs:
         if not DOSSIER.exists():
             # Ailleurs d'abord : interrompu au milieu, un mois à moitié n'est pas repris pour un mois entier.
-            ebauche = Path(tempfile.mkdtemp(prefix="ebauche-", dir=DOSSIER.parent))
-            inventer(ebauche)
-            ebauche.rename(DOSSIER)
+            with a_effacer_si_incomplet() as ebauche:
+                inventer(ebauche)
+                ebauche.rename(DOSSIER)
         emulateur = Emulator(secret_key=LIVE_SECRET_KEY, state=DOSSIER / "fedapay.db")
         emulateur.start()
         _emulateurs.append(emulateur)
     os.environ["FEDAPAY_API_URL"] = _emulateurs[0].url
     os.environ["FEDAPAY_API_KEY"] = _emulateurs[0].secret_key
     os.environ["FEDAPAY_DB_URL"] = f"sqlite:///{(DOSSIER / 'paiements.db').as_posix()}"
+
+
+@contextlib.contextmanager
+def a_effacer_si_incomplet():
+    """Un dossier neuf à côté de l'autre."""
+    try:
+        dossier = Path(tempfile.mkdtemp(prefix="ebauche-", dir=DOSSIER.parent))
+    except OSError as erreur:
+        raise OSError(
+            f"{DOSSIER.parent} n'accepte pas d'y écrire : ouvrir le notebook dans un dossier à soi."
+        ) from erreur
+    try:
+        yield dossier
+    finally:
+        shutil.rmtree(dossier, ignore_errors=True)
 
 
 def inventer(dossier):
