@@ -66,9 +66,9 @@ def a_effacer_si_incomplet():
 
 
 def inventer(dossier):
-    """Trente jours de paiements : presque tous payés, quelques-uns refusés ou sans réponse, et quatre surprises."""
+    """Vingt-neuf jours de paiements : presque tous payés, quelques-uns refusés ou sans réponse, et quatre surprises."""
     calendrier = Calendrier()
-    calendrier.retard = 30 * JOUR
+    calendrier.retard = 29 * JOUR
     with Emulator(secret_key=LIVE_SECRET_KEY, state=dossier / "fedapay.db", clock=calendrier) as emulateur:
         base = f"sqlite:///{(dossier / 'paiements.db').as_posix()}"
         with Connector(emulateur.url, api_key=emulateur.secret_key, db_url=base, clock=calendrier) as connector:
@@ -90,7 +90,7 @@ def inventer(dossier):
 def encaisser_le_mois(connector, emulateur, calendrier):
     """Une à trois ventes par jour, et deux à la fin auxquelles personne n'a encore répondu : leurs numéros."""
     hasard = random.Random(16)
-    jours = [hasard.choice([1, 1, 2, 2, 3]) for _ in range(30)]
+    jours = [hasard.choice([1, 1, 2, 2, 3]) for _ in range(29)]
     numero = 0
     for ventes in jours:
         for _ in range(ventes):
