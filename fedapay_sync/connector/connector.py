@@ -31,7 +31,7 @@ from fedapay_sync.connector.per_process import PerProcess
 from fedapay_sync.connector.registration import CallbackRegistration, OutcomeCallback
 from fedapay_sync.connector.working import FirstRequest, StopEvent, work_until_stopped
 from fedapay_sync.display.background_log import keep_out_of_cells
-from fedapay_sync.display.interrupts import explain
+from fedapay_sync.display.interrupts import explain, explain_asking
 from fedapay_sync.display.waits import shown_wait
 from fedapay_sync.enums import CallbackMode, OnTimeout
 from fedapay_sync.errors import ConfigError, InvalidArgument, TransactionId
@@ -208,18 +208,22 @@ class Connector(CallbackRegistration):
             >>> paiement.status.value
             'pending'
         """
-        return self._started_runtime().payments.pay(
-            setup,
-            client_infos,
-            montant_paiement,
-            payment_contact=payment_contact,
-            callback_url=callback_url,
-            api_key=api_key,
-            merchant_reference=merchant_reference,
-            custom_metadata=custom_metadata,
-            description=description,
-            again=again,
-        )
+        try:
+            return self._started_runtime().payments.pay(
+                setup,
+                client_infos,
+                montant_paiement,
+                payment_contact=payment_contact,
+                callback_url=callback_url,
+                api_key=api_key,
+                merchant_reference=merchant_reference,
+                custom_metadata=custom_metadata,
+                description=description,
+                again=again,
+            )
+        except KeyboardInterrupt as error:
+            explain_asking(error, merchant_reference is not None)
+            raise error
 
     def adopt(
         self, merchant_reference: str, id_transaction: TransactionId, api_key: Optional[str] = None

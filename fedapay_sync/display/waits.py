@@ -67,7 +67,9 @@ class NotebookScreen:
         """Show the card; the text where a front end shows no HTML."""
         shown = {"text/html": card.html(), "text/plain": text}
         if self._handle is None:
-            self._handle = self._display.display(shown, raw=True, display_id=True)
+            # Known before it is shown: interrupted in between, the end goes in the place of this card.
+            self._handle = self._display.DisplayHandle()
+            self._handle.display(shown, raw=True)
         else:
             self._handle.update(shown, raw=True)
 
@@ -117,7 +119,12 @@ class WaitDisplay:
         self._shown_second: Optional[int] = None
 
     def __enter__(self) -> "WaitDisplay":
-        self.tick()
+        try:
+            self.tick()
+        except BaseException as error:
+            # Ctrl-C while the first card is shown: ``with`` does not leave what it has not entered.
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(

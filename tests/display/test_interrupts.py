@@ -57,6 +57,30 @@ def test_at_a_prompt_the_error_has_a_note_and_no_frames_of_ours(make_connector, 
     assert "result" not in [each.name for each in traceback.extract_tb(error.__traceback__)]
 
 
+@pytest.mark.parametrize("reference, advice", [("CMD-1", "la même merchant_reference"), (None, "le retrouver avant")])
+def test_a_payment_that_is_interrupted_says_how_to_go_on(make_connector, emulator, monkeypatch, reference, advice):
+    """
+    After FedaPay has made it, and before ``pay`` could give it; with a reference, to run it again asks nobody twice.
+    """
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    stops = [KeyboardInterrupt()]
+
+    def stop(exchange):
+        if stops:
+            raise stops.pop()
+
+    connector = make_connector(observer=stop)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        connector.pay(SETUP, CLIENT, 500, merchant_reference=reference)
+
+    first, second = caught.value._render_traceback_()
+    assert first == "KeyboardInterrupt: pay est interrompu : le client a peut-être été sollicité."
+    assert advice in second
+    if reference:
+        connector.pay(SETUP, CLIENT, 500, merchant_reference=reference)
+    assert len(emulator.transactions) == 1
+
+
 def test_a_note_holds_no_text_of_others(monkeypatch):
     """
     An id may be any text that the caller has given.

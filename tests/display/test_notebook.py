@@ -114,6 +114,25 @@ def test_the_stop_button_gives_a_short_note(notebook, emulator, wait):
     assert notebook.run("print(connector.finalise(payment.id_transaction).paid)").printed == "True\n"
 
 
+@pytest.mark.parametrize("call", ["finalise_many", "as_completed"])
+def test_the_stop_button_gives_a_short_note_for_many(notebook, emulator, call):
+    """
+    So many are still waited for; called again, all of them are there.
+    """
+    _, number = pay(notebook)
+    wait = f"[each.paid for each in connector.{call}([payment.id_transaction], timeout=60)]"
+    reading = ("GET", f"/v1/transactions/{number}")
+    cell = notebook.begin(wait).until(lambda _: reading in [(each.method, each.path) for each in emulator.requests])
+    notebook.interrupt()
+    error = cell.finish().error
+    emulator.approve(number)
+
+    note = "\n".join(error["traceback"])
+    assert error["ename"] == "KeyboardInterrupt"
+    assert note.count("\n") < 10 and "ils restent suivis (encore attendus : 1)" in note
+    assert notebook.run(f"print({wait})").printed == "[True]\n"
+
+
 def test_a_program_in_a_cell_may_catch_the_interrupt(notebook):
     """
     What is raised is what Python raises.

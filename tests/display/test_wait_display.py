@@ -124,6 +124,24 @@ def test_an_interrupt_while_it_is_shown_comes_through(display, screen):
         display.__enter__()
 
 
+def test_an_interrupt_while_the_first_card_is_shown_is_its_end(display, screen):
+    """
+    The wait has not begun, and no card says for ever that it goes on.
+    """
+    show, errors = screen.show, [KeyboardInterrupt()]
+
+    def interrupted(card, text):
+        show(card, text)
+        if errors:
+            raise errors.pop()
+
+    screen.show = interrupted
+    with pytest.raises(KeyboardInterrupt), display:
+        pytest.fail("entered")
+
+    assert screen.texts[-1].startswith("Paiement 7 : attente interrompue") and screen.closed == 1
+
+
 def test_in_a_terminal_one_line_is_rewritten(clock):
     """
     A shorter text leaves nothing of a longer one; the line is left as it is at the end.

@@ -5,7 +5,8 @@ import queue
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from types import MappingProxyType
+from typing import Any, Callable, Dict, List, Mapping
 
 import pytest
 
@@ -72,14 +73,20 @@ class Cell:
 
 
 class NotebookKernel:
-    """A kernel of this Python, with this checkout, in that folder."""
+    """
+    A kernel of this Python, with this checkout, in that folder.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        settings: environment variables that it has besides.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         pytest.importorskip("ipykernel")
         manager = pytest.importorskip("jupyter_client.manager")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FEDAPAY_")}
         environment.update(PYTHONPATH=str(ROOT), NO_COLOR="1")
         environment.update(IPYTHONDIR=str(folder / "ipython"), JUPYTER_RUNTIME_DIR=str(folder / "run"))
+        environment.update(settings)
         self.manager = manager.KernelManager()
         self.manager.kernel_spec.argv[0] = sys.executable
         self.manager.start_kernel(env=environment, cwd=str(folder))

@@ -96,6 +96,11 @@ class FileState(State):
                     f"Un autre émulateur utilise le fichier d'état {self._path} ({error}). L'arrêter, ou donner un "
                     "fichier qu'aucun autre émulateur n'utilise."
                 ) from None
+            if "unable to open" in str(error) or "readonly" in str(error):
+                raise ConfigError(
+                    f"Fichier d'état de l'émulateur : {os.path.abspath(self._path)} ne peut pas être écrit ({error}). "
+                    "Donner un chemin dans un dossier où ce programme a le droit d'écrire."
+                ) from None
             raise ConfigError(
                 f"Fichier d'état de l'émulateur inutilisable : {self._path} ({error}). Donner un fichier neuf, ou un "
                 "fichier fait par l'émulateur."

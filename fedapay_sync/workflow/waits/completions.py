@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 from fedapay_sync.common.frames import private
 from fedapay_sync.common.progress_bar import Bar, checked_progress, progress_bar
+from fedapay_sync.display.interrupts import explain_many
 from fedapay_sync.errors import AmountMismatch, NotFound, TransactionId
 from fedapay_sync.models import Outcome
 from fedapay_sync.models.params.waits import checked_ids
@@ -56,7 +57,11 @@ class Completions:
         checked_progress(progress)
         each_once = {str(each): each for each in reversed(checked_ids(ids))}
         news: queue.SimpleQueue[Waiter] = queue.SimpleQueue()
-        waiters = self._listens.begin(reversed(each_once.values()), timeout, api_key=api_key, **asked)
+        try:
+            waiters = self._listens.begin(reversed(each_once.values()), timeout, api_key=api_key, **asked)
+        except KeyboardInterrupt as error:
+            explain_many(error, len(each_once))
+            raise error
         ended_before = {str(each.id_transaction) for each in waiters if each.is_set()}
         for waiter in waiters:
             waiter.add_callback(_nothing, news.put)
@@ -114,6 +119,11 @@ class CompletedWaits(Iterator[Outcome]):
     def __next__(self) -> Outcome:
         try:
             return next(self._outcomes)
+        except KeyboardInterrupt as error:
+            count = len(self._open_waits)
+            self.close()
+            explain_many(error, count)
+            raise error
         except BaseException:
             # The last one, Ctrl-C, or a database that is away: who asks again begins anew.
             self.close()

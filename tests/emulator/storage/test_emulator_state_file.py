@@ -509,3 +509,12 @@ def test_what_is_wrong_with_a_file_is_said_first(path, tmp_path):
         Emulator(state=path)
     with pytest.raises(ConfigError, match=r"le dossier .*nowhere.* n'existe pas"):
         Emulator(state=tmp_path / "nowhere" / "shop.fedapay")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="/proc")
+def test_a_folder_that_may_not_be_written_to_is_named():
+    """
+    /proc takes no file, not even from root.
+    """
+    with pytest.raises(ConfigError, match=r"/proc/emulator\.db ne peut pas être écrit .*dossier où ce programme"):
+        Emulator(state="/proc/emulator.db")
