@@ -361,11 +361,11 @@ def test_the_first_orders_after_a_restart_of_postgresql_are_served(served, stopp
     eventually(shop.answers)
     # As many as make it likely that each process has connections.
     assert all(shop.order() for _ in range(6))
-    eventually(lambda: shop.ended() == 6)
+    eventually(lambda: shop.ended() == 6 and shop.is_settled())
     stoppable_postgres.restart()
 
     served_after = [shop.order() for _ in range(6)]
     assert all(served_after), shop.said()
-    eventually(lambda: shop.ended() == 12)
+    eventually(lambda: shop.ended() == 12 and shop.is_settled())
     sold = shop.sold()
     assert (*sold[:3], sold.repeats, sold.failures) == (*SOUND, 0, 0), shop.said()
