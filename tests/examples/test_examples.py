@@ -175,9 +175,48 @@ def test_the_tests_of_the_flask_shop_pass(flask_shop: Path) -> None:
     """
     By a pytest that knows nothing of this project but its plugin.
     """
+    _passes(flask_shop, flask_shop)
+
+
+#: Where the shop's tests ask for their databases, in place of what its own conftest gives.
+_ON_POSTGRESQL = """
+import os, uuid
+import psycopg2, pytest
+
+@pytest.fixture
+def bases():
+    url, schema = os.environ["SHOP_POSTGRES"], f"t{uuid.uuid4().hex}"
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    connection.cursor().execute(f'CREATE SCHEMA "{schema}"')
+    connection.close()
+    found = f"{url}?options=-csearch_path%3D{schema}"
+    return {"FEDAPAY_DB_URL": found, "SQLALCHEMY_DATABASE_URI": found.replace(":", "+psycopg2:", 1)}
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.long
+def test_the_tests_of_the_flask_shop_pass_on_postgresql(flask_shop: Path, postgres_server: Any) -> None:
+    """
+    The same tests, with one database for the orders and the payments.
+    """
+    folder = flask_shop / "tests" / "postgresql"
+    folder.mkdir()
+    (folder / "conftest.py").write_text(_ON_POSTGRESQL, encoding="utf-8")
+    shutil.move(flask_shop / "tests" / "test_boutique.py", folder)
+
+    _passes(flask_shop, folder, SHOP_POSTGRES=postgres_server.url)
+
+    tables = postgres_server.execute("SELECT DISTINCT tablename FROM pg_tables WHERE schemaname LIKE 't%'")
+    assert {("commande",), ("fp_event",)} <= set(tables)
+
+
+def _passes(flask_shop: Path, tests: Path, **environment: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(flask_shop), str(flask_shop)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(flask_shop), str(tests)],
         cwd=flask_shop,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         encoding="utf-8",

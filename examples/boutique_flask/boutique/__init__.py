@@ -16,6 +16,8 @@ def create_app(**reglages: Any) -> Flask:
     """L'application, réglée par les variables ``FLASK_…`` et ``FEDAPAY_…``, ou par ces arguments."""
     app = Flask(__name__, instance_relative_config=True)
     app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///boutique.db"
+    # Un serveur de base redémarré laisse des connexions mortes ; sans cela, les clients suivants les rencontrent.
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_pre_ping": True}
     app.config.from_prefixed_env()
     app.config.update(reglages)
     for extension in (db, csrf, fedapay):

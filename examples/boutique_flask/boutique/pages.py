@@ -41,7 +41,10 @@ def retour() -> Union[str, Response]:
     except FedapayError:
         # FedaPay ne répond pas, ou cette adresse a été écrite à la main : livrer() apprendra la fin du paiement.
         return render_template("verification.html")
-    commande = db.first_or_404(db.select(Commande).filter_by(id_transaction=str(outcome.id_transaction)))
+    commande = db.session.scalar(db.select(Commande).filter_by(id_transaction=str(outcome.id_transaction)))
+    if commande is None:
+        # L'arrêt du serveur juste après la demande a pu empêcher de noter son identifiant ; livrer() cherche autrement.
+        return render_template("verification.html")
     # La page ne livre rien : elle dit que c'est payé, parfois un instant avant que livrer() ne l'ait noté.
     return render_template("commande.html", commande=commande, payee=commande.payee or outcome.paid)
 

@@ -1,4 +1,4 @@
-"""La boutique de chaque test : son FedaPay, sa base en mémoire, des callbacks appelés sur place."""
+"""La boutique de chaque test : son FedaPay, ses bases à lui, des callbacks appelés sur place."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,13 @@ def fedapay_callbacks() -> str:
 
 
 @pytest.fixture
-def app(fedapay_emulator: Any, fedapay_config: Dict[str, str], tmp_path: Path) -> Flask:
+def bases(tmp_path: Path) -> Dict[str, str]:
+    """Un fichier ; pour PostgreSQL, rendre ici une base vide à chaque test, et la même en FEDAPAY_DB_URL."""
+    return {"SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/boutique.db"}
+
+
+@pytest.fixture
+def app(fedapay_emulator: Any, fedapay_config: Dict[str, str], bases: Dict[str, str]) -> Flask:
     from boutique import create_app
     from boutique.extensions import db
 
@@ -25,8 +31,7 @@ def app(fedapay_emulator: Any, fedapay_config: Dict[str, str], tmp_path: Path) -
         TESTING=True,
         SECRET_KEY="essai",
         WTF_CSRF_ENABLED=False,
-        SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/boutique.db",
-        **fedapay_config,
+        **{**fedapay_config, **bases},
     )
     with app.app_context():
         db.create_all()

@@ -66,6 +66,23 @@ def test_un_retour_invente_ne_montre_rien(client: FlaskClient, adresse: str) -> 
     assert "Nous vérifions" in client.get(adresse).text
 
 
+def test_une_commande_payee_dont_l_identifiant_n_a_pas_ete_note_est_livree_et_son_client_n_est_pas_renvoye(
+    app: Flask, client: FlaskClient, payer: Any
+) -> None:
+    from boutique.extensions import db
+    from boutique.modeles import Commande
+
+    commander(client)
+    with app.app_context():
+        Commande.query.one().id_transaction = None
+        db.session.commit()
+    numero = payer.agrees()
+
+    page = client.get(f"/retour?id={numero}")
+    assert page.status_code == 200 and "Nous vérifions" in page.text
+    assert livrees(app) == 1
+
+
 def test_les_formulaires_restent_proteges_et_les_webhooks_passent(app: Flask, payer: Any, webhook: Any) -> None:
     commander(app.test_client())
     numero = payer.agrees()
