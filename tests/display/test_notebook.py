@@ -94,6 +94,18 @@ def test_a_wait_may_be_silent(notebook, emulator):
     assert not cell.contents("display_data", "update_display_data", "stream")
 
 
+#: Says so when the thread that runs cells has come to the wait itself.
+SAY_WHEN_IT_WAITS = """
+import sys, threading, time
+def say_when_it_waits():
+    main = threading.main_thread().ident
+    while not sys._current_frames()[main].f_code.co_filename.endswith("wake_event.py"):
+        time.sleep(0.01)
+    print("waits", flush=True)
+threading.Thread(target=say_when_it_waits, daemon=True).start()
+"""
+
+
 @pytest.mark.parametrize("wait", ["connector.finalise(payment.id_transaction)", "handle.result()"])
 def test_the_stop_button_gives_a_short_note(notebook, emulator, wait):
     """
@@ -101,7 +113,7 @@ def test_the_stop_button_gives_a_short_note(notebook, emulator, wait):
     """
     _, number = pay(notebook)
     notebook.run("handle = connector.listen(payment.id_transaction)")
-    cell = notebook.begin(f"print('begun'); {wait}").until(lambda cell: "begun" in cell.printed)
+    cell = notebook.begin(f"{SAY_WHEN_IT_WAITS}\n{wait}").until(lambda cell: "waits" in cell.printed)
     if "finalise" in wait:
         cell.until(lambda cell: cell.shows)
     notebook.interrupt()
