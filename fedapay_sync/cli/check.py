@@ -112,7 +112,7 @@ def _work(config: Config, health: Optional[Health]) -> Iterator[Checked]:
         where = "dans le thread qui reçoit" if config.callbacks == CallbackMode.INLINE else "dans chaque processus"
         yield Checked("callbacks", True, where)
     elif health is None or not health.workers:
-        how = "en lancer un (flask fedapay worker, ou fedapay-sync worker MODULE:NOM)"
+        how = "en lancer un (flask fedapay worker, manage.py fedapay_worker, ou fedapay-sync worker MODULE:NOM)"
         yield Checked("worker", False, f"aucun ne vit, et lui seul appelle les callbacks : {how}")
     else:
         yield Checked("worker", True, f"{health.workers} en vie")

@@ -1,16 +1,20 @@
 """The environment variables of the package, read when they are asked for."""
 
 import os
-from typing import Optional
+from typing import Any, Dict, Optional
 
 API_URL = "FEDAPAY_API_URL"
 API_KEY = "FEDAPAY_API_KEY"
 AUTH_KEY = "FEDAPAY_AUTH_KEY"
 ENDPOINT_NAME = "FEDAPAY_ENDPOINT_NAME"
 DB_URL = "FEDAPAY_DB_URL"
-#: Read by the Flask extension.
+#: Read by the extensions of the web frameworks.
 CALLBACKS = "FEDAPAY_CALLBACKS"
 WEBHOOK_PATH = "FEDAPAY_WEBHOOK_PATH"
+
+#: While a test has an emulator: what leads to it, by the names above. A Django project, whose settings are written in a
+#: module, has these in their place.
+test_settings: Dict[str, Any] = {}
 
 
 def from_environment(name: str, default: Optional[str] = None) -> Optional[str]:

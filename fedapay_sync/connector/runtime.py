@@ -102,6 +102,7 @@ class Runtime:
         self.confirmation = Confirmation(context, self.inbox, self.statuses, self.keyring)
         self.handlers = CallbackHandlers(self.inbox, self.confirmation, self.outcomes)
         self.callbacks.examine = self.handlers.examine
+        self.callbacks.inline.postpone = connector.postpone
         self.budget = PollBudget(context, notifier)
         self.waits = WaiterRegistry(context, notifier, self.outcomes)
         deadlines = Deadlines(context, quick_api, notifier, self.statuses, self.callbacks, self.waits, self.budget)
