@@ -1,7 +1,8 @@
 """The environment variables of the package, read when they are asked for."""
 
+import contextlib
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Mapping, Optional
 
 API_URL = "FEDAPAY_API_URL"
 API_KEY = "FEDAPAY_API_KEY"
@@ -21,3 +22,22 @@ def from_environment(name: str, default: Optional[str] = None) -> Optional[str]:
     """An environment variable as it is now; an empty one counts as absent."""
     value = os.environ.get(name, "").strip()
     return value or default
+
+
+@contextlib.contextmanager
+def environment_changed(changes: Mapping[str, Optional[str]]) -> Iterator[None]:
+    """Inside, these environment variables have these values; None: absent."""
+    before = {name: os.environ.get(name) for name in changes}
+    try:
+        _change(changes)
+        yield
+    finally:
+        _change(before)
+
+
+def _change(changes: Mapping[str, Optional[str]]) -> None:
+    for name, value in changes.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

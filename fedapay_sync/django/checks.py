@@ -42,7 +42,7 @@ def check_settings(**kwargs: Any) -> List[checks.CheckMessage]:
 def check_project(**kwargs: Any) -> List[checks.CheckMessage]:
     """fedapay.W001 to W004: what is around the connector."""
     found: List[checks.CheckMessage] = []
-    if settings.ROOT_URLCONF and not _has_route():
+    if settings.ROOT_URLCONF and not has_route():
         found.append(
             checks.Warning(
                 "La route des webhooks n'est pas montée : FedaPay ne peut rien dire à ce projet.",
@@ -107,7 +107,8 @@ def check_deployment(**kwargs: Any) -> List[checks.CheckMessage]:
     return found
 
 
-def _has_route() -> bool:
+def has_route() -> bool:
+    """Whether the project has the webhook route."""
     try:
         reverse(ROUTE)
     except NoReverseMatch:

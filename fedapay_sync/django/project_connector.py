@@ -150,10 +150,11 @@ class ProjectConnector(ConnectorMethods):
             unknown: aussi les paiements que cette base n'a pas demandés.
             atomic: comme pour ``on_webhook``.
 
-        Example:
-            >>> @fedapay.on_paid(atomic=True)
-            ... def livrer(event):
-            ...     Commande.objects.filter(reference=event.entity.merchant_reference).update(payee=True)
+        Example::
+
+            @fedapay.on_paid(atomic=True)
+            def livrer(event):
+                Commande.objects.filter(reference=event.entity.merchant_reference).update(payee=True)
         """
         more = {"name": name, "since": since, "unknown": unknown}
         return self._given(

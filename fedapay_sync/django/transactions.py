@@ -4,7 +4,7 @@ import contextlib
 from typing import Any, Callable, Iterator, Optional
 
 from django.core import mail
-from django.db import close_old_connections, connections, transaction
+from django.db import connections, transaction
 
 from fedapay_sync.common.env import test_settings
 
@@ -37,11 +37,18 @@ def run_after_commit(run: Callable[[], None], using: Optional[str]) -> None:
 @contextlib.contextmanager
 def fresh_connections() -> Iterator[None]:
     """Around a callback: no connection that has broken or is too old before it, and none left open after it."""
-    close_old_connections()
+    _close_old_connections()
     try:
         yield
     finally:
-        close_old_connections()
+        _close_old_connections()
+
+
+def _close_old_connections() -> None:
+    """Django's function of that name closes in the midst of a transaction, too, and so rolls it back."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _is_open(connection: Any) -> bool:

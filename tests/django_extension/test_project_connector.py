@@ -129,6 +129,23 @@ def test_after_a_rollback_the_callback_stays_owed(shop, emulator):
     assert delivered("CMD-5") == 1
 
 
+def test_a_callback_that_is_called_in_a_transaction_leaves_its_connection_open(shop, emulator, monkeypatch):
+    """
+    ``run_owed`` in an atomic block: Django's own ``close_old_connections`` would roll that block back.
+    """
+    from django.db import connections, transaction
+
+    number = pay(shop, emulator, "CMD-13")
+    with transaction.atomic():
+        shop.receive(*webhook(emulator, number))
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        order("CMD-13")
+        monkeypatch.setattr(connections["default"], "close_at", 0)
+        assert shop.run_owed() == 1
+    assert delivered("CMD-13") == 1
+
+
 def test_pay_on_commit_asks_the_payer_once_the_order_is_committed(shop, emulator):
     """
     A payment of an order that was rolled back is never asked for.

@@ -31,10 +31,11 @@ GUIDES = ["docs/api.md", "docs/emulateur.md"]
 TESTS = "docs/tests.md"
 #: The page whose blocks are a Flask shop, its tests and programs that import it.
 FLASK = "docs/flask.md"
+#: Without those of a Django project, which cannot be imported outside of one; docs/django.md has their examples.
 MODULES = sorted(
     name
     for _, name, _ in pkgutil.walk_packages(fedapay_sync.__path__, "fedapay_sync.")
-    if not name.endswith("__main__")
+    if not name.endswith("__main__") and not name.startswith("fedapay_sync.django")
 )
 
 
