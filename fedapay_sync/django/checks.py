@@ -33,7 +33,7 @@ def check_settings(**kwargs: Any) -> List[checks.CheckMessage]:
         # Django's runner checks before its databases are there.
         return []
     try:
-        fedapay._build()
+        fedapay._configured()
     except ConfigError as error:
         return [checks.Error(error.message, id="fedapay.E001")]
     return []
@@ -84,7 +84,7 @@ def check_project(**kwargs: Any) -> List[checks.CheckMessage]:
 def check_deployment(**kwargs: Any) -> List[checks.CheckMessage]:
     """fedapay.W011 and W012: settings that are for trying out."""
     try:
-        config = config_of(fedapay._build())
+        config = config_of(fedapay._configured())
     except ConfigError:
         return []  # fedapay.E001 says so
     found: List[checks.CheckMessage] = []

@@ -74,12 +74,17 @@ class ProjectConnector(ConnectorMethods):
         return made.connector
 
     def _build(self) -> Connector:
-        """One more connector, of the settings as they are now; nothing is opened."""
+        """The connector of the settings as they are now, with the callbacks; nothing is opened."""
+        connector = self._configured()
+        for each in list(self._functions.values()):
+            connector._register(each, APPLICATION)
+        return connector
+
+    def _configured(self) -> Connector:
+        """The same without callbacks: it has nothing to be closed, and may be made to look at."""
         _check_installed()
         connector = Connector(**read_settings(), around_callback=fresh_connections)
         connector._callbacks.postpone = postpone_until_commit
-        for each in list(self._functions.values()):
-            connector._register(each, APPLICATION)
         connector.wsgi_app()  # says that webhooks come in here, and refuses without a secret
         return connector
 

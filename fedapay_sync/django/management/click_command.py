@@ -37,7 +37,8 @@ class ClickCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run it, and turn its errors into Django's."""
         try:
-            with contextlib.redirect_stdout(cast(TextIO, self.stdout)):
+            # The stream itself: Django's wrapper ends each write with a line, an empty one too.
+            with contextlib.redirect_stdout(cast(TextIO, getattr(self.stdout, "_out", self.stdout))):
                 self.command.main(
                     self._words(options), prog_name=self._name(), standalone_mode=False, obj=fedapay.connector
                 )
