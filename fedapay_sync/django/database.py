@@ -12,10 +12,11 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from fedapay_sync.errors import ConfigError
 
-#: In the options of Django's connections, and no settings of libpq's; the encoding is ours.
+#: In the options of Django's connections, and no settings of libpq's; the encoding and the name in the server's list of
+#: sessions are ours.
 _OF_DJANGO = frozenset(
-    {"isolation_level", "assume_role", "server_side_binding", "pool", "client_encoding", "cursor_factory", "context",
-     "row_factory", "prepare_threshold", "autocommit"}
+    {"application_name", "isolation_level", "assume_role", "server_side_binding", "pool", "client_encoding",
+     "cursor_factory", "context", "row_factory", "prepare_threshold", "autocommit"}
 )  # fmt: skip
 _SAY_WHICH = (
     'Donner une base aux paiements : FEDAPAY = {…, "DB_URL": "sqlite:////var/lib/boutique/fedapay.db"}, ou une URL '
