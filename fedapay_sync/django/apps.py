@@ -18,6 +18,7 @@ class FedapayConfig(AppConfig):
     name = "fedapay_sync.django"
     label = "fedapay"
     verbose_name = "FedaPay"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Register only: nothing is opened, started or read that migrate, check or a shell have no use for."""

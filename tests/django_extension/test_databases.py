@@ -100,6 +100,10 @@ def test_payments_are_kept_in_a_real_postgresql(project_url, postgres_server, em
     with Connector(emulator.url, api_key=emulator.secret_key, db_url=url) as connector:
         connector.cancel_all_listens()
         assert connector.health().database
+        overview = connector._per_process.get().store.overview
+        for sought in ("", "CMD-1"):
+            assert overview.payments("sandbox", ["label"], sought, 10) == []
+            assert overview.events("sandbox", ["label"], sought, 10) == []
     assert postgres_server.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'django'")[0][0] > 3
 
 
