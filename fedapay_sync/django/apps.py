@@ -3,8 +3,7 @@
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.signals import request_started
-from django.test.signals import setting_changed
+from django.core.signals import request_started, setting_changed
 from django.utils.module_loading import autodiscover_modules
 
 from fedapay_sync.connector.working import FirstRequest

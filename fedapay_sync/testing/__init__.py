@@ -24,6 +24,7 @@ Example:
     ...     assert fedapay_connector.finalise(paiement.id_transaction).paid
 """
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence
 
@@ -72,7 +73,8 @@ def fedapay_callbacks(request: "pytest.FixtureRequest") -> str:
     Où courent les callbacks, ``"here"`` ; à redéfinir : ``"inline"``, dans le thread qui a reçu le webhook. Sous
     pytest-django, ``"inline"`` : les autres threads ne voient pas la transaction d'un test.
     """
-    return "inline" if request.config.pluginmanager.hasplugin("django") else "here"
+    is_django = request.config.pluginmanager.hasplugin("django") and "fedapay_sync.django" in sys.modules
+    return "inline" if is_django else "here"
 
 
 @fixture(scope="session")

@@ -50,6 +50,27 @@ def test_a_database_in_memory_keeps_no_payments(project_url, name):
         project_url(ENGINE=SQLITE, NAME=name)
 
 
+def test_where_the_project_has_mysql_the_payments_are_in_a_file(shop, django_settings, monkeypatch):
+    """
+    In BASE_DIR, under the name of the database; a check says so, and a project without that folder is told what to do.
+    """
+    from django.conf import settings
+    from django.db import connections
+    from django.test import override_settings
+
+    from fedapay_sync.django.checks import check_project
+
+    connection = connections["default"]
+    monkeypatch.setattr(connection, "vendor", "mysql", raising=False)
+    monkeypatch.setitem(connection.settings_dict, "NAME", "shop")
+    with override_settings(FEDAPAY={**django_settings, "DB_URL": None}):
+        assert config_of(shop._configured()).db_url == f"sqlite:///{settings.BASE_DIR}/shop.fedapay.db"
+        assert [each.id for each in check_project()] == ["fedapay.W003"]
+        with override_settings(BASE_DIR=None), pytest.raises(ConfigError, match="BASE_DIR"):
+            shop._configured()
+    assert check_project() == []
+
+
 @pytest.mark.parametrize(
     ("given", "url"),
     [

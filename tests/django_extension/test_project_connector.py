@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from fedapay_sync import ConfigError, Connector, MethodesPaiement, PaiementSetup, Pays, UserData, sign
+from fedapay_sync import ConfigError, Connector, InvalidArgument, MethodesPaiement, PaiementSetup, Pays, UserData, sign
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -238,7 +238,36 @@ def test_a_webhook_under_asgi_is_taken_in(shop, emulator):
     assert shop.finalise(emulator.transactions[0]["id"], timeout=0).paid
 
 
+def test_the_emulator_delivers_to_the_test_client_of_django(shop, emulator):
+    """
+    In the thread of the test, to the route that the project has.
+    """
+    from django.test import Client
+
+    order("CMD-12")
+    client = Client()
+    assert emulator.deliver_to(client) is client
+    assert emulator.webhook_url == "http://testserver/webhooks/fedapay"
+    pay(shop, emulator, "CMD-12")
+    emulator.wait_for_deliveries()
+    assert delivered("CMD-12") == 1
+    assert {each.status for each in emulator.deliveries} == {200}
+
+
 # What is refused
+
+
+def test_a_client_that_webhooks_cannot_be_delivered_to_is_refused(shop, emulator):
+    """
+    An asynchronous one, or one of a project without the route.
+    """
+    from django.test import AsyncClient, Client, override_settings
+
+    with pytest.raises(InvalidArgument, match="AsyncClient"):
+        emulator.deliver_to(AsyncClient())
+    without = override_settings(ROOT_URLCONF="support.django_shop.no_routes")
+    with without, pytest.raises(InvalidArgument, match="urlpatterns"):
+        emulator.deliver_to(Client())
 
 
 @pytest.mark.parametrize(
