@@ -114,7 +114,7 @@ def _work(connector: Connector, config: Config, health: Optional[Health]) -> Ite
         known = f"{count}, {where}" if count else "aucun ici : rien n'est livré de lui-même (@on_paid)"
         yield Checked("callbacks", True, known)
     elif health is None or not health.workers:
-        how = "en lancer un (flask fedapay worker, ou fedapay-sync worker MODULE:NOM)"
+        how = "en lancer un (flask fedapay worker, manage.py fedapay_worker, ou fedapay-sync worker MODULE:NOM)"
         yield Checked("worker", False, f"aucun ne vit, et lui seul appelle les callbacks : {how}")
     else:
         yield Checked("worker", True, f"{health.workers} en vie")

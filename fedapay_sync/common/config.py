@@ -210,9 +210,10 @@ def _absolute(url: str) -> str:
 
 def _checked_server_url(url: str) -> str:
     parts = split_url(url)
-    settings = urllib.parse.parse_qs(parts.query)
-    has_server = bool(parts.hostname or "host" in settings)
-    has_name = bool(parts.path.strip("/") or "dbname" in settings)
+    # An empty host is libpq's own: the local socket. A service names server and database in a file.
+    settings = urllib.parse.parse_qs(parts.query, keep_blank_values=True)
+    has_server = bool(parts.hostname) or not settings.keys().isdisjoint({"host", "service"})
+    has_name = bool(parts.path.strip("/")) or not settings.keys().isdisjoint({"dbname", "service"})
     if not has_server or not has_name or parts.fragment or "@" in parts.path or parts.netloc.count("@") > 1:
         # Not quoted: whatever is wrong in it may be the password.
         raise ConfigError(

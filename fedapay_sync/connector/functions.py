@@ -23,6 +23,8 @@ log = get_logger(__name__)
 Observer = Callable[[Exchange], object]
 #: Makes the context manager that one call of a callback is made in.
 Around = Callable[[], ContextManager[Any]]
+#: Whether callbacks that would run inline shall wait; what it is given then calls them.
+Postpone = Callable[[Callable[[], None]], bool]
 
 
 class Registered(NamedTuple):
@@ -45,6 +47,8 @@ class Functions(Dict[str, Registered]):
         super().__init__()
         self.observer = observer
         self.around: Around = around or contextlib.nullcontext
+        #: Asked before callbacks run inline; see ``InlineRunner``.
+        self.postpone: Postpone = lambda run: False
 
     def register(self, callback: Registered, what: str) -> bool:
         """
@@ -124,6 +128,11 @@ class WeakConnector:
         """A context for one call of a function of the program."""
         functions = self._functions()
         return contextlib.nullcontext() if functions is None else functions.around()
+
+    def postpone(self, run: Callable[[], None]) -> bool:
+        """Whether callbacks that would run inline in this thread have to wait."""
+        functions = self._functions()
+        return functions is not None and functions.postpone(run)
 
     def _observe(self, exchange: Exchange) -> None:
         functions = self._functions()

@@ -103,7 +103,7 @@ class Runtime:
         self.statuses = StatusReader(quick_api, self.keyring, self.inbox, adoption)
         self.confirmation = Confirmation(context, self.inbox, self.statuses, self.keyring)
         self.handlers = CallbackHandlers(self.inbox, self.confirmation, self.outcomes)
-        self.callbacks.examine = self.handlers.examine
+        self.callbacks.examine, self.callbacks.inline.postpone = self.handlers.examine, connector.postpone
         self.budget = PollBudget(context, notifier)
         self.waits = WaiterRegistry(context, notifier, self.outcomes)
         deadlines = Deadlines(context, quick_api, notifier, self.statuses, self.callbacks, self.waits, self.budget)

@@ -109,8 +109,9 @@ class Shop(Controls):
         500, et reste dans ``delivery.exception``.
 
         Args:
-            app: l'application, ou son ``test_client()`` ; une autre prend la place de la première. ``None`` : cette
-                boutique n'attend pas de webhook, et ``payer`` n'exige pas qu'il soit reçu.
+            app: l'application, ou son ``test_client()``, ou le client de test de Django ; une autre prend la place de
+                la première. ``None`` : cette boutique n'attend pas de webhook, et ``payer`` n'exige pas qu'il soit
+                reçu.
             path: chemin de sa route, ou adresse entière (``https://boutique.test/hook``) ; par défaut celui de la
                 route que ``fedapay_sync`` y a posée.
 

@@ -2,18 +2,16 @@
 
 import functools
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, TypeVar, Union, cast
+from typing import Any, Optional, Sequence, Union, cast
 
 import flask
 
 from fedapay_sync.common.clock import SYSTEM_CLOCK, Clock
 from fedapay_sync.common.config import DEFAULT_POLL_RATE
-from fedapay_sync.common.frames import private, private_methods
-from fedapay_sync.common.hosting import is_reloader_parent
-from fedapay_sync.common.logging import get_logger
+from fedapay_sync.common.frames import private_methods
 from fedapay_sync.connector.connector import Connector
+from fedapay_sync.connector.forwarding import ConnectorMethods
 from fedapay_sync.connector.functions import Functions, Observer, Registered
-from fedapay_sync.connector.registration import CallbackRegistration
 from fedapay_sync.enums import OnTimeout
 from fedapay_sync.errors import ConfigError
 from fedapay_sync.flask.commands import commands
@@ -21,30 +19,9 @@ from fedapay_sync.flask.routes import check_free, mount
 from fedapay_sync.flask.settings import EXTENSION, read_settings
 from fedapay_sync.workflow.reconciliation.polling_policy import Pace
 
-if TYPE_CHECKING:
-    from typing_extensions import Concatenate, ParamSpec
-
-    from fedapay_sync.resources.api import Api
-
-    P = ParamSpec("P")
-
-log = get_logger(__name__)
-
-R = TypeVar("R")
-
-
-def _forwarded(method: "Callable[Concatenate[Connector, P], R]") -> "Callable[Concatenate[FedaPay, P], R]":
-    """That method of the connector of the current application."""
-
-    @functools.wraps(method)
-    def call(self: "FedaPay", *args: Any, **kwargs: Any) -> Any:
-        return method(self.connector, *args, **kwargs)
-
-    return cast("Callable[Concatenate[FedaPay, P], R]", private(call))
-
 
 @private_methods
-class FedaPay(CallbackRegistration):
+class FedaPay(ConnectorMethods):
     """
     L'extension Flask : un connecteur par application, la route des webhooks, et la commande ``flask fedapay``.
 
@@ -145,53 +122,6 @@ class FedaPay(CallbackRegistration):
             )
         return cast(Connector, app.extensions[EXTENSION])
 
-    @property
-    def api(self) -> "Api":
-        """Toutes les ressources de FedaPay, pour l'application courante : ``fedapay.api.payouts.create(...)``."""
-        return self.connector.api
-
-    pay = _forwarded(Connector.pay)
-    adopt = _forwarded(Connector.adopt)
-    accept = _forwarded(Connector.accept)
-    forget = _forwarded(Connector.forget)
-    returned = _forwarded(Connector.returned)
-    check_status = _forwarded(Connector.check_status)
-    get_transaction_by_merchant_reference = _forwarded(Connector.get_transaction_by_merchant_reference)
-    cancel = _forwarded(Connector.cancel)
-    finalise = _forwarded(Connector.finalise)
-    finalise_many = _forwarded(Connector.finalise_many)
-    as_completed = _forwarded(Connector.as_completed)
-    listen = _forwarded(Connector.listen)
-    listen_many = _forwarded(Connector.listen_many)
-    cancel_listen = _forwarded(Connector.cancel_listen)
-    cancel_all_listens = _forwarded(Connector.cancel_all_listens)
-    receive = _forwarded(Connector.receive)
-    verify_signature = _forwarded(Connector.verify_signature)
-    save_webhook = _forwarded(Connector.save_webhook)
-    run = _forwarded(Connector.run)
-    run_owed = _forwarded(Connector.run_owed)
-    owes_callbacks = _forwarded(Connector.owes_callbacks)
-    health = _forwarded(Connector.health)
-    parked = _forwarded(Connector.parked)
-    replay = _forwarded(Connector.replay)
-    purge = _forwarded(Connector.purge)
-    backup = _forwarded(Connector.backup)
-    import_async = _forwarded(Connector.import_async)
-    close = _forwarded(Connector.close)
-
-    def start(self) -> int:
-        """
-        Comme ``Connector.start`` ; sans effet dans le premier des deux processus de ``flask run --debug``, qui ne sert
-        rien. Inutile sous un serveur : la première requête le fait.
-        """
-        connector = self.connector
-        return 0 if _is_left_to_the_reloaded_process() else connector.start()
-
-    def restore(self) -> int:
-        """Comme ``Connector.restore`` ; sans effet dans le premier des deux processus de ``flask run --debug``."""
-        connector = self.connector
-        return 0 if _is_left_to_the_reloaded_process() else connector.restore()
-
     def __repr__(self) -> str:
         names = ", ".join(sorted(each.name for each in list(self._apps)))
         return f"FedaPay({names})"
@@ -225,10 +155,3 @@ def _checked_app(given: Any) -> flask.Flask:
             "fois. Pour un second compte marchand, construire un Connector et monter fedapay_sync.flask.blueprint."
         )
     return app
-
-
-def _is_left_to_the_reloaded_process() -> bool:
-    if not is_reloader_parent():
-        return False
-    log.info("nothing started in the reloader's first process; the second one serves")
-    return True

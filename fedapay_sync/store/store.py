@@ -15,6 +15,7 @@ from fedapay_sync.store.repositories.event_catchup import EventCatchUpRepository
 from fedapay_sync.store.repositories.events import EventRepository
 from fedapay_sync.store.repositories.health import HealthRepository
 from fedapay_sync.store.repositories.listens import ListenRepository
+from fedapay_sync.store.repositories.overview import OverviewRepository
 from fedapay_sync.store.repositories.payments import PaymentRepository
 from fedapay_sync.store.repositories.poll_budget import PollBudgetRepository
 from fedapay_sync.store.repositories.polls import PollRepository
@@ -43,6 +44,7 @@ class Store(Engine):
         self.poll_budget = PollBudgetRepository(self)
         self.event_catchup = EventCatchUpRepository(self)
         self.health = HealthRepository(self)
+        self.overview = OverviewRepository(self)
         self.retention = RetentionRepository(self)
         self.workers = WorkerRepository(self)
         self.async_import = AsyncImportRepository(self)

@@ -2,10 +2,9 @@
 
 import ipaddress
 import socket
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Iterator, Optional, Sequence, Set
-
-import pytest
+from unittest import mock
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
@@ -40,12 +39,16 @@ def loopback_only(allowed: Sequence[str] = ()) -> Iterator[None]:
         allowed: names and addresses of other machines that stay reachable.
     """
     guard = _Guard(allowed)
-    with pytest.MonkeyPatch.context() as patch:
+    with ExitStack() as patches:
+
+        def patch(owner: Any, name: str, guarded: Any) -> None:
+            patches.enter_context(mock.patch.object(owner, name, guarded))
+
         for name, first in (("connect", 0), ("connect_ex", 0), ("sendto", 1), ("sendmsg", 3)):
             if hasattr(socket.socket, name):
-                patch.setattr(socket.socket, name, guard.of_method(_unguarded(getattr(socket.socket, name)), first))
+                patch(socket.socket, name, guard.of_method(_unguarded(getattr(socket.socket, name)), first))
         for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
-            patch.setattr(socket, name, guard.of_lookup(_unguarded(getattr(socket, name))))
+            patch(socket, name, guard.of_lookup(_unguarded(getattr(socket, name))))
         try:
             yield
         finally:

@@ -126,7 +126,9 @@ def test_the_stop_button_gives_a_short_note(notebook, emulator, wait):
     assert notebook.run("print(connector.finalise(payment.id_transaction).paid)").printed == "True\n"
 
 
-@pytest.mark.parametrize("call", [pytest.param("finalise_many", marks=[pytest.mark.faults, pytest.mark.long]), "as_completed"])
+@pytest.mark.parametrize(
+    "call", [pytest.param("finalise_many", marks=[pytest.mark.faults, pytest.mark.long]), "as_completed"]
+)
 def test_the_stop_button_gives_a_short_note_for_many(notebook, emulator, call):
     """
     So many are still waited for; called again, all of them are there.

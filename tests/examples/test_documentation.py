@@ -31,10 +31,13 @@ GUIDES = ["docs/api.md", "docs/emulateur.md", "docs/scripts.md", "docs/notebook.
 TESTS = "docs/tests.md"
 #: The page whose blocks are a Flask shop, its tests and programs that import it.
 FLASK = "docs/flask.md"
+#: The page whose blocks are the files of a Django project; test_django_guide.py runs them.
+DJANGO = "docs/django.md"
+#: Without those of a Django project, which cannot be imported outside of one; docs/django.md has their examples.
 MODULES = sorted(
     name
     for _, name, _ in pkgutil.walk_packages(fedapay_sync.__path__, "fedapay_sync.")
-    if not name.endswith("__main__")
+    if not name.endswith("__main__") and not name.startswith("fedapay_sync.django")
 )
 
 
@@ -103,7 +106,7 @@ def test_every_guide_is_run_or_has_nothing_to_run() -> None:
     """
     written = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if blocks(f"docs/{path.name}", "python")}
 
-    assert written == {*GUIDES, TESTS, FLASK}
+    assert written == {*GUIDES, TESTS, FLASK, DJANGO}
 
 
 def test_the_tests_of_the_guide_pass(tmp_path: Path) -> None:
@@ -195,7 +198,7 @@ def test_the_test_of_the_readme_is_one_that_is_run() -> None:
     assert len([line for line in shown.splitlines() if line]) == 6
 
 
-@pytest.mark.parametrize("page", [*PAGES, *GUIDES, TESTS, FLASK])
+@pytest.mark.parametrize("page", [*PAGES, *GUIDES, TESTS, FLASK, DJANGO])
 def test_every_picture_and_page_that_is_pointed_at_is_there(page: str) -> None:
     """
     Pictures are small enough for a slow line.

@@ -32,8 +32,8 @@ REMEDY = (
 )
 
 MODULES = """
-fedapay_sync fedapay_sync.emulator fedapay_sync.enums fedapay_sync.errors fedapay_sync.flask fedapay_sync.integration
-fedapay_sync.models fedapay_sync.resources fedapay_sync.signature fedapay_sync.testing
+fedapay_sync fedapay_sync.django fedapay_sync.emulator fedapay_sync.enums fedapay_sync.errors fedapay_sync.flask
+fedapay_sync.integration fedapay_sync.models fedapay_sync.resources fedapay_sync.signature fedapay_sync.testing
 """.split()
 #: Packages that can be imported from, and hand their class on.
 HANDED_ON = {"connector": "Connector", "server": "WebServer", "store": "Store", "transport": "Transport"}

@@ -1,8 +1,8 @@
 """A WSGI application that takes webhooks without a socket, in the thread that delivers them."""
 
 import inspect
-from typing import Any, Iterator, List, Mapping, Optional
-from urllib.parse import urlsplit
+from typing import Any, Iterator, List, Mapping, Optional, Tuple
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 
@@ -35,9 +35,20 @@ class Application:
         Raises:
             requests.ReadTimeout: the answer came too late. Nothing can cut it off in this thread.
         """
+        began = SYSTEM_CLOCK.monotonic()
+        try:
+            status, answer = self._call(urlsplit(url), body, headers)
+            reply = Reply(status, answer[:KEPT])
+        except Exception as error:  # edge of a thread: of a server's, this would be
+            reply = Reply(500, b"", error)
+        if SYSTEM_CLOCK.monotonic() - began > timeout:
+            raise requests.ReadTimeout
+        return reply
+
+    def _call(self, parts: SplitResult, body: bytes, headers: Mapping[str, str]) -> Tuple[int, bytes]:
+        """Status and body of what it answers."""
         from werkzeug.test import EnvironBuilder, run_wsgi_app  # lazily: an emulator on its own never needs it
 
-        parts = urlsplit(url)
         builder = EnvironBuilder(
             path=parts.path or "/",
             query_string=parts.query,
@@ -46,18 +57,34 @@ class Application:
             data=body,
             headers=list(headers.items()),
         )
-        began = SYSTEM_CLOCK.monotonic()
         try:
-            environ = builder.get_environ()
-            chunks, status, _ = run_wsgi_app(self._wsgi, environ, buffered=True)
-            reply = Reply(int(status.split(" ", 1)[0]), b"".join(chunks)[:KEPT])
-        except Exception as error:  # edge of a thread: of a server's, this would be
-            reply = Reply(500, b"", error)
+            chunks, status, _ = run_wsgi_app(self._wsgi, builder.get_environ(), buffered=True)
+            return int(status.split(" ", 1)[0]), b"".join(chunks)
         finally:
             builder.close()
-        if SYSTEM_CLOCK.monotonic() - began > timeout:
-            raise requests.ReadTimeout
-        return reply
+
+
+class DjangoProject(Application):
+    """The Django project of this process, called as by Django's test client: in the test's transaction."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(None, url)
+
+    def _call(self, parts: SplitResult, body: bytes, headers: Mapping[str, str]) -> Tuple[int, bytes]:
+        from django.test import Client  # lazily: only a Django project has it
+
+        named = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()}
+        named = {name: value for name, value in named.items() if name not in ("HTTP_CONTENT_TYPE", "HTTP_HOST")}
+        # Not the test's own client: FedaPay has no session, and no token.
+        answer = Client(enforce_csrf_checks=True, HTTP_HOST=parts.netloc).generic(
+            "POST",
+            parts.path + (f"?{parts.query}" if parts.query else ""),
+            body,
+            content_type="application/json",
+            secure=parts.scheme == "https",
+            **named,
+        )
+        return int(answer.status_code), bytes(answer.content)
 
 
 def read_application(app: Any, path: Optional[str]) -> Application:
@@ -67,11 +94,14 @@ def read_application(app: Any, path: Optional[str]) -> Application:
     Raises:
         InvalidArgument: no WSGI application, or its webhook route is not known.
     """
+    if any(each.__module__ == "django.test.client" for each in type(app).__mro__):
+        return _django_project(app, path)
     # A client of Flask or Werkzeug has its application there.
     wsgi = app if callable(app) else getattr(app, "application", None)
     if not callable(wsgi) or inspect.isclass(wsgi):
         raise InvalidArgument(
-            f"deliver_to : une application WSGI (celle de Flask, celle de wsgi.py) ou None est attendu, pas {app!r}.",
+            "deliver_to : une application WSGI (celle de Flask, celle de wsgi.py), un client de test ou None est "
+            f"attendu, pas {app!r}.",
             field="app",
         )
     if inspect.iscoroutinefunction(wsgi) or inspect.iscoroutinefunction(type(wsgi).__call__):
@@ -86,6 +116,28 @@ def read_application(app: Any, path: Optional[str]) -> Application:
     if route.startswith(("http://", "https://")):
         return Application(wsgi, arguments.address("path", route))
     return Application(wsgi, arguments.address("path", f"{_base_of(wsgi)}/{route.lstrip('/')}"))
+
+
+def _django_project(client: Any, path: Optional[str]) -> Application:
+    from django.urls import NoReverseMatch, reverse  # lazily: only a Django project has it
+
+    if type(client).__name__.startswith("Async"):
+        raise InvalidArgument(
+            "deliver_to : le client de test ordinaire de Django (django.test.Client) est attendu, pas AsyncClient.",
+            field="app",
+        )
+    try:
+        route = reverse("fedapay:webhook") if path is None else str(path)
+    except NoReverseMatch:
+        raise InvalidArgument(
+            "deliver_to : ce projet n'a pas la route des webhooks. Ajouter à urlpatterns : "
+            'path("webhooks/", include("fedapay_sync.django.urls")). Ou la donner : deliver_to(client, "/…").',
+            field="path",
+        ) from None
+    if not route.startswith(("http://", "https://")):
+        # As its test client names the machine.
+        route = f"http://testserver/{route.lstrip('/')}"
+    return DjangoProject(arguments.address("path", route))
 
 
 def _base_of(wsgi: Any) -> str:

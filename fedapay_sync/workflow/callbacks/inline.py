@@ -41,6 +41,9 @@ class InlineRunner:
         self._extend_leases = extend_leases
         self._lease = lease
         self.threads: Set[int] = set()
+        #: Whether what an event brings shall wait, as in an open transaction of the program; what it is given is then
+        #: called once there is no reason any more.
+        self.postpone: Callable[[Callable[[], None]], bool] = lambda run: False
 
     def is_inside(self) -> bool:
         """Whether it is called from one of its callbacks."""
@@ -53,6 +56,9 @@ class InlineRunner:
         Args:
             taken: what was taken of it as it was stored.
         """
+        if self.postpone(self.run_after_event):
+            # What was taken is released, and due like the rest.
+            return
         try:
             self.run(_TIMEOUT, taken)
         except FedapayError as error:

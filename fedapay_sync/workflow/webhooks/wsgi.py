@@ -41,9 +41,9 @@ class Reply:
 _STORED = Reply(200, "ok\n")
 _BAD_SIGNATURE = Reply(400, "bad signature\n")
 _NOT_FOUND = Reply(404, "not found\n")
-_POST_ONLY = Reply(405, "POST only\n", (("Allow", "POST"),))
-_TOO_LARGE = Reply(413, "too large\n")
-_TRY_AGAIN = Reply(503, "try again\n", (("Retry-After", "30"),))
+POST_ONLY = Reply(405, "POST only\n", (("Allow", "POST"),))
+TOO_LARGE = Reply(413, "too large\n")
+TRY_AGAIN = Reply(503, "try again\n", (("Retry-After", "30"),))
 
 _PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed",
             413: "Content Too Large", 503: "Service Unavailable"}  # fmt: skip
@@ -52,7 +52,7 @@ _PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Al
 def reply_to(receive: Receive, refusals: RefusalLog, body: bytes, signature: Optional[str]) -> Reply:
     """Take a webhook in and say how to answer it."""
     if len(body) > MAX_BODY:
-        return _TOO_LARGE
+        return TOO_LARGE
     refusals.tell()
     try:
         receive(body, signature)
@@ -61,10 +61,10 @@ def reply_to(receive: Receive, refusals: RefusalLog, body: bytes, signature: Opt
         return _BAD_SIGNATURE
     except ConfigError as error:
         log.error("webhook cannot be checked, FedaPay is asked to come again: %s", error)
-        return _TRY_AGAIN
+        return TRY_AGAIN
     except FedapayError as error:
         log.error("webhook not stored, FedaPay is asked to come again: %s", error)
-        return _TRY_AGAIN
+        return TRY_AGAIN
     return _STORED
 
 
@@ -102,17 +102,17 @@ class WebhookApp:
                 return self._otherwise(environ, start_response)
             return _sent(_NOT_FOUND, environ, start_response)
         if environ.get("REQUEST_METHOD") != "POST":
-            return _sent(_POST_ONLY, environ, start_response)
+            return _sent(POST_ONLY, environ, start_response)
         length = str(environ.get("CONTENT_LENGTH") or "")
-        body = _body(environ["wsgi.input"], length, bool(environ.get("wsgi.input_terminated")))
+        body = raw_body(environ["wsgi.input"], length, bool(environ.get("wsgi.input_terminated")))
         if body is None:
-            return _sent(_TOO_LARGE, environ, start_response)
+            return _sent(TOO_LARGE, environ, start_response)
         return _sent(
             reply_to(self._receive, self._refusals, body, environ.get(_ENVIRON_HEADER)), environ, start_response
         )
 
 
-def _body(stream: Any, length: str, ends_by_itself: bool) -> Optional[bytes]:
+def raw_body(stream: Any, length: str, ends_by_itself: bool) -> Optional[bytes]:
     """The raw body; None if it is too large, and then no more of it has been read than is admitted."""
     if length.isascii() and length.isdigit():
         # Python refuses to read a number of more than 4300 digits.
@@ -149,11 +149,11 @@ def flask_view(receive: Receive) -> "Callable[[], flask.Response]":
         request = flask.request
         if request.content_length is None:
             # Chunked, it could be of any size: get_data would read it all.
-            body = _body(request.stream, "", True)
+            body = raw_body(request.stream, "", True)
         else:
             # Not the stream: another part of the application may have read it, and Flask kept what it read.
             body = request.get_data(cache=False) if request.content_length <= MAX_BODY else None
-        reply = _TOO_LARGE if body is None else reply_to(receive, refusals, body, request.headers.get(HEADER))
+        reply = TOO_LARGE if body is None else reply_to(receive, refusals, body, request.headers.get(HEADER))
         return flask.Response(reply.body, status=reply.status, headers=reply.headers)
 
     return webhooks

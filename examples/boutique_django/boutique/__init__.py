@@ -1,0 +1,1 @@
+"""Le projet : ses réglages et ses routes."""
