@@ -243,8 +243,8 @@ def test_a_process_that_leaves_its_callbacks_to_workers_says_that_none_is_alive(
 
     def is_said(words):
         clock.advance(10)
-        # Its timers sleep by the true clock: this one wakes their thread.
-        shop._per_process.get().notifier.call_later(0, lambda: None)
+        # Timers sleep by the true clock: their thread is woken.
+        shop._per_process.get().notifier._listener.wake()
         return words in caplog.text
 
     eventually(lambda: is_said("no worker process is alive"))

@@ -87,6 +87,8 @@ def test_what_the_django_shop_writes_about_payments_is_its_own_business() -> Non
     assert not re.search(r"Connector\(|signature|csrf|environ|connection", source)
 
 
+@pytest.mark.faults
+@pytest.mark.long
 def test_the_django_shop_starts_with_one_line_and_is_paid(django_shop: Path, free_port: int, eventually: Any) -> None:
     """
     The order is made with the form and its token, paid at the emulator in its own process, and delivered by the process

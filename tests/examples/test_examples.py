@@ -236,6 +236,8 @@ def test_what_the_flask_shop_writes_about_payments_is_its_own_business() -> None
     assert not re.search(r"Connector\(|signature|app_context|environ|config", source)
 
 
+@pytest.mark.faults
+@pytest.mark.long
 def test_the_flask_shop_starts_with_one_line_and_is_paid(flask_shop: Path, free_port: int, eventually: Any) -> None:
     """
     The order is made with the form and its token, paid at the emulator in its own process, and delivered; the payer's

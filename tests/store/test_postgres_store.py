@@ -470,6 +470,8 @@ def test_a_commit_whose_answer_is_lost_is_an_error_and_its_repeat_a_duplicate(
         store.close()
 
 
+@pytest.mark.faults
+@pytest.mark.long
 def test_a_server_that_says_nothing_any_more_is_not_waited_for_without_end(make_store, postgres_url, postgres_server):
     """
     A stopped process or a network that swallows everything: ten seconds at most, also for callers that stand in line.

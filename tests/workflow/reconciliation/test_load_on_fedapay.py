@@ -156,6 +156,8 @@ def test_an_hour_of_five_processes_and_ten_thousand_payments(world, fedapay, mak
     check(world, fedapay, processes, shop, waited_for, all_within_grace=True)
 
 
+@pytest.mark.faults
+@pytest.mark.long
 def test_ten_minutes_of_five_processes(world, fedapay, make_process):
     """
     The same, small: for every day.
