@@ -44,6 +44,9 @@ class Adoption:
         if payment is None or payment.transaction_id is not None:
             return False
         other = self._store.payments.of_transaction(environment, transaction.id)
+        if other is not None and (other.account, other.merchant_reference) == (account, reference):
+            # ``pay`` has had its answer since the line above.
+            return False
         if other is not None:
             log.error("FedaPay gives transaction %s for two merchant references; left alone", transaction.id)
             return False
