@@ -26,17 +26,20 @@ class Checked(NamedTuple):
     found: str
 
 
-def check_connector(connector: Connector) -> Iterator[Checked]:
+def check_connector(connector: Connector, *, is_program: bool = True) -> Iterator[Checked]:
     """
     Look at a connector's settings, FedaPay's API and the database, one after the other; nothing is started, and no
     database is made.
+
+    Args:
+        is_program: it is a program's, with its callbacks; if not, the settings alone are looked at.
     """
     config = config_of(connector)
     yield from _api(connector, config)
     yield _secret(config)
     health = connector.health() if _has_database(config) else None
     yield _database(config, health)
-    yield from _work(connector, config, health)
+    yield from _work(connector, config, health, is_program)
 
 
 @click.command("check")
@@ -51,10 +54,11 @@ def check(target: Optional[str]) -> None:
     """
     make_printable()
     try:
-        connector = connector_at(target) if target else current_connector() or Connector()
+        program = connector_at(target) if target else current_connector()
+        connector = program or Connector()
     except FedapayError as error:
         raise click.ClickException(str(error)) from None
-    show(check_connector(connector))
+    show(check_connector(connector, is_program=program is not None))
 
 
 def show(results: Iterator[Checked]) -> None:
@@ -107,12 +111,15 @@ def _database(config: Config, health: Optional[Health]) -> Checked:
     return Checked("base", True, f"{name}, version {health.schema}, {health.parked} mis de côté")
 
 
-def _work(connector: Connector, config: Config, health: Optional[Health]) -> Iterator[Checked]:
+def _work(connector: Connector, config: Config, health: Optional[Health], is_program: bool) -> Iterator[Checked]:
     if config.callbacks != CallbackMode.WORKER:
         where = "dans le thread qui reçoit" if config.callbacks == CallbackMode.INLINE else "dans chaque processus"
         count = count_of_callbacks(connector)
-        known = f"{count}, {where}" if count else "aucun ici : rien n'est livré de lui-même (@on_paid)"
-        yield Checked("callbacks", True, known)
+        if count or not is_program:
+            yield Checked("callbacks", True, f"{count}, {where}" if count else where)
+        else:
+            known = "aucun : rien n'est livré de lui-même (on_paid ; dans un projet Django, fedapay_callbacks.py)"
+            yield Checked("callbacks", False, known)
     elif health is None or not health.workers:
         how = "en lancer un (flask fedapay worker, manage.py fedapay_worker, ou fedapay-sync worker MODULE:NOM)"
         yield Checked("worker", False, f"aucun ne vit, et lui seul appelle les callbacks : {how}")

@@ -138,6 +138,11 @@ class Asked:
             total = total._replace(different=(*total.different, "customer"))
         return total._replace(remarkable=others)
 
+    def has_other_payer(self, other: "Asked") -> bool:
+        """Whether another asking, under the same reference, is for somebody else, by the surest trait of both."""
+        payer = next((name for name in _PAYER if name in self.traits and name in other.traits), None)
+        return payer is not None and self.traits[payer] != other.traits[payer]
+
     def knows_payer(self) -> bool:
         """Whether there is something by which the payer can be compared."""
         return any(name in self.traits for name in _PAYER)

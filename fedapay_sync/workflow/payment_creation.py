@@ -94,6 +94,14 @@ class PaymentCreation:
                 id_transaction=None if known.transaction_id is None else public_id(known.transaction_id),
                 fields=other,
             )
+        if known.asked.has_other_payer(asked):
+            raise ReferenceTaken(
+                f"merchant_reference={mask(known.merchant_reference)!r} désigne déjà un paiement d'un autre client : "
+                "celui-ci aurait eu sa réponse, et rien à payer. Donner une référence neuve.",
+                merchant_reference=known.merchant_reference,
+                id_transaction=None if known.transaction_id is None else public_id(known.transaction_id),
+                fields=("customer",),
+            )
         if known.transaction_id is not None:
             try:
                 return self._retrieved(known.transaction_id, key)

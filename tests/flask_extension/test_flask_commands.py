@@ -126,6 +126,9 @@ def test_check_tells_what_is_well_and_what_is_not(make_app, run, emulator, tmp_p
     app = make_app()
     fedapay = FedaPay(app)
     code, said = run(app, "check")
+    assert code == 1 and "✗ callbacks : aucun" in said and said.count("✗") == 1
+    fedapay.on_paid(lambda event: None, name="livrer")
+    code, said = run(app, "check")
 
     assert code == 0 and "✗" not in said and "n'existe pas encore" in said
     assert [line.split()[1] for line in said.splitlines()] == ["adresse", "clé", "secret", "base", "callbacks"]
@@ -145,7 +148,7 @@ def test_check_tells_what_is_well_and_what_is_not(make_app, run, emulator, tmp_p
     away = make_app("away", API_URL="http://127.0.0.1:9", DB_URL=f"sqlite:///{tmp_path}/no.db")
     FedaPay(away)
     code, said = run(away, "check")
-    assert code == 1 and said.count("✗") == 2 and "✗ adresse" in said and "✗ base" in said
+    assert code == 1 and said.count("✗") == 3 and "✗ adresse" in said and "✗ base" in said
 
 
 def test_check_is_a_command_of_its_own_too(emulator, db_url, tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ from fedapay_sync.errors import (
     NotSent,
     OutcomeUnknown,
     RateLimited,
+    ReferenceTaken,
     ServerFault,
     StoreError,
     UnreadableAnswer,
@@ -298,6 +299,39 @@ def test_a_known_reference_of_which_fedapay_knows_nothing_is_named(pay, emulator
     with pytest.raises(NotFound, match=r"'CMD-17' est celle d'un paiement de cette base.*--state FICHIER") as caught:
         pay(merchant_reference="CMD-17")
     assert caught.value.id_transaction == first.id_transaction and emulator.transactions == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        UserData(nom="Amouzou", prenom="Afi", tel="0190112233"),
+        UserData(nom="Doe", prenom="John", email="jane@example.com", tel="0164000001"),
+    ],
+)
+@pytest.mark.parametrize("is_paid", [False, True])
+def test_a_known_reference_of_another_customer_is_refused(pay, emulator, other, is_paid):
+    """
+    They would get the first one's answer, perhaps "paid", and nobody would ask them.
+    """
+    first = pay(merchant_reference="CMD-17")
+    if is_paid:
+        emulator.approve(first.id_transaction)
+    sent = len(emulator.requests)
+
+    with pytest.raises(ReferenceTaken, match=r"autre client.*référence neuve") as caught:
+        pay(merchant_reference="CMD-17", client_infos=other)
+    assert caught.value.fields == ("customer",) and caught.value.id_transaction == first.id_transaction
+    assert len(emulator.requests) == sent
+
+
+def test_a_known_reference_with_the_customers_corrected_number_is_the_same_payment(pay, emulator):
+    """
+    The surest trait of both is the e-mail.
+    """
+    first = pay(merchant_reference="CMD-17")
+    corrected = UserData(nom="Doe", prenom="Jon", email="john@example.com", tel="0166000001")
+
+    assert pay(merchant_reference="CMD-17", client_infos=corrected).id_transaction == first.id_transaction
 
 
 @pytest.mark.parametrize(("reference", "advice"), [(17, "CMD-17"), (True, "texte"), (" 17", "sans espace")])

@@ -7,4 +7,5 @@ from fedapay_sync.django import fedapay
 
 @fedapay.on_paid(name="livrer", atomic=True)
 def livrer(event: WebhookHistory) -> None:
-    Commande.objects.filter(reference=event.entity.merchant_reference).update(payee=True)
+    if not Commande.objects.filter(reference=event.entity.merchant_reference).update(payee=True):
+        raise LookupError(f"pas de commande {event.entity.merchant_reference}")
