@@ -205,7 +205,10 @@ def opened(pid):
     unix = {line.split()[6] for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]}
     found = []
     for number in Path(f"/proc/{pid}/fd").iterdir():
-        target = os.readlink(number)
+        try:
+            target = os.readlink(number)
+        except FileNotFoundError:
+            continue  # closed since it was listed
         inode = target[len("socket:[") : -1]
         if target.startswith("socket:[") and inode not in listening | unix:
             found.append(target)
