@@ -6,6 +6,7 @@ import threading
 from typing import Any, ClassVar, Dict, FrozenSet, Optional
 
 from fedapay_sync.common.config import differences
+from fedapay_sync.common.env import API_KEY, API_URL, AUTH_KEY, DB_URL, ENDPOINT_NAME, from_environment
 from fedapay_sync.common.frames import private, private_methods
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.common.secret import Secret
@@ -38,11 +39,20 @@ class _Shared(type):
                 "L'appeler sans argument pour l'instance partagée, la fermer d'abord (shutdown_cleanup), ou utiliser "
                 "Connector pour un second compte."
             )
+        changed = [name for name, before in shared._environment.items() if _value(name) not in ("", before.reveal())]
+        if changed:
+            raise ConfigError(
+                f"FedapayConnector existe déjà dans ce processus, et {', '.join(changed)} a changé depuis dans "
+                "l'environnement : il garde l'ancienne valeur. Le fermer d'abord (shutdown_cleanup), ou redémarrer le "
+                "programme, ou le noyau du notebook."
+            )
         return shared
 
     def _remembered(cls, shared: Any, *args: Any, **kwargs: Any) -> Any:
         shared._arguments = _bound(args, kwargs, defaults=True)
         shared._given = frozenset(_bound(args, kwargs, defaults=False))
+        read = [name for argument, name in _VARIABLES.items() if argument not in shared._given]
+        shared._environment = {name: Secret(_value(name)) for name in read}
         FedapayConnector._shared = shared
         return shared
 
@@ -68,8 +78,20 @@ def _renew_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
+#: What is read from the environment where the argument is not given.
+_VARIABLES = {
+    "fedapay_api_url": API_URL,
+    "api_key": API_KEY,
+    "fedapay_webhooks_secret_key": AUTH_KEY,
+    "db_url": DB_URL,
+    "listen_server_endpoint_name": ENDPOINT_NAME,
+}
 #: Arguments that are kept to be compared, and are not to be seen.
 _SECRET = ("api_key", "api_keys", "fedapay_webhooks_secret_key", "db_url")
+
+
+def _value(name: str) -> str:
+    return from_environment(name) or ""
 
 
 def _bound(args: Any, kwargs: Any, *, defaults: bool) -> Dict[str, Any]:
@@ -97,6 +119,7 @@ class FedapayConnector(Connector, metaclass=_Shared):
     _shared: ClassVar[Optional["FedapayConnector"]] = None
     _arguments: Dict[str, Any]
     _given: FrozenSet[str]
+    _environment: Dict[str, Secret]
     _found_no_port: bool = False
 
     def start_webhook_server(self) -> None:

@@ -282,6 +282,21 @@ def test_b11_the_shared_connector_refuses_other_arguments_by_name(shared):
     assert shared() is first
 
 
+@pytest.mark.parametrize("name", ["FEDAPAY_API_KEY", "FEDAPAY_DB_URL"])
+def test_the_shared_connector_says_that_the_environment_has_changed(shared, monkeypatch, name):
+    """
+    A kernel that goes on with yesterday's account would ask the wrong customers. What is there no more is no change.
+    """
+    first = FedapayConnector()
+    monkeypatch.setenv(name, "sk_live_of_another" if "KEY" in name else "sqlite:///other.db")
+
+    with pytest.raises(ConfigError, match=f"{name} a changé depuis dans l'environnement") as caught:
+        FedapayConnector()
+    assert "of_another" not in str(caught.value)
+    monkeypatch.delenv(name)
+    assert FedapayConnector() is first
+
+
 def test_b10_a_failed_construction_leaves_nothing(shared, monkeypatch, settings):
     """
     B10: the next call builds a whole one.
