@@ -1,13 +1,15 @@
 """The project's connector: made at first use from its settings, and anew where a test changes them."""
 
+import functools
 import inspect
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple, Union, overload
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple, TypeVar, Union, cast, overload
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from fedapay_sync.common.env import test_settings
-from fedapay_sync.common.frames import private_methods
+from fedapay_sync.common.frames import private, private_methods
+from fedapay_sync.common.hosting import warn_once
 from fedapay_sync.common.logging import get_logger
 from fedapay_sync.connector.connector import Connector
 from fedapay_sync.connector.forwarding import ConnectorMethods
@@ -15,16 +17,41 @@ from fedapay_sync.connector.functions import Functions, Registered
 from fedapay_sync.connector.registration import W
 from fedapay_sync.django.database import database_name
 from fedapay_sync.django.settings import read_settings
-from fedapay_sync.django.transactions import fresh_connections, postpone_until_commit, run_after_commit
+from fedapay_sync.django.transactions import (
+    fresh_connections,
+    has_open_transaction,
+    postpone_until_commit,
+    run_after_commit,
+)
 from fedapay_sync.errors import ConfigError
 from fedapay_sync.models import FedapayPay, PaiementSetup, UserData
 from fedapay_sync.workflow.callbacks.validation import Name, check_callback
 
 log = get_logger(__name__)
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 APPLICATION = "fedapay_sync.django"
 #: No function was given, not even None: the call makes a decorator.
 _ABSENT: Any = object()
+
+
+_IN_TRANSACTION = (
+    "fedapay.pay est appelée dans une transaction ouverte (atomic, ATOMIC_REQUESTS) : annulée ensuite, le client "
+    "paierait une commande qui n'existe pas. Appeler fedapay.pay_on_commit, ou sortir du bloc d'abord."
+)
+
+
+def _warned_in_transactions(method: F) -> F:
+    """That method of the connector, with a warning where a transaction is open."""
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if has_open_transaction():
+            warn_once(_IN_TRANSACTION)
+        return method(*args, **kwargs)
+
+    return cast(F, private(call))
 
 
 class _Made(NamedTuple):
@@ -51,6 +78,8 @@ class ProjectConnector(ConnectorMethods):
     Les fonctions données à ``on_paid``, ``on_webhook``… dans le ``fedapay_callbacks.py`` d'une application sont
     trouvées au démarrage. Chacune est appelée avec des connexions saines (``close_old_connections``).
     """
+
+    pay = _warned_in_transactions(ConnectorMethods.pay)
 
     def __init__(self) -> None:
         self._functions = Functions()

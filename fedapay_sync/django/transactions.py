@@ -14,6 +14,11 @@ def is_test_run() -> bool:
     return hasattr(mail, "outbox")
 
 
+def has_open_transaction() -> bool:
+    """Whether this thread has a transaction open that may yet be rolled back."""
+    return any(_is_open(connection) for connection in connections.all(initialized_only=True))
+
+
 def postpone_until_commit(run: Callable[[], None]) -> bool:
     """Whether this thread has a transaction open; what is given is then called after its commit, and only then."""
     for connection in connections.all(initialized_only=True):

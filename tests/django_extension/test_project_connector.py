@@ -6,6 +6,7 @@ import json
 import pytest
 
 from fedapay_sync import ConfigError, Connector, InvalidArgument, MethodesPaiement, PaiementSetup, Pays, UserData, sign
+from fedapay_sync.common import hosting
 
 SETUP = PaiementSetup(pays=Pays.benin, method=MethodesPaiement.momo_test)
 CLIENT = UserData(nom="Doe", prenom="John", email="john@example.com", tel="0164000001")
@@ -165,6 +166,25 @@ def test_pay_on_commit_asks_the_payer_once_the_order_is_committed(shop, emulator
     assert len(emulator.transactions) == len(paid) == 1
     shop.pay_on_commit(SETUP, CLIENT, 500, merchant_reference="CMD-8", using="default")
     assert len(emulator.transactions) == 2
+
+
+def test_pay_in_an_open_transaction_is_warned_of_once(shop, recwarn, monkeypatch):
+    """
+    Rolled back after it, the payer would pay for an order that is not there. On commit, and outside, all is well.
+    """
+    from django.db import transaction
+
+    monkeypatch.setattr(hosting, "_warned", set())
+    shop.pay(SETUP, CLIENT, 500, merchant_reference="CMD-30")
+    with transaction.atomic():
+        shop.pay_on_commit(SETUP, CLIENT, 500, merchant_reference="CMD-31")
+    assert not recwarn.list
+
+    for reference in ("CMD-32", "CMD-33"):
+        with transaction.atomic():
+            shop.pay(SETUP, CLIENT, 500, merchant_reference=reference)
+    (warned,) = recwarn.list
+    assert "pay_on_commit" in str(warned.message) and warned.filename == __file__
 
 
 def test_the_methods_of_the_connector_are_there_with_their_signatures(shop):
