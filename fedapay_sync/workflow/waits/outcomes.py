@@ -132,7 +132,8 @@ def interrupted(id_transaction: TransactionId) -> Outcome:
 
 
 def unknown(id_transaction: TransactionId, cause: Optional[BaseException] = None) -> StatusUnknown:
-    detail = f" ({cause})" if cause is not None else ""
+    # Its first sentence: what it advises is to call again, and this is not to be paid again.
+    detail = f" ({str(cause).partition('. ')[0]})" if cause is not None else ""
     return StatusUnknown(
         f"FedaPay n'a pas pu dire où en est la transaction {id_transaction} à l'échéance{detail}. Elle a pu être "
         "payée : ne pas la refaire. Elle reste suivie ; rappeler finalise plus tard, ou attendre le callback "

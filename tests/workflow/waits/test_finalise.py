@@ -407,6 +407,8 @@ def test_a09_no_answer_at_the_deadline_is_an_error_that_says_so(shop, emulator, 
     with pytest.raises(StatusUnknown, match="500") as caught:
         future.result(5)
     assert caught.value.id_transaction == id_transaction
+    # Of the answer only what it was: its advice would be to begin again.
+    assert "ne pas la refaire" in str(caught.value) and "recommencer" not in str(caught.value)
     assert state_of(shop, id_transaction) == "unknown"
     emulator.approve(id_transaction)
     eventually(lambda: [event for event in seen if event.paid])
