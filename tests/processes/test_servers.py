@@ -222,6 +222,8 @@ def test_under_uwsgi_with_threads_each_payment_is_told_once(serve, emulator, eve
     )  # fmt: skip
     goes_through_a_payment(server, emulator, eventually, count=4)
     assert "RuntimeWarning: uWSGI" not in server.said()
+    # A worker that is told to end while it loads the application leaves the master waiting for ever.
+    eventually(lambda: server.said().count("(mountpoint='') ready in") == (2 if options else 1))
 
 
 @pytest.mark.faults(row=14)
