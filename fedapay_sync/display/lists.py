@@ -7,7 +7,7 @@ from fedapay_sync.display.cards import Card, list_table
 from fedapay_sync.display.html import Html
 from fedapay_sync.display.words import clean, id_text
 
-#: More rows than these make a notebook slow to scroll, and nobody reads them.
+#: More rows than these make a notebook slow to scroll.
 _MOST_ROWS = 100
 _TITLES = {
     "accounts": "Comptes",

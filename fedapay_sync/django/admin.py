@@ -13,6 +13,7 @@ from django.urls import path
 from django.views.decorators.http import require_POST
 
 from fedapay_sync.connector.connector import Connector, config_of
+from fedapay_sync.display.words import transaction_state
 from fedapay_sync.django import fedapay
 from fedapay_sync.django.models import Event, Payment
 from fedapay_sync.errors import FedapayError
@@ -21,17 +22,6 @@ from fedapay_sync.store.sqlite.connection import file_of
 
 #: Lines of one page.
 _LIMIT = 100
-_STATUSES = {
-    "approved": "payé",
-    "transferred": "payé, versé",
-    "refunded": "payé, remboursé",
-    "approved_partially_refunded": "payé, remboursé en partie",
-    "transferred_partially_refunded": "payé, remboursé en partie",
-    "declined": "refusé",
-    "canceled": "annulé",
-    "expired": "expiré",
-    "pending": "en attente",
-}
 _STATES = {
     "intent": "à demander",
     "created": "en attente",
@@ -50,7 +40,7 @@ class _ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes what FedaPay has told."""
+        """What FedaPay has told is not changed here."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -99,7 +89,9 @@ class PaymentAdmin(_ReadOnlyAdmin):
             "payments": [
                 {
                     "line": each,
-                    "state": _STATUSES.get(each.status or "", each.status or _STATES.get(each.state, each.state)),
+                    "state": transaction_state(each.status).word
+                    if each.status
+                    else _STATES.get(each.state, each.state),
                     "created_at": _instant(each.created_at),
                 }
                 for each in found
@@ -126,7 +118,7 @@ class EventAdmin(_ReadOnlyAdmin):
             "events": [
                 {
                     "line": each,
-                    "status": _STATUSES.get(each.status or "", each.status or ""),
+                    "status": transaction_state(each.status).word if each.status else "",
                     "work": _WORKS[each.work],
                     "received_at": _instant(each.received_at),
                 }

@@ -66,7 +66,7 @@ class FedaPay(ConnectorMethods):
             pace=pace,
         )
         self._callbacks = Functions()
-        # Weakly: an application that nobody holds any more goes, with its connector, its threads and its files.
+        # Weakly: an application that the program has dropped is collected, with its connector, threads and files.
         self._apps: weakref.WeakSet[flask.Flask] = weakref.WeakSet()
         if app is not None:
             self.init_app(app)

@@ -139,7 +139,7 @@ class Asked:
         return total._replace(remarkable=others)
 
     def has_other_payer(self, other: "Asked") -> bool:
-        """Whether another asking, under the same reference, is for somebody else, by the surest trait of both."""
+        """Whether another request under the same reference is for another payer, by the surest trait of both."""
         payer = next((name for name in _PAYER if name in self.traits and name in other.traits), None)
         return payer is not None and self.traits[payer] != other.traits[payer]
 

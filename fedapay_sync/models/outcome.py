@@ -81,7 +81,7 @@ class Outcome(Tuple[EventFutureStatus, Optional[List[WebhookHistory]]]):
         return made
 
     def _state(self) -> Union[OutcomeState, UnknownState]:
-        """The one word, out of everything else. In doubt it is ``pending``: nobody is to ask the payer again then."""
+        """The one word, out of everything else. In doubt it is ``pending``: the payer is not to be asked again then."""
         if isinstance(self.error, AmountMismatch):
             return OutcomeState.suspect
         if isinstance(self.error, NotFound):

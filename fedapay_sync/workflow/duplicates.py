@@ -82,7 +82,7 @@ class Duplicates:
         return None
 
     def _is_paid(self, payment: RecentPayment, key: Secret, *, asks_fedapay: bool) -> Optional[bool]:
-        """Whether it was paid; None if it ended without. What nobody knows is not paid, and may be."""
+        """Whether it was paid; None if it ended without. Where it is not known, it is not paid yet, and may be."""
         number = payment.transaction_id
         if number is None:
             return False

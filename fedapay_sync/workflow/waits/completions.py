@@ -107,7 +107,7 @@ class CompletedWaits(Iterator[Outcome]):
     """Les résultats de plusieurs attentes, dans l'ordre où elles finissent. ``close`` cesse d'attendre ici."""
 
     # Without a finalizer: it would come in any thread, inside any lock. Waits that are left go on like those of
-    # handles that nobody asks, until their deadline.
+    # handles whose result is never asked for, until their deadline.
 
     def __init__(self, outcomes: Iterator[Outcome], open_waits: Dict[str, Waiter], holder: Optional[object]) -> None:
         self._outcomes = outcomes

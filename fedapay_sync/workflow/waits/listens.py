@@ -113,7 +113,7 @@ class Listen:
     def _repr_html_(self) -> str:
         verdict = self._waiter.verdict
         if verdict is None and self._waiter.is_set():
-            # There is news, which nobody has read yet. Without an answer of the database the wait is shown as open.
+            # There is news, which no thread has read yet. Without an answer of the database the wait is shown as open.
             with contextlib.suppress(StoreError):
                 verdict = self._waiter.check()
         return listen_html(self.id_transaction, verdict, self._listens.remaining(self._waiter))

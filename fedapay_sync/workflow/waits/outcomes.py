@@ -93,7 +93,7 @@ def unfounded(id_transaction: TransactionId, error: NotFound) -> Outcome:
 
 
 def undecided(id_transaction: TransactionId, error: FedapayError) -> Outcome:
-    """What is told among many where ``finalise`` raises ``StatusUnknown``: no timeout, as nobody knows."""
+    """What is told among many where ``finalise`` raises ``StatusUnknown``: no timeout, as FedaPay did not tell."""
     return Outcome(
         EventFutureStatus.CANCELLED_INTERNALLY, id_transaction=id_transaction, reason=error.message, error=error
     )
